@@ -1,0 +1,28 @@
+//! `c1m-top` runs and watches a connection-scale experiment: a million TCP connections and beyond.
+//!
+//! The map, with the only directions in which modules may use one another (`tests/structure.rs` holds them):
+//!
+//! | module | what it is for | may use |
+//! | --- | --- | --- |
+//! | [`units`] | numbers with units, read and written | nothing |
+//! | [`protocol`] | what dashboard and engine say to each other | nothing |
+//! | [`sys`] | every `unsafe` line of the program | nothing |
+//! | [`cli`] | the command line, types only | `units` |
+//! | [`probe`] | reads the kernel into a [`probe::sample::Sample`] | `protocol`, `sys` |
+//! | [`model`] | derives everything shown; pure | `probe::sample`, `protocol`, `units` |
+//! | [`engine`] | what server and client share: workers, tables, control socket | `protocol`, `sys`, `units` |
+//! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
+//! | [`ui`] | terminal, input, views | `model`, `probe::sample`, `protocol`, `units` |
+//! | [`app`] | modes, processes, threads: the only one that sees all | everything |
+
+pub mod app;
+pub mod cli;
+pub mod client;
+pub mod engine;
+pub mod model;
+pub mod probe;
+pub mod protocol;
+pub mod server;
+pub mod sys;
+pub mod ui;
+pub mod units;

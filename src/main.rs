@@ -1,0 +1,3 @@
+//! The `c1m-top` binary.
+
+fn main() {}

@@ -1,0 +1,58 @@
+//! What the memory chart shows, as data: curves, limit lines, the slope carried on.
+
+/// What runs along the x axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum XAxis {
+    /// Connections.
+    #[default]
+    Connections,
+    /// Seconds since the start.
+    Time,
+}
+
+/// One curve. Points are (x, bytes); a gap in the data separates segments.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    /// Short name: `memory in use`, `socket slab`.
+    pub label: &'static str,
+    /// Runs of points without a gap, each in the order of time.
+    pub segments: Vec<Vec<(f64, f64)>>,
+}
+
+/// A limit as a line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// Label at the line: `memory 23.5 GiB`, `file-max at 1.23 M`.
+    pub label: String,
+    /// Where.
+    pub at: LineAt,
+    /// Whether this is the limit that comes first.
+    pub nearest: bool,
+}
+
+/// Which way a limit line runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LineAt {
+    /// Horizontal, at so many bytes.
+    Bytes(f64),
+    /// Vertical, at so many connections.
+    Connections(f64),
+}
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Chart {
+    /// What x is.
+    pub x: XAxis,
+    /// Curves, the most important first.
+    pub curves: Vec<Curve>,
+    /// Limit lines within or just beyond the axes.
+    pub lines: Vec<Line>,
+    /// The measured slope from the last point to the first limit: two points, or none while there is no slope.
+    pub forecast: Option<[(f64, f64); 2]>,
+    /// Axis bounds (low, high) of x: covers data, target and the nearest limit where sensible; changes in 1-2-5 steps so
+    /// that the picture does not crawl.
+    pub x_bounds: (f64, f64),
+    /// Axis bounds of y, bytes.
+    pub y_bounds: (f64, f64),
+}

@@ -1,0 +1,120 @@
+//! The limits of a run as data: what each is called, how far it is used, when it comes.
+
+use serde::{Deserialize, Serialize};
+
+/// How a limit's numbers are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Things.
+    Count,
+    /// Bytes.
+    Bytes,
+}
+
+/// Names of one limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitInfo {
+    /// Stable id, as in JSON: `file-max`.
+    pub id: &'static str,
+    /// At most 12 characters, for the narrow panel.
+    pub label: &'static str,
+    /// Its unit.
+    pub unit: Unit,
+    /// One sentence for the help and the wide view: what it bounds and how meeting it shows.
+    pub help: &'static str,
+}
+
+/// How near a limit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitState {
+    /// Does not bound this run.
+    NotApplicable,
+    /// Cannot be read.
+    Unknown,
+    /// Far.
+    Ok,
+    /// Near, or reached before the target at the present slope.
+    Warn,
+    /// About to be met.
+    Critical,
+    /// Met: something was refused because of it.
+    Hit,
+}
+
+impl LimitState {
+    /// The word beside the colour: an alarm is a colour and a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            LimitState::NotApplicable => "n/a",
+            LimitState::Unknown => "unknown",
+            LimitState::Ok => "ok",
+            LimitState::Warn => "warn",
+            LimitState::Critical => "CRITICAL",
+            LimitState::Hit => "HIT",
+        }
+    }
+}
+
+/// When a limit comes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Forecast {
+    /// Too few points.
+    NotYet,
+    /// Its use does not grow with connections.
+    Never,
+    /// Nothing counts against it now (conntrack without a rule).
+    NotTracking,
+    /// Reached at this count.
+    At {
+        /// Connections.
+        connections: u64,
+        /// Half width of the uncertainty, connections.
+        plus_minus: u64,
+        /// Seconds left at the present rate; `None` while the count stands still.
+        seconds: Option<f64>,
+    },
+}
+
+impl Forecast {
+    /// The forecast count, if there is one.
+    pub fn connections(self) -> Option<u64> {
+        match self {
+            Forecast::At { connections, .. } => Some(connections),
+            _ => None,
+        }
+    }
+}
+
+/// One limit now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limit {
+    /// Its names.
+    pub info: &'static LimitInfo,
+    /// What it belongs to: `host`, `server`, `client`, a cgroup's path, `network namespace of 4021`.
+    pub scope: String,
+    /// Use now; `None` when it cannot be read.
+    pub used: Option<u64>,
+    /// The bound; `None` when there is none or it cannot be read.
+    pub limit: Option<u64>,
+    /// How near.
+    pub state: LimitState,
+    /// When it comes.
+    pub forecast: Forecast,
+    /// Why it is unknown or not applicable; or what was seen when it was hit.
+    pub reason: Option<String>,
+    /// The command or change that raises it on this machine.
+    pub cure: String,
+}
+
+impl Limit {
+    /// Use as a share of the bound, 0 to 1 and over; `None` where either is missing.
+    pub fn share(&self) -> Option<f64> {
+        match (self.used, self.limit) {
+            (Some(used), Some(limit)) if limit > 0 => Some(used as f64 / limit as f64),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! The raw data of one moment. Everything else (rates, slopes, limits, sentences) is derived from a row of these.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{EngineStats, Hello, Role};
+
+/// Why a source has no value: `needs root`, `not tracking`, `not in this network namespace`, …
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absent {
+    /// For people, lower case, no full stop.
+    pub why: Cow<'static, str>,
+}
+
+impl Absent {
+    /// An absence with a fixed reason.
+    pub const fn because(why: &'static str) -> Self {
+        Self { why: Cow::Borrowed(why) }
+    }
+}
+
+/// A value, or the reason why there is none. Absence is never shown as 0.
+pub type Reading<T> = Result<T, Absent>;
+
+/// One moment: every source read once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Milliseconds since the dashboard started.
+    pub t_ms: u64,
+    /// Milliseconds since the Unix epoch.
+    pub wall_ms: u64,
+    /// What reading all sources took, microseconds (waiting for the engines' answers not counted).
+    pub took_us: u64,
+    /// The machine.
+    pub host: Host,
+    /// The network namespace of the target (the server's, where both ends are known).
+    pub net: Net,
+    /// Every process watched: engines first, server before client, then a foreign target.
+    pub targets: Vec<Target>,
+    /// The dashboard itself.
+    pub own: Own,
+}
+
+/// Machine-wide sources.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Host {
+    /// `/proc/meminfo`.
+    pub mem: Reading<Mem>,
+    /// `/proc/slabinfo`: only caches that grow with sockets.
+    pub slab: Reading<Vec<SlabCache>>,
+    /// Sum over zones of the `low` watermark, bytes (`/proc/zoneinfo`, read once).
+    pub reserve_bytes: Reading<u64>,
+    /// `/proc/sys/fs/file-nr`.
+    pub files: Reading<FileNr>,
+    /// `/proc/sys/fs/nr_open`.
+    pub nr_open: Reading<u64>,
+    /// `/proc/sys/fs/epoll/max_user_watches`.
+    pub max_user_watches: Reading<u64>,
+    /// `oom_kill` of `/proc/vmstat`: processes killed since boot, cgroup kills included.
+    pub oom_kills: Reading<u64>,
+    /// `/proc/pressure/memory`.
+    pub pressure_memory: Reading<Pressure>,
+    /// `/proc/pressure/cpu`.
+    pub pressure_cpu: Reading<Pressure>,
+    /// `/proc/net/softnet_stat`, all cores summed.
+    pub softnet: Reading<Softnet>,
+    /// `/proc/sys/kernel/threads-max`.
+    pub threads_max: Reading<u64>,
+    /// `/proc/sys/kernel/pid_max`.
+    pub pid_max: Reading<u64>,
+    /// Tasks that exist: field 4 of `/proc/loadavg` after the slash.
+    pub tasks: Reading<u64>,
+}
+
+/// `/proc/meminfo`, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each field is the line of /proc/meminfo of the same name")]
+pub struct Mem {
+    pub total: u64,
+    pub free: u64,
+    pub available: u64,
+    pub buffers: u64,
+    pub cached: u64,
+    pub active_file: u64,
+    pub inactive_file: u64,
+    pub shmem: u64,
+    pub slab: u64,
+    pub s_reclaimable: u64,
+    pub s_unreclaim: u64,
+    pub kernel_stack: u64,
+    pub page_tables: u64,
+    pub swap_total: u64,
+    pub swap_free: u64,
+}
+
+/// One slab cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlabCache {
+    /// Name as in `/proc/slabinfo`.
+    pub name: String,
+    /// Objects in use.
+    pub active_objs: u64,
+    /// Object size, bytes.
+    pub obj_size: u64,
+    /// Pages times slabs, bytes: what the cache takes from the machine.
+    pub bytes: u64,
+}
+
+/// `/proc/sys/fs/file-nr`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileNr {
+    /// Open files, host-wide.
+    pub used: u64,
+    /// `fs.file-max`.
+    pub max: u64,
+}
+
+/// One pressure file, the `some` line.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Pressure {
+    /// Share of the last 10 s in which some task waited, percent.
+    pub some_avg10: f64,
+    /// Share in which all waited, percent; 0 where the kernel has no `full` line.
+    pub full_avg10: f64,
+}
+
+/// Summed columns of `/proc/net/softnet_stat`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Softnet {
+    /// Packets processed.
+    pub processed: u64,
+    /// Packets dropped because the backlog was full (`net.core.netdev_max_backlog`).
+    pub dropped: u64,
+    /// Times the budget ran out.
+    pub squeezed: u64,
+}
+
+/// Sources of one network namespace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Net {
+    /// Which namespace: `this` or `of PID`.
+    pub scope: String,
+    /// `sockstat`.
+    pub sockstat: Reading<Sockstat>,
+    /// TCP `inuse` of `sockstat6`.
+    pub inuse6: Reading<u64>,
+    /// The `Tcp:` lines of `snmp`.
+    pub tcp: Reading<TcpCounters>,
+    /// The `TcpExt:` lines of `netstat`.
+    pub ext: Reading<TcpExt>,
+    /// `nf_conntrack_count`, `nf_conntrack_max` and drops.
+    pub conntrack: Reading<Conntrack>,
+    /// `tcp_mem`, pages: low, pressure, max. Host-wide; absent in a child namespace, read from the dashboard's then.
+    pub tcp_mem: Reading<[u64; 3]>,
+    /// `ip_local_port_range` less reserved ports.
+    pub ports: Reading<PortRange>,
+    /// `tcp_max_tw_buckets`.
+    pub max_tw: Reading<u64>,
+    /// `tcp_max_orphans`.
+    pub max_orphans: Reading<u64>,
+    /// `net.core.somaxconn`.
+    pub somaxconn: Reading<u64>,
+    /// `tcp_max_syn_backlog`.
+    pub max_syn_backlog: Reading<u64>,
+    /// `tcp_ehash_entries`: buckets of the established hash.
+    pub ehash_entries: Reading<u64>,
+}
+
+/// `/proc/net/sockstat`, its TCP line and the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sockstat {
+    /// `sockets: used`: every family.
+    pub used: u64,
+    /// TCP sockets of this namespace bound to a port, listeners included, `TIME_WAIT` not.
+    pub inuse: u64,
+    /// Orphans, host-wide.
+    pub orphan: u64,
+    /// `TIME_WAIT` sockets of this namespace.
+    pub tw: u64,
+    /// TCP sockets allocated, host-wide, IPv6 included.
+    pub alloc: u64,
+    /// TCP buffer memory, pages, host-wide.
+    pub mem_pages: u64,
+}
+
+/// `Tcp:` of `/proc/net/snmp`. Counters are since boot (of the namespace).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each field is the column of /proc/net/snmp of the same name (RFC 1213, RFC 4022)")]
+pub struct TcpCounters {
+    pub active_opens: u64,
+    pub passive_opens: u64,
+    pub attempt_fails: u64,
+    pub estab_resets: u64,
+    /// Sockets in `ESTABLISHED` or `CLOSE_WAIT`, both ends counted on loopback, IPv6 included.
+    pub curr_estab: u64,
+    pub in_segs: u64,
+    pub out_segs: u64,
+    pub retrans_segs: u64,
+    pub out_rsts: u64,
+}
+
+/// Columns of `TcpExt:` in `/proc/net/netstat`; one that the kernel lacks is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each field is the column of the same name in /proc/net/netstat")]
+pub struct TcpExt {
+    pub listen_overflows: u64,
+    pub listen_drops: u64,
+    pub syncookies_sent: u64,
+    pub req_q_full_do_cookies: u64,
+    pub req_q_full_drop: u64,
+    pub memory_pressures: u64,
+    pub memory_pressures_chrono: u64,
+    pub prune_called: u64,
+    pub rcv_pruned: u64,
+    pub abort_on_memory: u64,
+    pub abort_on_timeout: u64,
+    pub time_wait_overflow: u64,
+    pub backlog_drop: u64,
+    pub syn_retrans: u64,
+    pub timeouts: u64,
+}
+
+/// Connection tracking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Conntrack {
+    /// Entries in this namespace.
+    pub count: u64,
+    /// `nf_conntrack_max`, host-wide.
+    pub max: u64,
+    /// Packets dropped because the table was full (`drop` of `/proc/net/stat/nf_conntrack`), where readable.
+    pub drop: Option<u64>,
+    /// Entries evicted early to make room.
+    pub early_drop: Option<u64>,
+}
+
+/// Local ports a connect may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortRange {
+    /// First.
+    pub low: u16,
+    /// Last.
+    pub high: u16,
+    /// Ports in the range that `ip_local_reserved_ports` takes out.
+    pub reserved: u32,
+}
+
+impl PortRange {
+    /// Ports one (source, destination, destination port) can use.
+    pub fn usable(self) -> u64 {
+        (u64::from(self.high) + 1).saturating_sub(u64::from(self.low)).saturating_sub(u64::from(self.reserved))
+    }
+}
+
+/// What a watched process is to this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    /// One of our engines.
+    Engine(Role),
+    /// Any other process, watched without control.
+    Foreign,
+}
+
+/// One watched process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// Process id.
+    pub pid: u32,
+    /// Engine or foreign.
+    pub kind: TargetKind,
+    /// `comm` of a foreign process; the role of an engine.
+    pub name: String,
+    /// False once it has ended (sources keep their last reason).
+    pub alive: bool,
+    /// Resident memory, bytes.
+    pub rss_bytes: Reading<u64>,
+    /// User plus system time, microseconds, since its start.
+    pub cpu_us: Reading<u64>,
+    /// Threads.
+    pub threads: Reading<u64>,
+    /// Open descriptors of its main table (`stat` of `/proc/PID/fd`; Linux 6.2 and later).
+    pub descriptors: Reading<u64>,
+    /// Soft and hard `RLIMIT_NOFILE`.
+    pub nofile: Reading<SoftHard>,
+    /// Soft and hard `RLIMIT_NPROC`; `u64::MAX` is unlimited.
+    pub nproc: Reading<SoftHard>,
+    /// Its memory cgroup and every ancestor that can be seen, nearest first.
+    pub memcg: Reading<Vec<MemCgroup>>,
+    /// `pids.current` and `pids.max` of its nearest limiting cgroup.
+    pub pids_cgroup: Reading<Option<UsedLimit>>,
+    /// An engine's greeting.
+    pub hello: Option<Hello>,
+    /// An engine's own counters: `None` for a foreign process.
+    pub stats: Option<Reading<Box<EngineStats>>>,
+}
+
+/// A pair of limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the words of getrlimit(2)")]
+pub struct SoftHard {
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// A use and what bounds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the two words say it")]
+pub struct UsedLimit {
+    pub used: u64,
+    pub limit: u64,
+}
+
+/// One memory cgroup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemCgroup {
+    /// Path below the mount point: `/system.slice/ejabberd.service`.
+    pub path: String,
+    /// 1 or 2.
+    pub version: u8,
+    /// Charge, bytes.
+    pub used: u64,
+    /// Limit, bytes; `None` is no limit.
+    pub limit: Option<u64>,
+    /// Page cache in the charge that can be reclaimed (`inactive_file` + `active_file` of memory.stat), bytes.
+    pub file_bytes: u64,
+    /// Processes killed for this cgroup (`oom_kill`).
+    pub oom_kills: u64,
+    /// Times the limit was met (`memory.failcnt`, or `max` of memory.events).
+    pub max_hits: u64,
+}
+
+/// What the dashboard costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Own {
+    /// User plus system time since its start, microseconds.
+    pub cpu_us: u64,
+    /// Resident memory, bytes.
+    pub rss_bytes: u64,
+}

@@ -1,0 +1,289 @@
+//! What the dashboard and an engine say to each other: one JSON object a line over a Unix socket.
+//!
+//! The engine greets with [`Reply::Hello`]; after that it answers each [`Command`] with one [`Reply`], and speaks
+//! unasked only when its phase changes ([`Reply::Phase`]), so that the dashboard can take a sample at that moment.
+
+use serde::{Deserialize, Serialize};
+
+/// Version of this protocol; an engine of another version is refused, not misread.
+pub const PROTOCOL: u32 = 1;
+
+/// The longest line either side accepts, in bytes. A longer one is garbage, not a message.
+pub const MAX_LINE: usize = 64 * 1024;
+
+/// Which end of the experiment an engine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Listens, accepts, echoes.
+    Server,
+    /// Connects, holds, sends.
+    Client,
+}
+
+impl Role {
+    /// The word used on the screen and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Server => "server",
+            Role::Client => "client",
+        }
+    }
+}
+
+/// What an engine is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Not yet connecting or accepting.
+    Starting,
+    /// A client opening connections, or a server accepting them.
+    Ramping,
+    /// Told to pause: nothing new is opened or accepted.
+    Paused,
+    /// A client below its target, held back by the guard's ceiling.
+    Guarded,
+    /// A client at its target.
+    Holding,
+    /// Closing its connections.
+    Closing,
+    /// All connections closed.
+    Closed,
+    /// A client that cannot open more: see [`EngineStats::stop`].
+    Stopped,
+}
+
+/// First line an engine sends on a new control connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`] of the engine.
+    pub protocol: u32,
+    /// Program version of the engine.
+    pub version: String,
+    /// Which end it is.
+    pub role: Role,
+    /// Process id of the engine.
+    pub pid: u32,
+    /// Process id of the dashboard that started it.
+    pub owner: u32,
+    /// Connections it aims at; for a server the run's target where known, else 0.
+    pub target: u64,
+    /// What it listens on or connects to, for people: `127.0.0.1`, `[::1]`, `every address`.
+    pub address: String,
+    /// First port.
+    pub port: u16,
+    /// Number of consecutive ports.
+    pub ports: u16,
+}
+
+/// What the dashboard asks of an engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cmd", rename_all = "snake_case")]
+pub enum Command {
+    /// Send [`Reply::Stats`], with the events whose number is above `since`.
+    Stats {
+        /// Last event number already seen, 0 for none.
+        since: u64,
+    },
+    /// Open (or accept) nothing new until [`Command::Resume`].
+    Pause,
+    /// Go on after [`Command::Pause`].
+    Resume,
+    /// Open at most so many connections per second; `None` is as fast as it goes.
+    Rate {
+        /// Connections per second.
+        per_s: Option<u64>,
+    },
+    /// Never hold more than this many connections: the guard's closed loop. `None` lifts it.
+    Ceiling {
+        /// Connections.
+        connections: Option<u64>,
+    },
+    /// Close every connection and report [`Phase::Closed`].
+    Close {
+        /// How to close.
+        mode: CloseMode,
+        /// Closes per second; `None` is as fast as it goes.
+        per_s: Option<u64>,
+    },
+    /// End the process.
+    Stop,
+}
+
+/// How a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseMode {
+    /// Reset (`SO_LINGER` 0): no `TIME_WAIT`, the port is free at once.
+    Rst,
+    /// The orderly FIN: the closer's end stays in `TIME_WAIT` for 60 s.
+    Fin,
+}
+
+/// What an engine answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Reply {
+    /// The greeting.
+    Hello(Hello),
+    /// Answer to [`Command::Stats`].
+    Stats(Box<EngineStats>),
+    /// The command was taken.
+    Ok,
+    /// Unasked: the phase has changed.
+    Phase {
+        /// The new phase.
+        phase: Phase,
+    },
+    /// The line was refused; the connection is closed after it.
+    Error {
+        /// Why, for people.
+        text: String,
+    },
+}
+
+/// How often one operation failed with one errno.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorCount {
+    /// The system call or stage: `socket`, `bind`, `connect`, `established`, `accept`, `epoll_ctl`, `read`, `write`.
+    pub op: String,
+    /// errno.
+    pub errno: i32,
+    /// Its name: `EMFILE`.
+    pub name: String,
+    /// Times since the engine started.
+    pub count: u64,
+}
+
+/// A distribution of times, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Latency {
+    /// Values recorded.
+    pub count: u64,
+    /// Median.
+    pub p50_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// 99.9th percentile.
+    pub p999_us: u64,
+    /// Largest.
+    pub max_us: u64,
+}
+
+/// Messages on active connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Connections that carry traffic.
+    pub active: u64,
+    /// Messages sent whole.
+    pub sent: u64,
+    /// Messages echoed whole and equal.
+    pub echoed: u64,
+    /// Echoes that differed from what was sent.
+    pub mismatched: u64,
+    /// Messages that left more than one tick after they were due (the coordinated-omission count).
+    pub late: u64,
+    /// Messages not sent because the one before was still unanswered when they fell due.
+    pub skipped: u64,
+    /// Time from when a message was due until its echo was whole.
+    pub echo: Latency,
+}
+
+/// Something an engine noticed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineEvent {
+    /// Number, from 1, without gaps.
+    pub seq: u64,
+    /// Microseconds since the engine started.
+    pub t_us: u64,
+    /// `info`, `warning` or `critical`.
+    pub severity: Severity,
+    /// Stable id, such as `control_refused`.
+    pub id: String,
+    /// One sentence.
+    pub text: String,
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Will become a failure if nothing changes.
+    Warning,
+    /// Has failed.
+    Critical,
+}
+
+/// Why a client gave up before its target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Id of the limit it met (`nofile`, `ports`, `file-max`, `epoll`, `memory`, `threads`, …) or `refused`, `unreachable`.
+    pub limit_id: String,
+    /// The errno that showed it, 0 for none.
+    pub errno: i32,
+    /// One sentence.
+    pub text: String,
+}
+
+/// Everything an engine knows of itself. Counts are since its start unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EngineStats {
+    /// Which end.
+    pub role: Role,
+    /// Process id.
+    pub pid: u32,
+    /// Microseconds since the engine started.
+    pub t_us: u64,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Connections it aims at (0: none of its own).
+    pub target: u64,
+    /// Connections open now: established for a client, accepted and not closed for a server.
+    pub open: u64,
+    /// Most connections that were open at once.
+    pub peak: u64,
+    /// Connections ever established or accepted.
+    pub opened: u64,
+    /// Connections closed, whoever closed them.
+    pub closed: u64,
+    /// Of these, closed by the other end or by an error, without being asked for here.
+    pub lost: u64,
+    /// Connects under way.
+    pub in_flight: u64,
+    /// Greetings echoed back (client) or echoed (server: bytes received at least once); 0 without `--greet`.
+    pub greeted: u64,
+    /// Connections per second allowed; `None` is no limit.
+    pub rate_limit: Option<u64>,
+    /// The guard's ceiling in force.
+    pub ceiling: Option<u64>,
+    /// Failures by operation and errno.
+    pub errors: Vec<ErrorCount>,
+    /// Worker threads running, each with its own descriptor table.
+    pub tables: u32,
+    /// Most worker threads it may start.
+    pub tables_max: u32,
+    /// Descriptors one table may hold: the soft `RLIMIT_NOFILE`.
+    pub table_limit: u64,
+    /// Descriptors used in all tables together.
+    pub descriptors: u64,
+    /// Server: echo bytes waiting for slow readers. Client: 0.
+    pub buffered_bytes: u64,
+    /// User plus system time of the process, microseconds (getrusage).
+    pub cpu_us: u64,
+    /// When the ramp started, `t_us` of that moment.
+    pub ramp_started_us: Option<u64>,
+    /// When the highest count so far was reached, `t_us` of that moment.
+    pub peak_us: Option<u64>,
+    /// `cpu_us` when the ramp ended (target reached or stopped).
+    pub ramp_cpu_us: Option<u64>,
+    /// Connect times of the ramp (client).
+    pub connect: Latency,
+    /// Messages, with `--active`.
+    pub traffic: Option<Traffic>,
+    /// Why it stopped before its target.
+    pub stop: Option<Stop>,
+    /// Events above the number asked for.
+    pub events: Vec<EngineEvent>,
+}

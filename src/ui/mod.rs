@@ -1,0 +1,1 @@
+//! Terminal, input, views, widgets, theme. Draws a [`crate::model::Model`]; touches neither `/proc` nor a network socket.
