@@ -157,7 +157,7 @@ mod tests {
     fn durations_and_percentages() {
         assert_eq!(parse_duration("100ms"), Ok(Duration::from_millis(100)));
         assert_eq!(parse_duration("2"), Ok(Duration::from_secs(2)));
-        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(parse_duration("5m"), Ok(Duration::from_mins(5)));
         assert!(parse_duration("soon").is_err());
         assert_eq!(parse_percent("20%"), Ok(20.0));
         assert!(parse_percent("101").is_err());
