@@ -266,6 +266,8 @@ pub struct EngineStats {
     pub tables_max: u32,
     /// Descriptors one table may hold: the soft `RLIMIT_NOFILE`.
     pub table_limit: u64,
+    /// Connections one table has room for: `table_limit` less what the engine itself opens.
+    pub table_room: u64,
     /// Descriptors used in all tables together.
     pub descriptors: u64,
     /// Server: echo bytes waiting for slow readers. Client: 0.

@@ -1,1 +1,189 @@
-//! Every `unsafe` line of the program.
+//! Every `unsafe` line of the program: thin wrappers over system calls that std, mio and socket2 do not offer, or offer
+//! only with more system calls than one. Each says why it is sound.
+#![expect(unsafe_code, reason = "this is the one module that may; every block says why it is sound")]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// Turns the -1 of a system call into the error it left in errno.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Effective user id.
+pub fn euid() -> u32 {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Soft and hard `RLIMIT_NOFILE` of this process: descriptors one table may hold.
+///
+/// # Errors
+/// What getrlimit(2) says.
+pub fn nofile() -> io::Result<(u64, u64)> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid rlimit for the kernel to fill.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+/// Raises the soft `RLIMIT_NOFILE` to the hard one, which needs no privilege, and returns it.
+///
+/// # Errors
+/// What getrlimit(2) or setrlimit(2) says.
+pub fn raise_nofile() -> io::Result<u64> {
+    let (soft, hard) = nofile()?;
+    if soft < hard {
+        let limit = libc::rlimit { rlim_cur: hard, rlim_max: hard };
+        // SAFETY: `limit` is a valid rlimit that the kernel only reads.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
+    }
+    Ok(hard)
+}
+
+/// Gives the calling thread a descriptor table of its own: a copy of the shared one, with a full `RLIMIT_NOFILE` of its
+/// own. Needs no privilege.
+///
+/// # Errors
+/// What unshare(2) says.
+pub fn unshare_files() -> io::Result<()> {
+    // SAFETY: unshare(CLONE_FILES) touches no memory; descriptors of other threads stay valid in their own table.
+    check(unsafe { libc::unshare(libc::CLONE_FILES) }).map(drop)
+}
+
+/// Closes every descriptor above 2 that is not in `keep`, in the calling thread's *private* table (after
+/// [`unshare_files`]). What other threads own stays open in theirs.
+pub fn close_inherited(keep: &[RawFd]) {
+    let mut keep: Vec<u32> = keep.iter().map(|&fd| fd as u32).chain([2]).collect();
+    keep.sort_unstable();
+    keep.push(u32::MAX);
+    for pair in keep.windows(2) {
+        let (first, last) = (pair[0] + 1, pair[1] - 1);
+        if first > last {
+            continue;
+        }
+        // SAFETY: the table is private to this thread, and the caller keeps every descriptor that this thread's values own.
+        let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        if done == -1 {
+            // Linux before 5.9. The main thread opens few descriptors: listeners, eventfds, control connections.
+            for fd in first..=last.min(8192) {
+                // SAFETY: as above; closing a number that is not open only returns EBADF.
+                unsafe { libc::close(fd as RawFd) };
+            }
+        }
+    }
+}
+
+/// User plus system time of the whole process.
+pub fn cpu_time() -> Duration {
+    // SAFETY: rusage is plain integers, for which all zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` is valid for the kernel to fill; RUSAGE_SELF cannot fail.
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+    let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+/// Process and user id of the other end of a Unix stream socket, as of its connect (`SO_PEERCRED`).
+///
+/// # Errors
+/// What getsockopt(2) says.
+pub fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
+    let mut cred = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: `cred` and `len` are valid for the kernel to fill, and `len` is the size of `cred`.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut cred).cast(),
+            &raw mut len,
+        )
+    })?;
+    Ok((cred.pid as u32, cred.uid))
+}
+
+/// A new non-blocking eventfd: what wakes a thread that sleeps in epoll, one descriptor instead of a pipe's two.
+///
+/// # Errors
+/// What eventfd(2) says.
+pub fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: no pointers; the returned descriptor is new and owned by nobody else.
+    let fd = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
+    // SAFETY: as above.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Adds 1 to an eventfd. A full counter is already a wake-up, so that failing is not an error.
+pub fn eventfd_signal(fd: RawFd) {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: writes eight bytes from a valid buffer; a wrong descriptor only returns an error.
+    unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) };
+}
+
+/// Sets an eventfd back to 0.
+pub fn eventfd_clear(fd: RawFd) {
+    let mut count = [0u8; 8];
+    // SAFETY: reads at most eight bytes into a valid buffer.
+    unsafe { libc::read(fd, count.as_mut_ptr().cast(), count.len()) };
+}
+
+/// Takes one connection from a listener, non-blocking and close-on-exec, without asking for the peer's address: one system
+/// call (std and socket2 copy the address out).
+///
+/// # Errors
+/// What accept4(2) says; `WouldBlock` when the queue is empty.
+pub fn accept(listener: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: null address pointers are allowed; the returned descriptor is new and owned by nobody else.
+    let fd = check(unsafe {
+        libc::accept4(
+            listener,
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC,
+        )
+    })?;
+    // SAFETY: as above.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Reads from a socket into `buf`.
+///
+/// # Errors
+/// What recv(2) says.
+pub fn recv(fd: RawFd, buf: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: `buf` is valid for writes of its length.
+    let n = unsafe { libc::recv(fd, buf.as_mut_ptr().cast(), buf.len(), 0) };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// Writes `buf` to a socket; a closed peer is an error and not a signal.
+///
+/// # Errors
+/// What send(2) says.
+pub fn send(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
+    // SAFETY: `buf` is valid for reads of its length.
+    let n = unsafe { libc::send(fd, buf.as_ptr().cast(), buf.len(), libc::MSG_NOSIGNAL) };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// Asks the kernel to end this process with SIGKILL when the thread that started it ends: the second rope beside the end of
+/// the control connection.
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn die_with_parent() -> io::Result<()> {
+    // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }).map(drop)
+}
+
+/// Sends a signal to one process.
+///
+/// # Errors
+/// What kill(2) says.
+pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
+    // SAFETY: no memory is touched; pid is positive, so that no group is meant.
+    check(unsafe { libc::kill(pid.max(1) as libc::pid_t, signal) }).map(drop)
+}

@@ -1,1 +1,17 @@
-//! What server and client engines share.
+//! What server and client engines share: configuration, workers with private descriptor tables, counters, the pace of
+//! opening and closing, and the control socket.
+//!
+//! An engine is one process. Its main thread owns the control socket and the [`pool::Pool`]; worker threads own the
+//! connections. `RLIMIT_NOFILE` bounds one descriptor *table*, so every worker takes a table of its own
+//! (`unshare(CLONE_FILES)`) and with it a full limit of its own.
+
+pub mod closing;
+pub mod config;
+pub mod conns;
+pub mod control;
+pub mod counters;
+pub mod errno;
+pub mod main_loop;
+pub mod pace;
+pub mod path;
+pub mod pool;

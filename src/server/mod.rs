@@ -1,1 +1,180 @@
-//! The server engine.
+//! The server engine: listens on all its ports, accepts in batches, echoes.
+
+mod echo;
+mod listen;
+mod worker;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
+
+pub use listen::{Listeners, describe};
+
+use crate::engine::closing::Closing;
+use crate::engine::config::ServerConfig;
+use crate::engine::counters::Counters;
+use crate::engine::main_loop::{self, Engine};
+use crate::engine::pool::{Body, Pool};
+use crate::protocol::{Command, EngineStats, Hello, Latency, PROTOCOL, Phase, Role, Severity};
+
+/// Workers a server may start when the command line names no number: 20 million connections at 20,000 a table.
+const MOST_WORKERS: usize = 1000;
+
+/// What the main thread and the workers of a server share.
+#[derive(Debug)]
+struct Shared {
+    counters: Counters,
+    listeners: Listeners,
+    /// Workers that accept at once.
+    slots: usize,
+    paused: AtomicBool,
+    closing: Closing,
+}
+
+/// The server's main-thread side.
+struct Server {
+    config: ServerConfig,
+    shared: Arc<Shared>,
+    pool: Pool,
+    ramp_started_us: Option<u64>,
+}
+
+/// Runs a server engine until it is told to stop.
+///
+/// # Errors
+/// A sentence for the user: a port in use, an address that is not local, a limit that leaves no descriptor.
+pub fn run(config: ServerConfig) -> io::Result<()> {
+    main_loop::prepare()?;
+    let listeners = Listeners::bind(&config)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let max = config.common.workers.map_or(MOST_WORKERS, |n| n as usize);
+    let slots = cores.min(max).min(listeners.len());
+    let inherited = listeners.fds();
+    let shared = Arc::new(Shared {
+        counters: Counters::new()?,
+        listeners,
+        slots,
+        paused: AtomicBool::new(false),
+        closing: Closing::new(Instant::now()),
+    });
+    let for_workers = Arc::clone(&shared);
+    let pool = Pool::new(max, inherited, |_| -> Body { Arc::new(move |w| worker::run(&w, &for_workers)) })?;
+    let mut server = Server { config, shared, pool, ramp_started_us: None };
+    main_loop::run(&mut server, slots)
+}
+
+impl Engine for Server {
+    fn hello(&self, owner: u32) -> Hello {
+        Hello {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            role: Role::Server,
+            pid: std::process::id(),
+            owner,
+            target: self.config.common.target,
+            address: describe(&self.config.listen),
+            port: self.config.common.port,
+            ports: self.config.common.ports,
+        }
+    }
+
+    fn stats(&self, since: u64) -> EngineStats {
+        let counters = &self.shared.counters;
+        let (peak, peak_us) = counters.peak();
+        let open = counters.open.load(Relaxed);
+        EngineStats {
+            role: Role::Server,
+            pid: std::process::id(),
+            t_us: counters.now_us(),
+            phase: self.current_phase(),
+            target: self.config.common.target,
+            capacity: None,
+            open,
+            peak,
+            opened: counters.opened.load(Relaxed),
+            closed: counters.closed.load(Relaxed),
+            lost: counters.lost.load(Relaxed),
+            in_flight: 0,
+            greeted: 0,
+            rate_limit: None,
+            ceiling: None,
+            errors: counters.errors(),
+            tables: self.pool.len() as u32,
+            tables_max: self.pool.max() as u32,
+            table_limit: self.pool.table_limit(),
+            table_room: self.pool.room() as u64,
+            descriptors: open + self.pool.len() as u64 * self.pool.fixed(),
+            buffered_bytes: counters.buffered.load(Relaxed),
+            cpu_us: Counters::cpu_us(),
+            ramp_started_us: self.ramp_started_us,
+            peak_us,
+            ramp_cpu_us: None,
+            connect: Latency::default(),
+            traffic: None,
+            stop: None,
+            events: counters.events_since(since),
+        }
+    }
+
+    fn phase(&mut self) -> Phase {
+        if self.ramp_started_us.is_none() && self.shared.counters.open.load(Relaxed) > 0 {
+            self.ramp_started_us = Some(self.shared.counters.now_us());
+        }
+        self.current_phase()
+    }
+
+    fn command(&mut self, command: &Command) {
+        match command {
+            Command::Pause => self.shared.paused.store(true, Relaxed),
+            Command::Resume => {
+                self.shared.paused.store(false, Relaxed);
+                self.pool.wake_slots();
+            }
+            Command::Close { mode, per_s } => {
+                self.shared.paused.store(true, Relaxed);
+                self.shared.closing.start(*mode, *per_s, Instant::now());
+                self.pool.close_all();
+            }
+            // A server opens nothing, so that a rate or a ceiling has nothing to act on.
+            Command::Rate { .. } | Command::Ceiling { .. } | Command::Stats { .. } | Command::Stop => {}
+        }
+    }
+
+    fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    fn tables_full(&mut self) {
+        let (tables, room) = (self.pool.max(), self.pool.room());
+        self.shared.counters.add_error("accept", libc::EMFILE);
+        self.shared.counters.note(
+            Severity::Critical,
+            "nofile",
+            format!(
+                "The server's descriptor tables are full ({tables} x {room} connections): it accepts no more, and clients see only a stall. Allow more tables (--workers) or raise the hard limit (ulimit -Hn)."
+            ),
+        );
+    }
+
+    fn worker_failed(&mut self, error: &io::Error) {
+        self.shared.counters.add_error("thread", error.raw_os_error().unwrap_or(0));
+        self.shared.counters.note(Severity::Critical, "threads", format!("A server worker could not run: {error}."));
+    }
+}
+
+impl Server {
+    fn current_phase(&self) -> Phase {
+        let open = self.shared.counters.open.load(Relaxed);
+        match self.shared.closing.mode() {
+            Some(_) if open == 0 => Phase::Closed,
+            Some(_) => Phase::Closing,
+            None if self.shared.paused.load(Relaxed) => Phase::Paused,
+            None => Phase::Ramping,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Closing everything: how, how fast, and the work of one worker.
+
+use std::io;
+use std::os::fd::{AsFd, RawFd};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+use super::conns::Conns;
+use super::counters::lock;
+use super::pace::Pace;
+use crate::protocol::CloseMode;
+
+/// Connections a worker closes before it looks at its events again.
+const LOT: u64 = 256;
+
+/// The close in force, shared by the workers.
+#[derive(Debug)]
+pub struct Closing {
+    state: Mutex<(Option<CloseMode>, Pace)>,
+}
+
+/// What a turn of closing did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Closed so many; there are more.
+    Closed(u64),
+    /// The pace allows none for so long.
+    Wait(Duration),
+}
+
+impl Closing {
+    /// Nothing is being closed.
+    pub fn new(now: Instant) -> Self {
+        Self { state: Mutex::new((None, Pace::new(None, now))) }
+    }
+
+    /// Begins to close.
+    pub fn start(&self, mode: CloseMode, per_s: Option<u64>, now: Instant) {
+        *lock(&self.state) = (Some(mode), Pace::new(per_s, now));
+    }
+
+    /// How, once begun.
+    pub fn mode(&self) -> Option<CloseMode> {
+        lock(&self.state).0
+    }
+
+    /// Closes a lot of `conns`, from the descriptor `cursor` on.
+    pub fn turn(&self, conns: &mut Conns, cursor: &mut RawFd, now: Instant) -> Turn {
+        let (mode, lot) = {
+            let mut state = lock(&self.state);
+            let Some(mode) = state.0 else { return Turn::Wait(Duration::from_millis(100)) };
+            match state.1.take(LOT.min(conns.len() as u64), now) {
+                Ok(lot) => (mode, lot),
+                Err(wait) => return Turn::Wait(wait),
+            }
+        };
+        let mut closed = 0;
+        while closed < lot && *cursor < conns.bound() {
+            if let Some(fd) = conns.remove(*cursor) {
+                if mode == CloseMode::Rst {
+                    // A failure here means the connection is gone already; closing is all that is left.
+                    let _ = reset_on_close(&fd);
+                }
+                drop(fd);
+                closed += 1;
+            }
+            *cursor += 1;
+        }
+        Turn::Closed(closed)
+    }
+}
+
+/// Makes the next close of this socket a reset: nothing stays behind in `TIME_WAIT`.
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn reset_on_close(fd: &impl AsFd) -> io::Result<()> {
+    SockRef::from(fd).set_linger(Some(Duration::ZERO))
+}

@@ -1,0 +1,75 @@
+//! What the dashboard tells an engine at its start: one JSON object on its command line.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of one engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "role", rename_all = "snake_case")]
+pub enum EngineConfig {
+    /// Listen, accept, echo.
+    Server(ServerConfig),
+    /// Connect, hold, send.
+    Client(ClientConfig),
+}
+
+impl EngineConfig {
+    /// What both roles share.
+    pub fn common(&self) -> &Common {
+        match self {
+            EngineConfig::Server(c) => &c.common,
+            EngineConfig::Client(c) => &c.common,
+        }
+    }
+}
+
+/// What both roles share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Common {
+    /// First port.
+    pub port: u16,
+    /// Number of consecutive ports.
+    pub ports: u16,
+    /// Most worker threads; `None` is as many as the count needs.
+    pub workers: Option<u32>,
+    /// Connections the run aims at, 0 where unknown.
+    pub target: u64,
+}
+
+/// Settings of a server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerConfig {
+    /// What both roles share.
+    pub common: Common,
+    /// Addresses to listen on; empty is every address of both families.
+    pub listen: Vec<IpAddr>,
+}
+
+/// Settings of a client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClientConfig {
+    /// What both roles share.
+    pub common: Common,
+    /// Where to connect.
+    pub target_ip: IpAddr,
+    /// Addresses to connect from; empty lets the kernel choose one.
+    pub sources: Vec<IpAddr>,
+    /// Connections per second; `None` is as fast as it goes.
+    pub rate: Option<u64>,
+    /// Send one greeting on each connection and wait for its echo.
+    pub greet: bool,
+    /// Messages on a share of the connections.
+    pub traffic: Option<TrafficConfig>,
+}
+
+/// Messages on a share of the connections.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TrafficConfig {
+    /// Share of the connections, 0 to 1.
+    pub share: f64,
+    /// Bytes of one message.
+    pub message: u64,
+    /// Microseconds between two messages of one connection.
+    pub every_us: u64,
+}

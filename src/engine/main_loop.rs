@@ -1,0 +1,138 @@
+//! The main thread of an engine: control socket, notices of the workers, phases.
+
+use std::io;
+use std::os::unix::process::parent_id;
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use super::control::{Control, Incoming};
+use super::counters::Counters;
+use super::pool::{Notice, Pool};
+use crate::protocol::{Command, EngineStats, Hello, Phase, Reply, Severity};
+use crate::sys;
+
+/// Token of the workers' bell.
+const BELL: Token = Token(0);
+
+/// How often the phase is looked at while it may change by itself.
+const TICK: Duration = Duration::from_millis(100);
+
+/// An engine that nobody has connected to for so long was orphaned before its owner could.
+const OWNER_WAIT: Duration = Duration::from_secs(10);
+
+/// What makes an engine a server or a client.
+pub trait Engine {
+    /// The greeting.
+    fn hello(&self, owner: u32) -> Hello;
+    /// Everything it knows, with events above `since`.
+    fn stats(&self, since: u64) -> EngineStats;
+    /// What it is doing, derived from its state.
+    fn phase(&mut self) -> Phase;
+    /// Carries out a command other than `Stats` and `Stop`.
+    fn command(&mut self, command: &Command);
+    /// The workers and their slots.
+    fn pool(&mut self) -> &mut Pool;
+    /// Its counters.
+    fn counters(&self) -> &Counters;
+    /// Every table is full and no worker may be added; called once each time that begins.
+    fn tables_full(&mut self);
+    /// A worker could not be started or ended with an error.
+    fn worker_failed(&mut self, error: &io::Error);
+}
+
+/// Prepares the process: limits, OOM score, end with the parent.
+///
+/// # Errors
+/// When the descriptor limit cannot be raised to the hard one.
+pub fn prepare() -> io::Result<()> {
+    sys::raise_nofile()?;
+    // The kernel shall take the engine and not the terminal; raising needs no privilege. Not fatal where /proc is read-only.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+    sys::die_with_parent()
+}
+
+/// Runs until told to stop or the owner has gone.
+///
+/// # Errors
+/// When the control socket cannot be made or polled.
+pub fn run(engine: &mut dyn Engine, slots: usize) -> io::Result<()> {
+    let owner = parent_id();
+    let mut poll = Poll::new()?;
+    let bell = std::sync::Arc::clone(engine.pool().bell());
+    poll.registry().register(&mut SourceFd(&bell.fd()), BELL, Interest::READABLE)?;
+    let mut control = Control::listen(poll.registry(), owner)?;
+    for slot in 0..slots {
+        engine.pool().place(slot)?;
+    }
+    let started = Instant::now();
+    let mut owner_seen = false;
+    let mut events = Events::with_capacity(64);
+    let mut incoming = Vec::new();
+    let mut phase = Phase::Starting;
+    loop {
+        let now = engine.phase();
+        if now != phase {
+            phase = now;
+            control.broadcast(&Reply::Phase { phase });
+        }
+        let moving = matches!(phase, Phase::Starting | Phase::Ramping | Phase::Guarded | Phase::Closing);
+        let timeout = (moving || !owner_seen).then_some(TICK);
+        if let Err(e) = poll.poll(&mut events, timeout)
+            && e.kind() != io::ErrorKind::Interrupted
+        {
+            return Err(e);
+        }
+        if !owner_seen && started.elapsed() > OWNER_WAIT {
+            return Ok(());
+        }
+        for event in &events {
+            if event.token() == BELL {
+                notices(engine);
+            } else {
+                control.event(poll.registry(), event.token(), &mut incoming);
+            }
+        }
+        for message in incoming.drain(..) {
+            match message {
+                Incoming::Joined(peer) => {
+                    owner_seen = true;
+                    control.send(peer, &Reply::Hello(engine.hello(owner)));
+                }
+                Incoming::Command(peer, Command::Stats { since }) => {
+                    let stats = Box::new(engine.stats(since));
+                    control.send(peer, &Reply::Stats(stats));
+                }
+                Incoming::OwnerGone | Incoming::Command(_, Command::Stop) => return Ok(()),
+                Incoming::Command(peer, command) => {
+                    engine.command(&command);
+                    control.send(peer, &Reply::Ok);
+                }
+                Incoming::Refused(why) => {
+                    let text = format!("The control socket refused {why}.");
+                    engine.counters().note(Severity::Warning, "control_refused", text);
+                }
+            }
+        }
+    }
+}
+
+/// Hands slots on and looks for workers that ended.
+fn notices(engine: &mut dyn Engine) {
+    let bell = std::sync::Arc::clone(engine.pool().bell());
+    let parked_before = engine.pool().parked();
+    let mut result = engine.pool().retry_parked();
+    for notice in bell.take() {
+        if let Notice::Full { slot, .. } = notice {
+            result = result.and_then(|()| engine.pool().place(slot));
+        }
+    }
+    let failure = engine.pool().failure();
+    if let Some(e) = result.err().or(failure) {
+        engine.worker_failed(&e);
+    }
+    if engine.pool().parked() > parked_before {
+        engine.tables_full();
+    }
+}

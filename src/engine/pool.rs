@@ -1,0 +1,305 @@
+//! Worker threads, each with a descriptor table of its own, and the slots of work that are passed on like a baton.
+//!
+//! A slot is the right to open connections: for a server a share of the listeners, for a client a lane of the ramp. There
+//! are as many slots as cores to feed; a worker whose table is full gives its slot back, and the main thread hands it to
+//! the next. All other workers sleep in epoll until their own connections want something. Fifty workers waiting on the
+//! same listeners would wake one another for every connection, which halves the rate (measured).
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use super::counters::lock;
+use crate::sys;
+
+/// Stack of a worker, bytes. It runs a flat loop; what is not touched costs nothing.
+const STACK: usize = 256 * 1024;
+
+/// Descriptors a table keeps free: what the worker itself opens, and room for the kernel's count to lag.
+pub const SPARE: u32 = 8;
+
+/// No slot.
+const NONE: i32 = -1;
+
+/// What a worker tells the main thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// My table is full; here is my slot back.
+    Full {
+        /// The worker.
+        worker: usize,
+        /// The slot.
+        slot: usize,
+    },
+    /// Look at the counters: target reached, stopped, or all closed.
+    Look,
+}
+
+/// Where workers leave notices and wake the main thread.
+#[derive(Debug)]
+pub struct Bell {
+    notices: Mutex<Vec<Notice>>,
+    wake: OwnedFd,
+}
+
+impl Bell {
+    fn new() -> io::Result<Self> {
+        Ok(Self { notices: Mutex::new(Vec::new()), wake: sys::eventfd()? })
+    }
+
+    /// Leaves a notice and wakes the main thread. The descriptor number is the same in every worker's table: it was opened
+    /// before the first of them.
+    pub fn ring(&self, notice: Notice) {
+        let mut notices = lock(&self.notices);
+        if notice != Notice::Look || !notices.contains(&Notice::Look) {
+            notices.push(notice);
+        }
+        drop(notices);
+        sys::eventfd_signal(self.wake.as_raw_fd());
+    }
+
+    /// Takes what was left.
+    pub fn take(&self) -> Vec<Notice> {
+        sys::eventfd_clear(self.wake.as_raw_fd());
+        std::mem::take(&mut lock(&self.notices))
+    }
+
+    /// The descriptor to wait on.
+    pub fn fd(&self) -> RawFd {
+        self.wake.as_raw_fd()
+    }
+}
+
+/// What the main thread and one worker share.
+#[derive(Debug)]
+pub struct Mailbox {
+    /// Position in the pool.
+    pub index: usize,
+    slot: AtomicI32,
+    used: AtomicU32,
+    wake: OwnedFd,
+    closing: AtomicBool,
+}
+
+impl Mailbox {
+    /// The slot this worker holds.
+    pub fn slot(&self) -> Option<usize> {
+        usize::try_from(self.slot.load(SeqCst)).ok()
+    }
+
+    /// Takes the slot away (by the worker, when its table is full).
+    pub fn release(&self) -> Option<usize> {
+        usize::try_from(self.slot.swap(NONE, SeqCst)).ok()
+    }
+
+    /// Reports how many descriptors the worker's table holds.
+    pub fn set_used(&self, used: usize) {
+        self.used.store(used as u32, SeqCst);
+    }
+
+    /// Descriptor that wakes this worker, the same number in both tables.
+    pub fn wake_fd(&self) -> RawFd {
+        self.wake.as_raw_fd()
+    }
+
+    /// Wakes the worker.
+    pub fn wake(&self) {
+        sys::eventfd_signal(self.wake.as_raw_fd());
+    }
+
+    /// Whether the worker has been told to close its connections.
+    pub fn closing(&self) -> bool {
+        self.closing.load(SeqCst)
+    }
+}
+
+/// What a worker thread is given.
+#[derive(Debug)]
+pub struct Worker {
+    /// Shared with the main thread.
+    pub mail: Arc<Mailbox>,
+    /// Wakes the main thread.
+    pub bell: Arc<Bell>,
+    /// Connections its table has room for.
+    pub room: usize,
+    /// Set while some slot waits for room: a worker that closes connections then rings the bell.
+    pub wanted: Arc<AtomicBool>,
+}
+
+/// The body of a worker thread. It runs until the process ends; an error it returns is noted by the main thread.
+pub type Body = Arc<dyn Fn(Worker) -> io::Result<()> + Send + Sync>;
+
+/// The workers and the slots.
+pub struct Pool {
+    workers: Vec<Arc<Mailbox>>,
+    body: Body,
+    bell: Arc<Bell>,
+    wanted: Arc<AtomicBool>,
+    /// Descriptors that every worker keeps: the listeners.
+    inherited: Vec<RawFd>,
+    /// Slots nobody holds because every table is full.
+    parked: Vec<usize>,
+    max: usize,
+    room: usize,
+    limit: u64,
+    failed: (Sender<io::Error>, Receiver<io::Error>),
+}
+
+impl Pool {
+    /// A pool without workers. `max` is the most it may start, `inherited` what each keeps open of the main table.
+    ///
+    /// # Errors
+    /// When the limit cannot be read or the eventfd not be made.
+    pub fn new(max: usize, inherited: Vec<RawFd>, body: impl FnOnce(Arc<Bell>) -> Body) -> io::Result<Self> {
+        let (soft, _) = sys::nofile()?;
+        let bell = Arc::new(Bell::new()?);
+        // Standard streams, the two eventfds, the worker's epoll and its spare waker.
+        let fixed = inherited.len() as u64 + 6 + u64::from(SPARE);
+        let room = soft.saturating_sub(fixed) as usize;
+        if room == 0 {
+            return Err(io::Error::other(format!(
+                "RLIMIT_NOFILE is {soft}, of which listeners and the program itself need {fixed}: raise it with ulimit -n, or listen on fewer ports"
+            )));
+        }
+        Ok(Self {
+            workers: Vec::new(),
+            body: body(Arc::clone(&bell)),
+            bell,
+            wanted: Arc::new(AtomicBool::new(false)),
+            inherited,
+            parked: Vec::new(),
+            max: max.max(1),
+            room,
+            limit: soft,
+            failed: channel(),
+        })
+    }
+
+    /// Where workers leave notices.
+    pub fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    /// Gives a slot to a worker with room, starting one where needed; parks it where every table is full.
+    ///
+    /// # Errors
+    /// When a thread cannot be started (`EAGAIN`: a limit on threads).
+    pub fn place(&mut self, slot: usize) -> io::Result<()> {
+        // Room enough that the slot does not come back at once: a sixteenth of the table.
+        let enough = (self.room / 16).max(1);
+        let free = |m: &Arc<Mailbox>| self.room.saturating_sub(m.used.load(SeqCst) as usize);
+        let best = self.workers.iter().filter(|m| m.slot().is_none()).max_by_key(|m| free(m)).cloned();
+        let index = match best {
+            Some(mail) if free(&mail) >= enough => mail.index,
+            _ if self.workers.len() < self.max => self.start()?,
+            _ => {
+                self.parked.push(slot);
+                self.wanted.store(true, SeqCst);
+                return Ok(());
+            }
+        };
+        self.workers[index].slot.store(slot as i32, SeqCst);
+        self.workers[index].wake();
+        Ok(())
+    }
+
+    /// Tries the parked slots again.
+    ///
+    /// # Errors
+    /// See [`Pool::place`].
+    pub fn retry_parked(&mut self) -> io::Result<()> {
+        self.wanted.store(false, SeqCst);
+        std::mem::take(&mut self.parked).into_iter().try_for_each(|slot| self.place(slot))
+    }
+
+    /// Slots that wait for room in some table.
+    pub fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// Starts a worker and waits until it has its own table: until then it shares the main one, and a descriptor opened
+    /// meanwhile would be copied.
+    fn start(&mut self) -> io::Result<usize> {
+        let index = self.workers.len();
+        let mail = Arc::new(Mailbox {
+            index,
+            slot: AtomicI32::new(NONE),
+            used: AtomicU32::new(0),
+            wake: sys::eventfd()?,
+            closing: AtomicBool::new(false),
+        });
+        let worker = Worker {
+            mail: Arc::clone(&mail),
+            bell: Arc::clone(&self.bell),
+            room: self.room,
+            wanted: Arc::clone(&self.wanted),
+        };
+        let keep: Vec<RawFd> = self.inherited.iter().copied().chain([self.bell.fd(), mail.wake_fd()]).collect();
+        let (ready, is_ready) = channel();
+        let body = Arc::clone(&self.body);
+        let failed = self.failed.0.clone();
+        let bell = Arc::clone(&self.bell);
+        thread::Builder::new().name(format!("worker-{index}")).stack_size(STACK).spawn(move || {
+            let own_table = sys::unshare_files().inspect(|()| sys::close_inherited(&keep));
+            let _ = ready.send(());
+            if let Err(e) = own_table.and_then(|()| body(worker)) {
+                let _ = failed.send(e);
+                bell.ring(Notice::Look);
+            }
+        })?;
+        let _ = is_ready.recv();
+        self.workers.push(mail);
+        Ok(index)
+    }
+
+    /// Wakes every worker that holds a slot: the ramp's settings have changed.
+    pub fn wake_slots(&self) {
+        self.workers.iter().filter(|m| m.slot().is_some()).for_each(|m| m.wake());
+    }
+
+    /// Tells every worker to close its connections.
+    pub fn close_all(&self) {
+        for mail in &self.workers {
+            mail.closing.store(true, SeqCst);
+            mail.wake();
+        }
+    }
+
+    /// An error that ended a worker.
+    pub fn failure(&self) -> Option<io::Error> {
+        self.failed.1.try_recv().ok()
+    }
+
+    /// Workers running.
+    pub fn len(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Whether no worker has been started.
+    pub fn is_empty(&self) -> bool {
+        self.workers.is_empty()
+    }
+
+    /// Most workers it may start.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Connections one table has room for.
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Descriptors one table may hold: the soft `RLIMIT_NOFILE`.
+    pub fn table_limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Descriptors of one table that are not connections.
+    pub fn fixed(&self) -> u64 {
+        self.inherited.len() as u64 + 6
+    }
+}

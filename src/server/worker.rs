@@ -1,0 +1,297 @@
+//! One server worker: accepts while it holds a slot, echoes on what it accepted.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use super::Shared;
+use super::echo::{Echo, Outcome};
+use crate::engine::closing::Turn;
+use crate::engine::conns::Conns;
+use crate::engine::pool::{Notice, Worker};
+use crate::sys;
+
+/// Token of the eventfd.
+const WAKE: Token = Token(usize::MAX);
+
+/// Listener `i` has token `LISTENERS + i`; connections have their descriptor number.
+const LISTENERS: usize = 1 << 32;
+
+/// Connections taken from one listener before the next has its turn.
+const PER_LISTENER: usize = 64;
+
+/// Accepting sleeps so long after a small batch, so that arrivals gather: on few cores a wake-up for every connection halves
+/// the rate (measured).
+const GATHER: Duration = Duration::from_micros(200);
+
+/// A batch this large shows that there is no need to gather.
+const LARGE_BATCH: usize = 256;
+
+/// How long to leave the listeners alone when the machine refused a descriptor (`ENFILE`, `ENOBUFS`, `ENOMEM`).
+const REFUSED_WAIT: Duration = Duration::from_millis(100);
+
+/// State of a connection: nothing unusual.
+const IDLE: u8 = 0;
+/// State of a connection: registered for writing too, because an echo is unfinished.
+const BLOCKED: u8 = 1;
+
+struct State<'a> {
+    worker: &'a Worker,
+    shared: &'a Shared,
+    poll: Poll,
+    conns: Conns,
+    echo: Echo,
+    listeners: Vec<RawFd>,
+    /// The slot whose listeners are registered.
+    slot: Option<usize>,
+    /// Listeners with something in their queue, by index.
+    ready: Vec<usize>,
+    /// Connections that used up their turn.
+    again: Vec<RawFd>,
+    /// Counted, not yet told to the counters.
+    closed: u64,
+    lost: u64,
+    /// Echo bytes last told.
+    buffered: u64,
+    cursor: RawFd,
+}
+
+/// Runs one worker.
+///
+/// # Errors
+/// When epoll fails.
+pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
+    let mut state = State {
+        worker,
+        shared,
+        poll: Poll::new()?,
+        conns: Conns::default(),
+        echo: Echo::new(),
+        listeners: shared.listeners.fds(),
+        slot: None,
+        ready: Vec::new(),
+        again: Vec::new(),
+        closed: 0,
+        lost: 0,
+        buffered: 0,
+        cursor: 0,
+    };
+    let wake = worker.mail.wake_fd();
+    state.poll.registry().register(&mut SourceFd(&wake), WAKE, Interest::READABLE)?;
+    let mut events = Events::with_capacity(512);
+    loop {
+        let timeout = state.work()?;
+        state.publish();
+        if let Err(e) = state.poll.poll(&mut events, timeout)
+            && e.kind() != io::ErrorKind::Interrupted
+        {
+            return Err(e);
+        }
+        for event in &events {
+            match event.token() {
+                WAKE => sys::eventfd_clear(wake),
+                Token(token) if token >= LISTENERS => {
+                    let index = token - LISTENERS;
+                    if !state.ready.contains(&index) {
+                        state.ready.push(index);
+                    }
+                }
+                Token(fd) => state.connection(fd as RawFd, event),
+            }
+        }
+    }
+}
+
+impl State<'_> {
+    /// What needs no event; returns how long the next wait for events may take.
+    fn work(&mut self) -> io::Result<Option<Duration>> {
+        for fd in std::mem::take(&mut self.again) {
+            self.turn(fd, true);
+        }
+        if self.worker.mail.closing() {
+            return Ok(self.close_some());
+        }
+        self.follow_slot()?;
+        let mut timeout = (!self.again.is_empty()).then_some(Duration::ZERO);
+        if self.slot.is_some() && !self.ready.is_empty() && !self.shared.paused.load(Relaxed) {
+            let accepted = self.accept()?;
+            self.publish();
+            if !self.ready.is_empty() {
+                timeout = Some(Duration::ZERO);
+            }
+            if accepted == 0 && !self.ready.is_empty() {
+                timeout = Some(REFUSED_WAIT);
+            } else if accepted < LARGE_BATCH && timeout.is_none() {
+                std::thread::sleep(GATHER);
+            }
+        }
+        Ok(timeout)
+    }
+
+    /// Registers the listeners of a slot that was handed over.
+    fn follow_slot(&mut self) -> io::Result<()> {
+        let slot = self.worker.mail.slot();
+        if slot == self.slot {
+            return Ok(());
+        }
+        self.leave_listeners();
+        if let Some(slot) = slot {
+            for index in (slot..self.listeners.len()).step_by(self.shared.slots) {
+                let token = Token(LISTENERS + index);
+                self.poll.registry().register(&mut SourceFd(&self.listeners[index]), token, Interest::READABLE)?;
+                // What came before the registration is reported by it; asking once more is one call a hand-over.
+                self.ready.push(index);
+            }
+        }
+        self.slot = slot;
+        Ok(())
+    }
+
+    fn leave_listeners(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            for index in (slot..self.listeners.len()).step_by(self.shared.slots) {
+                let _ = self.poll.registry().deregister(&mut SourceFd(&self.listeners[index]));
+            }
+        }
+        self.ready.clear();
+    }
+
+    /// One round over the listeners that have something; returns how many connections were taken.
+    fn accept(&mut self) -> io::Result<usize> {
+        let (mut accepted, mut opened) = (0, 0);
+        let mut at = 0;
+        'listeners: while at < self.ready.len() {
+            let listener = self.listeners[self.ready[at]];
+            for _ in 0..PER_LISTENER {
+                if self.conns.len() >= self.worker.room {
+                    self.hand_on();
+                    break 'listeners;
+                }
+                match sys::accept(listener) {
+                    Ok(fd) => {
+                        let raw = fd.as_raw_fd();
+                        match self.poll.registry().register(&mut SourceFd(&raw), Token(raw as usize), Interest::READABLE) {
+                            Ok(()) => {
+                                self.conns.insert(fd, IDLE);
+                                opened += 1;
+                            }
+                            // ENOSPC: fs.epoll.max_user_watches. The connection is closed; the client sees it.
+                            Err(e) => self.shared.counters.add_error("epoll_ctl", e.raw_os_error().unwrap_or(0)),
+                        }
+                        accepted += 1;
+                    }
+                    Err(e) => match e.raw_os_error() {
+                        Some(libc::EAGAIN) => {
+                            self.ready.swap_remove(at);
+                            continue 'listeners;
+                        }
+                        Some(libc::ECONNABORTED | libc::EINTR) => {}
+                        Some(libc::EMFILE) => {
+                            self.hand_on();
+                            break 'listeners;
+                        }
+                        other => {
+                            self.shared.counters.add_error("accept", other.unwrap_or(0));
+                            break 'listeners;
+                        }
+                    },
+                }
+            }
+            at += 1;
+        }
+        self.shared.counters.add_opened(opened);
+        Ok(accepted)
+    }
+
+    /// The table is full: leaves the listeners and gives the slot back.
+    fn hand_on(&mut self) {
+        self.leave_listeners();
+        self.publish();
+        if let Some(slot) = self.worker.mail.release() {
+            self.worker.bell.ring(Notice::Full { worker: self.worker.mail.index, slot });
+        }
+    }
+
+    fn connection(&mut self, fd: RawFd, event: &Event) {
+        if self.conns.state(fd).is_none() {
+            return;
+        }
+        // An error is pending (a reset, as a rule): there is nobody left to echo to.
+        if event.is_error() {
+            self.close(fd);
+        } else {
+            self.turn(fd, event.is_read_closed());
+        }
+    }
+
+    /// Echoes on one connection.
+    fn turn(&mut self, fd: RawFd, ended: bool) {
+        let Some(state) = self.conns.state(fd) else { return };
+        let want = match self.echo.turn(fd, ended) {
+            Outcome::Drained => IDLE,
+            Outcome::Again => {
+                self.again.push(fd);
+                IDLE
+            }
+            Outcome::Blocked => BLOCKED,
+            Outcome::Closed => return self.close(fd),
+            Outcome::Failed(errno) => {
+                self.shared.counters.add_error("read", errno);
+                self.lost += 1;
+                return self.close(fd);
+            }
+        };
+        if want != state {
+            let interest = if want == BLOCKED { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+            let _ = self.poll.registry().reregister(&mut SourceFd(&fd), Token(fd as usize), interest);
+            self.conns.set_state(fd, want);
+        }
+    }
+
+    fn close(&mut self, fd: RawFd) {
+        if self.conns.remove(fd).is_some() {
+            self.echo.forget(fd);
+            self.closed += 1;
+        }
+    }
+
+    fn close_some(&mut self) -> Option<Duration> {
+        self.leave_listeners();
+        if self.conns.is_empty() {
+            return None;
+        }
+        if self.cursor >= self.conns.bound() {
+            self.cursor = 0;
+        }
+        match self.shared.closing.turn(&mut self.conns, &mut self.cursor, Instant::now()) {
+            Turn::Closed(n) => {
+                self.closed += n;
+                Some(Duration::ZERO)
+            }
+            Turn::Wait(wait) => Some(wait),
+        }
+    }
+
+    /// Tells the shared counters what this batch did.
+    fn publish(&mut self) {
+        self.worker.mail.set_used(self.conns.len());
+        if self.closed > 0 {
+            self.shared.counters.add_closed(self.closed, self.lost);
+            (self.closed, self.lost) = (0, 0);
+            if self.worker.wanted.load(Relaxed) || self.worker.mail.closing() {
+                self.worker.bell.ring(Notice::Look);
+            }
+        }
+        let buffered = self.echo.buffered();
+        if buffered != self.buffered {
+            // Wrapping: the difference may be negative, and the sum over all workers is not.
+            self.shared.counters.buffered.fetch_add(buffered.wrapping_sub(self.buffered), Relaxed);
+            self.buffered = buffered;
+        }
+    }
+}
