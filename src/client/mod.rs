@@ -1,1 +1,195 @@
-//! The client engine.
+//! The client engine: ramps to its target over ports and sources, holds, sends, closes.
+
+mod connect;
+mod plan;
+mod ramp;
+mod traffic;
+mod worker;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+pub use plan::{Plan, local_port_range};
+use ramp::Ramp;
+use traffic::TrafficCounters;
+
+use crate::engine::closing::Closing;
+use crate::engine::config::ClientConfig;
+use crate::engine::counters::Counters;
+use crate::engine::main_loop::{self, Engine};
+use crate::engine::pool::{Body, Pool};
+use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity, Stop};
+
+/// What the main thread and the workers of a client share.
+#[derive(Debug)]
+struct Shared {
+    config: ClientConfig,
+    counters: Counters,
+    plan: Plan,
+    ramp: Ramp,
+    closing: Closing,
+    traffic: Option<TrafficCounters>,
+}
+
+/// The client's main-thread side.
+struct Client {
+    shared: Arc<Shared>,
+    pool: Pool,
+    ramp_cpu_us: Option<u64>,
+}
+
+/// Runs a client engine until it is told to stop.
+///
+/// # Errors
+/// A sentence for the user: a source that is not local, a limit that leaves no descriptor.
+pub fn run(config: ClientConfig) -> io::Result<()> {
+    main_loop::prepare()?;
+    let plan = Plan::new(&config, local_port_range())?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let counters = Counters::new()?;
+    let ramp = Ramp::new(config.common.target, config.rate, Instant::now());
+    let traffic = config.traffic.map(TrafficCounters::new).transpose()?;
+    let workers = config.common.workers;
+    let shared = Arc::new(Shared { config, counters, plan, ramp, closing: Closing::new(Instant::now()), traffic });
+    let for_workers = Arc::clone(&shared);
+    let mut pool = Pool::new(1, Vec::new(), |_| -> Body { Arc::new(move |w| worker::run(&w, &for_workers)) })?;
+    let target = shared.config.common.target as usize;
+    // One table more than the target fills: the lanes fill theirs side by side.
+    let lanes = lanes(cores, target, pool.room());
+    let max = workers.map_or(target / pool.room() + 1 + lanes, |n| n as usize);
+    pool.set_max(max);
+    let lanes = lanes.min(max);
+    let mut client = Client { shared, pool, ramp_cpu_us: None };
+    main_loop::run(&mut client, lanes)
+}
+
+/// Workers that open connections at once: one where a single table and core are enough, else one a core.
+fn lanes(cores: usize, target: usize, room: usize) -> usize {
+    if target < 10_000.min(room) { 1 } else { cores.min(8) }
+}
+
+impl Engine for Client {
+    fn hello(&self, owner: u32) -> Hello {
+        let config = &self.shared.config;
+        Hello {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            role: Role::Client,
+            pid: std::process::id(),
+            owner,
+            target: config.common.target,
+            address: crate::server::describe(&[config.target_ip]),
+            port: config.common.port,
+            ports: config.common.ports,
+        }
+    }
+
+    fn stats(&self, since: u64) -> EngineStats {
+        let shared = &self.shared;
+        let counters = &shared.counters;
+        let (peak, peak_us) = counters.peak();
+        let (open, in_flight) = (counters.open.load(Relaxed), counters.in_flight.load(Relaxed));
+        EngineStats {
+            role: Role::Client,
+            pid: std::process::id(),
+            t_us: counters.now_us(),
+            phase: self.current_phase(),
+            target: shared.config.common.target,
+            capacity: shared.plan.capacity(),
+            open,
+            peak,
+            opened: counters.opened.load(Relaxed),
+            closed: counters.closed.load(Relaxed),
+            lost: counters.lost.load(Relaxed),
+            in_flight,
+            greeted: counters.greeted.load(Relaxed),
+            rate_limit: shared.ramp.rate(),
+            ceiling: shared.ramp.ceiling(),
+            errors: counters.errors(),
+            tables: self.pool.len() as u32,
+            tables_max: self.pool.max() as u32,
+            table_limit: self.pool.table_limit(),
+            table_room: self.pool.room() as u64,
+            descriptors: open + in_flight + self.pool.len() as u64 * self.pool.fixed(),
+            buffered_bytes: 0,
+            cpu_us: Counters::cpu_us(),
+            ramp_started_us: shared.ramp.started_us(),
+            peak_us,
+            ramp_cpu_us: self.ramp_cpu_us,
+            connect: counters.connects(),
+            traffic: shared.traffic.as_ref().map(TrafficCounters::report),
+            stop: shared.ramp.stopped(),
+            events: counters.events_since(since),
+        }
+    }
+
+    fn phase(&mut self) -> Phase {
+        let phase = self.current_phase();
+        if self.ramp_cpu_us.is_none() && matches!(phase, Phase::Holding | Phase::Stopped) {
+            self.ramp_cpu_us = Some(Counters::cpu_us());
+        }
+        phase
+    }
+
+    fn command(&mut self, command: &Command) {
+        let ramp = &self.shared.ramp;
+        match command {
+            Command::Pause => ramp.pause(true),
+            Command::Resume => ramp.pause(false),
+            Command::Rate { per_s } => ramp.set_rate(*per_s, Instant::now()),
+            Command::Ceiling { connections } => ramp.set_ceiling(*connections),
+            Command::Close { mode, per_s } => {
+                ramp.end();
+                self.shared.closing.start(*mode, *per_s, Instant::now());
+                self.pool.close_all();
+            }
+            Command::Stats { .. } | Command::Stop => {}
+        }
+        self.pool.wake_slots();
+    }
+
+    fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    fn tables_full(&mut self) {
+        let (tables, room) = (self.pool.max(), self.pool.room());
+        self.shared.counters.add_error("socket", libc::EMFILE);
+        self.shared.ramp.stop(Stop {
+            limit_id: "nofile".to_owned(),
+            errno: libc::EMFILE,
+            text: format!(
+                "the client's descriptor tables are full ({tables} x {room} connections): allow more tables (--workers) or raise the hard limit (ulimit -Hn)"
+            ),
+        });
+    }
+
+    fn worker_failed(&mut self, error: &io::Error) {
+        let errno = error.raw_os_error().unwrap_or(0);
+        self.shared.counters.add_error("thread", errno);
+        self.shared.counters.note(Severity::Critical, "threads", format!("A client worker could not run: {error}."));
+        self.shared.ramp.stop(Stop {
+            limit_id: "threads".to_owned(),
+            errno,
+            text: format!("a client worker could not run: {error}"),
+        });
+    }
+}
+
+impl Client {
+    fn current_phase(&self) -> Phase {
+        let shared = &self.shared;
+        let counters = &shared.counters;
+        let (open, in_flight) = (counters.open.load(Relaxed), counters.in_flight.load(Relaxed));
+        if shared.closing.mode().is_some() {
+            return if open + in_flight == 0 { Phase::Closed } else { Phase::Closing };
+        }
+        shared.ramp.phase(open)
+    }
+}

@@ -32,8 +32,7 @@ impl Conns {
 
     /// State of a connection; `None` when the number is not one of ours.
     pub fn state(&self, fd: RawFd) -> Option<u8> {
-        let at = usize::try_from(fd).ok()?;
-        self.fds.get(at)?.as_ref().map(|_| self.state[at])
+        self.get(fd).map(|_| self.state[fd as usize])
     }
 
     /// Changes the state of a connection that is in the table.
@@ -41,6 +40,11 @@ impl Conns {
         if let Some(slot) = usize::try_from(fd).ok().and_then(|at| self.state.get_mut(at)) {
             *slot = state;
         }
+    }
+
+    /// The socket of a connection.
+    pub fn get(&self, fd: RawFd) -> Option<&OwnedFd> {
+        self.fds.get(usize::try_from(fd).ok()?)?.as_ref()
     }
 
     /// Takes a connection out; dropping it closes it.

@@ -88,7 +88,8 @@ impl Control {
     /// Takes a peer of the same user. The mode of the socket keeps others out already; the check holds where the file
     /// system ignores modes, and against a descriptor handed on.
     fn admit(&mut self, registry: &Registry, mut stream: UnixStream) -> Result<usize, String> {
-        let (pid, uid) = sys::peer_credentials(stream.as_fd()).map_err(|e| format!("a peer without credentials: {e}"))?;
+        let (pid, uid) =
+            sys::peer_credentials(stream.as_fd()).map_err(|e| format!("a peer without credentials: {e}"))?;
         if uid != sys::euid() {
             return Err(format!("process {pid} of user {uid}: only the engine's own user may control it"));
         }

@@ -39,7 +39,7 @@ fn private_dir(dir: &Path) -> io::Result<()> {
         other => return other,
     }
     let meta = std::fs::symlink_metadata(dir)?;
-    if meta.is_dir() && meta.uid() == sys::euid() && meta.mode() & 0o077 == 0 {
+    if meta.is_dir() && meta.uid() == sys::euid() && meta.mode() & 0o777 == 0o700 {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::PermissionDenied, "is not a directory of this user with mode 0700"))

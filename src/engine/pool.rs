@@ -283,6 +283,11 @@ impl Pool {
         self.workers.is_empty()
     }
 
+    /// Sets the most workers it may start.
+    pub fn set_max(&mut self, max: usize) {
+        self.max = max.max(1);
+    }
+
     /// Most workers it may start.
     pub fn max(&self) -> usize {
         self.max

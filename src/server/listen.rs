@@ -78,14 +78,20 @@ fn explain(e: &io::Error, ip: IpAddr, port: u16) -> io::Error {
     let at = SocketAddr::new(ip, port);
     let text = match e.raw_os_error() {
         Some(libc::EADDRINUSE) => {
-            format!("cannot listen on {at}: the port is in use; choose others with --port, or end the program that has it (ss -ltnp 'sport = :{port}')")
+            format!(
+                "cannot listen on {at}: the port is in use; choose others with --port, or end the program that has it (ss -ltnp 'sport = :{port}')"
+            )
         }
         Some(libc::EADDRNOTAVAIL) => {
             format!("cannot listen on {at}: the address is not one of this machine's (--listen; see: ip address)")
         }
-        Some(libc::EACCES) => format!("cannot listen on {at}: ports below 1024 need privilege; choose others with --port"),
+        Some(libc::EACCES) => {
+            format!("cannot listen on {at}: ports below 1024 need privilege; choose others with --port")
+        }
         Some(libc::EMFILE) => {
-            format!("cannot listen on {at}: the limit on open files is reached; listen on fewer ports (--ports) or raise ulimit -n")
+            format!(
+                "cannot listen on {at}: the limit on open files is reached; listen on fewer ports (--ports) or raise ulimit -n"
+            )
         }
         _ => format!("cannot listen on {at}: {e}"),
     };

@@ -119,7 +119,7 @@ impl State<'_> {
         self.follow_slot()?;
         let mut timeout = (!self.again.is_empty()).then_some(Duration::ZERO);
         if self.slot.is_some() && !self.ready.is_empty() && !self.shared.paused.load(Relaxed) {
-            let accepted = self.accept()?;
+            let accepted = self.accept();
             self.publish();
             if !self.ready.is_empty() {
                 timeout = Some(Duration::ZERO);
@@ -162,7 +162,7 @@ impl State<'_> {
     }
 
     /// One round over the listeners that have something; returns how many connections were taken.
-    fn accept(&mut self) -> io::Result<usize> {
+    fn accept(&mut self) -> usize {
         let (mut accepted, mut opened) = (0, 0);
         let mut at = 0;
         'listeners: while at < self.ready.len() {
@@ -175,7 +175,11 @@ impl State<'_> {
                 match sys::accept(listener) {
                     Ok(fd) => {
                         let raw = fd.as_raw_fd();
-                        match self.poll.registry().register(&mut SourceFd(&raw), Token(raw as usize), Interest::READABLE) {
+                        match self.poll.registry().register(
+                            &mut SourceFd(&raw),
+                            Token(raw as usize),
+                            Interest::READABLE,
+                        ) {
                             Ok(()) => {
                                 self.conns.insert(fd, IDLE);
                                 opened += 1;
@@ -205,7 +209,7 @@ impl State<'_> {
             at += 1;
         }
         self.shared.counters.add_opened(opened);
-        Ok(accepted)
+        accepted
     }
 
     /// The table is full: leaves the listeners and gives the slot back.

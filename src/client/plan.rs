@@ -1,0 +1,235 @@
+//! Which source and destination port each connection takes: round robin over both, in short runs so that a listener has a
+//! batch to accept, leaving out what is used up or refused.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use std::os::fd::AsFd;
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use crate::engine::config::ClientConfig;
+use crate::sys;
+
+/// Connections in a row to the same tuple of source and destination port.
+pub(super) const RUN: u64 = 16;
+
+/// Share of a tuple's local ports that is planned for. Beyond half, connect(2) searches ever longer for a free port: it tries
+/// the even ones first, one by one (`__inet_hash_connect`).
+const COMFORTABLE: f64 = 0.4;
+
+/// The plan.
+#[derive(Debug)]
+pub struct Plan {
+    domain: Domain,
+    sources: Vec<SockAddr>,
+    destinations: Vec<SockAddr>,
+    /// By `source * destinations + destination`.
+    out: Vec<AtomicBool>,
+    next: AtomicUsize,
+    left: AtomicUsize,
+    local_ports: Option<u64>,
+    check_self: bool,
+}
+
+/// One (source, destination) of the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tuple(usize);
+
+/// First and last of `ip_local_port_range` of this network namespace, where it can be read.
+pub fn local_port_range() -> Option<(u16, u16)> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut numbers = text.split_whitespace().map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+impl Plan {
+    /// Makes the plan; every source is bound once, to see that it is local.
+    ///
+    /// # Errors
+    /// A sentence with the source that is not one of this machine's.
+    pub fn new(config: &ClientConfig, range: Option<(u16, u16)>) -> io::Result<Self> {
+        let ip = config.target_ip;
+        let per_tuple = range.map(|(low, high)| u64::from(high.saturating_sub(low)) + 1);
+        let ports = u64::from(config.common.ports);
+        let sources = if config.sources.is_empty() {
+            own_loopback(ip, config.common.target, ports * per_tuple.unwrap_or(28_232))
+        } else {
+            config.sources.clone()
+        };
+        let domain = if ip.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+        for source in &sources {
+            probe_source(domain, *source)?;
+        }
+        let destinations: Vec<SockAddr> = (config.common.port..)
+            .take(usize::from(config.common.ports))
+            .map(|port| SocketAddr::new(ip, port).into())
+            .collect();
+        let tuples = sources.len().max(1) * destinations.len();
+        let last = config.common.port.saturating_add(config.common.ports - 1);
+        Ok(Self {
+            domain,
+            sources: sources.into_iter().map(|ip| SocketAddr::new(ip, 0).into()).collect(),
+            destinations,
+            out: (0..tuples).map(|_| AtomicBool::new(false)).collect(),
+            next: AtomicUsize::new(0),
+            left: AtomicUsize::new(tuples),
+            local_ports: per_tuple,
+            // Only a destination port inside the local range can be taken as the local one.
+            check_self: range.is_none_or(|(low, high)| config.common.port <= high && last >= low),
+        })
+    }
+
+    /// Connections the plan allows: sources × destination ports × local ports.
+    pub fn capacity(&self) -> Option<u64> {
+        self.local_ports.map(|ports| ports * self.out.len() as u64)
+    }
+
+    /// Socket family.
+    pub(super) fn domain(&self) -> Domain {
+        self.domain
+    }
+
+    /// Whether a connection to itself is possible, so that each has to be looked at.
+    pub(super) fn check_self(&self) -> bool {
+        self.check_self
+    }
+
+    /// The tuple for the next run of connections; `None` when all are used up or refused.
+    pub(super) fn next(&self) -> Option<Tuple> {
+        let n = self.out.len();
+        let first = self.next.fetch_add(1, Relaxed);
+        (0..n).map(|i| (first + i) % n).find(|&at| !self.out[at].load(Relaxed)).map(Tuple)
+    }
+
+    /// The source to bind to, if any, and where to connect.
+    pub(super) fn addresses(&self, tuple: Tuple) -> (Option<&SockAddr>, &SockAddr) {
+        let n = self.destinations.len();
+        (self.sources.get(tuple.0 / n), &self.destinations[tuple.0 % n])
+    }
+
+    /// Takes a tuple out: its local ports are used up. Returns how many tuples are left.
+    pub(super) fn used_up(&self, tuple: Tuple) -> usize {
+        if self.out[tuple.0].swap(true, Relaxed) {
+            return self.left.load(Relaxed);
+        }
+        self.left.fetch_sub(1, Relaxed) - 1
+    }
+
+    /// Takes a destination port out for every source: it refuses. Returns how many tuples are left.
+    pub(super) fn refused(&self, tuple: Tuple) -> usize {
+        let n = self.destinations.len();
+        for at in (tuple.0 % n..self.out.len()).step_by(n) {
+            self.used_up(Tuple(at));
+        }
+        self.left.load(Relaxed)
+    }
+
+    /// Destination port of a tuple.
+    pub(super) fn port(&self, tuple: Tuple) -> u16 {
+        self.addresses(tuple).1.as_socket().map_or(0, |a| a.port())
+    }
+}
+
+/// For an IPv4 loopback target: as many of 127.0.0.0/8 as keep every tuple comfortable; none where the kernel's own choice
+/// is enough, which saves two system calls a connection.
+fn own_loopback(ip: IpAddr, target: u64, per_source: u64) -> Vec<IpAddr> {
+    let IpAddr::V4(v4) = ip else { return Vec::new() };
+    let comfortable = (per_source as f64 * COMFORTABLE) as u64;
+    if !v4.is_loopback() || target <= comfortable {
+        return Vec::new();
+    }
+    let needed = target.div_ceil(comfortable.max(1)).min(60_000) as u32;
+    (1..=needed).map(|i| IpAddr::V4(Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 0, 0)) + i))).collect()
+}
+
+fn probe_source(domain: Domain, ip: IpAddr) -> io::Result<()> {
+    let bind = || -> io::Result<()> {
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        sys::bind_address_no_port(socket.as_fd())?;
+        socket.bind(&SocketAddr::new(ip, 0).into())
+    };
+    bind().map_err(|e| {
+        let text = match e.raw_os_error() {
+            Some(libc::EADDRNOTAVAIL) => {
+                format!("cannot connect from {ip}: it is not an address of this machine (--source; see: ip address)")
+            }
+            Some(libc::EINVAL | libc::EAFNOSUPPORT) => {
+                format!("cannot connect from {ip}: it is of another family than the target (--source)")
+            }
+            _ => format!("cannot connect from {ip}: {e} (--source)"),
+        };
+        io::Error::new(e.kind(), text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::config::Common;
+
+    fn plan(ip: &str, ports: u16, target: u64, sources: &[&str]) -> io::Result<Plan> {
+        let config = ClientConfig {
+            common: Common { port: 9900, ports, workers: None, target },
+            target_ip: ip.parse().unwrap(),
+            sources: sources.iter().map(|s| s.parse().unwrap()).collect(),
+            rate: None,
+            greet: false,
+            traffic: None,
+        };
+        Plan::new(&config, Some((32_768, 60_999)))
+    }
+
+    #[test]
+    fn goes_round_and_leaves_out_what_is_used_up() {
+        let plan = plan("127.0.0.1", 3, 100, &[]).unwrap();
+        let ports: Vec<u16> = (0..4).map(|_| plan.port(plan.next().unwrap())).collect();
+        assert_eq!(ports, [9900, 9901, 9902, 9900]);
+        assert_eq!(plan.used_up(Tuple(1)), 2);
+        assert_eq!(plan.used_up(Tuple(1)), 2, "twice is once");
+        assert!((0..6).all(|_| plan.port(plan.next().unwrap()) != 9901));
+        assert_eq!(plan.refused(Tuple(0)), 1);
+        assert_eq!(plan.used_up(Tuple(2)), 0);
+        assert_eq!(plan.next(), None);
+    }
+
+    #[test]
+    fn a_refused_port_goes_for_every_source() {
+        let plan = plan("127.0.0.1", 2, 100, &["127.0.0.5", "127.0.0.6"]).unwrap();
+        assert_eq!(plan.capacity(), Some(4 * 28_232));
+        assert_eq!(plan.refused(Tuple(0)), 2);
+        assert!((0..4).all(|_| plan.port(plan.next().unwrap()) == 9901));
+    }
+
+    #[test]
+    fn takes_more_of_loopback_for_more_connections() {
+        for (target, want) in [(1_000_000, 0), (1_200_000, 2), (2_500_000, 3)] {
+            let plan = plan("127.0.0.1", 100, target, &[]).unwrap();
+            assert_eq!(plan.sources.len(), want, "{target}");
+            assert!(plan.capacity().unwrap() >= target);
+        }
+    }
+
+    #[test]
+    fn says_which_source_is_wrong() {
+        let text = plan("127.0.0.1", 1, 1, &["192.0.2.7"]).unwrap_err().to_string();
+        assert!(text.contains("192.0.2.7") && text.contains("--source"), "{text}");
+        let text = plan("127.0.0.1", 1, 1, &["::1"]).unwrap_err().to_string();
+        assert!(text.contains("another family"), "{text}");
+    }
+
+    #[test]
+    fn a_connection_to_itself_is_looked_for_only_where_it_can_be() {
+        assert!(!plan("127.0.0.1", 100, 1, &[]).unwrap().check_self());
+        let config = ClientConfig {
+            common: Common { port: 40_000, ports: 1, workers: None, target: 1 },
+            target_ip: "127.0.0.1".parse().unwrap(),
+            sources: Vec::new(),
+            rate: None,
+            greet: false,
+            traffic: None,
+        };
+        assert!(Plan::new(&config, Some((32_768, 60_999))).unwrap().check_self());
+    }
+}

@@ -1,0 +1,323 @@
+//! Messages on the active connections: sent on a fixed schedule (open loop), echoed by the server and compared. Latency
+//! counts from when a message was *due*, so that a sender that falls behind cannot hide it (coordinated omission).
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use crate::engine::config::TrafficConfig;
+use crate::engine::counters::{histogram, latency, lock, record};
+use crate::protocol::Traffic;
+use crate::sys;
+
+/// Period of the byte pattern: a prime, so that a lost or doubled block of any round size shows.
+const PERIOD: usize = 251;
+
+/// Most bytes written or compared at once.
+const CHUNK: usize = 64 * 1024;
+
+/// The pattern, long enough for a chunk from any phase.
+static PATTERN: [u8; CHUNK + PERIOD] = {
+    let mut bytes = [0; CHUNK + PERIOD];
+    let mut i = 0;
+    while i < bytes.len() {
+        bytes[i] = (i % PERIOD) as u8;
+        i += 1;
+    }
+    bytes
+};
+
+/// Messages sent before the events are looked at again.
+const LOT: usize = 256;
+
+/// What all workers count.
+#[derive(Debug)]
+pub(super) struct TrafficCounters {
+    share: f64,
+    candidates: AtomicU64,
+    active: AtomicU64,
+    sent: AtomicU64,
+    echoed: AtomicU64,
+    mismatched: AtomicU64,
+    late: AtomicU64,
+    skipped: AtomicU64,
+    echo: Mutex<Histogram<u32>>,
+}
+
+impl TrafficCounters {
+    pub(super) fn new(config: TrafficConfig) -> io::Result<Self> {
+        let zero = || AtomicU64::new(0);
+        Ok(Self {
+            share: config.share,
+            candidates: zero(),
+            active: zero(),
+            sent: zero(),
+            echoed: zero(),
+            mismatched: zero(),
+            late: zero(),
+            skipped: zero(),
+            echo: Mutex::new(histogram()?),
+        })
+    }
+
+    /// Whether the next established connection is an active one: exactly the share, evenly spread.
+    pub(super) fn choose(&self) -> bool {
+        let n = self.candidates.fetch_add(1, Relaxed) as f64;
+        ((n + 1.0) * self.share).floor() > (n * self.share).floor()
+    }
+
+    pub(super) fn report(&self) -> Traffic {
+        Traffic {
+            active: self.active.load(Relaxed),
+            sent: self.sent.load(Relaxed),
+            echoed: self.echoed.load(Relaxed),
+            mismatched: self.mismatched.load(Relaxed),
+            late: self.late.load(Relaxed),
+            skipped: self.skipped.load(Relaxed),
+            echo: latency(&lock(&self.echo)),
+        }
+    }
+}
+
+/// One active connection.
+#[derive(Debug)]
+struct Active {
+    /// Where in the schedule it is.
+    bucket: usize,
+    /// When the message under way was due; `None` between messages.
+    due: Option<Instant>,
+    sent: u64,
+    received: u64,
+    /// Phase of the pattern of the message under way.
+    phase: usize,
+    differs: bool,
+}
+
+/// The active connections of one worker and their schedule.
+#[derive(Debug)]
+pub(super) struct Sender {
+    message: u64,
+    tick: Duration,
+    start: Instant,
+    /// Ticks done.
+    ticks: u64,
+    /// Position in the bucket of the tick under way.
+    position: usize,
+    buckets: Vec<Vec<RawFd>>,
+    next_bucket: usize,
+    active: HashMap<RawFd, Active>,
+}
+
+impl Sender {
+    pub(super) fn new(config: &TrafficConfig, now: Instant) -> Self {
+        // About 5 ms a tick: fine enough to spread the load, coarse enough that a tick is worth waking for.
+        let ticks = (config.every_us / 5000).clamp(1, 1000);
+        Self {
+            message: config.message,
+            tick: Duration::from_micros((config.every_us / ticks).max(1)),
+            start: now,
+            ticks: 0,
+            position: 0,
+            buckets: vec![Vec::new(); ticks as usize],
+            next_bucket: 0,
+            active: HashMap::new(),
+        }
+    }
+
+    /// Adds a connection, at the next place of the schedule.
+    pub(super) fn add(&mut self, fd: RawFd, counters: &TrafficCounters) {
+        counters.active.fetch_add(1, Relaxed);
+        let bucket = self.next_bucket;
+        // A stride that is coprime to most lengths spreads the first few over the whole round.
+        self.next_bucket = (bucket + 7) % self.buckets.len();
+        self.buckets[bucket].push(fd);
+        let active = Active { bucket, due: None, sent: 0, received: 0, phase: fd as usize % PERIOD, differs: false };
+        self.active.insert(fd, active);
+    }
+
+    pub(super) fn has(&self, fd: RawFd) -> bool {
+        self.active.contains_key(&fd)
+    }
+
+    /// Forgets a connection that has ended; its place in the schedule goes when it is next passed.
+    pub(super) fn remove(&mut self, fd: RawFd, counters: &TrafficCounters) {
+        if self.active.remove(&fd).is_some() {
+            counters.active.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Forgets all.
+    pub(super) fn clear(&mut self, counters: &TrafficCounters) {
+        counters.active.fetch_sub(self.active.len() as u64, Relaxed);
+        self.active.clear();
+        self.buckets.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Sends what is due. Connections that failed are left in `broken`. Returns how long until the next tick; `None` when no
+    /// connection is active.
+    pub(super) fn send_due(
+        &mut self,
+        now: Instant,
+        counters: &TrafficCounters,
+        broken: &mut Vec<RawFd>,
+    ) -> Option<Duration> {
+        if self.active.is_empty() {
+            self.ticks = (now.saturating_duration_since(self.start).as_micros() / self.tick.as_micros()) as u64;
+            return None;
+        }
+        let mut lot = LOT;
+        loop {
+            let due = self.start + self.tick * u32::try_from(self.ticks).unwrap_or(u32::MAX);
+            if due > now {
+                return Some(due - now);
+            }
+            let bucket = (self.ticks % self.buckets.len() as u64) as usize;
+            while let Some(&fd) = self.buckets[bucket].get(self.position) {
+                if lot == 0 {
+                    return Some(Duration::ZERO);
+                }
+                match self.active.get_mut(&fd).filter(|a| a.bucket == bucket) {
+                    None => {
+                        self.buckets[bucket].swap_remove(self.position);
+                        continue;
+                    }
+                    Some(active) if active.due.is_some() => {
+                        counters.skipped.fetch_add(1, Relaxed);
+                    }
+                    Some(active) => {
+                        lot -= 1;
+                        active.due = Some(due);
+                        (active.sent, active.received, active.differs) = (0, 0, false);
+                        active.phase = (active.phase + 1) % PERIOD;
+                        if now.saturating_duration_since(due) > self.tick {
+                            counters.late.fetch_add(1, Relaxed);
+                        }
+                        if !push(fd, active, self.message, counters) {
+                            broken.push(fd);
+                        }
+                    }
+                }
+                self.position += 1;
+            }
+            self.position = 0;
+            self.ticks += 1;
+        }
+    }
+
+    /// Goes on with a message that did not fit; false when the connection failed.
+    pub(super) fn writable(&mut self, fd: RawFd, counters: &TrafficCounters) -> bool {
+        let Some(active) = self.active.get_mut(&fd) else { return true };
+        active.due.is_none() || active.sent == self.message || push(fd, active, self.message, counters)
+    }
+
+    /// Compares what came back.
+    pub(super) fn received(&mut self, fd: RawFd, data: &[u8], now: Instant, counters: &TrafficCounters) {
+        let Some(active) = self.active.get_mut(&fd) else { return };
+        let Some(due) = active.due else {
+            counters.mismatched.fetch_add(1, Relaxed);
+            return;
+        };
+        for part in data.chunks(CHUNK) {
+            let from = (active.phase + active.received as usize % PERIOD) % PERIOD;
+            active.differs |= part != &PATTERN[from..from + part.len()];
+            active.received += part.len() as u64;
+        }
+        if active.received < self.message {
+            return;
+        }
+        active.due = None;
+        if active.differs || active.received > self.message {
+            counters.mismatched.fetch_add(1, Relaxed);
+            return;
+        }
+        counters.echoed.fetch_add(1, Relaxed);
+        record(&mut lock(&counters.echo), now.saturating_duration_since(due).as_micros() as u64);
+    }
+}
+
+/// Writes as much of the message as fits; false when the connection failed.
+fn push(fd: RawFd, active: &mut Active, message: u64, counters: &TrafficCounters) -> bool {
+    while active.sent < message {
+        let from = (active.phase + active.sent as usize % PERIOD) % PERIOD;
+        let len = CHUNK.min((message - active.sent) as usize);
+        match sys::send(fd, &PATTERN[from..from + len]) {
+            Ok(n) => active.sent += n as u64,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return e.kind() == io::ErrorKind::WouldBlock,
+        }
+    }
+    counters.sent.fetch_add(1, Relaxed);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    fn config(share: f64) -> TrafficConfig {
+        TrafficConfig { share, message: 1000, every_us: 1_000_000 }
+    }
+
+    #[test]
+    fn chooses_exactly_the_share() {
+        for (share, want) in [(0.0, 0), (0.2, 200), (0.333, 333), (1.0, 1000)] {
+            let counters = TrafficCounters::new(config(share)).unwrap();
+            assert_eq!((0..1000).filter(|_| counters.choose()).count(), want, "{share}");
+        }
+    }
+
+    /// One message over a real socket, changed on the way or not.
+    fn round_trip(spoil: bool) -> Traffic {
+        let counters = TrafficCounters::new(config(1.0)).unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let start = Instant::now();
+        let mut sender = Sender::new(&config(1.0), start);
+        let fd = ours.as_raw_fd();
+        sender.add(fd, &counters);
+        assert_eq!(
+            sender.send_due(start + Duration::from_millis(1), &counters, &mut Vec::new()),
+            Some(Duration::from_millis(4))
+        );
+        let mut buf = vec![0; 1000];
+        theirs.read_exact(&mut buf).unwrap();
+        buf[500] ^= u8::from(spoil);
+        theirs.write_all(&buf).unwrap();
+        let later = start + Duration::from_millis(30);
+        sender.received(fd, &buf[..400], later, &counters);
+        sender.received(fd, &buf[400..], later, &counters);
+        counters.report()
+    }
+
+    #[test]
+    fn an_equal_echo_counts_from_when_it_was_due() {
+        let t = round_trip(false);
+        assert_eq!((t.sent, t.echoed, t.mismatched), (1, 1, 0));
+        assert!((29_000..31_000).contains(&t.echo.max_us), "{t:?}");
+    }
+
+    #[test]
+    fn a_changed_byte_is_a_mismatch() {
+        let t = round_trip(true);
+        assert_eq!((t.sent, t.echoed, t.mismatched), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_sender_that_was_away_counts_late_and_skipped() {
+        let counters = TrafficCounters::new(config(1.0)).unwrap();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let start = Instant::now();
+        let mut sender = Sender::new(&config(1.0), start);
+        sender.add(ours.as_raw_fd(), &counters);
+        let _ = sender.send_due(start + Duration::from_millis(3500), &counters, &mut Vec::new());
+        let t = counters.report();
+        assert_eq!((t.sent, t.late, t.skipped), (1, 1, 3), "due at 0, 1, 2 and 3 s, the first sent 3.5 s late");
+    }
+}

@@ -1,0 +1,502 @@
+//! One client worker: opens connections while it holds a lane of the ramp, keeps them, sends on the active ones.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use socket2::SockRef;
+
+use super::Shared;
+use super::connect::{self, Consequence};
+use super::plan::{RUN, Tuple};
+use super::ramp::Claim;
+use super::traffic::Sender;
+use crate::engine::closing::{Turn, reset_on_close};
+use crate::engine::conns::Conns;
+use crate::engine::pool::{Notice, Worker};
+use crate::protocol::{Severity, Stop};
+use crate::sys;
+
+/// Token of the eventfd; connections have their descriptor number.
+const WAKE: Token = Token(usize::MAX);
+
+/// Connects under way at once in one lane.
+const WINDOW: usize = 256;
+
+/// Connects between two looks at the events.
+const LOT: u64 = 64;
+
+/// A connect without an answer for so long has failed: SYN was sent at 0, 1, 3 and 7 s.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Failures in a row, and how long without a success, after which the ramp gives up.
+const GIVE_UP_FAILURES: u64 = 64;
+const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
+
+/// The greeting.
+const HELLO: &[u8] = b"hello";
+
+/// State of a connection: connect under way.
+const CONNECTING: u8 = 0;
+/// State of a connection: established.
+const IDLE: u8 = 1;
+/// State of a connection: carries traffic.
+const ACTIVE: u8 = 2;
+/// State of a connection: waits for the rest of its greeting; `GREETING + n` has n bytes to come.
+const GREETING: u8 = 10;
+
+/// A connect under way.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    since: Instant,
+    tuple: Tuple,
+}
+
+struct State<'a> {
+    worker: &'a Worker,
+    shared: &'a Shared,
+    poll: Poll,
+    conns: Conns,
+    pending: HashMap<RawFd, Pending>,
+    sender: Option<Sender>,
+    scratch: Box<[u8]>,
+    /// The tuple in use and how many connections of its run are left.
+    run: Option<(Tuple, u64)>,
+    /// Since the last [`State::publish`].
+    opened: u64,
+    closed: u64,
+    lost: u64,
+    greeted: u64,
+    in_flight_told: u64,
+    times: Vec<u64>,
+    last_success: Instant,
+    failures: u64,
+    next_timeout_scan: Instant,
+    cursor: RawFd,
+}
+
+/// Runs one worker.
+///
+/// # Errors
+/// When epoll fails.
+pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
+    let now = Instant::now();
+    let mut state = State {
+        worker,
+        shared,
+        poll: Poll::new()?,
+        conns: Conns::default(),
+        pending: HashMap::new(),
+        sender: shared.config.traffic.map(|t| Sender::new(&t, now)),
+        scratch: vec![0; if shared.traffic.is_some() { 64 * 1024 } else { 1024 }].into_boxed_slice(),
+        run: None,
+        opened: 0,
+        closed: 0,
+        lost: 0,
+        greeted: 0,
+        in_flight_told: 0,
+        times: Vec::new(),
+        last_success: now,
+        failures: 0,
+        next_timeout_scan: now,
+        cursor: 0,
+    };
+    let wake = worker.mail.wake_fd();
+    state.poll.registry().register(&mut SourceFd(&wake), WAKE, Interest::READABLE)?;
+    let mut events = Events::with_capacity(512);
+    loop {
+        let timeout = state.work();
+        if let Err(e) = state.poll.poll(&mut events, timeout)
+            && e.kind() != io::ErrorKind::Interrupted
+        {
+            return Err(e);
+        }
+        let now = Instant::now();
+        for event in &events {
+            if event.token() == WAKE {
+                sys::eventfd_clear(wake);
+            } else {
+                state.event(event.token().0 as RawFd, event, now);
+            }
+        }
+        state.publish();
+    }
+}
+
+impl State<'_> {
+    /// What needs no event; returns how long the next wait for events may take.
+    fn work(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        if self.worker.mail.closing() {
+            return self.close_some(now);
+        }
+        let mut timeout = None;
+        if self.worker.mail.slot().is_some() {
+            timeout = self.open_some(now);
+        }
+        if !self.pending.is_empty() {
+            timeout = Some(timeout.unwrap_or(Duration::MAX).min(Duration::from_millis(100)));
+            if now >= self.next_timeout_scan {
+                self.next_timeout_scan = now + Duration::from_millis(500);
+                self.time_out(now);
+            }
+        }
+        if let Some(next) = self.send_due(now) {
+            timeout = Some(timeout.unwrap_or(Duration::MAX).min(next));
+        }
+        timeout
+    }
+
+    /// Opens a lot of connections, where ramp, window and table allow it.
+    fn open_some(&mut self, now: Instant) -> Option<Duration> {
+        let window = WINDOW.saturating_sub(self.pending.len()) as u64;
+        let room = self.worker.room.saturating_sub(self.conns.len()) as u64;
+        if room == 0 {
+            self.hand_on();
+            return None;
+        }
+        if window == 0 {
+            return None;
+        }
+        let lot = match self.shared.ramp.claim(LOT.min(window).min(room), now) {
+            Claim::Open(lot) => lot,
+            Claim::Wait(wait) => return Some(wait),
+            Claim::Nothing => return None,
+        };
+        self.shared.ramp.begin(self.shared.counters.now_us());
+        for done in 0..lot {
+            let Some(tuple) = self.tuple() else {
+                self.shared.ramp.give_back(lot - done);
+                self.no_tuple_left();
+                return None;
+            };
+            match connect::start(&self.shared.plan, tuple) {
+                Ok(fd) => {
+                    if let Err(e) = self.watch(fd, tuple, now) {
+                        self.failed("epoll_ctl", e.raw_os_error().unwrap_or(0), tuple);
+                        self.shared.ramp.give_back(lot - done);
+                        return None;
+                    }
+                }
+                Err((op, e)) => {
+                    let errno = e.raw_os_error().unwrap_or(0);
+                    let enough = self.failed(op, errno, tuple);
+                    self.shared.ramp.give_back(if enough { lot - done } else { 1 });
+                    if enough {
+                        return Some(Duration::ZERO);
+                    }
+                }
+            }
+        }
+        Some(Duration::ZERO)
+    }
+
+    /// The tuple for the next connection: a run of them goes to the same one.
+    fn tuple(&mut self) -> Option<Tuple> {
+        if let Some((tuple, left)) = &mut self.run
+            && *left > 0
+        {
+            *left -= 1;
+            return Some(*tuple);
+        }
+        let tuple = self.shared.plan.next()?;
+        self.run = Some((tuple, RUN - 1));
+        Some(tuple)
+    }
+
+    fn watch(&mut self, fd: OwnedFd, tuple: Tuple, now: Instant) -> io::Result<()> {
+        let raw = fd.as_raw_fd();
+        // Edge-triggered, both directions once: the first event says established, later ones cost nothing while idle.
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut SourceFd(&raw), Token(raw as usize), interest)?;
+        self.conns.insert(fd, CONNECTING);
+        self.pending.insert(raw, Pending { since: now, tuple });
+        Ok(())
+    }
+
+    /// Counts a failure and does what it asks for; true when this lane should stop for now.
+    fn failed(&mut self, op: &'static str, errno: i32, tuple: Tuple) -> bool {
+        let consequence = connect::consequence(op, errno);
+        if consequence == Consequence::TableFull {
+            // Not a failure while another table has room: the pool counts it when none has.
+            self.hand_on();
+            return true;
+        }
+        self.shared.counters.add_error(op, errno);
+        self.failures += 1;
+        let plan = &self.shared.plan;
+        match consequence {
+            Consequence::TableFull => {}
+            Consequence::TupleUsedUp => {
+                plan.used_up(tuple);
+                self.run = None;
+            }
+            Consequence::PortRefused => {
+                self.run = None;
+                let left = plan.refused(tuple);
+                let none_yet = self.shared.counters.opened.load(Relaxed) + self.opened == 0;
+                if left == 0 {
+                    self.stop(
+                        "refused",
+                        errno,
+                        "every destination port refuses connections: is the server running, and on these ports?"
+                            .to_owned(),
+                    );
+                } else if !none_yet {
+                    let text = format!("Port {} of the server refuses connections; it is left out.", plan.port(tuple));
+                    self.shared.counters.note(Severity::Warning, "refused", text);
+                }
+                return left == 0;
+            }
+            Consequence::Retry => {
+                if self.failures > GIVE_UP_FAILURES && self.last_success.elapsed() > GIVE_UP_AFTER {
+                    let name = crate::engine::errno::name(errno);
+                    self.stop(
+                        "stall",
+                        errno,
+                        format!("no connection succeeded for {} s ({name})", GIVE_UP_AFTER.as_secs()),
+                    );
+                    return true;
+                }
+            }
+            Consequence::Stop(id) => {
+                let text = format!("{op} failed: {}", io::Error::from_raw_os_error(errno));
+                self.stop(id, errno, text);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn no_tuple_left(&self) {
+        let capacity = self.shared.plan.capacity().map_or_else(String::new, |c| format!(" of {c}"));
+        self.stop(
+            "ports",
+            libc::EADDRNOTAVAIL,
+            format!("the local ports{capacity} are used up: more destination ports (--ports), more source addresses (--source) or a wider net.ipv4.ip_local_port_range"),
+        );
+    }
+
+    fn stop(&self, id: &str, errno: i32, text: String) {
+        self.shared.ramp.stop(Stop { limit_id: id.to_owned(), errno, text });
+        self.worker.bell.ring(Notice::Look);
+    }
+
+    /// The table is full: gives the lane back.
+    fn hand_on(&mut self) {
+        self.publish();
+        if let Some(slot) = self.worker.mail.release() {
+            self.worker.bell.ring(Notice::Full { worker: self.worker.mail.index, slot });
+        }
+    }
+
+    fn event(&mut self, fd: RawFd, event: &Event, now: Instant) {
+        let Some(mut state) = self.conns.state(fd) else { return };
+        if state == CONNECTING {
+            if event.is_error() {
+                return self.connect_failed(fd);
+            }
+            if !event.is_writable() {
+                return;
+            }
+            state = self.established(fd, now);
+            if self.conns.get(fd).is_none() {
+                return;
+            }
+        }
+        if event.is_error() {
+            return self.lose(fd);
+        }
+        if event.is_readable() || event.is_read_closed() {
+            self.read(fd, state, event.is_read_closed(), now);
+        }
+        if event.is_writable()
+            && let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic)
+            && !sender.writable(fd, traffic)
+        {
+            self.lose(fd);
+        }
+    }
+
+    fn connect_failed(&mut self, fd: RawFd) {
+        let Some(socket) = self.conns.remove(fd) else { return };
+        let errno = SockRef::from(&socket).take_error().ok().flatten().and_then(|e| e.raw_os_error()).unwrap_or(0);
+        drop(socket);
+        self.shared.ramp.give_back(1);
+        if let Some(pending) = self.pending.remove(&fd) {
+            self.failed("connect", errno, pending.tuple);
+        }
+    }
+
+    /// Returns the state the connection is in now.
+    fn established(&mut self, fd: RawFd, now: Instant) -> u8 {
+        let Some(pending) = self.pending.remove(&fd) else { return IDLE };
+        if self.shared.plan.check_self() && self.is_self(fd) {
+            self.shared.counters.add_error("self_connect", 0);
+            if let Some(socket) = self.conns.remove(fd) {
+                let _ = reset_on_close(&socket);
+            }
+            self.shared.ramp.give_back(1);
+            return IDLE;
+        }
+        self.times.push(now.saturating_duration_since(pending.since).as_micros() as u64);
+        self.opened += 1;
+        self.failures = 0;
+        self.last_success = now;
+        let mut state = IDLE;
+        if self.shared.config.greet {
+            // Five bytes into an empty send buffer always fit.
+            state = if sys::send(fd, HELLO).is_ok() { GREETING + HELLO.len() as u8 } else { IDLE };
+        }
+        if let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic)
+            && traffic.choose()
+        {
+            sender.add(fd, traffic);
+            state = if state == IDLE { ACTIVE } else { state };
+        }
+        self.conns.set_state(fd, state);
+        state
+    }
+
+    fn is_self(&self, fd: RawFd) -> bool {
+        self.conns.get(fd).is_some_and(|socket| {
+            let socket = SockRef::from(socket);
+            let local = socket.local_addr().ok().and_then(|a| a.as_socket());
+            local.is_some() && local == socket.peer_addr().ok().and_then(|a| a.as_socket())
+        })
+    }
+
+    /// Reads until there is nothing more.
+    fn read(&mut self, fd: RawFd, mut state: u8, ended: bool, now: Instant) {
+        loop {
+            let n = match sys::recv(fd, &mut self.scratch) {
+                Ok(0) => return self.lose(fd),
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return self.lose(fd),
+            };
+            let mut data = &self.scratch[..n];
+            if state > GREETING {
+                let (greeting, rest) = data.split_at(usize::from(state - GREETING).min(n));
+                let at = HELLO.len() - usize::from(state - GREETING);
+                state -= greeting.len() as u8;
+                if &HELLO[at..at + greeting.len()] != greeting {
+                    self.shared.counters.add_error("greeting", 0);
+                } else if state == GREETING {
+                    self.greeted += 1;
+                }
+                if state == GREETING {
+                    state = if self.sender.as_ref().is_some_and(|s| s.has(fd)) { ACTIVE } else { IDLE };
+                }
+                self.conns.set_state(fd, state);
+                data = rest;
+            }
+            if state == ACTIVE
+                && !data.is_empty()
+                && let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic)
+            {
+                sender.received(fd, data, now, traffic);
+            }
+            if n < self.scratch.len() && !ended {
+                return;
+            }
+        }
+    }
+
+    /// A connection that ended without being asked to.
+    fn lose(&mut self, fd: RawFd) {
+        if self.conns.remove(fd).is_none() {
+            return;
+        }
+        if let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic) {
+            sender.remove(fd, traffic);
+        }
+        self.closed += 1;
+        self.lost += 1;
+        if !self.shared.ramp.reached() {
+            self.shared.ramp.give_back(1);
+        }
+    }
+
+    /// Fails connects that had no answer.
+    fn time_out(&mut self, now: Instant) {
+        let late = |p: &Pending| now.saturating_duration_since(p.since) > CONNECT_TIMEOUT;
+        let fds: Vec<(RawFd, Tuple)> =
+            self.pending.iter().filter(|(_, p)| late(p)).map(|(fd, p)| (*fd, p.tuple)).collect();
+        for (fd, tuple) in fds {
+            self.pending.remove(&fd);
+            self.conns.remove(fd);
+            self.shared.ramp.give_back(1);
+            self.failed("connect", libc::ETIMEDOUT, tuple);
+        }
+    }
+
+    /// Sends what is due; returns how long until the next is.
+    fn send_due(&mut self, now: Instant) -> Option<Duration> {
+        let (sender, traffic) = (self.sender.as_mut()?, self.shared.traffic.as_ref()?);
+        let mut broken = Vec::new();
+        let next = sender.send_due(now, traffic, &mut broken);
+        for fd in broken {
+            self.lose(fd);
+        }
+        next
+    }
+
+    fn close_some(&mut self, now: Instant) -> Option<Duration> {
+        for (fd, _) in self.pending.drain() {
+            self.conns.remove(fd);
+            self.shared.ramp.give_back(1);
+        }
+        if let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic) {
+            sender.clear(traffic);
+        }
+        if self.conns.is_empty() {
+            return None;
+        }
+        if self.cursor >= self.conns.bound() {
+            self.cursor = 0;
+        }
+        match self.shared.closing.turn(&mut self.conns, &mut self.cursor, now) {
+            Turn::Closed(n) => {
+                self.closed += n;
+                Some(Duration::ZERO)
+            }
+            Turn::Wait(wait) => Some(wait),
+        }
+    }
+
+    /// Tells the shared counters what this batch did.
+    fn publish(&mut self) {
+        let counters = &self.shared.counters;
+        self.worker.mail.set_used(self.conns.len());
+        let in_flight = self.pending.len() as u64;
+        if in_flight != self.in_flight_told {
+            // Wrapping: the difference may be negative, and the sum over all workers is not.
+            counters.in_flight.fetch_add(in_flight.wrapping_sub(self.in_flight_told), Relaxed);
+            self.in_flight_told = in_flight;
+        }
+        if self.opened > 0 {
+            let open = counters.add_opened(std::mem::take(&mut self.opened));
+            counters.add_connects(&self.times);
+            self.times.clear();
+            if self.shared.ramp.check_reached(open) {
+                self.worker.bell.ring(Notice::Look);
+            }
+        }
+        if self.greeted > 0 {
+            counters.greeted.fetch_add(std::mem::take(&mut self.greeted), Relaxed);
+        }
+        if self.closed > 0 {
+            counters.add_closed(std::mem::take(&mut self.closed), std::mem::take(&mut self.lost));
+            if self.worker.wanted.load(Relaxed) || self.worker.mail.closing() {
+                self.worker.bell.ring(Notice::Look);
+            }
+        }
+    }
+}
