@@ -1,0 +1,99 @@
+//! The sources of the whole machine.
+
+use super::sample::{FileNr, Host, Reading};
+use super::slab::{self, Tracked};
+use super::source::{Roots, Source};
+use super::text::{number, numbers, odd};
+use super::{meminfo, pressure, softnet, vmstat};
+
+/// Kept-open files.
+#[derive(Debug)]
+pub(crate) struct HostSources {
+    meminfo: Source,
+    slabinfo: Source,
+    tracked: Tracked,
+    file_nr: Source,
+    nr_open: Source,
+    max_user_watches: Source,
+    vmstat: Source,
+    pressure_memory: Source,
+    pressure_cpu: Source,
+    softnet: Source,
+    threads_max: Source,
+    pid_max: Source,
+    loadavg: Source,
+    reserve_bytes: Reading<u64>,
+    page_size: u64,
+}
+
+impl HostSources {
+    pub(crate) fn open(roots: &Roots, page_size: u64, buf: &mut Vec<u8>) -> Self {
+        let open = |path: &str| Source::open(roots, path);
+        let mut slabinfo = open("/proc/slabinfo");
+        let tracked = Tracked::resolve(roots, slabinfo.read(buf).unwrap_or_default());
+        Self {
+            meminfo: open("/proc/meminfo"),
+            slabinfo,
+            tracked,
+            file_nr: open("/proc/sys/fs/file-nr"),
+            nr_open: open("/proc/sys/fs/nr_open"),
+            max_user_watches: open("/proc/sys/fs/epoll/max_user_watches"),
+            vmstat: open("/proc/vmstat"),
+            pressure_memory: open("/proc/pressure/memory"),
+            pressure_cpu: open("/proc/pressure/cpu"),
+            softnet: open("/proc/net/softnet_stat"),
+            threads_max: open("/proc/sys/kernel/threads-max"),
+            pid_max: open("/proc/sys/kernel/pid_max"),
+            loadavg: open("/proc/loadavg"),
+            // Set at boot and by vm.min_free_kbytes; a long file with many cores.
+            reserve_bytes: open("/proc/zoneinfo").get(buf, |text| vmstat::reserve(text, page_size)),
+            page_size,
+        }
+    }
+
+    pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Host {
+        let (tracked, page_size) = (&self.tracked, self.page_size);
+        Host {
+            mem: self.meminfo.get(buf, meminfo::parse),
+            slab: self.slabinfo.get(buf, |text| slab::parse(text, tracked, page_size)),
+            reserve_bytes: self.reserve_bytes.clone(),
+            files: self.file_nr.get(buf, file_nr),
+            nr_open: self.nr_open.get(buf, number),
+            max_user_watches: self.max_user_watches.get(buf, number),
+            oom_kills: self.vmstat.get(buf, vmstat::oom_kills),
+            pressure_memory: self.pressure_memory.get(buf, pressure::parse),
+            pressure_cpu: self.pressure_cpu.get(buf, pressure::parse),
+            softnet: self.softnet.get(buf, softnet::parse),
+            threads_max: self.threads_max.get(buf, number),
+            pid_max: self.pid_max.get(buf, number),
+            tasks: self.loadavg.get(buf, tasks),
+        }
+    }
+}
+
+/// `/proc/sys/fs/file-nr`: allocated, free (always 0), maximum.
+fn file_nr(text: &str) -> Reading<FileNr> {
+    let [used, _, max] = numbers(text)?;
+    Ok(FileNr { used, max })
+}
+
+/// Tasks that exist, from `0.07 0.10 0.04 1/85 4854` of `/proc/loadavg`.
+fn tasks(text: &str) -> Reading<u64> {
+    let field = text.split_ascii_whitespace().nth(3).ok_or(odd("cut short"))?;
+    number(field.split_once('/').ok_or(odd("has no count of tasks"))?.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_files() {
+        assert_eq!(file_nr("412\t0\t2466183\n"), Ok(FileNr { used: 412, max: 2_466_183 }));
+        assert_eq!(file_nr("1 0 9223372036854775807\n").unwrap().max, i64::MAX as u64);
+        assert_eq!(tasks("0.07 0.10 0.04 1/85 4854\n"), Ok(85));
+        for text in ["", "\0", "1 2", "a b c", "0 0 0 1 5", "0 0 0 1/ 5", "0 0 0 1/x 5", "0 0 -1 /"] {
+            assert!(file_nr(text).is_err() || tasks(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `/proc/PID/stat` and `/proc/PID/limits`.
+
+use super::sample::{Reading, SoftHard};
+use super::text::odd;
+
+/// What is taken from `/proc/PID/stat` (`proc_pid_stat(5)`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stat<'t> {
+    /// The name the process gave itself: anything, parentheses and line ends included.
+    pub(crate) comm: &'t str,
+    /// True for a zombie or a dead process.
+    pub(crate) ended: bool,
+    /// User plus system time, clock ticks.
+    pub(crate) ticks: u64,
+    /// Threads.
+    pub(crate) threads: u64,
+    /// Resident memory, pages.
+    pub(crate) rss_pages: u64,
+}
+
+/// Parses `/proc/PID/stat`.
+pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
+    const CUT: super::sample::Absent = odd("cut short");
+    let (head, rest) = text.rsplit_once(')').ok_or(CUT)?;
+    let (_, comm) = head.split_once('(').ok_or(CUT)?;
+    let mut words = rest.split_ascii_whitespace();
+    let state = words.next().ok_or(CUT)?;
+    // Field 3 is the state, so that field n is n - 4 words further on.
+    let mut field = |skip: usize| words.nth(skip).and_then(|word| word.parse::<i64>().ok()).ok_or(CUT);
+    let utime = field(14 - 4)?;
+    let stime = field(0)?;
+    let threads = field(20 - 16)?;
+    let rss = field(24 - 21)?;
+    let count = |n: i64| n.max(0) as u64;
+    Ok(Stat {
+        comm,
+        // A main thread that has ended before the others is shown as a zombie while the process goes on.
+        ended: matches!(state, "Z" | "X" | "x") && threads <= 1,
+        ticks: count(utime).saturating_add(count(stime)),
+        threads: count(threads),
+        rss_pages: count(rss),
+    })
+}
+
+/// The line `name` of `/proc/PID/limits`; `u64::MAX` is unlimited.
+pub(crate) fn limit(text: &str, name: &str) -> Reading<SoftHard> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).ok_or(odd("lacks a line"))?;
+    let mut words = line.split_ascii_whitespace().map(|word| match word {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    });
+    match (words.next().flatten(), words.next().flatten()) {
+        (Some(soft), Some(hard)) => Ok(SoftHard { soft, hard }),
+        _ => Err(odd("cut short")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT: &str = "4859 (cat) R 4845 4845 3386 0 -1 4194304 100 0 0 0 7 5 0 0 20 0 3 0 71343 3133440 388 \
+                        18446744073709551615 94581946048512 0\n";
+
+    #[test]
+    fn fields_are_counted_from_the_last_parenthesis() {
+        let want = Stat { comm: "cat", ended: false, ticks: 12, threads: 3, rss_pages: 388 };
+        assert_eq!(stat(STAT), Ok(want.clone()));
+        assert_eq!(stat(&STAT.replace("cat", "a) Z (b")), Ok(Stat { comm: "a) Z (b", ..want }));
+    }
+
+    #[test]
+    fn a_zombie_has_ended_unless_its_threads_go_on() {
+        assert!(!stat(&STAT.replace(" R ", " Z ")).unwrap().ended);
+        assert!(stat(&STAT.replace(" R ", " Z ").replace(" 3 0 71343", " 1 0 71343")).unwrap().ended);
+    }
+
+    #[test]
+    fn limits_by_name() {
+        let text = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                    Max processes             96365                unlimited            processes \n\
+                    Max open files            1024                 20000                files     \n";
+        assert_eq!(limit(text, "Max open files"), Ok(SoftHard { soft: 1024, hard: 20_000 }));
+        assert_eq!(limit(text, "Max processes"), Ok(SoftHard { soft: 96_365, hard: u64::MAX }));
+        for text in ["", "Max open files", "Max open files 1", "Max open files x y", "Max open files -1 2"] {
+            assert!(limit(text, "Max open files").is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn hostile_input_is_a_reason() {
+        for text in
+            ["", "\0", ")", ")(", "1 (a", "1 (a)", "1 (a) R 1 2 3", "()", &STAT.replace("388", "x"), &STAT[..60]]
+        {
+            assert!(stat(text).is_err(), "{text:?}");
+        }
+    }
+}

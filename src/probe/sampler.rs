@@ -1,0 +1,91 @@
+//! One pass over all sources.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::host::HostSources;
+use super::net::NetSources;
+use super::sample::{Reading, Sample};
+use super::source::Roots;
+use super::target::{OwnSources, TargetSources, Watch};
+
+/// Reads every source into one [`Sample`]. All files are opened before the ramp and kept.
+#[derive(Debug)]
+pub struct Sampler {
+    roots: Roots,
+    host: HostSources,
+    net: NetSources,
+    targets: Vec<TargetSources>,
+    own: OwnSources,
+    started: Instant,
+    page_size: u64,
+    /// Every source is read into this one.
+    buf: Vec<u8>,
+}
+
+impl Sampler {
+    /// Opens the machine's sources and those of `targets`, in the order in which samples shall list them. The first one's
+    /// network namespace is the one that is read; without any, the dashboard's own.
+    ///
+    /// # Errors
+    /// A target does not exist or may not be read. Nothing else fails: a source that is not there is absent in the samples.
+    pub fn new(roots: Roots, targets: &[Watch]) -> Reading<Self> {
+        let page_size = procfs::page_size();
+        let mut buf = Vec::new();
+        let mut sampler = Self {
+            host: HostSources::open(&roots, page_size, &mut buf),
+            net: NetSources::open(&roots, targets.first().map(|watch| watch.pid)),
+            targets: Vec::with_capacity(targets.len()),
+            own: OwnSources::open(&roots, page_size),
+            started: Instant::now(),
+            page_size,
+            roots,
+            buf,
+        };
+        for watch in targets {
+            sampler.push(watch)?;
+        }
+        Ok(sampler)
+    }
+
+    /// Watches one more process. If it is the first, its network namespace is read from now on.
+    ///
+    /// # Errors
+    /// It does not exist or may not be read.
+    pub fn add(&mut self, watch: &Watch) -> Reading<()> {
+        self.push(watch)?;
+        if self.targets.len() == 1 {
+            self.net = NetSources::open(&self.roots, Some(watch.pid));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, watch: &Watch) -> Reading<()> {
+        self.targets.push(TargetSources::open(&self.roots, watch, self.page_size, &mut self.buf)?);
+        Ok(())
+    }
+
+    /// Notes what the caller knows of a process, such as that it has waited for it.
+    pub fn set_alive(&mut self, pid: u32, alive: bool) {
+        for target in self.targets.iter_mut().filter(|target| target.pid() == pid) {
+            target.set_alive(alive);
+        }
+    }
+
+    /// Reads every source once. What the engines say of themselves is for the caller to add.
+    pub fn sample(&mut self) -> Sample {
+        let start = Instant::now();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (roots, buf) = (&self.roots, &mut self.buf);
+        let mut sample = Sample {
+            t_ms: start.duration_since(self.started).as_millis() as u64,
+            wall_ms: wall.as_millis() as u64,
+            took_us: 0,
+            host: self.host.read(buf),
+            net: self.net.read(buf),
+            targets: self.targets.iter_mut().map(|target| target.read(roots, buf)).collect(),
+            own: self.own.read(buf),
+        };
+        sample.took_us = start.elapsed().as_micros() as u64;
+        sample
+    }
+}

@@ -1,0 +1,36 @@
+//! `/proc/net/softnet_stat`: packets between the driver and the protocols, a line per core, hexadecimal.
+
+use super::sample::{Reading, Softnet};
+use super::text::odd;
+
+/// Sums the first three columns over all cores.
+pub(crate) fn parse(text: &str) -> Reading<Softnet> {
+    let mut sum = Softnet::default();
+    let mut cores = 0_u32;
+    for line in text.lines() {
+        let mut columns = line.split_ascii_whitespace().map(|word| u64::from_str_radix(word, 16).ok());
+        for slot in [&mut sum.processed, &mut sum.dropped, &mut sum.squeezed] {
+            *slot = slot.saturating_add(columns.next().flatten().ok_or(odd("cut short"))?);
+        }
+        cores += 1;
+    }
+    if cores == 0 { Err(odd("lists no core")) } else { Ok(sum) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_summed() {
+        let text = "00000011 00000001 00000002 00000000\n00000a76 00000010 00000000 00000000\n";
+        assert_eq!(parse(text), Ok(Softnet { processed: 0x11 + 0xa76, dropped: 0x11, squeezed: 2 }));
+    }
+
+    #[test]
+    fn hostile_input_is_a_reason() {
+        for text in ["", "\n", "00000011 00000001\n", "x y z\n", "-1 0 0\n", "ffffffffffffffffff 0 0\n"] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The sources of one watched process.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use super::cgroup::Cgroups;
+use super::process::{self, Stat};
+use super::sample::{Absent, Reading, Target, TargetKind};
+use super::source::{ENDED, Roots, Source, exists, reason};
+
+/// A process to watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// Process id.
+    pub pid: u32,
+    /// Engine or foreign.
+    pub kind: TargetKind,
+    /// Name to show; where there is none, the role of an engine and the `comm` of any other process.
+    pub name: Option<String>,
+}
+
+/// Microseconds of one clock tick in `/proc/PID/stat`: `USER_HZ` is 100 on every machine Linux runs on today.
+const TICK_US: u64 = 10_000;
+
+/// Kept-open files of a process.
+#[derive(Debug)]
+pub(crate) struct TargetSources {
+    pid: u32,
+    kind: TargetKind,
+    name: String,
+    alive: bool,
+    stat: Source,
+    limits: Source,
+    /// `/proc/PID/fd`, whose size is the number of open descriptors. It is never listed: that would leave an inode and a
+    /// dentry in the kernel for each of them.
+    fd: PathBuf,
+    cgroups: Cgroups,
+    page_size: u64,
+}
+
+/// What is only known while the process lives.
+struct Live {
+    rss_bytes: Reading<u64>,
+    cpu_us: Reading<u64>,
+    threads: Reading<u64>,
+}
+
+impl TargetSources {
+    /// Opens the files of a process.
+    ///
+    /// # Errors
+    /// There is no such process, or it may not be read.
+    pub(crate) fn open(roots: &Roots, watch: &Watch, page_size: u64, buf: &mut Vec<u8>) -> Reading<Self> {
+        let pid = watch.pid;
+        let home = roots.proc.join(pid.to_string());
+        if !exists(&home) {
+            return Err(Absent { why: format!("there is no process {pid}").into() });
+        }
+        let open = |file: &str| Source::open_once(roots, format!("/proc/{pid}/{file}"), ENDED.why);
+        let mut stat = open("stat");
+        let found = stat.get(buf, |text| process::stat(text).map(|stat| (stat.comm.to_owned(), stat.ended)));
+        let (comm, ended) = found.map_err(|absent| {
+            let why = format!("process {pid} may not be watched: {}", absent.why);
+            Absent { why: why.into() }
+        })?;
+        let default = match watch.kind {
+            TargetKind::Engine(role) => role.name().to_owned(),
+            TargetKind::Foreign => comm,
+        };
+        Ok(Self {
+            pid,
+            kind: watch.kind,
+            name: watch.name.clone().unwrap_or(default),
+            alive: !ended,
+            stat,
+            limits: open("limits"),
+            fd: home.join("fd"),
+            cgroups: Cgroups::open(roots, pid, buf),
+            page_size,
+        })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(crate) fn set_alive(&mut self, alive: bool) {
+        self.alive = alive;
+    }
+
+    pub(crate) fn read(&mut self, roots: &Roots, buf: &mut Vec<u8>) -> Target {
+        let live = self.live(buf);
+        let (mut descriptors, mut nofile, mut nproc) = (Err(ENDED), Err(ENDED), Err(ENDED));
+        if self.alive {
+            // Not by a kept descriptor; safe from a reused number because `stat` has just answered for the process.
+            descriptors = self.descriptors();
+            match self.limits.read(buf) {
+                Ok(text) => {
+                    nofile = process::limit(text, "Max open files");
+                    nproc = process::limit(text, "Max processes");
+                }
+                Err(absent) => (nofile, nproc) = (Err(absent.clone()), Err(absent)),
+            }
+            // What was found before stays open and is read below.
+            let _ = self.cgroups.follow(roots, buf);
+        }
+        Target {
+            pid: self.pid,
+            kind: self.kind,
+            name: self.name.clone(),
+            alive: self.alive,
+            rss_bytes: live.rss_bytes,
+            cpu_us: live.cpu_us,
+            threads: live.threads,
+            descriptors,
+            nofile,
+            nproc,
+            // Of a dead process too: who killed it is written here.
+            memcg: self.cgroups.memory(buf),
+            pids_cgroup: self.cgroups.pids(buf),
+            hello: None,
+            stats: None,
+        }
+    }
+
+    fn live(&mut self, buf: &mut Vec<u8>) -> Live {
+        if !self.alive {
+            return Live::absent(&ENDED);
+        }
+        let page_size = self.page_size;
+        let read = self.stat.get(buf, |text| {
+            process::stat(text).map(|stat| if stat.ended { None } else { Some(Live::of(&stat, page_size)) })
+        });
+        match read {
+            Ok(Some(live)) => live,
+            Ok(None) => {
+                self.alive = false;
+                Live::absent(&ENDED)
+            }
+            Err(absent) => {
+                self.alive = absent != ENDED;
+                Live::absent(&absent)
+            }
+        }
+    }
+
+    fn descriptors(&self) -> Reading<u64> {
+        let shown = format!("/proc/{}/fd", self.pid);
+        match std::fs::metadata(&self.fd) {
+            Ok(data) if data.size() > 0 => Ok(data.size()),
+            // A process without any descriptor cannot be told from a kernel that does not count. None is watched.
+            Ok(_) => Err(Absent::because("this kernel does not count them (Linux 6.2 and later do)")),
+            Err(error) => Err(reason(&error, &shown, Some(&ENDED.why))),
+        }
+    }
+}
+
+impl Live {
+    fn of(stat: &Stat<'_>, page_size: u64) -> Self {
+        Self {
+            rss_bytes: Ok(stat.rss_pages.saturating_mul(page_size)),
+            cpu_us: Ok(stat.ticks.saturating_mul(TICK_US)),
+            threads: Ok(stat.threads),
+        }
+    }
+
+    fn absent(why: &Absent) -> Self {
+        Self { rss_bytes: Err(why.clone()), cpu_us: Err(why.clone()), threads: Err(why.clone()) }
+    }
+}
+
+/// The dashboard's own cost, from its kept-open `/proc/self/stat`.
+#[derive(Debug)]
+pub(crate) struct OwnSources {
+    stat: Source,
+    page_size: u64,
+}
+
+impl OwnSources {
+    pub(crate) fn open(roots: &Roots, page_size: u64) -> Self {
+        Self { stat: Source::open(roots, "/proc/self/stat"), page_size }
+    }
+
+    pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> super::sample::Own {
+        let own = self.stat.get(buf, |text| {
+            process::stat(text).map(|stat| super::sample::Own {
+                cpu_us: stat.ticks.saturating_mul(TICK_US),
+                rss_bytes: stat.rss_pages.saturating_mul(self.page_size),
+            })
+        });
+        own.unwrap_or_default()
+    }
+}

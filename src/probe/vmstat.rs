@@ -1,0 +1,47 @@
+//! `/proc/vmstat` and `/proc/zoneinfo`: processes killed for memory, and what the kernel keeps back.
+
+use super::sample::Reading;
+use super::text::{keyed, odd};
+
+/// `oom_kill` of `/proc/vmstat` (Linux 4.13 and later).
+pub(crate) fn oom_kills(text: &str) -> Reading<u64> {
+    keyed(text, "oom_kill").ok_or(odd("this kernel does not count OOM kills"))
+}
+
+/// The `low` watermarks of `/proc/zoneinfo` summed, in bytes: below them the kernel reclaims, so that they are no room for
+/// sockets.
+pub(crate) fn reserve(text: &str, page_size: u64) -> Reading<u64> {
+    let mut zones = 0_u32;
+    let mut pages = 0_u64;
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        if words.next() == Some("low") {
+            let low: u64 = words.next().and_then(|w| w.parse().ok()).ok_or(odd("not a number"))?;
+            pages = pages.saturating_add(low);
+            zones += 1;
+        }
+    }
+    if zones == 0 { Err(odd("lists no zone")) } else { Ok(pages.saturating_mul(page_size)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kills_and_watermarks() {
+        assert_eq!(oom_kills("nr_free_pages 1\noom_kill 3\n"), Ok(3));
+        let zones = "Node 0, zone DMA\n  pages free 5\n        min      47\n        low      58\n        high 69\n\
+                     Node 0, zone Normal\n        low      9115\n      cpu: 0\n              high_min: 29\n";
+        assert_eq!(reserve(zones, 4096), Ok((58 + 9115) * 4096));
+    }
+
+    #[test]
+    fn hostile_input_is_a_reason() {
+        for text in ["", "\0", "oom_kill", "oom_kill -1", "  low", "low x", "low 99999999999999999999"] {
+            assert!(oom_kills(text).is_err(), "{text:?}");
+            assert!(reserve(text, 4096).is_err(), "{text:?}");
+        }
+        assert_eq!(reserve(&format!("low {}\nlow 1\n", u64::MAX), 4096), Ok(u64::MAX));
+    }
+}
