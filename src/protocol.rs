@@ -268,6 +268,10 @@ pub struct EngineStats {
     pub table_limit: u64,
     /// Descriptors used in all tables together.
     pub descriptors: u64,
+    /// Client: connections its address plan allows (sources × destination ports × usable local ports, less what other
+    /// programs hold where known). `None` for a server, or before the plan is made.
+    #[serde(default)]
+    pub capacity: Option<u64>,
     /// Server: echo bytes waiting for slow readers. Client: 0.
     pub buffered_bytes: u64,
     /// User plus system time of the process, microseconds (getrusage).

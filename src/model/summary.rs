@@ -1,0 +1,233 @@
+//! The lines of `--output json`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{Event, Severity};
+use super::limit::LimitState;
+use super::now::RunPhase;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The target was reached (or, when only watching, nothing stopped it).
+    TargetReached,
+    /// A limit stopped the ramp.
+    LimitHit,
+    /// The guard stopped the ramp.
+    GuardStopped,
+    /// An engine died.
+    EngineKilled,
+    /// The user ended it before the target.
+    Interrupted,
+}
+
+/// The `kind` of a [`SampleLine`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SampleKind {
+    /// `sample`.
+    #[default]
+    Sample,
+}
+
+/// The `kind` of an [`EventLine`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// `event`.
+    #[default]
+    Event,
+}
+
+/// The `kind` of a [`Summary`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SummaryKind {
+    /// `summary`.
+    #[default]
+    Summary,
+}
+
+/// One line per interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SampleLine {
+    /// `sample`.
+    pub kind: SampleKind,
+    /// Milliseconds since the dashboard started.
+    pub t_ms: u64,
+    /// What the run is doing.
+    pub phase: RunPhase,
+    /// Connections open.
+    pub established: u64,
+    /// Connections open at the server engine.
+    pub accepted: Option<u64>,
+    /// Connections aimed at.
+    pub target: Option<u64>,
+    /// Connects under way.
+    pub in_flight: Option<u64>,
+    /// Connections per second.
+    pub rate_per_s: Option<f64>,
+    /// Seconds to the target.
+    pub eta_s: Option<f64>,
+    /// The limit that comes first.
+    pub nearest_limit: Option<NearestLimit>,
+    /// Memory in use: capacity less real headroom, bytes.
+    pub mem_used_bytes: Option<u64>,
+    /// Real headroom, bytes.
+    pub headroom_bytes: Option<u64>,
+    /// TCP buffer memory, bytes.
+    pub tcp_mem_bytes: Option<u64>,
+    /// TCP sockets of the namespace.
+    pub sockets: Option<u64>,
+    /// Sockets in `TIME_WAIT`.
+    pub time_wait: Option<u64>,
+    /// Orphaned sockets.
+    pub orphans: Option<u64>,
+    /// Failures so far.
+    pub failures: u64,
+    /// CPU of the dashboard, share of one core.
+    pub own_cpu_share: Option<f64>,
+    /// Resident memory of the dashboard, bytes.
+    pub own_rss_bytes: u64,
+    /// What taking this sample cost, microseconds.
+    pub sample_us: u64,
+}
+
+/// The limit that comes first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NearestLimit {
+    /// Its id.
+    pub id: String,
+    /// Count at which it is reached; null when it has been hit and no forecast was possible.
+    pub connections: Option<u64>,
+    /// Seconds until then; null while the count stands still.
+    pub seconds: Option<f64>,
+}
+
+/// One line per event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventLine {
+    /// `event`.
+    pub kind: EventKind,
+    /// Milliseconds since the dashboard started.
+    pub t_ms: u64,
+    /// How bad.
+    pub severity: Severity,
+    /// Stable id.
+    pub id: String,
+    /// One sentence.
+    pub text: String,
+    /// Times it happened.
+    pub count: u64,
+}
+
+impl From<&Event> for EventLine {
+    fn from(event: &Event) -> Self {
+        Self {
+            kind: EventKind::Event,
+            t_ms: event.t_ms,
+            severity: event.severity,
+            id: event.id.clone(),
+            text: event.text.clone(),
+            count: event.count,
+        }
+    }
+}
+
+/// The last line: what the run came to. The keys are the machine interface; README lists them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// `summary`.
+    pub kind: SummaryKind,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// Id of the limit that stopped it.
+    pub stopped_by: Option<String>,
+    /// Connections aimed at.
+    pub target: Option<u64>,
+    /// Most connections established at once, by the client engine; null without one.
+    pub peak_established: Option<u64>,
+    /// Most connections accepted and open at once, by the server engine; null without one.
+    pub peak_accepted: Option<u64>,
+    /// Seconds from the start of the ramp (without engines: of the watching) to the last sample.
+    pub elapsed_s: f64,
+    /// Seconds from the start of the ramp to the highest count.
+    pub time_to_peak_s: Option<f64>,
+    /// Highest count divided by the time to it.
+    pub mean_rate_per_s: Option<f64>,
+    /// CPU of both engines, user and system, during the ramp, per connection of the highest count, microseconds.
+    pub cpu_us_per_connection: Option<f64>,
+    /// Slopes, bytes per connection.
+    pub bytes_per_connection: BytesPerConnection,
+    /// Every limit, nearest first.
+    pub limits: Vec<LimitLine>,
+    /// What was predicted when.
+    pub forecasts: Vec<ForecastLine>,
+    /// What watching cost.
+    pub dashboard: Dashboard,
+}
+
+/// Slopes, bytes per connection; null where there was too little to tell.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct BytesPerConnection {
+    /// What the machine lost per connection.
+    pub total: Option<f64>,
+    /// Of it, kernel memory.
+    pub kernel: Option<f64>,
+    /// Of it, resident memory of the server engine.
+    pub server_user: Option<f64>,
+    /// Of it, resident memory of the client engine.
+    pub client_user: Option<f64>,
+    /// By slab cache; empty where slabinfo cannot be read.
+    pub slab: BTreeMap<String, f64>,
+}
+
+/// One limit at the end of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitLine {
+    /// Its id.
+    pub id: String,
+    /// What it belongs to.
+    pub scope: String,
+    /// Use.
+    pub used: Option<u64>,
+    /// Bound.
+    pub limit: Option<u64>,
+    /// How near.
+    pub state: LimitState,
+    /// Count at which it is reached.
+    pub forecast_connections: Option<u64>,
+    /// Why it is unknown, not applicable, or was hit.
+    pub reason: Option<String>,
+}
+
+/// What was predicted at one moment, to be held against what came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForecastLine {
+    /// Connections when it was predicted.
+    pub at_connections: u64,
+    /// Id of the limit.
+    pub limit_id: String,
+    /// Count predicted for it.
+    pub predicted_connections: u64,
+}
+
+/// What watching cost.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Dashboard {
+    /// User plus system time of the dashboard, seconds.
+    pub cpu_s: f64,
+    /// Its resident memory, bytes.
+    pub rss_bytes: u64,
+    /// Median cost of a sample, microseconds.
+    pub sample_us_p50: u64,
+    /// Dearest sample, microseconds.
+    pub sample_us_max: u64,
+    /// Samples taken.
+    pub samples: u64,
+    /// Samples that came more than half an interval late.
+    pub late_samples: u64,
+}

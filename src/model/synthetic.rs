@@ -1,0 +1,265 @@
+//! Plausible samples for tests: a machine of 24 GiB at N connections, both ends on it, with the bytes per connection that
+//! physics has measured on Linux 6.18. Tests change what they are about and leave the rest.
+
+use crate::probe::sample::{
+    Absent, Conntrack, FileNr, Host, Mem, MemCgroup, Net, Own, PortRange, Pressure, Sample, SlabCache, Sockstat,
+    SoftHard, Softnet, Target, TargetKind, TcpCounters, TcpExt,
+};
+use crate::protocol::{EngineStats, Hello, Latency, PROTOCOL, Phase, Role};
+
+const GIB: u64 = 1 << 30;
+const MIB: u64 = 1 << 20;
+
+/// Slab caches: name, object size, objects per connection (both ends), bytes per connection, bytes before the first one.
+const CACHES: [(&str, u64, u64, u64, u64); 8] = [
+    ("TCP", 2368, 2, 5041, 8 * MIB),
+    ("sock_inode_cache", 832, 2, 1727, 4 * MIB),
+    ("filp", 192, 2, 390, 6 * MIB),
+    ("dentry", 192, 2, 387, 60 * MIB),
+    ("eventpoll_epi", 128, 2, 282, MIB),
+    ("anon_vma_chain", 64, 2, 128, 3 * MIB),
+    ("lsm_inode_cache", 32, 2, 64, 10 * MIB),
+    ("kmalloc-64", 64, 1, 105, 12 * MIB),
+];
+
+/// Bytes that all slab caches together take per connection.
+pub const SLAB_PER_CONNECTION: u64 = 8124;
+/// Of them, in `SReclaimable`.
+pub const RECLAIMABLE_PER_CONNECTION: u64 = 2114;
+
+/// The machine with nothing watched: `sockets` host sockets are idle ones of other programs.
+pub fn host_only(t_ms: u64) -> Sample {
+    build(t_ms, 0, false)
+}
+
+/// Server and client engine on one machine, `connections` open, the client aiming at one million: ramping, or at the
+/// target holding.
+pub fn sample(connections: u64, t_ms: u64) -> Sample {
+    build(t_ms, connections, true)
+}
+
+/// A steady ramp from 0 to `target`, `per_s` connections a second, a sample every `interval_ms`.
+pub fn ramp(target: u64, per_s: u64, interval_ms: u64) -> Vec<Sample> {
+    let step = (per_s * interval_ms / 1000).max(1);
+    (0..=target.div_ceil(step))
+        .map(|i| {
+            let mut sample = sample((i * step).min(target), i * interval_ms);
+            set_target(&mut sample, target);
+            sample
+        })
+        .collect()
+}
+
+/// Gives both engines this target and the client the phase that fits.
+pub fn set_target(sample: &mut Sample, target: u64) {
+    for watched in &mut sample.targets {
+        if let Some(hello) = &mut watched.hello {
+            hello.target = target;
+        }
+        if let Some(Ok(stats)) = &mut watched.stats {
+            stats.target = target;
+            if stats.open >= target {
+                stats.in_flight = 0;
+                if stats.role == Role::Client {
+                    stats.phase = Phase::Holding;
+                }
+            }
+        }
+    }
+}
+
+/// The counters of one engine.
+pub fn engine(sample: &mut Sample, role: Role) -> Option<&mut EngineStats> {
+    sample.targets.iter_mut().find_map(|t| match &mut t.stats {
+        Some(Ok(stats)) if stats.role == role => Some(&mut **stats),
+        _ => None,
+    })
+}
+
+/// Puts every watched process into a memory cgroup that is charged 5,900 B per connection.
+pub fn with_memcg(sample: &mut Sample, path: &str, limit: u64) {
+    let open = engine(sample, Role::Client).map_or(0, |c| c.open);
+    let group = MemCgroup {
+        path: path.to_owned(),
+        version: 2,
+        used: 30 * MIB + open * 5900,
+        limit: Some(limit),
+        file_bytes: 20 * MIB,
+        oom_kills: 0,
+        max_hits: 0,
+    };
+    let root = MemCgroup { path: "/".into(), limit: None, used: 4 * GIB, ..group.clone() };
+    for target in &mut sample.targets {
+        target.memcg = Ok(vec![group.clone(), root.clone()]);
+    }
+}
+
+/// A foreign process with so many descriptors in place of the engines.
+pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofile: u64) {
+    sample.targets = vec![Target {
+        pid,
+        kind: TargetKind::Foreign,
+        name: name.to_owned(),
+        alive: true,
+        rss_bytes: Ok(50 * MIB),
+        cpu_us: Ok(sample.t_ms * 100),
+        threads: Ok(8),
+        descriptors: Ok(descriptors),
+        nofile: Ok(SoftHard { soft: nofile, hard: nofile.max(20_000) }),
+        nproc: Ok(SoftHard { soft: 95_000, hard: 95_000 }),
+        memcg: Err(Absent::because("no memory cgroup")),
+        pids_cgroup: Ok(None),
+        hello: None,
+        stats: None,
+    }];
+}
+
+fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
+    let slab: Vec<SlabCache> = CACHES
+        .iter()
+        .map(|&(name, obj_size, objs, per, base)| SlabCache {
+            name: name.to_owned(),
+            active_objs: base / obj_size + objs * n,
+            obj_size,
+            // Slabs are 32 KiB at most: use grows in steps.
+            bytes: (base + per * n).next_multiple_of(32 * 1024),
+        })
+        .collect();
+    let slab_bytes: u64 = slab.iter().map(|c| c.bytes).sum();
+    let s_reclaimable = 300 * MIB + RECLAIMABLE_PER_CONNECTION * n;
+    let free = (20 * GIB).saturating_sub(SLAB_PER_CONNECTION * n);
+    let mem = Mem {
+        total: 24 * GIB,
+        free,
+        available: free + 2 * GIB + RECLAIMABLE_PER_CONNECTION * n,
+        buffers: 50 * MIB,
+        cached: 2 * GIB,
+        active_file: GIB,
+        inactive_file: 900 * MIB,
+        shmem: 20 * MIB,
+        slab: slab_bytes + 400 * MIB,
+        s_reclaimable,
+        s_unreclaim: (slab_bytes + 400 * MIB).saturating_sub(s_reclaimable),
+        kernel_stack: 5 * MIB,
+        page_tables: 20 * MIB,
+        swap_total: 0,
+        swap_free: 0,
+    };
+    let host = Host {
+        mem: Ok(mem),
+        slab: Ok(slab),
+        reserve_bytes: Ok(84 * MIB),
+        files: Ok(FileNr { used: 1500 + 2 * n, max: 2_460_000 }),
+        nr_open: Ok(1_048_576),
+        max_user_watches: Ok(5_400_000),
+        oom_kills: Ok(0),
+        pressure_memory: Ok(Pressure::default()),
+        pressure_cpu: Ok(Pressure { some_avg10: 12.0, full_avg10: 0.0 }),
+        softnet: Ok(Softnet { processed: 1000 + 6 * n, dropped: 0, squeezed: 0 }),
+        threads_max: Ok(190_000),
+        pid_max: Ok(4_194_304),
+        tasks: Ok(150 + n / 9_000),
+    };
+    let net = Net {
+        scope: "this".into(),
+        sockstat: Ok(Sockstat {
+            used: 220 + 2 * n,
+            inuse: 12 + 2 * n,
+            orphan: 0,
+            tw: 3,
+            alloc: 14 + 2 * n,
+            mem_pages: 2 + n / 5000,
+        }),
+        inuse6: Ok(2),
+        tcp: Ok(TcpCounters { active_opens: n, passive_opens: n, curr_estab: 4 + 2 * n, ..TcpCounters::default() }),
+        ext: Ok(TcpExt::default()),
+        conntrack: Ok(Conntrack { count: 0, max: 262_144, drop: Some(0), early_drop: Some(0) }),
+        tcp_mem: Ok([280_000, 374_000, 560_000]),
+        ports: Ok(PortRange { low: 32_768, high: 60_999, reserved: 0 }),
+        max_tw: Ok(131_072),
+        max_orphans: Ok(131_072),
+        somaxconn: Ok(4096),
+        max_syn_backlog: Ok(2048),
+        ehash_entries: Ok(262_144),
+    };
+    let targets = if engines { vec![target(Role::Server, n, t_ms), target(Role::Client, n, t_ms)] } else { Vec::new() };
+    Sample {
+        t_ms,
+        wall_ms: 1_790_000_000_000 + t_ms,
+        took_us: 400,
+        host,
+        net,
+        targets,
+        own: Own { cpu_us: t_ms * 6, rss_bytes: 9 * MIB },
+    }
+}
+
+fn target(role: Role, n: u64, t_ms: u64) -> Target {
+    let pid = if role == Role::Server { 4021 } else { 4022 };
+    Target {
+        pid,
+        kind: TargetKind::Engine(role),
+        name: role.name().to_owned(),
+        alive: true,
+        rss_bytes: Ok(4 * MIB + n * 2),
+        cpu_us: Ok(10 * n),
+        threads: Ok(1 + n / 18_000),
+        descriptors: Ok(20),
+        nofile: Ok(SoftHard { soft: 20_000, hard: 20_000 }),
+        nproc: Ok(SoftHard { soft: 95_000, hard: 95_000 }),
+        memcg: Err(Absent::because("no memory cgroup")),
+        pids_cgroup: Ok(None),
+        hello: Some(Hello {
+            protocol: PROTOCOL,
+            version: "0.1.0".into(),
+            role,
+            pid,
+            owner: 4020,
+            target: 1_000_000,
+            address: "127.0.0.1".into(),
+            port: 9900,
+            ports: 100,
+        }),
+        stats: Some(Ok(Box::new(stats(role, pid, n, t_ms)))),
+    }
+}
+
+fn stats(role: Role, pid: u32, n: u64, t_ms: u64) -> EngineStats {
+    let client = role == Role::Client;
+    let done = n >= 1_000_000;
+    EngineStats {
+        role,
+        pid,
+        t_us: t_ms * 1000 + 50_000,
+        phase: if client && done { Phase::Holding } else { Phase::Ramping },
+        target: 1_000_000,
+        open: n,
+        peak: n,
+        opened: n,
+        closed: 0,
+        lost: 0,
+        in_flight: if client && !done { 256 } else { 0 },
+        greeted: 0,
+        rate_limit: None,
+        ceiling: None,
+        errors: Vec::new(),
+        tables: (n / 19_900 + 1) as u32,
+        tables_max: 256,
+        table_limit: 20_000,
+        descriptors: n + 20 + 6 * (n / 19_900),
+        capacity: client.then_some(6_450_000),
+        buffered_bytes: 0,
+        cpu_us: 10 * n,
+        ramp_started_us: Some(50_000),
+        peak_us: Some(t_ms * 1000 + 50_000),
+        ramp_cpu_us: None,
+        connect: if client {
+            Latency { count: n, p50_us: 900, p99_us: 4_000, p999_us: 9_000, max_us: 30_000 }
+        } else {
+            Latency::default()
+        },
+        traffic: None,
+        stop: None,
+        events: Vec::new(),
+    }
+}
