@@ -44,7 +44,7 @@ pub struct Setup {
 }
 
 /// Everything derived so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Model {
     setup: Setup,
     now: Now,

@@ -1,1 +1,40 @@
 //! Terminal, input, views, widgets, theme. Draws a [`crate::model::Model`]; touches neither `/proc` nor a network socket.
+//!
+//! | file | draws |
+//! | --- | --- |
+//! | `frame` | the layout for a size; calls the panels |
+//! | `header`, `banner`, `statusbar`, `help` | what every screen has |
+//! | `connections`, `limits`, `cost`, `events`, `engines` | one panel each |
+//! | `chart`, `axis`, `raster` | memory over connections or time |
+//! | `panel`, `text` | rule, bar, percentage; cut, pad, wrap |
+//! | `theme` | every colour and mark |
+//! | `keys`, `state` | the one table of keys, and what they change |
+//! | [`terminal`], [`input`] | the terminal itself |
+
+mod axis;
+mod banner;
+mod chart;
+mod connections;
+mod cost;
+mod engines;
+mod events;
+mod frame;
+mod header;
+mod help;
+pub mod input;
+mod keys;
+mod limits;
+mod panel;
+mod raster;
+mod state;
+mod statusbar;
+pub mod terminal;
+mod text;
+mod theme;
+
+pub use frame::draw;
+pub use input::Input;
+pub use keys::readme_table;
+pub use state::{Action, Screen, View};
+pub use terminal::Terminal;
+pub use theme::{Marker, Palette, Theme};

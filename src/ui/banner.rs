@@ -1,0 +1,107 @@
+//! What must not be overlooked, over the whole width: an engine that died, a part of this program that failed.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::text::{put, wrap};
+use super::theme::Theme;
+use crate::model::{Cause, Death, Model};
+use crate::units;
+
+/// Rows of banner at most: the numbers below matter as well.
+const MOST: usize = 4;
+
+/// The banner's lines for a screen of `columns`.
+pub(super) fn lines(model: &Model, failure: Option<&str>, columns: u16) -> Vec<String> {
+    let mut texts: Vec<String> = model.deaths().iter().map(death).collect();
+    if let Some(failure) = failure {
+        texts.push(format!("DASHBOARD FAULT  {failure}. What is shown may be out of date."));
+    }
+    let mut lines: Vec<String> =
+        texts.iter().flat_map(|text| wrap(text, usize::from(columns.saturating_sub(2)))).collect();
+    lines.truncate(MOST);
+    lines
+}
+
+/// Draws the lines.
+pub(super) fn draw(buf: &mut Buffer, area: Rect, lines: &[String], theme: Theme) {
+    for (row, line) in lines.iter().enumerate() {
+        put(buf, area, 0, row as u16, &format!(" {line:<w$}", w = usize::from(area.width)), theme.alarm());
+    }
+}
+
+/// Who died of what, when, at which count.
+fn death(death: &Death) -> String {
+    format!(
+        "{} {} DIED at {} connections, {} into the run: {}. The last numbers stay.",
+        death.role_or_name,
+        death.pid,
+        units::grouped(death.at_connections),
+        units::seconds(death.t_ms as f64 / 1000.0),
+        cause(&death.cause)
+    )
+}
+
+/// How a process ended, in words.
+pub(super) fn cause(cause: &Cause) -> String {
+    match cause {
+        Cause::Exit(code) => format!("it ended with exit code {code}"),
+        Cause::Signal(signal) => format!("killed by {}", signal_name(*signal)),
+        Cause::OomKilled { cgroup: Some(path) } => {
+            format!("killed by the kernel (OOM): the memory cgroup {path} is full")
+        }
+        Cause::OomKilled { cgroup: None } => "killed by the kernel (OOM): the machine is out of memory".into(),
+        Cause::Vanished => "it is gone, and nobody saw how".into(),
+    }
+}
+
+/// `SIGKILL (9)`; numbers of signal(7) on x86 and ARM.
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        31 => "SIGSYS",
+        _ => return format!("signal {signal}"),
+    };
+    format!("{name} ({signal})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_names_cause_and_count() {
+        let mut one = Death {
+            role_or_name: "client".into(),
+            pid: 4022,
+            cause: Cause::OomKilled { cgroup: Some("/c1m".into()) },
+            at_connections: 62_113,
+            t_ms: 16_000,
+        };
+        let text = death(&one);
+        for part in ["client 4022 DIED", "62,113 connections", "16 s", "memory cgroup /c1m"] {
+            assert!(text.contains(part), "{text}");
+        }
+        for (cause, want) in [
+            (Cause::Signal(9), "SIGKILL (9)"),
+            (Cause::Signal(64), "signal 64"),
+            (Cause::Exit(101), "exit code 101"),
+            (Cause::OomKilled { cgroup: None }, "machine is out of memory"),
+            (Cause::Vanished, "nobody saw"),
+        ] {
+            one.cause = cause;
+            assert!(death(&one).contains(want), "{want}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Memory over connections (or over time): curves, limits as lines under them, the slope carried on.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::axis::{Scale, Tick, ticks};
+use super::panel;
+use super::raster::Raster;
+use super::text::{cut, put, put_right, width};
+use super::theme::{Marker, Theme};
+use crate::model::chart::{Chart, Line, LineAt, XAxis};
+use crate::model::limit::LimitState;
+use crate::units;
+
+/// Columns left of the y axis: `1000 MiB`, `23.5 GiB`.
+const GUTTER: u16 = 8;
+
+/// Draws the panel.
+pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<LimitState>, theme: Theme) {
+    let over = match chart.x {
+        XAxis::Connections => "Memory over connections",
+        XAxis::Time => "Memory over time",
+    };
+    let inner = panel::frame(buf, area, over, theme);
+    legend(buf, area, width(over) as u16 + 6, chart, theme);
+    if inner.height < 3 || inner.width < GUTTER + 12 {
+        return;
+    }
+    let plot = Rect {
+        x: inner.x + GUTTER + 1,
+        y: inner.y,
+        width: inner.width - GUTTER - 2,
+        height: inner.height - if inner.height < 5 { 1 } else { 2 },
+    };
+    axes(buf, inner, plot, chart, theme);
+    if chart.curves.iter().all(|c| c.segments.iter().all(Vec::is_empty)) {
+        let text = "waiting for the first samples";
+        let column = plot.width.saturating_sub(width(text) as u16) / 2;
+        put(buf, plot, column, plot.height / 2, text, theme.dim());
+        return;
+    }
+    let to_unit = |(x, y): (f64, f64)| (unit(x, chart.x_bounds), unit(y, chart.y_bounds));
+    let mut raster = Raster::new(theme.marker, plot.width, plot.height);
+    if let Some([from, to]) = chart.forecast {
+        let every = if theme.marker == Marker::Braille { 4 } else { 2 };
+        raster.line(to_unit(from), to_unit(to), theme.first(), every);
+    }
+    for (i, curve) in chart.curves.iter().enumerate().rev() {
+        for segment in &curve.segments {
+            if let [only] = segment[..] {
+                raster.line(to_unit(only), to_unit(only), curve_style(theme, i), 1);
+            }
+            for pair in segment.windows(2) {
+                raster.line(to_unit(pair[0]), to_unit(pair[1]), curve_style(theme, i), 1);
+            }
+        }
+    }
+    let lines = limit_lines(buf, plot, chart, nearest, theme);
+    raster.blit(buf, plot);
+    labels(buf, plot, &lines, &raster);
+}
+
+/// Where a value lies between bounds: 0 to 1 inside.
+fn unit(value: f64, (low, high): (f64, f64)) -> f64 {
+    if high > low { (value - low) / (high - low) } else { 0.0 }
+}
+
+fn curve_style(theme: Theme, index: usize) -> Style {
+    match index {
+        0 => theme.first(),
+        1 => theme.second(),
+        _ => theme.third(),
+    }
+}
+
+/// The curves' names with their latest values, on the panel's rule, so that no label has to find room among the data.
+fn legend(buf: &mut Buffer, area: Rect, after: u16, chart: &Chart, theme: Theme) {
+    let mark = if theme.marker == Marker::Dot { "*" } else { "━" };
+    let mut entries: Vec<(String, Style)> = chart
+        .curves
+        .iter()
+        .enumerate()
+        .filter_map(|(i, curve)| {
+            let (_, y) = *curve.segments.iter().rev().find_map(|s| s.last())?;
+            Some((format!(" {} {:>8} ", curve.label, units::bytes(y.max(0.0) as u64)), curve_style(theme, i)))
+        })
+        .collect();
+    if chart.forecast.is_some() {
+        entries.push((" forecast ".into(), theme.first()));
+    }
+    let total = |entries: &[(String, Style)]| entries.iter().map(|(t, _)| width(t) + 3).sum::<usize>() as u16;
+    while total(&entries) + after + 2 > area.width && entries.pop().is_some() {}
+    let mut column = area.width.saturating_sub(total(&entries) + 2);
+    for (text, style) in entries {
+        let marks = if text == " forecast " { [mark, " ", mark].concat() } else { mark.repeat(3) };
+        // The marks stand between spaces, apart from the rule.
+        put(buf, area, column, 0, " ", theme.text());
+        column = put(buf, area, column + 1, 0, &cut(&marks, 2), style);
+        column = put(buf, area, column, 0, &text, theme.text());
+    }
+}
+
+/// The two axes with ticks and labels.
+fn axes(buf: &mut Buffer, inner: Rect, plot: Rect, chart: &Chart, theme: Theme) {
+    let [bar, y_tick, corner, rule, x_tick] = theme.axis_marks();
+    let axis = Rect { x: plot.x - 1, width: plot.width + 1, height: plot.height + 1, ..plot };
+    for row in 0..plot.height {
+        put(buf, axis, 0, row, bar, theme.dim());
+    }
+    for column in 1..axis.width {
+        put(buf, axis, column, plot.height, rule, theme.dim());
+    }
+    put(buf, axis, 0, plot.height, corner, theme.dim());
+    let mut free_below = u16::MAX;
+    for Tick { at, label } in ticks(Scale::Bytes, chart.y_bounds, usize::from(plot.height / 3).clamp(1, 8)) {
+        let row = ((1.0 - unit(at, chart.y_bounds)) * f64::from(plot.height - 1)).round() as u16;
+        // Zero belongs to the corner, where the x axis says it already.
+        if at > 0.0 && row < free_below {
+            free_below = row;
+            put(buf, axis, 0, row, y_tick, theme.dim());
+            put_right(buf, inner, GUTTER, row, &label, theme.dim());
+        }
+    }
+    let scale = match chart.x {
+        XAxis::Connections => Scale::Connections,
+        XAxis::Time => Scale::Seconds,
+    };
+    let own_row = inner.height - plot.height >= 2;
+    let mut free_from = 0;
+    for Tick { at, label } in ticks(scale, chart.x_bounds, usize::from(plot.width / 12).clamp(1, 10)) {
+        let column = 1 + (unit(at, chart.x_bounds) * f64::from(plot.width - 1)).round() as u16;
+        let wide = width(&label) as u16;
+        let start = column.saturating_sub(wide / 2).min(axis.width.saturating_sub(wide));
+        if own_row {
+            put(buf, axis, column, plot.height, x_tick, theme.dim());
+        }
+        if start >= free_from {
+            let row = Rect { height: inner.height, ..axis };
+            let label = if own_row { label } else { format!(" {label} ") };
+            put(buf, row, start, inner.height - 1, &label, theme.dim());
+            free_from = start + wide + 2;
+        }
+    }
+}
+
+/// A limit line on the screen.
+struct Drawn {
+    label: String,
+    /// Row of a horizontal line, column of a vertical one, within the plot.
+    at: LineOn,
+    style: Style,
+}
+
+enum LineOn {
+    Row(u16),
+    Column(u16),
+}
+
+/// Draws the lines, under everything that follows, the nearest last.
+fn limit_lines(buf: &mut Buffer, plot: Rect, chart: &Chart, nearest: Option<LimitState>, theme: Theme) -> Vec<Drawn> {
+    let (flat, upright) = theme.limit_marks();
+    let mut lines: Vec<&Line> = chart.lines.iter().collect();
+    lines.sort_by_key(|line| line.nearest);
+    let mut drawn = Vec::new();
+    for line in lines {
+        let style = match nearest {
+            _ if !line.nearest => theme.dim(),
+            Some(state @ (LimitState::Critical | LimitState::Hit)) => theme.bar(state),
+            _ => theme.strong(),
+        };
+        let at = match line.at {
+            LineAt::Bytes(bytes) => {
+                let Some(row) = place(1.0 - unit(bytes, chart.y_bounds), plot.height) else { continue };
+                for column in 0..plot.width {
+                    put(buf, plot, column, row, flat, style);
+                }
+                LineOn::Row(row)
+            }
+            LineAt::Connections(_) if chart.x == XAxis::Time => continue,
+            LineAt::Connections(count) => {
+                let Some(column) = place(unit(count, chart.x_bounds), plot.width) else { continue };
+                for row in 0..plot.height {
+                    put(buf, plot, column, row, upright, style);
+                }
+                LineOn::Column(column)
+            }
+        };
+        drawn.push(Drawn { label: format!(" {} ", line.label), at, style });
+    }
+    drawn
+}
+
+/// The cell of `cells` in which a place between 0 and 1 falls; `None` outside.
+fn place(unit: f64, cells: u16) -> Option<u16> {
+    (0.0..=1.0).contains(&unit).then(|| (unit * f64::from(cells.saturating_sub(1))).round() as u16)
+}
+
+/// Writes each label where it covers neither data nor another label nor an upright line: the nearest limit chooses
+/// first; one that finds no room is left out (the limits panel has it).
+fn labels(buf: &mut Buffer, plot: Rect, lines: &[Drawn], raster: &Raster) {
+    let mut taken: Vec<Rect> = lines
+        .iter()
+        .filter_map(|line| match line.at {
+            LineOn::Column(x) => Some(Rect::new(x, 0, 1, plot.height)),
+            LineOn::Row(_) => None,
+        })
+        .collect();
+    let flat_rows: Vec<u16> =
+        lines.iter().filter_map(|l| if let LineOn::Row(y) = l.at { Some(y) } else { None }).collect();
+    for line in lines.iter().rev() {
+        let wide = width(&line.label) as u16;
+        if wide > plot.width {
+            continue;
+        }
+        let spots: Vec<(u16, u16)> = match line.at {
+            LineOn::Row(y) => [2, plot.width / 2, plot.width.saturating_sub(wide + 2)]
+                .into_iter()
+                .flat_map(|x| [(x, y), (x, y + 1)])
+                .collect(),
+            LineOn::Column(x) => (0..plot.height)
+                .filter(|y| !flat_rows.contains(y))
+                .flat_map(|y| [Some((x + 1, y)), x.checked_sub(wide).map(|left| (left, y))])
+                .flatten()
+                .collect(),
+        };
+        let free = |(x, y): &(u16, u16)| {
+            let spot = Rect::new(*x, *y, wide, 1);
+            x + wide <= plot.width
+                && *y < plot.height
+                && !taken.iter().any(|t| t.intersects(spot))
+                && !(*x..x + wide).any(|column| raster.used(column, *y))
+        };
+        if let Some(&(x, y)) = spots.iter().find(|spot| free(spot)) {
+            put(buf, plot, x, y, &line.label, line.style);
+            taken.push(Rect::new(x, y, wide, 1));
+        }
+    }
+}

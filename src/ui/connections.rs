@@ -1,0 +1,127 @@
+//! The count: how many of how many, how fast, how long yet.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::panel;
+use super::text::{put, width};
+use super::theme::Theme;
+use crate::model::limit::LimitState;
+use crate::model::{CountSource, Model};
+use crate::units;
+
+/// Draws the panel: the count and its bar; below it, where there is room, what the kernel counts beside it.
+pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
+    let title = match model.now().source {
+        CountSource::Client => "Connections established, counted by the client",
+        CountSource::Server => "Connections accepted, counted by the server",
+        CountSource::Namespace => "Established sockets, counted by the kernel",
+    };
+    let inner = panel::frame(buf, area, title, theme);
+    progress(buf, inner, model, theme);
+    if inner.height > 1 {
+        details(buf, Rect { y: inner.y + 1, height: 1, ..inner }, model, theme);
+    }
+}
+
+/// `  654,321 of 1,000,000  ████░░  65 %     38,420/s  ETA 9 s`.
+fn progress(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
+    let now = model.now();
+    let left = count(model);
+    let right = format!("{}  {}", rate(model), eta(model));
+    let mut column = put(buf, area, 1, 0, &left, theme.strong());
+    if let Some(target) = now.target {
+        column = put(buf, area, column, 0, &format!(" of {}", units::grouped(target)), theme.text());
+        let room = area.width.saturating_sub(column + width(&right) as u16 + 14);
+        if room >= 6 {
+            column = meter(buf, area, column + 2, 0, room, share(now.connections, target), theme);
+        }
+    }
+    put(buf, area, column + 3, 0, &right, theme.text());
+}
+
+/// A bar with its percentage.
+fn meter(buf: &mut Buffer, area: Rect, column: u16, row: u16, columns: u16, share: f64, theme: Theme) -> u16 {
+    let (full, empty) = panel::bar(theme, share, columns);
+    let column = put(buf, area, column, row, &full, theme.first());
+    let column = put(buf, area, column, row, &empty, theme.dim());
+    put(buf, area, column + 1, row, &format!("{:>5.1} %", (share * 1000.0).floor() / 10.0), theme.text())
+}
+
+fn share(count: u64, target: u64) -> f64 {
+    if target == 0 { 0.0 } else { count as f64 / target as f64 }
+}
+
+/// The count in the width of the target, or of nine columns: `  654,321`.
+fn count(model: &Model) -> String {
+    let now = model.now();
+    let wide = now.target.map_or(0, |t| units::grouped(t).len()).max(9);
+    format!("{:>wide$}", units::grouped(now.connections))
+}
+
+/// `  38,420/s`, and no number where there is none.
+fn rate(model: &Model) -> String {
+    match model.now().rate_per_s {
+        None => format!("{:>8}/s", "–"),
+        Some(rate) if rate <= -0.5 => format!("{:>8}/s", format!("-{}", units::grouped(-rate.round() as u64))),
+        Some(rate) => format!("{:>8}/s", units::grouped(rate.round() as u64)),
+    }
+}
+
+/// `ETA 9 s` in a field that holds the longest.
+fn eta(model: &Model) -> String {
+    let text = model.now().eta_s.map_or_else(String::new, |s| format!("ETA {}", units::seconds(s)));
+    format!("{text:<16}")
+}
+
+/// What stands beside the count: the other end, the kernel's sockets, what went wrong.
+fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
+    let now = model.now();
+    let number = |value: Option<u64>, wide: usize| {
+        value.map_or_else(|| format!("{:>wide$}", "–"), |v| format!("{:>wide$}", units::grouped(v)))
+    };
+    let failures = if now.failures > 0 { theme.state(LimitState::Warn) } else { theme.text() };
+    let mut parts: Vec<(&str, String, Style)> = Vec::new();
+    if now.failures > 0 || now.source != CountSource::Namespace {
+        parts.push(("failures", number(Some(now.failures), 7), failures));
+    }
+    if now.source == CountSource::Client {
+        parts.push(("at server", number(now.accepted, 9), theme.text()));
+    }
+    parts.push(("sockets", number(now.sockets, 10), theme.text()));
+    if now.source != CountSource::Namespace {
+        parts.push(("in flight", number(now.in_flight, 5), theme.text()));
+    }
+    parts.push(("TIME_WAIT", number(now.time_wait, 7), theme.text()));
+    parts.push(("orphans", number(now.orphans, 7), theme.text()));
+    let mut column = 1;
+    for (caption, value, style) in parts {
+        if column as usize + width(caption) + 1 + width(&value) > usize::from(area.width) {
+            break;
+        }
+        column = put(buf, area, column, 0, caption, theme.dim()) + 1;
+        column = put(buf, area, column, 0, &value, style) + 3;
+    }
+}
+
+/// Three rows without a frame, for a screen too small for panels: count, bar, rate.
+pub(super) fn draw_small(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
+    let now = model.now();
+    let mut column = put(buf, area, 1, 0, &count(model), theme.strong());
+    column = match now.target {
+        Some(target) => put(buf, area, column, 0, &format!(" of {}", units::grouped(target)), theme.text()),
+        None if now.source == CountSource::Namespace => put(buf, area, column, 0, " established sockets", theme.text()),
+        None => put(buf, area, column, 0, " connections", theme.text()),
+    };
+    if area.height == 1 {
+        put(buf, area, column + 2, 0, rate(model).trim_start(), theme.text());
+        return;
+    }
+    put(buf, area, 1, 1, &format!("{}  {}", rate(model), eta(model)), theme.text());
+    if let Some(target) = now.target
+        && area.width > 12
+    {
+        meter(buf, area, 1, 2, area.width - 10, share(now.connections, target), theme);
+    }
+}

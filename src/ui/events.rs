@@ -1,0 +1,59 @@
+//! What happened, newest first, in whole sentences.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::panel;
+use super::text::{cut, put, wrap};
+use super::theme::Theme;
+use crate::model::event::{Event, Severity};
+use crate::model::Model;
+use crate::units;
+
+/// Column at which sentences start: after `00:00:17 `.
+const INDENT: u16 = 10;
+
+/// Draws the panel, from the `scroll`-th newest event on.
+pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, scroll: usize, theme: Theme) {
+    let events = model.events().all();
+    let name = if scroll > 0 {
+        format!("Events, newest first (from {} of {})", (scroll + 1).min(events.len()), events.len())
+    } else {
+        "Events, newest first".to_owned()
+    };
+    let inner = panel::frame(buf, area, &name, theme);
+    if events.is_empty() {
+        put(buf, inner, 1, 0, "nothing to report", theme.dim());
+    }
+    let mut row = 0;
+    for event in events.iter().rev().skip(scroll) {
+        if row >= inner.height {
+            break;
+        }
+        row += one(buf, inner, row, event, theme);
+    }
+}
+
+/// The word of a severity; none for what is only worth knowing.
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "",
+        Severity::Warning => "WARN",
+        Severity::Critical => "CRITICAL",
+    }
+}
+
+/// Draws one event from `row` on and returns the rows it takes.
+fn one(buf: &mut Buffer, area: Rect, row: u16, event: &Event, theme: Theme) -> u16 {
+    put(buf, area, 1, row, &units::clock(event.t_ms), theme.dim());
+    let word = word(event.severity);
+    let times = if event.count > 1 { format!(" ×{}", units::grouped(event.count)) } else { String::new() };
+    let columns = usize::from(area.width.saturating_sub(INDENT + 1));
+    let lines = wrap(&format!("{word} {}{times}", event.text), columns);
+    for (i, line) in lines.iter().enumerate() {
+        put(buf, area, INDENT, row + i as u16, line, theme.text());
+    }
+    // The word leads the sentence; it is only painted once more.
+    put(buf, area, INDENT, row, &cut(word, columns), theme.severity(event.severity));
+    lines.len() as u16
+}

@@ -1,0 +1,139 @@
+//! One frame: what is shown at which size. Numbers before graphs; panels drop from the bottom.
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::state::{Screen, View};
+use super::theme::Theme;
+use super::{banner, chart, connections, cost, engines, events, header, help, limits, statusbar};
+use crate::model::Model;
+
+/// From this size on there is room for panels side by side with the chart.
+const WIDE: (u16, u16) = (110, 28);
+/// Below this size panels make no sense: a few rows of numbers instead.
+const SMALL: (u16, u16) = (60, 16);
+
+/// Draws the model as the view wants it.
+pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
+    let area = frame.area();
+    let buf = frame.buffer_mut();
+    if area.is_empty() {
+        return;
+    }
+    let shown = view.frozen.as_deref().unwrap_or(model);
+    let mut rest = Rows(area);
+    header::draw(buf, rest.top(1), shown, theme);
+    // A death is news even to a frozen screen.
+    let lines = banner::lines(model, view.failure.as_deref(), area.width);
+    banner::draw(buf, rest.top(lines.len() as u16), &lines, theme);
+    statusbar::draw(buf, rest.bottom(1), model, view, theme);
+    let small = area.width < SMALL.0 || area.height < SMALL.1;
+    if small {
+        small_screen(buf, rest, shown, view, theme);
+    } else {
+        connections::draw(buf, rest.top(3), shown, theme);
+        match view.screen {
+            Screen::Overview if area.width >= WIDE.0 && area.height >= WIDE.1 => wide(buf, rest, shown, view, theme),
+            Screen::Overview => stacked(buf, rest, shown, view, theme),
+            Screen::Memory => memory(buf, rest, shown, view, theme),
+            Screen::Limits => limits::draw_table(buf, rest.0, shown, view.scroll, theme),
+            Screen::Engines => engines::draw(buf, rest.0, shown, theme),
+        }
+    }
+    if view.help {
+        help::draw(buf, area, theme);
+    }
+}
+
+/// What is left of the screen, taken from above and below.
+struct Rows(Rect);
+
+impl Rows {
+    /// The next `height` rows, or as many as are left.
+    fn top(&mut self, height: u16) -> Rect {
+        let taken = Rect { height: height.min(self.0.height), ..self.0 };
+        self.0.y += taken.height;
+        self.0.height -= taken.height;
+        taken
+    }
+
+    /// The last `height` rows.
+    fn bottom(&mut self, height: u16) -> Rect {
+        let height = height.min(self.0.height);
+        self.0.height -= height;
+        Rect { y: self.0.y + self.0.height, height, ..self.0 }
+    }
+}
+
+/// Two parts side by side, the right one `right` columns wide, a gap of two columns between.
+fn beside(area: Rect, right: u16) -> (Rect, Rect) {
+    let right = right.min(area.width);
+    let left = Rect { width: area.width.saturating_sub(right + 2), ..area };
+    (left, Rect { x: area.x + area.width - right, width: right, ..area })
+}
+
+/// ```text
+/// chart                     │ limits
+/// cost                      │ events
+/// ```
+fn wide(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: Theme) {
+    let right = (rest.0.width * 2 / 5).clamp(limits::full_width(), 86);
+    let low = rest.bottom((rest.0.height / 3).clamp(8, 13));
+    let (chart_area, limits_area) = beside(rest.0, right);
+    let (cost_area, events_area) = beside(low, right);
+    let state = model.nearest().map(|l| l.state);
+    chart::draw(buf, chart_area, &model.chart(view.axis), state, theme);
+    limits::draw(buf, limits_area, model, theme);
+    cost::draw(buf, cost_area, model, theme);
+    events::draw(buf, events_area, model, view.scroll, theme);
+}
+
+/// ```text
+/// limits          │ cost
+/// chart
+/// events
+/// ```
+fn stacked(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: Theme) {
+    let numbers = rest.top((rest.0.height * 2 / 5).clamp(6, 12));
+    if numbers.width >= 78 {
+        let (limits_area, cost_area) = beside(numbers, numbers.width / 5 * 2);
+        limits::draw(buf, limits_area, model, theme);
+        cost::draw(buf, cost_area, model, theme);
+    } else {
+        limits::draw(buf, numbers, model, theme);
+    }
+    // Drawn where they fit whole: first the chart goes, then the events.
+    let low = if rest.0.height >= 11 { rest.bottom((rest.0.height / 3).max(4)) } else { rest.bottom(3) };
+    if rest.0.height >= 5 {
+        let state = model.nearest().map(|l| l.state);
+        chart::draw(buf, rest.0, &model.chart(view.axis), state, theme);
+        events::draw(buf, low, model, view.scroll, theme);
+    } else {
+        let both = Rect { y: rest.0.y, height: rest.0.height + low.height, ..low };
+        events::draw(buf, both, model, view.scroll, theme);
+    }
+}
+
+/// The chart over as much as possible, the cost below it.
+fn memory(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: Theme) {
+    if rest.0.height >= 14 {
+        let low = rest.bottom((rest.0.height / 3).clamp(5, 12));
+        cost::draw(buf, low, model, theme);
+    }
+    let state = model.nearest().map(|l| l.state);
+    chart::draw(buf, rest.0, &model.chart(view.axis), state, theme);
+}
+
+/// Count, nearest limit, then the list of the view as far as it goes.
+fn small_screen(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: Theme) {
+    connections::draw_small(buf, rest.top(if rest.0.height >= 5 { 3 } else { 1 }), model, theme);
+    limits::draw_nearest(buf, rest.top(1), model, theme);
+    match view.screen {
+        Screen::Overview if rest.0.height >= 3 => limits::draw(buf, rest.0, model, theme),
+        Screen::Overview => {}
+        Screen::Memory => memory(buf, rest, model, view, theme),
+        Screen::Limits => limits::draw_table(buf, rest.0, model, view.scroll, theme),
+        Screen::Engines => engines::draw(buf, rest.0, model, theme),
+    }
+}

@@ -1,0 +1,60 @@
+//! The first row: what runs, against what, in which phase, since when; and on the right what watching it costs.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::text::{put, width};
+use super::theme::Theme;
+use crate::model::{Model, RunPhase};
+use crate::units;
+
+/// The longest phase word: the chip keeps this width, so that nothing beside it moves.
+const PHASE: usize = "ENGINE DIED".len();
+
+/// Draws the row.
+pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
+    let now = model.now();
+    let mut column = put(buf, area, 1, 0, "c1m-top", theme.strong()) + 2;
+    let style = match now.phase {
+        RunPhase::EngineDied | RunPhase::Stopped => theme.alarm(),
+        RunPhase::Paused | RunPhase::Guarded => theme.held(),
+        _ => theme.phase(),
+    };
+    column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", now.phase.word()), style) + 1;
+    column = put(buf, area, column, 0, &units::clock(now.t_ms), theme.text()) + 2;
+    let right = own_cost(model);
+    let right_column = area.width.saturating_sub(width(&right) as u16 + 1);
+    let mut end = area.width;
+    if right_column > column + 1 {
+        put(buf, area, right_column, 0, &right, theme.dim());
+        end = right_column - 1;
+    }
+    // What does not fit whole is left out, the least needed first.
+    for part in [endpoint(model), processes(model), listen(model)].into_iter().flatten() {
+        if column + width(&part) as u16 <= end {
+            column = put(buf, area, column, 0, &part, theme.text()) + 2;
+        }
+    }
+}
+
+/// `server 4021  client 4022`, or a foreign process by its name.
+fn processes(model: &Model) -> Option<String> {
+    let names: Vec<String> = model.engines().iter().map(|e| format!("{} {}", e.name, e.pid)).collect();
+    (!names.is_empty()).then(|| names.join("  "))
+}
+
+fn endpoint(model: &Model) -> Option<String> {
+    model.setup().endpoint.clone()
+}
+
+fn listen(model: &Model) -> Option<String> {
+    model.setup().listen.as_ref().map(|l| format!("listens on {l}"))
+}
+
+/// The dashboard's own cost: time to read the kernel once, share of one core, resident memory.
+fn own_cost(model: &Model) -> String {
+    let now = model.now();
+    let cpu = now.own_cpu_share.map_or_else(|| "   –".to_owned(), |share| format!("{:>4.1}", share * 100.0));
+    let rss = units::bytes(now.own_rss_bytes);
+    format!("sample {:>5.1} ms  self {cpu} % {rss:>8}", now.sample_us as f64 / 1000.0)
+}

@@ -1,0 +1,108 @@
+//! The reader thread: keys and resizes from the terminal into the program's one channel.
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::mpsc::SyncSender;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossterm::event::{self, Event, KeyEvent, KeyEventKind};
+
+use crate::sys::{self, Wait};
+
+/// What the terminal sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// A key was pressed or repeats.
+    Key(KeyEvent),
+    /// The size has changed: draw again.
+    Resize,
+    /// The terminal is gone. Nothing follows.
+    Gone,
+}
+
+/// How long to wait for a key before asking crossterm for a resize it noted meanwhile; also the longest time that a
+/// vanished terminal stays unnoticed.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The descriptor crossterm reads: standard input, or the controlling terminal where that is redirected.
+enum Tty {
+    Stdin(io::Stdin),
+    Opened(File),
+}
+
+impl Tty {
+    fn open() -> io::Result<Self> {
+        let stdin = io::stdin();
+        if stdin.is_terminal() { Ok(Tty::Stdin(stdin)) } else { File::open("/dev/tty").map(Tty::Opened) }
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Tty::Stdin(stdin) => stdin.as_fd(),
+            Tty::Opened(file) => file.as_fd(),
+        }
+    }
+}
+
+/// Starts the reader thread. It ends after [`Input::Gone`], or when the channel's receiver is dropped.
+///
+/// # Errors
+/// When there is no terminal to read or the thread cannot be started.
+pub fn spawn<T>(to: SyncSender<T>) -> io::Result<JoinHandle<()>>
+where
+    T: From<Input> + Send + 'static,
+{
+    let tty = Tty::open()?;
+    thread::Builder::new().name("input".into()).spawn(move || run(&tty, &to))
+}
+
+fn run<T: From<Input>>(tty: &Tty, to: &SyncSender<T>) {
+    loop {
+        // crossterm 0.29 spins inside its own poll once the terminal is gone (read gives 0 or EIO for ever), so that it
+        // must not be the one that waits: we wait, and let it look only at a terminal that is there.
+        let gone = sys::wait_readable(tty.fd(), TICK) == Wait::HungUp || drain(to).is_err();
+        if gone {
+            // The receiver may be gone as well; either way there is nothing more to read.
+            let _ = to.send(Input::Gone.into());
+            return;
+        }
+    }
+}
+
+/// Forwards everything crossterm has; an error when it cannot read or nobody listens.
+fn drain<T: From<Input>>(to: &SyncSender<T>) -> io::Result<()> {
+    while event::poll(Duration::ZERO)? {
+        if let Some(input) = understood(&event::read()?) {
+            to.send(input.into()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        }
+    }
+    Ok(())
+}
+
+/// The events that mean something here.
+fn understood(event: &Event) -> Option<Input> {
+    match event {
+        Event::Key(key) if key.kind != KeyEventKind::Release => Some(Input::Key(*key)),
+        Event::Resize(..) => Some(Input::Resize),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossterm::event::{KeyCode, KeyModifiers};
+
+    use super::*;
+
+    #[test]
+    fn a_release_is_not_a_second_press() {
+        let mut key = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
+        assert_eq!(understood(&Event::Key(key)), Some(Input::Key(key)));
+        key.kind = KeyEventKind::Release;
+        assert_eq!(understood(&Event::Key(key)), None);
+        assert_eq!(understood(&Event::Resize(80, 24)), Some(Input::Resize));
+        assert_eq!(understood(&Event::FocusGained), None);
+    }
+}

@@ -1,0 +1,134 @@
+//! The keys: one table that makes the lookup, the status bar, the help overlay and the README's list.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::state::Screen;
+
+/// What a key means to the dashboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    Quit,
+    Help,
+    Show(Screen),
+    Axis,
+    Freeze,
+    Pause,
+    RateUp,
+    RateDown,
+    Close,
+    Up,
+    Down,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key {
+    /// Any of these.
+    codes: &'static [KeyCode],
+    /// How it is written.
+    pub(super) label: &'static str,
+    /// One or two words for the status bar.
+    pub(super) short: &'static str,
+    /// A sentence for the help.
+    pub(super) help: &'static str,
+    pub(super) command: Command,
+    /// Whether it drives the client engine and means nothing without one.
+    pub(super) drives: bool,
+    /// Place in the status bar when room is short: lower stays longer.
+    pub(super) rank: u8,
+}
+
+/// A row that is always there.
+const fn key(
+    codes: &'static [KeyCode],
+    label: &'static str,
+    short: &'static str,
+    rank: u8,
+    command: Command,
+    help: &'static str,
+) -> Key {
+    Key { codes, label, short, help, command, drives: false, rank }
+}
+
+/// A row that drives the client.
+const fn drive(
+    codes: &'static [KeyCode],
+    label: &'static str,
+    short: &'static str,
+    rank: u8,
+    command: Command,
+    help: &'static str,
+) -> Key {
+    Key { codes, label, short, help, command, drives: true, rank }
+}
+
+/// Every key, in the order of the status bar and the help.
+pub(super) static KEYS: &[Key] = {
+    use Command as C;
+    use KeyCode::{Char, Esc};
+    &[
+        key(&[Char('q'), Esc], "q", "quit", 0, C::Quit, "Quit; Esc and Ctrl-C too. Engines this program started end with it"),
+        key(&[Char('?'), Char('h'), KeyCode::F(1)], "?", "help", 1, C::Help, "This list"),
+        key(&[Char('1')], "1", "overview", 4, C::Show(Screen::Overview), "Everything at a glance"),
+        key(&[Char('2')], "2", "memory", 4, C::Show(Screen::Memory), "The chart of memory, large, and what one connection costs"),
+        key(&[Char('3')], "3", "limits", 4, C::Show(Screen::Limits), "Every limit: used, bound, forecast and how to raise it"),
+        key(&[Char('4')], "4", "engines", 4, C::Show(Screen::Engines), "The processes: descriptors, CPU, errors, times"),
+        key(&[Char('t')], "t", "time axis", 7, C::Axis, "Memory over connections, or over time"),
+        key(&[Char('f'), Char(' ')], "f", "freeze", 5, C::Freeze, "Hold the picture still; collecting goes on"),
+        drive(&[Char('p')], "p", "pause", 2, C::Pause, "Pause the ramp, or go on"),
+        drive(&[Char('+'), Char('=')], "+", "faster", 6, C::RateUp, "Raise the connection rate"),
+        drive(&[Char('-'), Char('_')], "-", "slower", 6, C::RateDown, "Lower the connection rate"),
+        drive(&[Char('c')], "c", "close", 3, C::Close, "Close all connections at a steady pace (asks first)"),
+        key(&[KeyCode::Up, Char('k'), KeyCode::PageUp], "↑", "", 9, C::Up, "Scroll up in events and limits"),
+        key(&[KeyCode::Down, Char('j'), KeyCode::PageDown], "↓", "", 9, C::Down, "Scroll down in events and limits"),
+    ]
+};
+
+/// The row of a key press.
+pub(super) fn lookup(event: KeyEvent) -> Option<&'static Key> {
+    if event.modifiers.contains(KeyModifiers::CONTROL) {
+        // Raw mode delivers Ctrl-C as a key; it must end the program like everywhere else. No other chord is ours.
+        return (event.code == KeyCode::Char('c')).then(|| &KEYS[0]);
+    }
+    KEYS.iter().find(|key| key.codes.contains(&event.code))
+}
+
+/// The keys as a Markdown table: the README holds exactly this, and a test compares.
+pub fn readme_table() -> String {
+    let mut out = String::from("| key | what it does |\n| --- | --- |\n");
+    for key in KEYS {
+        out.push_str(&format!("| `{}` | {} |\n", key.label, key.help));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things() {
+        for (i, a) in KEYS.iter().enumerate() {
+            for b in &KEYS[i + 1..] {
+                assert!(a.codes.iter().all(|code| !b.codes.contains(code)), "{} and {}", a.label, b.label);
+            }
+        }
+    }
+
+    #[test]
+    fn ctrl_c_quits_and_c_closes() {
+        let plain = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::NONE);
+        let ctrl = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(lookup(plain).map(|k| k.command), Some(Command::Close));
+        assert_eq!(lookup(ctrl).map(|k| k.command), Some(Command::Quit));
+        assert!(lookup(KeyEvent::new(KeyCode::Char('q'), KeyModifiers::CONTROL)).is_none());
+        assert!(lookup(KeyEvent::new(KeyCode::Char('x'), KeyModifiers::NONE)).is_none());
+    }
+
+    #[test]
+    fn the_readme_table_has_every_key() {
+        let table = readme_table();
+        assert_eq!(table.lines().count(), KEYS.len() + 2);
+        assert!(table.contains("| `q` | Quit"));
+    }
+}

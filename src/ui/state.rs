@@ -1,0 +1,139 @@
+//! What the viewer has chosen: which screen, frozen or live, how far scrolled.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::keys::{self, Command};
+use crate::model::Model;
+use crate::model::chart::XAxis;
+use crate::protocol::Role;
+
+/// The four screens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Screen {
+    /// Everything at a glance.
+    #[default]
+    Overview,
+    /// The chart and the cost of one connection.
+    Memory,
+    /// Every limit with its cure.
+    Limits,
+    /// Every process.
+    Engines,
+}
+
+/// What a key press asks of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// End.
+    Quit,
+    /// Pause the ramp, or resume it.
+    PauseToggle,
+    /// A higher rate.
+    RateUp,
+    /// A lower rate.
+    RateDown,
+    /// Close every connection at a steady pace. Already confirmed.
+    Close,
+    /// Only draw again.
+    Redraw,
+}
+
+/// The viewer's choices.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    pub(super) screen: Screen,
+    pub(super) axis: XAxis,
+    pub(super) help: bool,
+    /// The question whether to close is open.
+    pub(super) confirm: bool,
+    /// The model as it was when `f` was pressed.
+    pub(super) frozen: Option<Box<Model>>,
+    /// First event or limit shown.
+    pub(super) scroll: usize,
+    /// What a helper thread died of.
+    pub(super) failure: Option<String>,
+}
+
+impl View {
+    /// The overview, live.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts at another screen.
+    #[must_use]
+    pub fn on(mut self, screen: Screen) -> Self {
+        self.screen = screen;
+        self
+    }
+
+    /// Shows a banner for a helper thread that failed: what is on the screen may be stale from here on.
+    pub fn fail(&mut self, text: impl Into<String>) {
+        self.failure = Some(text.into());
+    }
+
+    /// Takes a key press; `None` when it means nothing here.
+    pub fn on_key(&mut self, event: KeyEvent, model: &Model) -> Option<Action> {
+        if self.confirm {
+            return self.answer(event);
+        }
+        if event.code == KeyCode::Esc && self.help {
+            self.help = false;
+            return Some(Action::Redraw);
+        }
+        let key = keys::lookup(event)?;
+        if key.drives && !can_drive(model) {
+            return None;
+        }
+        match key.command {
+            Command::Quit => return Some(Action::Quit),
+            Command::Pause => return Some(Action::PauseToggle),
+            Command::RateUp => return Some(Action::RateUp),
+            Command::RateDown => return Some(Action::RateDown),
+            Command::Close => self.confirm = true,
+            Command::Help => self.help = !self.help,
+            Command::Show(screen) => {
+                self.screen = screen;
+                self.scroll = 0;
+                self.help = false;
+            }
+            Command::Axis => {
+                self.axis = match self.axis {
+                    XAxis::Connections => XAxis::Time,
+                    XAxis::Time => XAxis::Connections,
+                }
+            }
+            Command::Freeze => {
+                self.frozen = if self.frozen.is_some() { None } else { Some(Box::new(model.clone())) };
+            }
+            Command::Up => self.scroll = self.scroll.saturating_sub(1),
+            Command::Down => self.scroll = (self.scroll + 1).min(self.last_row(model)),
+        }
+        Some(Action::Redraw)
+    }
+
+    /// The answer to "close all connections?". Anything but yes is no; Ctrl-C still quits.
+    fn answer(&mut self, event: KeyEvent) -> Option<Action> {
+        self.confirm = false;
+        match event.code {
+            KeyCode::Char('y' | 'Y') => Some(Action::Close),
+            _ if event.modifiers.contains(KeyModifiers::CONTROL) && keys::lookup(event).is_some() => Some(Action::Quit),
+            _ => Some(Action::Redraw),
+        }
+    }
+
+    /// Last row the list on the screen can be scrolled to.
+    fn last_row(&self, model: &Model) -> usize {
+        let rows = match self.screen {
+            Screen::Overview => model.events().all().len(),
+            Screen::Limits => model.limits().len(),
+            Screen::Memory | Screen::Engines => 0,
+        };
+        rows.saturating_sub(1)
+    }
+}
+
+/// Whether there is a client engine to pause, to speed up or to close.
+pub(super) fn can_drive(model: &Model) -> bool {
+    model.engines().iter().any(|e| e.role == Some(Role::Client) && e.alive)
+}

@@ -1,0 +1,50 @@
+//! The last row: keys, or the question being asked.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::keys::{Command, KEYS, Key};
+use super::state::{View, can_drive};
+use super::text::{put, width};
+use super::theme::Theme;
+use crate::model::{Model, RunPhase};
+use crate::units;
+
+/// Draws the row.
+pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, view: &View, theme: Theme) {
+    if view.confirm {
+        let question = format!(" Close all {} connections? ", units::grouped(model.now().connections));
+        let column = put(buf, area, 0, 0, &question, theme.held());
+        put(buf, area, column, 0, "  y yes   any other key: no", theme.text());
+        return;
+    }
+    let mut column = 1;
+    if view.frozen.is_some() {
+        column = put(buf, area, 0, 0, " FROZEN ", theme.held()) + 1;
+    }
+    let room = usize::from(area.width.saturating_sub(column));
+    for key in chosen(model, room) {
+        column = put(buf, area, column, 0, key.label, theme.key());
+        column = put(buf, area, column, 0, &format!(" {}", word(key, model, view)), theme.text()) + 2;
+    }
+}
+
+/// What the key would do now.
+fn word(key: &Key, model: &Model, view: &View) -> &'static str {
+    match key.command {
+        Command::Pause if model.now().phase == RunPhase::Paused => "go on",
+        Command::Freeze if view.frozen.is_some() => "go on",
+        Command::Axis if view.axis == crate::model::XAxis::Time => "count axis",
+        _ => key.short,
+    }
+}
+
+/// The keys that mean something now and fit, in the order of the table; the least needed go first.
+fn chosen(model: &Model, room: usize) -> Vec<&'static Key> {
+    let mut keys: Vec<&Key> = KEYS.iter().filter(|k| !k.short.is_empty() && (!k.drives || can_drive(model))).collect();
+    while keys.iter().map(|k| width(k.label) + width(k.short) + 3).sum::<usize>() > room + 2 {
+        let Some(worst) = keys.iter().map(|k| k.rank).max() else { break };
+        keys.retain(|k| k.rank != worst);
+    }
+    keys
+}

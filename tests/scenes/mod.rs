@@ -1,0 +1,157 @@
+//! Models in states worth looking at, made from synthetic samples: for the frame snapshots and `examples/frames.rs`.
+
+use c1m_top::model::event::Severity;
+use c1m_top::model::{Cause, Event, Model, Setup, synthetic};
+use c1m_top::protocol::{ErrorCount, Phase, Role, Stop};
+
+/// Every scene by name.
+pub(crate) const ALL: [(&str, fn() -> Model); 8] = [
+    ("first", first),
+    ("ramp", ramp),
+    ("hold", hold),
+    ("died", died),
+    ("exited", exited),
+    ("stopped", stopped),
+    ("foreign", foreign),
+    ("host", host),
+];
+
+fn setup() -> Setup {
+    Setup {
+        target: Some(1_000_000),
+        target_note: None,
+        endpoint: Some("127.0.0.1:9900-9999".into()),
+        listen: Some("loopback only".into()),
+        guard: true,
+        interval_ms: 1000,
+    }
+}
+
+fn watching() -> Setup {
+    Setup { target: None, endpoint: None, listen: None, ..setup() }
+}
+
+/// Before the first sample.
+pub(crate) fn first() -> Model {
+    Model::new(setup())
+}
+
+/// In the middle of a ramp at 38,420/s.
+pub(crate) fn ramp() -> Model {
+    ramp_to(17)
+}
+
+/// A ramp after so many seconds.
+pub(crate) fn ramp_to(seconds: usize) -> Model {
+    let mut model = Model::new(setup());
+    for sample in synthetic::ramp(1_000_000, 38_420, 1000).iter().take(seconds + 1) {
+        model.update(sample);
+    }
+    model
+}
+
+/// At the target, with `fs.file-max` almost met and conntrack counting.
+pub(crate) fn hold() -> Model {
+    let mut model = Model::new(setup());
+    let mut samples = synthetic::ramp(1_000_000, 50_000, 1000);
+    let last = samples[samples.len() - 1].clone();
+    for t in 1..=20 {
+        let mut more = last.clone();
+        more.t_ms = last.t_ms + t * 1000;
+        samples.push(more);
+    }
+    for sample in &mut samples {
+        let open = synthetic::engine(sample, Role::Client).map_or(0, |c| c.open);
+        if let Ok(files) = &mut sample.host.files {
+            files.max = 2_080_000;
+        }
+        if let Ok(conntrack) = &mut sample.net.conntrack {
+            (conntrack.count, conntrack.max) = (open, 1_200_000);
+        }
+        model.update(sample);
+    }
+    model.events_mut().push(Event {
+        t_ms: 12_000,
+        severity: Severity::Warning,
+        id: "scene_overflow".into(),
+        text: "The accept queue of 127.0.0.1:9900 overflowed (ListenOverflows): the server accepts too slowly.".into(),
+        count: 3,
+    });
+    model
+}
+
+/// The client killed for its memory cgroup.
+pub(crate) fn died() -> Model {
+    let mut model = Model::new(setup());
+    let limit = 400 << 20;
+    let samples = synthetic::ramp(1_000_000, 30_000, 500);
+    for sample in samples.iter().take(5) {
+        let mut sample = sample.clone();
+        synthetic::with_memcg(&mut sample, "/c1m", limit);
+        model.update(&sample);
+    }
+    let mut last = samples[4].clone();
+    last.t_ms += 500;
+    synthetic::with_memcg(&mut last, "/c1m", limit);
+    last.host.oom_kills = Ok(1);
+    for target in &mut last.targets {
+        if let Ok(groups) = &mut target.memcg {
+            groups[0].oom_kills = 1;
+        }
+        target.alive = target.pid != 4022;
+    }
+    model.update(&last);
+    model.note_death("client", 4022, Cause::Signal(9));
+    model
+}
+
+/// The server ended by itself.
+pub(crate) fn exited() -> Model {
+    let mut model = ramp_to(9);
+    model.note_death("server", 4021, Cause::Exit(101));
+    model
+}
+
+/// The client out of descriptors.
+pub(crate) fn stopped() -> Model {
+    let mut model = Model::new(setup());
+    for mut sample in synthetic::ramp(200_000, 40_000, 1000) {
+        synthetic::set_target(&mut sample, 1_000_000);
+        if let Some(client) = synthetic::engine(&mut sample, Role::Client) {
+            client.tables_max = 10;
+            if client.open == 200_000 {
+                client.phase = Phase::Stopped;
+                client.in_flight = 0;
+                client.errors =
+                    vec![ErrorCount { op: "socket".into(), errno: 24, name: "EMFILE".into(), count: 1 }];
+                client.stop = Some(Stop {
+                    limit_id: "nofile".into(),
+                    errno: 24,
+                    text: "every descriptor table is full: 10 tables of 20,000".into(),
+                });
+            }
+        }
+        model.update(&sample);
+    }
+    model
+}
+
+/// Somebody else's process.
+pub(crate) fn foreign() -> Model {
+    let mut model = Model::new(watching());
+    for i in 0..30 {
+        let mut sample = synthetic::sample(3000 + i * 40, i * 1000);
+        synthetic::foreign(&mut sample, 812, "beam.smp", 3050 + i * 40, 65_536);
+        model.update(&sample);
+    }
+    model
+}
+
+/// The machine alone.
+pub(crate) fn host() -> Model {
+    let mut model = Model::new(watching());
+    for i in 0..30 {
+        model.update(&synthetic::host_only(i * 1000));
+    }
+    model
+}
