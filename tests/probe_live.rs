@@ -243,3 +243,50 @@ fn without_privilege_the_reason_is_named_and_the_rest_is_read() {
         Err(error) => eprintln!("skipped: may not run as another user: {error}"),
     }
 }
+
+const FEW_DESCRIPTORS: &str = "PROBE_TEST_FEW_DESCRIPTORS";
+
+/// Runs itself again with a limit of 150 descriptors, uses them up and samples.
+#[test]
+fn a_sample_is_whole_when_no_descriptor_is_left() {
+    let name = "a_sample_is_whole_when_no_descriptor_is_left";
+    if std::env::var_os(FEW_DESCRIPTORS).is_some() {
+        let mut sampler = Sampler::new(Roots::default(), &[watch(std::process::id())]).unwrap();
+        let before = sampler.sample();
+        let mut held = Vec::new();
+        let error = loop {
+            match std::fs::File::open("/dev/null") {
+                Ok(file) => held.push(file),
+                Err(error) => break error,
+            }
+        };
+        let after = sampler.sample();
+        drop(held);
+        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        assert_eq!(after.targets[0].nofile.as_ref().unwrap().soft, 150);
+        for target in [&before.targets[0], &after.targets[0]] {
+            assert!(target.rss_bytes.is_ok() && target.nofile.is_ok());
+        }
+        // The same sources answer; of the numbers only those that cannot move in between are compared.
+        assert_eq!(after.targets[0].descriptors.is_ok(), before.targets[0].descriptors.is_ok());
+        assert_eq!(after.targets[0].memcg.is_ok(), before.targets[0].memcg.is_ok());
+        assert_eq!(after.host.slab.is_ok(), before.host.slab.is_ok());
+        assert!(after.host.mem.is_ok() && after.net.sockstat.is_ok() && after.net.ext.is_ok());
+        assert_eq!((after.net.tcp_mem, after.net.max_tw), (before.net.tcp_mem, before.net.max_tw));
+        println!("checked without descriptors");
+        return;
+    }
+    let run = Command::new("prlimit")
+        .arg("--nofile=150:150")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(FEW_DESCRIPTORS, "1")
+        .output();
+    match run {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success() && said.contains("checked without descriptors"), "{said}");
+        }
+        Err(error) => eprintln!("skipped: prlimit (util-linux) is missing: {error}"),
+    }
+}
