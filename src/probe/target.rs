@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::cgroup::Cgroups;
 use super::process::{self, Stat};
-use super::sample::{Absent, Reading, Target, TargetKind};
+use super::sample::{Absent, Own, Reading, SoftHard, Target, TargetKind};
 use super::source::{ENDED, Roots, Source, exists, reason};
 
 /// A process to watch.
@@ -94,13 +94,10 @@ impl TargetSources {
         if self.alive {
             // Not by a kept descriptor; safe from a reused number because `stat` has just answered for the process.
             descriptors = self.descriptors();
-            match self.limits.read(buf) {
-                Ok(text) => {
-                    nofile = process::limit(text, "Max open files");
-                    nproc = process::limit(text, "Max processes");
-                }
-                Err(absent) => (nofile, nproc) = (Err(absent.clone()), Err(absent)),
-            }
+            (nofile, nproc) = match self.limits.get(buf, limits) {
+                Ok((files, processes)) => (Ok(files), Ok(processes)),
+                Err(absent) => (Err(absent.clone()), Err(absent)),
+            };
             // What was found before stays open and is read below.
             let _ = self.cgroups.follow(roots, buf);
         }
@@ -169,6 +166,11 @@ impl Live {
     }
 }
 
+/// Descriptors and processes.
+fn limits(text: &str) -> Reading<(SoftHard, SoftHard)> {
+    Ok((process::limit(text, "Max open files")?, process::limit(text, "Max processes")?))
+}
+
 /// The dashboard's own cost, from its kept-open `/proc/self/stat`.
 #[derive(Debug)]
 pub(crate) struct OwnSources {
@@ -181,9 +183,9 @@ impl OwnSources {
         Self { stat: Source::open(roots, "/proc/self/stat"), page_size }
     }
 
-    pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> super::sample::Own {
+    pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Own {
         let own = self.stat.get(buf, |text| {
-            process::stat(text).map(|stat| super::sample::Own {
+            process::stat(text).map(|stat| Own {
                 cpu_us: stat.ticks.saturating_mul(TICK_US),
                 rss_bytes: stat.rss_pages.saturating_mul(self.page_size),
             })

@@ -47,12 +47,13 @@ impl Cgroups {
         if membership == self.last {
             return Ok(());
         }
-        membership.clone_into(&mut self.last);
-        // Only now: the list of mounts can be long.
-        let mounts = Source::open(roots, "/proc/self/mountinfo").read(buf)?.to_owned();
-        let open = |controller| levels(&self.last, &mounts, controller);
+        let membership = membership.to_owned();
+        // Only now: the list of mounts can be long. If no descriptor is left for it, the next sample tries again.
+        let mounts = Source::open(roots, "/proc/self/mountinfo").read(buf)?;
+        let open = |controller| levels(&membership, mounts, controller);
         self.memory = open("memory").and_then(|levels| memory::open(roots, &levels));
         self.pids = open("pids").map(|levels| pids::open(roots, &levels));
+        self.last = membership;
         Ok(())
     }
 

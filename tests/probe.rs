@@ -1,0 +1,316 @@
+//! The sampler on trees of files as several kernels and set-ups write them (`tests/fixtures/proc-*`).
+//!
+//! In a tree the size of the plain file `fd` stands for the number of open descriptors.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
+
+use std::path::{Path, PathBuf};
+
+use c1m_top::probe::sample::{
+    Conntrack, FileNr, MemCgroup, PortRange, Pressure, Reading, Sample, Sockstat, SoftHard, Softnet, TargetKind,
+    UsedLimit,
+};
+use c1m_top::probe::{Roots, Sampler, Watch};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+fn roots(tree: &Path) -> Roots {
+    Roots { proc: tree.join("proc"), sys: tree.join("sys") }
+}
+
+fn watch(pid: u32) -> Watch {
+    Watch { pid, kind: TargetKind::Foreign, name: None }
+}
+
+fn sampler(tree: &str, pid: u32) -> Sampler {
+    Sampler::new(roots(&fixture(tree)), &[watch(pid)]).unwrap()
+}
+
+fn sample(tree: &str, pid: u32) -> Sample {
+    sampler(tree, pid).sample()
+}
+
+#[track_caller]
+fn absent<T: std::fmt::Debug>(reading: &Reading<T>, why: &str) {
+    assert_eq!(reading.as_ref().unwrap_err().why, why);
+}
+
+/// Bytes of one slab cache, in pages.
+fn pages(sample: &Sample, name: &str) -> Option<u64> {
+    let slab = sample.host.slab.as_ref().unwrap();
+    slab.iter().find(|cache| cache.name == name).map(|cache| cache.bytes / procfs::page_size())
+}
+
+#[test]
+fn kernel_4_18_with_cgroups_of_version_1() {
+    let s = sample("proc-4.18", 4021);
+    let mem = s.host.mem.as_ref().unwrap();
+    assert_eq!((mem.total, mem.s_reclaimable), (16_218_532 * 1024, 700_000 * 1024));
+    assert_eq!(pages(&s, "TCP"), Some(28_572 * 8));
+    assert_eq!(pages(&s, "eventpoll_pwq"), Some(3572));
+    assert_eq!(pages(&s, "ext4_inode_cache"), None);
+    assert_eq!(s.host.reserve_bytes, Ok((20 + 5000 + 15_000) * procfs::page_size()));
+    assert_eq!(s.host.files, Ok(FileNr { used: 401_234, max: 1_600_000 }));
+    assert_eq!(s.host.oom_kills, Ok(2));
+    assert_eq!(s.host.tasks, Ok(385));
+    assert_eq!(s.host.softnet, Ok(Softnet { processed: 0x11 + 0xa76, dropped: 1, squeezed: 3 }));
+    absent(&s.host.pressure_memory, "this kernel has no /proc/pressure/memory");
+
+    assert_eq!(s.net.scope, "this");
+    let want = Sockstat { used: 400_200, inuse: 400_010, orphan: 3, tw: 12, alloc: 400_020, mem_pages: 120 };
+    assert_eq!(s.net.sockstat, Ok(want));
+    assert_eq!(s.net.tcp.as_ref().unwrap().curr_estab, 400_000);
+    let ext = s.net.ext.as_ref().unwrap();
+    assert_eq!((ext.listen_overflows, ext.listen_drops, ext.time_wait_overflow, ext.syn_retrans), (7, 9, 5, 11));
+    assert_eq!(ext.memory_pressures_chrono, 0, "a column this kernel does not have");
+    assert_eq!(s.net.conntrack, Ok(Conntrack { count: 4000, max: 65_536, drop: Some(16), early_drop: Some(1) }));
+    assert_eq!(s.net.tcp_mem, Ok([190_000, 254_000, 380_000]));
+    absent(&s.net.ehash_entries, "this kernel has no /proc/sys/net/ipv4/tcp_ehash_entries");
+
+    let target = &s.targets[0];
+    assert_eq!((target.name.as_str(), target.alive), ("beam.smp", true));
+    assert_eq!(target.cpu_us, Ok(15_450_000));
+    assert_eq!(target.rss_bytes, Ok(25_000 * procfs::page_size()));
+    assert_eq!(target.threads, Ok(24));
+    assert_eq!(target.nofile, Ok(SoftHard { soft: 400_000, hard: 400_000 }));
+    absent(&target.descriptors, "this kernel does not count them (Linux 6.2 and later do)");
+    let memcg = target.memcg.as_ref().unwrap();
+    let nearest = MemCgroup {
+        path: "/system.slice/ejabberd.service".into(),
+        version: 1,
+        used: 3_000_000_000,
+        limit: Some(4_294_967_296),
+        file_bytes: 1500,
+        oom_kills: 3,
+        max_hits: 17,
+    };
+    assert_eq!(memcg[0], nearest);
+    let above: Vec<_> = memcg[1..].iter().map(|cg| (cg.path.as_str(), cg.limit, cg.used)).collect();
+    assert_eq!(above, [("/system.slice", None, 3_300_000_000), ("/", None, 3_500_000_000)]);
+    assert_eq!(target.pids_cgroup, Ok(Some(UsedLimit { used: 60, limit: 4000 })));
+    assert_eq!((s.own.cpu_us, s.own.rss_bytes), (200_000, 2048 * procfs::page_size()));
+}
+
+#[test]
+fn kernel_5_15_with_cgroups_of_version_2() {
+    let s = sample("proc-5.15", 4021);
+    assert_eq!(s.host.pressure_memory, Ok(Pressure { some_avg10: 1.25, full_avg10: 0.1 }));
+    assert_eq!(s.host.pressure_cpu, Ok(Pressure { some_avg10: 2.5, full_avg10: 0.0 }));
+    assert_eq!(s.host.files.as_ref().unwrap().max, i64::MAX as u64);
+    assert_eq!(pages(&s, "anon_vma_chain"), Some(188), "may hold eventpoll_pwq: there is no sysfs to ask");
+    assert_eq!(s.net.ports, Ok(PortRange { low: 1024, high: 65_535, reserved: 101 }));
+    assert_eq!(s.net.inuse6, Ok(100));
+    assert_eq!(s.net.conntrack, Ok(Conntrack { count: 20_000, max: 20_000, drop: Some(32), early_drop: Some(0) }));
+    let target = &s.targets[0];
+    assert_eq!(target.name, "tmux: server");
+    assert_eq!(target.nproc, Ok(SoftHard { soft: u64::MAX, hard: u64::MAX }));
+    // The root counts nothing and is not in the list.
+    let memcg: Vec<_> =
+        target.memcg.as_ref().unwrap().iter().map(|cg| (cg.path.as_str(), cg.limit, cg.file_bytes)).collect();
+    let want = [
+        ("/user.slice/user-1000.slice/session-3.scope", None, 12_288),
+        ("/user.slice/user-1000.slice", Some(400_000_000), 122_880),
+        ("/user.slice", None, 140_000),
+    ];
+    assert_eq!(memcg, want);
+    let limited = &target.memcg.as_ref().unwrap()[1];
+    assert_eq!((limited.version, limited.oom_kills, limited.max_hits), (2, 2, 12));
+    assert_eq!(target.pids_cgroup, Ok(Some(UsedLimit { used: 40, limit: 10_813 })));
+}
+
+#[test]
+fn a_target_in_another_network_namespace_decides_what_is_read() {
+    let elsewhere = "set in the target's network namespace, not visible from this one";
+    let mut sampler = Sampler::new(roots(&fixture("proc-5.15")), &[]).unwrap();
+    assert_eq!(sampler.sample().net.sockstat.unwrap().inuse, 20_010);
+    sampler.add(&watch(5000)).unwrap();
+    sampler.add(&watch(4021)).unwrap();
+    let s = sampler.sample();
+    assert_eq!(s.net.scope, "of 5000");
+    assert_eq!(
+        (s.net.sockstat.unwrap().inuse, s.net.tcp.unwrap().curr_estab, s.net.ext.unwrap().listen_drops),
+        (7, 7, 1)
+    );
+    absent(&s.net.inuse6, "IPv6 is switched off");
+    // Entries and drops are the namespace's, the maximum is the machine's.
+    assert_eq!(s.net.conntrack, Ok(Conntrack { count: 0x1f, max: 20_000, drop: Some(2), early_drop: Some(3) }));
+    assert_eq!(s.net.tcp_mem, Ok([93_000, 124_000, 186_000]));
+    assert_eq!(s.net.max_orphans, Ok(32_768));
+    absent(&s.net.ports, elsewhere);
+    for sysctl in [&s.net.max_tw, &s.net.somaxconn, &s.net.max_syn_backlog, &s.net.ehash_entries] {
+        absent(sysctl, elsewhere);
+    }
+    assert_eq!(s.targets[0].memcg, Ok(vec![]), "in the root cgroup, which counts nothing");
+}
+
+#[test]
+fn kernel_6_1_hybrid_without_conntrack() {
+    let s = sample("proc-6.1-hybrid", 4021);
+    absent(&s.net.conntrack, "connection tracking is not loaded");
+    absent(&s.net.inuse6, "IPv6 is switched off");
+    assert_eq!(s.net.ports.unwrap().usable(), 28_231);
+    let target = &s.targets[0];
+    assert_eq!(target.name, "a) Z (b");
+    let memcg = target.memcg.as_ref().unwrap();
+    assert_eq!((memcg[0].path.as_str(), memcg[0].version, memcg[0].limit), ("/lxc", 1, Some(104_857_600)));
+    assert_eq!(memcg.len(), 2);
+    assert_eq!(target.pids_cgroup, Ok(None));
+}
+
+#[test]
+fn kernel_6_18_with_merged_slab_caches() {
+    let s = sample("proc-6.18", 4021);
+    assert_eq!(pages(&s, "anon_vma_chain"), Some(9860), "holds eventpoll_pwq, says sysfs");
+    assert_eq!(pages(&s, "seq_file"), None);
+    assert_eq!(pages(&s, "kmalloc-cg-64"), Some(2));
+    let ext = s.net.ext.unwrap();
+    assert_eq!((ext.timeouts, ext.memory_pressures_chrono), (2, 8));
+    assert_eq!(s.net.ehash_entries, Ok(262_144));
+    assert_eq!(s.net.conntrack.unwrap().count, 0);
+    assert_eq!(s.targets[0].descriptors, Ok(268));
+    assert_eq!(s.targets[0].pids_cgroup, Ok(Some(UsedLimit { used: 30, limit: 500 })));
+}
+
+#[test]
+fn a_container_sees_its_own_part() {
+    let s = sample("proc-container", 1);
+    absent(&s.host.slab, "this kernel has no /proc/slabinfo");
+    absent(&s.net.tcp_mem, "not in this network namespace");
+    absent(&s.net.max_orphans, "not in this network namespace");
+    assert_eq!(s.net.ehash_entries, Ok(262_144), "shared with the first namespace, so written as negative");
+    let top = &s.targets[0].memcg.as_ref().unwrap()[0];
+    assert_eq!((top.path.as_str(), top.limit, top.oom_kills, top.max_hits), ("/", Some(536_870_912), 1, 3));
+    assert_eq!(s.targets[0].pids_cgroup, Ok(Some(UsedLimit { used: 4, limit: 100 })));
+
+    let outside = sample("proc-container", 8);
+    absent(&outside.targets[0].memcg, "its cgroup is not visible from here");
+    absent(&outside.targets[0].nofile, "the process has ended");
+}
+
+#[test]
+fn broken_files_are_absent_with_a_reason_that_names_them() {
+    let s = sample("proc-broken", 4021);
+    absent(&s.host.mem, "cut short (/proc/meminfo)");
+    absent(&s.host.slab, "cut short (/proc/slabinfo)");
+    absent(&s.host.reserve_bytes, "not a number (/proc/zoneinfo)");
+    absent(&s.host.files, "cut short (/proc/sys/fs/file-nr)");
+    absent(&s.host.nr_open, "not a number (/proc/sys/fs/nr_open)");
+    absent(&s.host.max_user_watches, "not a number (/proc/sys/fs/epoll/max_user_watches)");
+    absent(&s.host.oom_kills, "this kernel does not count OOM kills (/proc/vmstat)");
+    absent(&s.host.pressure_memory, "has no share of the last 10 s (/proc/pressure/memory)");
+    absent(&s.host.softnet, "cut short (/proc/net/softnet_stat)");
+    absent(&s.net.sockstat, "has no whole TCP line (/proc/net/sockstat)");
+    absent(&s.net.tcp, "cut short (/proc/net/snmp)");
+    absent(&s.net.ports, "not a range (/proc/sys/net/ipv4/ip_local_port_range)");
+    absent(&s.targets[0].nofile, "cut short (/proc/4021/limits)");
+    absent(&s.targets[0].memcg, "its cgroup is not listed");
+    assert!(s.host.pressure_cpu.is_err() && s.host.threads_max.is_err() && s.host.pid_max.is_err());
+    assert!(s.host.tasks.is_err() && s.net.inuse6.is_err() && s.net.ext.is_err() && s.net.conntrack.is_err());
+    assert!(s.net.tcp_mem.is_err() && s.net.max_tw.is_err() && s.net.max_orphans.is_err());
+    assert!(s.net.somaxconn.is_err() && s.net.max_syn_backlog.is_err() && s.net.ehash_entries.is_err());
+    assert_eq!(s.own, c1m_top::probe::sample::Own::default());
+}
+
+#[test]
+fn a_process_that_is_not_there_is_refused() {
+    let tree = roots(&fixture("proc-6.18"));
+    let why = Sampler::new(tree.clone(), &[watch(4022)]).unwrap_err().why;
+    assert_eq!(why, "there is no process 4022");
+    let mut sampler = Sampler::new(tree, &[]).unwrap();
+    assert!(sampler.add(&watch(4022)).is_err());
+    assert!(sampler.sample().targets.is_empty());
+}
+
+#[test]
+fn what_a_dead_process_leaves_is_still_read() {
+    let mut sampler = sampler("proc-4.18", 4021);
+    assert!(sampler.sample().targets[0].alive);
+    sampler.set_alive(4021, false);
+    let s = sampler.sample();
+    let target = &s.targets[0];
+    assert!(!target.alive);
+    for reading in [&target.rss_bytes, &target.cpu_us, &target.threads, &target.descriptors] {
+        absent(reading, "the process has ended");
+    }
+    absent(&target.nofile, "the process has ended");
+    assert_eq!(target.memcg.as_ref().unwrap()[0].oom_kills, 3, "who killed it is written there");
+}
+
+/// A copy that a test may change.
+fn copy(tree: &str) -> (tempfile::TempDir, Vec<PathBuf>) {
+    fn walk(from: &Path, to: &Path, files: &mut Vec<PathBuf>) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let from = entry.unwrap().path();
+            let to = to.join(from.file_name().unwrap());
+            let kind = from.symlink_metadata().unwrap();
+            if kind.is_symlink() {
+                std::os::unix::fs::symlink(std::fs::read_link(&from).unwrap(), to).unwrap();
+            } else if kind.is_dir() {
+                walk(&from, &to, files);
+            } else {
+                std::fs::copy(&from, &to).unwrap();
+                files.push(to);
+            }
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    walk(&fixture(tree), dir.path(), &mut files);
+    (dir, files)
+}
+
+#[test]
+fn a_process_moved_to_another_cgroup_is_followed() {
+    let (dir, _) = copy("proc-4.18");
+    let mut sampler = Sampler::new(roots(dir.path()), &[watch(4021)]).unwrap();
+    assert_eq!(sampler.sample().targets[0].memcg.as_ref().unwrap().len(), 3);
+    std::fs::write(dir.path().join("proc/4021/cgroup"), "12:memory:/system.slice\n11:pids:/\n").unwrap();
+    let s = sampler.sample();
+    assert_eq!(s.targets[0].memcg.as_ref().unwrap()[0].path, "/system.slice");
+    assert_eq!(s.targets[0].pids_cgroup, Ok(None));
+}
+
+#[test]
+fn a_zombie_has_ended() {
+    let (dir, _) = copy("proc-6.1-hybrid");
+    let mut sampler = Sampler::new(roots(dir.path()), &[watch(4021)]).unwrap();
+    let stat = dir.path().join("proc/4021/stat");
+    let text = std::fs::read_to_string(&stat).unwrap();
+    std::fs::write(&stat, text.replace(") S 1", ") Z 1").replace(" 20 0 2 0 9 ", " 20 0 1 0 9 ")).unwrap();
+    let s = sampler.sample();
+    assert!(!s.targets[0].alive);
+    absent(&s.targets[0].rss_bytes, "the process has ended");
+}
+
+/// Any content of any file, at opening and while open, is a value or a reason and never a panic; and other files are
+/// read as before.
+#[test]
+fn no_content_of_any_file_breaks_a_sample() {
+    for tree in ["proc-6.18", "proc-5.15"] {
+        let (dir, files) = copy(tree);
+        let roots = roots(dir.path());
+        let watched = [watch(4021)];
+        let mut kept = Sampler::new(roots.clone(), &watched).unwrap();
+        for file in files {
+            let good = std::fs::read(&file).unwrap();
+            let half = &good[..good.len() / 2];
+            let digits = good.iter().map(|b| if b.is_ascii_digit() { b'9' } else { *b }).collect::<Vec<_>>();
+            let wide = String::from_utf8_lossy(&good).replace(' ', " 18446744073709551615 ");
+            let binary: Vec<u8> = (0..=255).cycle().take(40_000).collect();
+            let huge = good.repeat(100_000 / good.len().max(1));
+            for bad in [b"", half, b"\n\n\n", b"-1\n", &digits, wide.as_bytes(), &binary, &huge] {
+                std::fs::write(&file, bad).unwrap();
+                kept.sample();
+                if let Ok(mut fresh) = Sampler::new(roots.clone(), &watched) {
+                    fresh.sample();
+                }
+            }
+            std::fs::write(&file, &good).unwrap();
+        }
+        let after = kept.sample();
+        assert!(after.host.mem.is_ok() && after.net.sockstat.is_ok() && after.targets[0].memcg.is_ok());
+    }
+}
