@@ -1,3 +1,7 @@
-//! The `c1m-top` binary.
+//! The `c1m-top` binary: everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    c1m_top::app::main()
+}

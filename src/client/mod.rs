@@ -34,17 +34,18 @@ struct Shared {
 }
 
 /// The client's main-thread side.
-struct Client {
+#[derive(Debug)]
+pub struct Client {
     shared: Arc<Shared>,
     pool: Pool,
     ramp_cpu_us: Option<u64>,
 }
 
-/// Runs a client engine until it is told to stop.
+/// Makes a client engine, with the slots it wants; `main_loop::run` runs it.
 ///
 /// # Errors
 /// A sentence for the user: a source that is not local, a limit that leaves no descriptor.
-pub fn run(config: ClientConfig) -> io::Result<()> {
+pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     main_loop::prepare()?;
     let plan = Plan::new(&config, local_port_range())?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -61,8 +62,7 @@ pub fn run(config: ClientConfig) -> io::Result<()> {
     let max = workers.map_or(target / pool.room() + 1 + lanes, |n| n as usize);
     pool.set_max(max);
     let lanes = lanes.min(max);
-    let mut client = Client { shared, pool, ramp_cpu_us: None };
-    main_loop::run(&mut client, lanes)
+    Ok((Client { shared, pool, ramp_cpu_us: None }, lanes))
 }
 
 /// Workers that open connections at once: one where a single table and core are enough, else one a core.

@@ -148,6 +148,15 @@ pub struct Pool {
     failed: (Sender<io::Error>, Receiver<io::Error>),
 }
 
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("workers", &self.workers.len())
+            .field("parked", &self.parked)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Pool {
     /// A pool without workers. `max` is the most it may start, `inherited` what each keeps open of the main table.
     ///

@@ -246,6 +246,7 @@ fn stats(role: Role, pid: u32, n: u64, t_ms: u64) -> EngineStats {
         tables: (n / 19_900 + 1) as u32,
         tables_max: 256,
         table_limit: 20_000,
+        table_room: 19_880,
         descriptors: n + 20 + 6 * (n / 19_900),
         capacity: client.then_some(6_450_000),
         buffered_bytes: 0,

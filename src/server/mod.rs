@@ -33,18 +33,19 @@ struct Shared {
 }
 
 /// The server's main-thread side.
-struct Server {
+#[derive(Debug)]
+pub struct Server {
     config: ServerConfig,
     shared: Arc<Shared>,
     pool: Pool,
     ramp_started_us: Option<u64>,
 }
 
-/// Runs a server engine until it is told to stop.
+/// Makes a server engine, with the slots it wants; `main_loop::run` runs it.
 ///
 /// # Errors
 /// A sentence for the user: a port in use, an address that is not local, a limit that leaves no descriptor.
-pub fn run(config: ServerConfig) -> io::Result<()> {
+pub fn start(config: ServerConfig) -> io::Result<(Server, usize)> {
     main_loop::prepare()?;
     let listeners = Listeners::bind(&config)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -60,8 +61,7 @@ pub fn run(config: ServerConfig) -> io::Result<()> {
     });
     let for_workers = Arc::clone(&shared);
     let pool = Pool::new(max, inherited, |_| -> Body { Arc::new(move |w| worker::run(&w, &for_workers)) })?;
-    let mut server = Server { config, shared, pool, ramp_started_us: None };
-    main_loop::run(&mut server, slots)
+    Ok((Server { config, shared, pool, ramp_started_us: None }, slots))
 }
 
 impl Engine for Server {

@@ -8,8 +8,8 @@ use super::banner;
 use super::panel;
 use super::text::{cut, put, wrap};
 use super::theme::Theme;
-use crate::model::{Engine, Model};
 use crate::model::limit::LimitState;
+use crate::model::{Engine, Model};
 use crate::protocol::Phase;
 use crate::units;
 

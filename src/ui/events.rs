@@ -6,8 +6,8 @@ use ratatui::layout::Rect;
 use super::panel;
 use super::text::{cut, put, wrap};
 use super::theme::Theme;
-use crate::model::event::{Event, Severity};
 use crate::model::Model;
+use crate::model::event::{Event, Severity};
 use crate::units;
 
 /// Column at which sentences start: after `00:00:17 `.

@@ -6,8 +6,8 @@ use ratatui::layout::Rect;
 use super::panel;
 use super::text::{cut, put, put_right, wrap};
 use super::theme::Theme;
-use crate::model::limit::{Forecast, Limit, LimitState, Unit};
 use crate::model::Model;
+use crate::model::limit::{Forecast, Limit, LimitState, Unit};
 use crate::units;
 
 /// Columns of a label.

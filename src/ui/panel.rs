@@ -43,7 +43,9 @@ mod tests {
     #[test]
     fn a_bar_is_full_only_at_the_limit() {
         let theme = Theme::default();
-        for (share, want) in [(0.0, "░░░░"), (0.01, "█░░░"), (0.5, "██░░"), (0.999, "███░"), (1.0, "████"), (7.0, "████")] {
+        for (share, want) in
+            [(0.0, "░░░░"), (0.01, "█░░░"), (0.5, "██░░"), (0.999, "███░"), (1.0, "████"), (7.0, "████")]
+        {
             let (full, empty) = bar(theme, share, 4);
             assert_eq!(full + &empty, want, "{share}");
         }

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn cutting_marks_what_is_missing() {
-        for (text, most, want) in [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("abc", 0, ""), ("日本語", 4, "日…")] {
+        for (text, most, want) in [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("abc", 0, ""), ("日本語", 4, "日…")]
+        {
             assert_eq!(cut(text, most), want);
             assert!(width(&cut(text, most)) <= most);
         }

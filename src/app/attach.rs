@@ -1,0 +1,63 @@
+//! Finding what to attach to: an engine, the engines of a running dashboard, or any other process.
+
+use std::path::Path;
+
+use super::Failure;
+use super::link::Link;
+use crate::engine::path;
+
+/// What a pid turned out to be.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Engines of one run, the server's first.
+    Engines(Vec<Link>),
+    /// Another process.
+    Foreign,
+}
+
+/// Looks at a pid: an engine brings the other engine of its run along, a dashboard both of its own.
+pub(super) fn find(pid: u32) -> Result<Found, Failure> {
+    if !Path::new(&format!("/proc/{pid}")).exists() {
+        return Err(Failure::Usage(format!(
+            "--attach {pid}: there is no process with this number (see: pgrep -a NAME)"
+        )));
+    }
+    let mut links = Vec::new();
+    let owner = match connect(pid)? {
+        Some(link) => {
+            let owner = link.hello().owner;
+            links.push(link);
+            owner
+        }
+        None => pid,
+    };
+    for child in children(owner) {
+        if child != pid
+            && let Some(link) = connect(child)?
+        {
+            links.push(link);
+        }
+    }
+    if links.is_empty() {
+        return Ok(Found::Foreign);
+    }
+    links.sort_by_key(|link| link.hello().role == crate::protocol::Role::Client);
+    Ok(Found::Engines(links))
+}
+
+/// Connects to the control socket of a process, where it has one.
+fn connect(pid: u32) -> Result<Option<Link>, Failure> {
+    let Some(path) = path::find(pid) else { return Ok(None) };
+    match Link::connect(&path) {
+        Ok(link) => Ok(Some(link)),
+        // Left behind by an engine that was killed; the number now belongs to somebody else.
+        Err(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => Ok(None),
+        Err(e) => Err(Failure::Usage(format!("--attach {pid}: {e}"))),
+    }
+}
+
+/// Child processes, where the kernel lists them (`CONFIG_PROC_CHILDREN`); engines are started by the main thread.
+fn children(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|p| p.parse().ok()).collect()
+}

@@ -1,0 +1,138 @@
+//! Engine processes: started, waited for, and read out when they have ended.
+
+use std::io::{self, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::link::Link;
+use crate::engine::config::EngineConfig;
+use crate::engine::path;
+use crate::model::Cause;
+
+/// How long an engine may take to open its control socket. Binding a hundred ports takes milliseconds.
+const START: Duration = Duration::from_secs(10);
+
+/// An engine that this process started.
+#[derive(Debug)]
+pub(super) struct Engine {
+    child: Child,
+    status: Option<ExitStatus>,
+}
+
+/// Why an engine did not start.
+#[derive(Debug)]
+pub(super) enum StartError {
+    /// What the user asked for cannot be had: one line.
+    Usage(String),
+    /// Anything else.
+    Internal(String),
+}
+
+/// Starts an engine and connects to its control socket.
+pub(super) fn start(config: &EngineConfig) -> Result<(Engine, Link), StartError> {
+    let internal = |what: &str, e: &dyn std::fmt::Display| StartError::Internal(format!("{what}: {e}"));
+    let json = serde_json::to_string(config).map_err(|e| internal("engine configuration", &e))?;
+    // Not current_exe: a binary that was replaced while it runs (an upgrade, a rebuild) must start its own engines.
+    let mut child = Command::new("/proc/self/exe")
+        .arg("engine")
+        .arg(json)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        // Ctrl-C in the terminal goes to the whole foreground group; the engines close when the dashboard says so.
+        .process_group(0)
+        .spawn()
+        .map_err(|e| internal("cannot start an engine", &e))?;
+    let deadline = Instant::now() + START;
+    loop {
+        if let Some(status) = child.try_wait().map_err(|e| internal("engine", &e))? {
+            let said = said(&mut child);
+            let line = said.lines().next().unwrap_or("the engine ended at once").to_owned();
+            return Err(match status.code() {
+                Some(2) => StartError::Usage(line),
+                _ => StartError::Internal(format!("{line} ({status})")),
+            });
+        }
+        if let Some(path) = path::find(child.id())
+            && let Ok(link) = Link::connect(&path)
+        {
+            return Ok((Engine { child, status: None }, link));
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(StartError::Internal("the engine opened no control socket within 10 s".into()));
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// What a process that has ended wrote to its standard error.
+fn said(child: &mut Child) -> String {
+    let mut text = String::new();
+    if let Some(stderr) = child.stderr.take() {
+        // Bounded: an engine says a line or two.
+        let _ = stderr.take(64 * 1024).read_to_string(&mut text);
+    }
+    text
+}
+
+impl Engine {
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has. An engine that was killed with many connections open ends only once the kernel has freed
+    /// them.
+    pub(super) fn ended(&mut self) -> Option<Cause> {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().ok().flatten();
+            if self.status.is_some()
+                && let Some(left) = path::find(self.pid())
+            {
+                // A killed engine could not take its socket away.
+                let _ = std::fs::remove_file(left);
+            }
+        }
+        self.status.map(cause)
+    }
+
+    /// Its last words.
+    pub(super) fn said(&mut self) -> String {
+        said(&mut self.child)
+    }
+
+    /// Waits for its end; kills it when that takes longer than `patience`.
+    pub(super) fn finish(&mut self, patience: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + patience;
+        while self.ended().is_none() {
+            if Instant::now() > deadline {
+                self.child.kill()?;
+                self.child.wait()?;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Engine {
+    /// Whatever way out is taken, no engine stays behind.
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            let _ = self.ended();
+        }
+    }
+}
+
+fn cause(status: ExitStatus) -> Cause {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => Cause::Exit(code),
+        (_, Some(signal)) => Cause::Signal(signal),
+        _ => Cause::Vanished,
+    }
+}

@@ -1,0 +1,330 @@
+//! What the run does next: go, hold, close, end, and with which verdict. Fed with samples and events; decides, does nothing.
+
+use std::time::{Duration, Instant};
+
+use super::watcher::Order;
+use crate::model::{Model, RunPhase, Verdict};
+use crate::protocol::{CloseMode, Command, Phase, Role, Stop};
+
+/// Closing may take long (a million connections some ten seconds); without any progress for so long it is given up.
+const CLOSE_STALLED: Duration = Duration::from_secs(15);
+
+/// What the controller knows of the run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// A client of this run's own: ramp, hold and close are ours to decide.
+    pub(super) own_client: bool,
+    /// A server of this run's own.
+    pub(super) own_server: bool,
+    /// Somebody watches and decides when to leave: nothing ends by itself but what was asked for.
+    pub(super) interactive: bool,
+    pub(super) guard: bool,
+    pub(super) hold: Option<Duration>,
+    pub(super) duration: Option<Duration>,
+    pub(super) close: CloseMode,
+    pub(super) close_rate: Option<u64>,
+}
+
+/// Where the run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before the first sample: nothing has been told to go.
+    Warming,
+    Running,
+    /// Closing, and then the end.
+    Closing {
+        progress: Instant,
+        left: u64,
+    },
+    Ended,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Step {
+    /// Give this to the probe thread.
+    Order(Order),
+    /// The run is over.
+    End,
+    /// The first connection failed: the command line asked for what cannot be. One line.
+    Unreachable(String),
+}
+
+/// The run's course.
+#[derive(Debug)]
+pub(super) struct Controller {
+    terms: Terms,
+    state: State,
+    started: Instant,
+    /// Since when the client has been as far as it gets.
+    settled: Option<Instant>,
+    reached: bool,
+    stopped: Option<Stop>,
+    guarded: bool,
+    died: bool,
+    paused: bool,
+    ceiling: Option<u64>,
+}
+
+impl Controller {
+    pub(super) fn new(terms: Terms, now: Instant) -> Self {
+        Self {
+            terms,
+            state: State::Warming,
+            started: now,
+            settled: None,
+            reached: false,
+            stopped: None,
+            guarded: false,
+            died: false,
+            paused: false,
+            ceiling: None,
+        }
+    }
+
+    /// Looks at a new sample.
+    pub(super) fn on_sample(&mut self, model: &Model, now: Instant) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if self.terms.own_client && self.terms.guard && self.state != State::Ended {
+            let ceiling = model.guard_ceiling();
+            if ceiling != self.ceiling {
+                self.ceiling = ceiling;
+                steps.push(client(Command::Ceiling { connections: ceiling }));
+            }
+        }
+        if self.state == State::Warming {
+            self.state = State::Running;
+            if self.terms.own_client {
+                // A sample at the very start of the ramp follows with the phase change.
+                steps.push(client(Command::Resume));
+            }
+        }
+        self.look_at_client(model, now, &mut steps);
+        match self.state {
+            State::Running => self.look_at_clock(now, &mut steps),
+            State::Closing { progress, left } => {
+                let open = open(model);
+                if open == 0 || now.duration_since(progress) > CLOSE_STALLED {
+                    self.end(&mut steps);
+                } else if open < left {
+                    self.state = State::Closing { progress: now, left: open };
+                }
+            }
+            State::Warming | State::Ended => {}
+        }
+        steps
+    }
+
+    fn look_at_client(&mut self, model: &Model, now: Instant, steps: &mut Vec<Step>) {
+        if !self.terms.own_client {
+            return;
+        }
+        let Some(client) = model.engines().iter().find(|e| e.role == Some(Role::Client)) else { return };
+        match client.phase {
+            Some(Phase::Holding) => self.reached = true,
+            Some(Phase::Stopped) => self.stopped.clone_from(&client.stop),
+            Some(Phase::Guarded) => self.guarded = true,
+            // Held back for a moment is not stopped by the guard.
+            Some(Phase::Ramping) => self.guarded = false,
+            _ => return,
+        }
+        if let (Some(stop), Some(0)) = (&self.stopped, client.opened)
+            && ["refused", "unreachable", "stall"].contains(&stop.limit_id.as_str())
+        {
+            steps.push(Step::Unreachable(stop.text.clone()));
+        }
+        let settled = self.reached || self.stopped.is_some() || self.guarded;
+        self.settled = if settled { self.settled.or(Some(now)) } else { None };
+    }
+
+    fn look_at_clock(&mut self, now: Instant, steps: &mut Vec<Step>) {
+        let stays = match (self.settled, self.terms.hold) {
+            (Some(since), Some(hold)) => now.duration_since(since) < hold,
+            // A ramp that cannot go on has nothing to wait for; a target that is held is what one came for.
+            (Some(_), None) => self.terms.interactive || self.stopped.is_none(),
+            (None, _) => true,
+        };
+        let over = self.terms.duration.is_some_and(|d| now.duration_since(self.started) >= d);
+        let dead = self.died && !self.terms.interactive;
+        if !stays || over || dead {
+            steps.extend(self.close());
+        }
+    }
+
+    /// When to look again without a new sample: the end of the hold or of the duration.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        if self.state != State::Running {
+            return None;
+        }
+        let hold = self.settled.zip(self.terms.hold).map(|(since, hold)| since + hold);
+        let over = self.terms.duration.map(|d| self.started + d);
+        hold.into_iter().chain(over).min()
+    }
+
+    /// A process of the run has ended.
+    pub(super) fn on_death(&mut self) {
+        // While everything is being closed an engine that ends is no accident.
+        self.died |= !matches!(self.state, State::Closing { .. } | State::Ended);
+    }
+
+    /// The user wants to leave: closes first, and at the second time leaves at once.
+    pub(super) fn quit(&mut self) -> Vec<Step> {
+        match self.state {
+            State::Warming | State::Running => self.close(),
+            State::Closing { .. } | State::Ended => {
+                let mut steps = Vec::new();
+                self.end(&mut steps);
+                steps
+            }
+        }
+    }
+
+    /// Closes what is ours; ends at once where nothing is.
+    fn close(&mut self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if !self.terms.own_client && !self.terms.own_server {
+            self.end(&mut steps);
+            return steps;
+        }
+        self.state = State::Closing { progress: Instant::now(), left: u64::MAX };
+        let command = Command::Close { mode: self.terms.close, per_s: self.terms.close_rate };
+        // The client closes, so that the server's end goes with the reset; a server alone closes its own.
+        let role = if self.terms.own_client { Role::Client } else { Role::Server };
+        steps.push(Step::Order(Order::Tell(Some(role), command)));
+        steps.push(Step::Order(Order::Sample));
+        steps
+    }
+
+    fn end(&mut self, steps: &mut Vec<Step>) {
+        if self.state != State::Ended {
+            self.state = State::Ended;
+            steps.push(Step::End);
+        }
+    }
+
+    /// Whether everything is being closed before the end.
+    pub(super) fn closing(&self) -> bool {
+        matches!(self.state, State::Closing { .. })
+    }
+
+    /// Pauses or resumes the ramp; a run without a client pauses accepting.
+    pub(super) fn toggle_pause(&mut self, model: &Model) -> Step {
+        let role = driven(model);
+        self.paused = model.engines().iter().any(|e| Some(e.role) == role.map(Some) && e.phase == Some(Phase::Paused));
+        Step::Order(Order::Tell(role, if self.paused { Command::Resume } else { Command::Pause }))
+    }
+
+    /// A higher or lower rate, in steps of 1, 2 and 5.
+    pub(super) fn change_rate(model: &Model, up: bool) -> Step {
+        let client_rate = model.engines().iter().find(|e| e.role == Some(Role::Client)).and_then(|e| e.rate_limit);
+        let now = client_rate.unwrap_or_else(|| model.now().rate_per_s.map_or(0, |r| r.max(0.0) as u64));
+        let per_s = if up && client_rate.is_none() { None } else { step(now, up) };
+        Step::Order(Order::Tell(Some(Role::Client), Command::Rate { per_s }))
+    }
+
+    /// Closes every connection at a pace that takes about ten seconds, and stays.
+    pub(super) fn paced_close(&self, model: &Model) -> Step {
+        let role = driven(model);
+        let per_s = self.terms.close_rate.unwrap_or(model.now().connections / 10).max(100);
+        Step::Order(Order::Tell(role, Command::Close { mode: self.terms.close, per_s: Some(per_s) }))
+    }
+
+    /// How the run ended.
+    pub(super) fn verdict(&self) -> Verdict {
+        if self.died {
+            Verdict::EngineKilled
+        } else if self.reached {
+            Verdict::TargetReached
+        } else if self.stopped.is_some() {
+            Verdict::LimitHit
+        } else if self.guarded {
+            Verdict::GuardStopped
+        } else {
+            Verdict::Interrupted
+        }
+    }
+}
+
+fn client(command: Command) -> Step {
+    Step::Order(Order::Tell(Some(Role::Client), command))
+}
+
+/// The engine that keys drive: the client where there is one, else the server.
+fn driven(model: &Model) -> Option<Role> {
+    let has = |role| model.engines().iter().any(|e| e.role == Some(role));
+    [Role::Client, Role::Server].into_iter().find(|r| has(*r))
+}
+
+/// Connections still open at our engines.
+fn open(model: &Model) -> u64 {
+    if model.now().phase == RunPhase::Closed && model.engines().iter().all(|e| e.open.unwrap_or(0) == 0) {
+        return 0;
+    }
+    model.engines().iter().filter(|e| e.alive).filter_map(|e| Some(e.open? + e.in_flight.unwrap_or(0))).sum()
+}
+
+/// The next of 1, 2, 5, 10, … above or below; `None` above 500,000, which is as fast as it goes.
+fn step(now: u64, up: bool) -> Option<u64> {
+    let mut steps = (0..6).flat_map(|e| [1, 2, 5].map(|m| m * 10u64.pow(e)));
+    if up { steps.find(|s| *s > now) } else { Some(steps.rfind(|s| *s < now.max(2)).unwrap_or(1)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_step_by_1_2_5() {
+        assert_eq!(step(0, true), Some(1));
+        assert_eq!(step(1000, true), Some(2000));
+        assert_eq!(step(38_420, true), Some(50_000));
+        assert_eq!(step(500_000, true), None);
+        assert_eq!(step(38_420, false), Some(20_000));
+        assert_eq!(step(20_000, false), Some(10_000));
+        assert_eq!(step(1, false), Some(1));
+    }
+
+    #[test]
+    fn watching_ends_at_once_and_a_second_quit_does_not_wait() {
+        let now = Instant::now();
+        let mut terms = Terms {
+            own_client: false,
+            own_server: false,
+            interactive: true,
+            guard: true,
+            hold: None,
+            duration: None,
+            close: CloseMode::Rst,
+            close_rate: None,
+        };
+        assert_eq!(Controller::new(terms, now).quit(), [Step::End]);
+        terms.own_client = true;
+        let mut own = Controller::new(terms, now);
+        assert!(matches!(own.quit()[0], Step::Order(Order::Tell(Some(Role::Client), Command::Close { .. }))));
+        assert_eq!(own.quit(), [Step::End]);
+        assert!(own.quit().is_empty());
+        assert_eq!(own.verdict(), Verdict::Interrupted);
+    }
+
+    #[test]
+    fn a_death_while_closing_is_no_accident() {
+        let now = Instant::now();
+        let terms = Terms {
+            own_client: true,
+            own_server: true,
+            interactive: false,
+            guard: true,
+            hold: None,
+            duration: None,
+            close: CloseMode::Rst,
+            close_rate: None,
+        };
+        let mut run = Controller::new(terms, now);
+        run.quit();
+        run.on_death();
+        assert_eq!(run.verdict(), Verdict::Interrupted);
+        let mut run = Controller::new(terms, now);
+        run.on_death();
+        assert_eq!(run.verdict(), Verdict::EngineKilled);
+    }
+}

@@ -1,0 +1,68 @@
+//! The dashboard as an output: terminal, view, when to draw.
+
+use std::io;
+use std::sync::mpsc::SyncSender;
+
+use crossterm::event::KeyEvent;
+
+use super::session::Message;
+use crate::cli::MarkerArg;
+use crate::model::Model;
+use crate::ui::{self, Action, Marker, Terminal, Theme, View};
+
+/// The dashboard.
+#[derive(Debug)]
+pub(super) struct Screen {
+    terminal: Option<Terminal>,
+    view: View,
+    theme: Theme,
+    /// Time of the sample last drawn; `None` draws whatever there is.
+    drawn: Option<u64>,
+}
+
+impl Screen {
+    /// Takes the terminal and starts to read keys.
+    pub(super) fn open(marker: MarkerArg, to: SyncSender<Message>) -> io::Result<Self> {
+        let env = |name: &str| std::env::var(name).ok();
+        let palette = Theme::palette_from(env("NO_COLOR").as_deref(), env("COLORFGBG").as_deref());
+        let marker = match marker {
+            MarkerArg::Braille => Marker::Braille,
+            MarkerArg::Block => Marker::Block,
+            MarkerArg::Dot => Marker::Dot,
+        };
+        let terminal = Terminal::enter()?;
+        ui::input::spawn(to)?;
+        Ok(Self { terminal: Some(terminal), view: View::new(), theme: Theme::new(palette, marker), drawn: None })
+    }
+
+    pub(super) fn key(&mut self, key: KeyEvent, model: &Model) -> Option<Action> {
+        self.view.on_key(key, model)
+    }
+
+    /// Something other than a sample has changed what is shown.
+    pub(super) fn dirty(&mut self) {
+        self.drawn = None;
+    }
+
+    pub(super) fn fail(&mut self, text: &str) {
+        let why = ui::terminal::take_helper_panic();
+        self.view.fail(why.map_or_else(|| text.to_owned(), |why| format!("{text}: {why}")));
+        self.dirty();
+    }
+
+    /// Draws, if there is anything new.
+    pub(super) fn draw(&mut self, model: &Model) -> io::Result<()> {
+        let Some(terminal) = &mut self.terminal else { return Ok(()) };
+        let t_ms = model.now().t_ms;
+        if self.drawn == Some(t_ms) {
+            return Ok(());
+        }
+        self.drawn = Some(t_ms);
+        terminal.draw(|frame| ui::draw(frame, model, &self.view, self.theme))
+    }
+
+    /// Gives the terminal back.
+    pub(super) fn close(&mut self) {
+        self.terminal = None;
+    }
+}

@@ -1,0 +1,345 @@
+//! One loop for every output: reports come in, the model is updated, the controller decides, an output shows.
+
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::child::Engine;
+use super::controller::{Controller, Step};
+use super::lines::Lines;
+use super::screen::Screen;
+use super::setup::{self, Ready};
+use super::watcher::{self, Handle, Order, Report};
+use super::{Failure, plan, summary_text};
+use crate::cli::{Output, RunArgs};
+use crate::model::{Cause, Model, Severity, Summary, Verdict};
+use crate::protocol::Command;
+use crate::ui::{Action, Input};
+
+/// Messages that wait for the loop. The probe thread blocks when it is full, which is right: nobody looks.
+const CHANNEL: usize = 64;
+
+/// How long an engine may take to end once told to. Its sockets are closed by then, as a rule.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What comes to the loop.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// From the probe thread.
+    Report(Report),
+    /// From the terminal.
+    Input(Input),
+    /// A signal.
+    Signal(i32),
+    /// The probe thread has ended, in a panic.
+    ProbeFailed,
+}
+
+impl From<Report> for Message {
+    fn from(report: Report) -> Self {
+        Message::Report(report)
+    }
+}
+
+impl From<Input> for Message {
+    fn from(input: Input) -> Self {
+        Message::Input(input)
+    }
+}
+
+/// Where the run is shown.
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
+enum View {
+    Screen(Screen),
+    Lines(Lines),
+}
+
+/// What ends the loop.
+enum End {
+    /// The run is over.
+    Over,
+    /// Leave at once: the terminal has gone, or a second signal came.
+    AtOnce,
+}
+
+struct Session {
+    model: Model,
+    controller: Controller,
+    engines: Vec<Engine>,
+    /// Engines whose control connection has ended and whose status is not known yet.
+    dying: Vec<u32>,
+    probe: Handle,
+    view: View,
+    interrupted: bool,
+    /// A sample was ordered and has not come.
+    asked: bool,
+}
+
+/// Runs what the command line asks for.
+pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
+    let plan = plan::plan(args).map_err(Failure::Usage)?;
+    let output = args.output.unwrap_or(if io::stdout().is_terminal() && args.output_file.is_none() {
+        Output::Tui
+    } else {
+        Output::Text
+    });
+    if output == Output::Tui && !io::stdout().is_terminal() {
+        return Err(Failure::Usage("--output tui needs a terminal; write --output text or json".into()));
+    }
+    let lines = match output {
+        Output::Tui => None,
+        other => Some(Lines::open(other == Output::Json, args.output_file.as_deref()).map_err(Failure::Usage)?),
+    };
+    let interval = plan.interval;
+    let Ready { engines, links, sampler, setup, terms } = setup::prepare(plan, output == Output::Tui)?;
+    let (to, messages) = sync_channel::<Message>(CHANNEL);
+    let failed = |e: io::Error| Failure::Internal(e.to_string());
+    catch_signals(to.clone()).map_err(failed)?;
+    let view = match lines {
+        Some(lines) => View::Lines(lines),
+        None => View::Screen(Screen::open(args.marker, to.clone()).map_err(failed)?),
+    };
+    let (probe, thread) = watcher::start(sampler, links, interval, to.clone()).map_err(failed)?;
+    report_panic(thread, to);
+    let mut session = Session {
+        model: Model::new(setup),
+        controller: Controller::new(terms, Instant::now()),
+        engines,
+        dying: Vec::new(),
+        probe,
+        view,
+        interrupted: false,
+        asked: false,
+    };
+    let ended = session.run(&messages);
+    session.leave(ended)
+}
+
+/// Turns signals into messages. SIGHUP is a terminal that has gone.
+fn catch_signals(to: SyncSender<Message>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            if to.send(Message::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Says so when the probe thread ends in a panic: the screen would otherwise just stand still.
+fn report_panic(probe: thread::JoinHandle<()>, to: SyncSender<Message>) {
+    // Without this thread a panic goes unnoticed, and nothing else depends on it.
+    let _ = thread::Builder::new().name("probe-watch".into()).spawn(move || {
+        if probe.join().is_err() {
+            let _ = to.send(Message::ProbeFailed);
+        }
+    });
+}
+
+impl Session {
+    fn run(&mut self, messages: &Receiver<Message>) -> Result<End, Failure> {
+        self.show()?;
+        loop {
+            let wait = self.next_look();
+            let first = match messages.recv_timeout(wait) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(End::AtOnce),
+            };
+            if first.is_none() {
+                self.look(Instant::now());
+            }
+            // A burst is drained before anything is drawn.
+            let mut next = first;
+            while let Some(message) = next {
+                if let Some(end) = self.take(message)? {
+                    return Ok(end);
+                }
+                next = messages.try_recv().ok();
+            }
+            self.show()?;
+        }
+    }
+
+    /// How long to wait for a message: until a hold or the duration is over, shortly while an engine is dying.
+    fn next_look(&self) -> Duration {
+        if self.asked {
+            return Duration::from_secs(1);
+        }
+        let deadline = self.controller.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        let dying = (!self.dying.is_empty()).then_some(Duration::from_millis(100));
+        deadline.into_iter().chain(dying).min().unwrap_or(Duration::from_secs(3600)).max(Duration::from_millis(1))
+    }
+
+    /// Nothing came: a deadline has passed, or an engine is dying.
+    fn look(&mut self, now: Instant) {
+        let over = self.controller.deadline().is_some_and(|at| at <= now);
+        let dead = self.dying.clone().into_iter().any(|pid| self.status(pid).is_some());
+        if over || dead {
+            // The decision is taken on a fresh sample.
+            self.probe.give(Order::Sample);
+            self.asked = true;
+        }
+    }
+
+    fn take(&mut self, message: Message) -> Result<Option<End>, Failure> {
+        match message {
+            Message::Report(Report::Sample(sample)) => {
+                self.asked = false;
+                self.model.update(&sample);
+                self.note_deaths();
+                if let View::Lines(lines) = &mut self.view {
+                    lines.sample(&mut self.model).map_err(Failure::Internal)?;
+                }
+                let steps = self.controller.on_sample(&self.model, Instant::now());
+                self.carry_out(steps)
+            }
+            Message::Report(Report::Gone(pid)) => {
+                self.dying.push(pid);
+                Ok(None)
+            }
+            Message::Report(Report::Refused(text)) => {
+                self.model.note(Severity::Warning, "engine_refused", text);
+                Ok(None)
+            }
+            Message::Input(Input::Gone) | Message::Signal(SIGHUP) => Ok(Some(End::AtOnce)),
+            Message::Input(Input::Key(key)) => {
+                let action = match &mut self.view {
+                    View::Screen(screen) => screen.key(key, &self.model),
+                    View::Lines(_) => None,
+                };
+                self.act(action)
+            }
+            Message::Input(Input::Resize) => {
+                self.redraw();
+                Ok(None)
+            }
+            Message::Signal(_) => {
+                if std::mem::replace(&mut self.interrupted, true) {
+                    return Ok(Some(End::AtOnce));
+                }
+                let steps = self.controller.quit();
+                self.carry_out(steps)
+            }
+            Message::ProbeFailed => {
+                let text = "the probe thread has failed; what is shown is the last it saw";
+                match &mut self.view {
+                    View::Screen(screen) => screen.fail(text),
+                    View::Lines(_) => return Err(Failure::Internal(text.to_owned())),
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn act(&mut self, action: Option<Action>) -> Result<Option<End>, Failure> {
+        self.redraw();
+        let step = match action {
+            None | Some(Action::Redraw) => return Ok(None),
+            Some(Action::Quit) => {
+                let steps = self.controller.quit();
+                return self.carry_out(steps);
+            }
+            Some(Action::PauseToggle) => self.controller.toggle_pause(&self.model),
+            Some(Action::RateUp) => Controller::change_rate(&self.model, true),
+            Some(Action::RateDown) => Controller::change_rate(&self.model, false),
+            Some(Action::Close) => self.controller.paced_close(&self.model),
+        };
+        self.carry_out(vec![step, Step::Order(Order::Sample)])
+    }
+
+    fn carry_out(&mut self, steps: Vec<Step>) -> Result<Option<End>, Failure> {
+        for step in steps {
+            match step {
+                Step::Order(order) => self.probe.give(order),
+                Step::End => return Ok(Some(End::Over)),
+                Step::Unreachable(why) => {
+                    let at = self.model.setup().endpoint.clone().unwrap_or_default();
+                    return Err(Failure::Usage(format!("cannot connect to {at}: {why}")));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// How a process that has ended did so; `None` while the kernel still takes it apart.
+    fn status(&mut self, pid: u32) -> Option<Cause> {
+        match self.engines.iter_mut().find(|e| e.pid() == pid) {
+            Some(engine) => engine.ended(),
+            // Not our child: nobody tells us how.
+            None => (!std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(Cause::Vanished),
+        }
+    }
+
+    /// After a sample that saw them gone: what killed the engines.
+    fn note_deaths(&mut self) {
+        for pid in std::mem::take(&mut self.dying) {
+            let Some(cause) = self.status(pid) else {
+                self.dying.push(pid);
+                continue;
+            };
+            let name = self.model.engines().iter().find(|e| e.pid == pid).map_or_else(String::new, |e| e.name.clone());
+            let closing = self.controller.closing();
+            self.controller.on_death();
+            if closing && cause == Cause::Exit(0) {
+                continue;
+            }
+            let said = self.engines.iter_mut().find(|e| e.pid() == pid).map(Engine::said).unwrap_or_default();
+            self.model.note_death(&name, pid, cause);
+            if let Some(line) = said.lines().next() {
+                self.model.note(Severity::Critical, &format!("{name}_said"), format!("The {name} engine said: {line}"));
+            }
+        }
+    }
+
+    fn redraw(&mut self) {
+        if let View::Screen(screen) = &mut self.view {
+            screen.dirty();
+        }
+    }
+
+    fn show(&mut self) -> Result<(), Failure> {
+        match &mut self.view {
+            View::Screen(screen) => screen.draw(&self.model).map_err(|e| Failure::Internal(format!("terminal: {e}"))),
+            View::Lines(_) => Ok(()),
+        }
+    }
+
+    /// Ends the engines, gives the terminal back, prints the summary.
+    fn leave(mut self, ended: Result<End, Failure>) -> Result<Verdict, Failure> {
+        let at_once = matches!(ended, Ok(End::AtOnce));
+        if !self.engines.is_empty() {
+            self.probe.give(Order::Tell(None, Command::Stop));
+        }
+        for engine in &mut self.engines {
+            let _ = engine.finish(if at_once { Duration::from_millis(200) } else { PATIENCE });
+        }
+        let verdict = self.controller.verdict();
+        let summary = self.model.summary(verdict);
+        let ran = match ended {
+            Err(failure @ Failure::Usage(_)) => return Err(failure),
+            Err(failure) => Err(failure),
+            Ok(_) => Ok(verdict),
+        };
+        self.say(&summary)?;
+        ran
+    }
+
+    fn say(&mut self, summary: &Summary) -> Result<(), Failure> {
+        match &mut self.view {
+            View::Lines(lines) => lines.summary(&mut self.model, summary).map_err(Failure::Internal),
+            View::Screen(screen) => {
+                screen.close();
+                // A terminal that has gone cannot be told.
+                let _ = io::Write::write_all(&mut io::stdout(), summary_text::write(summary, &self.model).as_bytes());
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Everything a run needs before its first sample: engines started or attached to, the sampler opened, the model told.
+
+use std::net::IpAddr;
+
+use super::attach::{self, Found};
+use super::child::{self, Engine, StartError};
+use super::controller::Terms;
+use super::link::Link;
+use super::plan::Plan;
+use super::{Failure, plan};
+use crate::engine::config::EngineConfig;
+use crate::model::{Setup, safe_target};
+use crate::probe::sample::TargetKind;
+use crate::probe::{Roots, Sampler, Watch};
+use crate::server;
+
+/// A run that is ready to start.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) engines: Vec<Engine>,
+    pub(super) links: Vec<Link>,
+    pub(super) sampler: Sampler,
+    pub(super) setup: Setup,
+    pub(super) terms: Terms,
+}
+
+/// Starts or attaches.
+pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failure> {
+    let note = choose_target(&mut plan)?;
+    let mut engines = Vec::new();
+    let mut links = Vec::new();
+    let configs = [plan.server.clone().map(EngineConfig::Server), plan.client.clone().map(EngineConfig::Client)];
+    for config in configs.into_iter().flatten() {
+        let (engine, link) = child::start(&config).map_err(|e| match e {
+            StartError::Usage(text) => Failure::Usage(text),
+            StartError::Internal(text) => Failure::Internal(text),
+        })?;
+        engines.push(engine);
+        links.push(link);
+    }
+    let mut watches: Vec<Watch> = Vec::new();
+    if let Some(pid) = plan.attach {
+        match attach::find(pid)? {
+            Found::Engines(found) => links = found,
+            Found::Foreign => watches.push(Watch { pid, kind: TargetKind::Foreign, name: None }),
+        }
+    }
+    watches.extend(links.iter().map(|link| {
+        let hello = link.hello();
+        Watch { pid: hello.pid, kind: TargetKind::Engine(hello.role), name: None }
+    }));
+    let sampler = Sampler::new(Roots::default(), &watches).map_err(|e| Failure::Usage(e.why.into_owned()))?;
+    let setup = setup(&plan, &links, note);
+    let terms = Terms {
+        own_client: plan.client.is_some(),
+        own_server: plan.server.is_some(),
+        interactive,
+        guard: plan.guard,
+        hold: plan.hold,
+        duration: plan.duration,
+        close: plan.close,
+        close_rate: plan.close_rate,
+    };
+    Ok(Ready { engines, links, sampler, setup, terms })
+}
+
+/// A run that names no target aims at one million, or at what this machine can hold. Returns the sentence that says so.
+fn choose_target(plan: &mut Plan) -> Result<Option<String>, Failure> {
+    let Some(client) = plan.client.as_mut().filter(|_| !plan.target_given) else { return Ok(None) };
+    let own = Watch { pid: std::process::id(), kind: TargetKind::Foreign, name: None };
+    let sample = Sampler::new(Roots::default(), &[own]).map_err(|e| Failure::Internal(e.why.into_owned()))?.sample();
+    let cgroups = sample.targets.first().and_then(|t| t.memcg.as_ref().ok()).cloned().unwrap_or_default();
+    let both_ends = plan.server.is_some() || client.target_ip.is_loopback();
+    let (target, note) = safe_target(&sample, both_ends, &cgroups);
+    client.common.target = target;
+    if let Some(server) = &mut plan.server {
+        server.common.target = target;
+    }
+    debug_assert!(target <= plan::TARGET);
+    Ok(Some(note))
+}
+
+fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
+    let hellos = || links.iter().map(Link::hello);
+    // The client's greeting says where to; without one, the server's says where it listens.
+    let named = hellos().last();
+    let endpoint = named.map(|h| {
+        let last = h.port + (h.ports - 1);
+        if h.ports == 1 { format!("{}:{}", h.address, h.port) } else { format!("{}:{}-{last}", h.address, h.port) }
+    });
+    let listen = plan.server.as_ref().map(|server| match server.listen.as_slice() {
+        listen if !listen.is_empty() && listen.iter().all(IpAddr::is_loopback) => {
+            format!("loopback only ({})", server::describe(listen))
+        }
+        listen => server::describe(listen),
+    });
+    Setup {
+        target: hellos().map(|h| h.target).find(|t| *t > 0),
+        target_note: note,
+        endpoint,
+        listen,
+        guard: plan.guard && plan.client.is_some(),
+        interval_ms: plan.interval.as_millis() as u64,
+    }
+}

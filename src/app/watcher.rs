@@ -1,0 +1,192 @@
+//! The probe thread: takes a sample each interval, and at once when an engine's phase changes; passes commands on.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token, Waker};
+
+use super::link::{FromEngine, Link};
+use crate::probe::Sampler;
+use crate::probe::sample::{Absent, Sample};
+use crate::protocol::{Command, EngineStats, Role};
+
+/// Token of the waker; link `i` has token `i`.
+const WAKE: Token = Token(usize::MAX);
+
+/// How long a sample waits for the engines' answers. They take well under a millisecond on an idle machine; on one whose
+/// cores are all ramping, a scheduling round.
+const ANSWER: Duration = Duration::from_millis(200);
+
+/// What the thread reports.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// A sample.
+    Sample(Box<Sample>),
+    /// The control connection of this process has ended.
+    Gone(u32),
+    /// An engine refused a command.
+    Refused(String),
+}
+
+/// What the thread is told.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Order {
+    /// Send this to the engines of a role (`None`: all).
+    Tell(Option<Role>, Command),
+    /// Take a sample now.
+    Sample,
+}
+
+/// The other side's handle. Dropping it ends the thread.
+#[derive(Debug)]
+pub(super) struct Handle {
+    orders: Sender<Order>,
+    waker: Arc<Waker>,
+}
+
+impl Handle {
+    pub(super) fn give(&self, order: Order) {
+        // An error means that the thread has ended, which it reports by itself.
+        let _ = self.orders.send(order);
+        let _ = self.waker.wake();
+    }
+}
+
+struct Watcher {
+    sampler: Sampler,
+    links: Vec<Option<Link>>,
+    poll: Poll,
+    events: Events,
+    orders: Receiver<Order>,
+    interval: Duration,
+    /// Something happened that is worth a sample at once.
+    due: bool,
+}
+
+/// Starts the thread.
+pub(super) fn start<T>(
+    sampler: Sampler,
+    links: Vec<Link>,
+    interval: Duration,
+    to: SyncSender<T>,
+) -> io::Result<(Handle, thread::JoinHandle<()>)>
+where
+    T: From<Report> + Send + 'static,
+{
+    let poll = Poll::new()?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+    let (give, orders) = channel();
+    let mut links: Vec<Option<Link>> = links.into_iter().map(Some).collect();
+    for (i, link) in links.iter_mut().flatten().enumerate() {
+        link.register(poll.registry(), Token(i))?;
+    }
+    let mut watcher = Watcher { sampler, links, poll, events: Events::with_capacity(16), orders, interval, due: false };
+    let thread = thread::Builder::new().name("probe".into()).spawn(move || {
+        // The receiver has gone: the program is ending.
+        let _ = watcher.run(&to);
+    })?;
+    Ok((Handle { orders: give, waker }, thread))
+}
+
+/// The other end of a channel has gone.
+struct Ended;
+
+impl Watcher {
+    fn run<T: From<Report>>(&mut self, to: &SyncSender<T>) -> Result<(), Ended> {
+        let mut next = Instant::now();
+        loop {
+            let until = if self.due { Instant::now() } else { next };
+            let mut late_answers = vec![None; self.links.len()];
+            self.wait(until, to, &mut late_answers)?;
+            self.obey()?;
+            let now = Instant::now();
+            if self.due || now >= next {
+                // Only a sample of the beat moves the beat; after a stop (a suspended terminal, a frozen machine) the missed
+                // ones are not made up for.
+                if now >= next {
+                    next = (next + self.interval).max(now);
+                }
+                self.due = false;
+                self.sample(to)?;
+            }
+        }
+    }
+
+    /// Waits until `until` at the longest, or for something from an engine or the program.
+    fn wait<T: From<Report>>(
+        &mut self,
+        until: Instant,
+        to: &SyncSender<T>,
+        stats: &mut [Option<Box<EngineStats>>],
+    ) -> Result<(), Ended> {
+        let timeout = until.saturating_duration_since(Instant::now());
+        // Interrupted by a signal is a wait that was short.
+        let _ = self.poll.poll(&mut self.events, Some(timeout));
+        let tokens: Vec<Token> = self.events.iter().map(mio::event::Event::token).collect();
+        for Token(i) in tokens {
+            let Some(link) = self.links.get_mut(i).and_then(Option::as_mut) else { continue };
+            let pid = link.hello().pid;
+            for message in link.read() {
+                match message {
+                    FromEngine::Stats(s) => stats[i] = Some(s),
+                    FromEngine::Phase(_) => self.due = true,
+                    FromEngine::Refused(text) => send(to, Report::Refused(text))?,
+                    FromEngine::Gone => {
+                        self.links[i] = None;
+                        send(to, Report::Gone(pid))?;
+                        self.due = true;
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out what was ordered.
+    fn obey(&mut self) -> Result<(), Ended> {
+        loop {
+            match self.orders.try_recv() {
+                Ok(Order::Sample) => self.due = true,
+                Ok(Order::Tell(role, command)) => {
+                    for link in self.links.iter_mut().flatten().filter(|l| role.is_none_or(|r| r == l.hello().role)) {
+                        // A broken connection is reported when it is read.
+                        let _ = link.send(&command);
+                    }
+                }
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(TryRecvError::Disconnected) => return Err(Ended),
+            }
+        }
+    }
+
+    /// One pass: ask the engines, read the kernel meanwhile, wait for the answers.
+    fn sample<T: From<Report>>(&mut self, to: &SyncSender<T>) -> Result<(), Ended> {
+        for link in self.links.iter_mut().flatten() {
+            let _ = link.ask();
+        }
+        let mut sample = self.sampler.sample();
+        let mut stats: Vec<Option<Box<EngineStats>>> = vec![None; self.links.len()];
+        let deadline = Instant::now() + ANSWER;
+        while self.links.iter().zip(&stats).any(|(link, got)| link.is_some() && got.is_none())
+            && Instant::now() < deadline
+        {
+            self.wait(deadline, to, &mut stats)?;
+        }
+        for (link, got) in self.links.iter().zip(stats) {
+            let Some(link) = link else { continue };
+            if let Some(target) = sample.targets.iter_mut().find(|t| t.pid == link.hello().pid) {
+                target.hello = Some(link.hello().clone());
+                target.stats = Some(got.ok_or(Absent::because("the engine did not answer in time")));
+            }
+        }
+        send(to, Report::Sample(Box::new(sample)))
+    }
+}
+
+fn send<T: From<Report>>(to: &SyncSender<T>, report: Report) -> Result<(), Ended> {
+    to.send(report.into()).map_err(|_| Ended)
+}
