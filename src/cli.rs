@@ -41,6 +41,7 @@ pub enum Sub {
 
 /// Options of a run.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct RunArgs {
     /// Start a server: listen on all ports, accept, echo.
     #[arg(long, help_heading = "What to run")]

@@ -158,6 +158,27 @@ pub fn bind_address_no_port(socket: BorrowedFd<'_>) -> io::Result<()> {
     .map(drop)
 }
 
+/// Sets `IP_LOCAL_PORT_RANGE` (Linux 6.3): the local ports that bind and connect of this socket choose from.
+///
+/// # Errors
+/// What setsockopt(2) says; `ENOPROTOOPT` on older kernels.
+pub fn local_port_range(socket: BorrowedFd<'_>, low: u16, high: u16) -> io::Result<()> {
+    /// From the kernel's `include/uapi/linux/in.h`; the low half is the first port, the high half the last.
+    const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
+    let range = u32::from(low) | u32::from(high) << 16;
+    // SAFETY: `range` is valid for reads of its size.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            IP_LOCAL_PORT_RANGE,
+            (&raw const range).cast(),
+            size_of::<u32>() as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
 /// Reads from a socket into `buf`.
 ///
 /// # Errors

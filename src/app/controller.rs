@@ -11,6 +11,7 @@ const CLOSE_STALLED: Duration = Duration::from_secs(15);
 
 /// What the controller knows of the run.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(super) struct Terms {
     /// A client of this run's own: ramp, hold and close are ours to decide.
     pub(super) own_client: bool,
@@ -62,7 +63,6 @@ pub(super) struct Controller {
     stopped: Option<Stop>,
     guarded: bool,
     died: bool,
-    paused: bool,
     ceiling: Option<u64>,
 }
 
@@ -77,7 +77,6 @@ impl Controller {
             stopped: None,
             guarded: false,
             died: false,
-            paused: false,
             ceiling: None,
         }
     }
@@ -208,10 +207,10 @@ impl Controller {
     }
 
     /// Pauses or resumes the ramp; a run without a client pauses accepting.
-    pub(super) fn toggle_pause(&mut self, model: &Model) -> Step {
+    pub(super) fn toggle_pause(model: &Model) -> Step {
         let role = driven(model);
-        self.paused = model.engines().iter().any(|e| Some(e.role) == role.map(Some) && e.phase == Some(Phase::Paused));
-        Step::Order(Order::Tell(role, if self.paused { Command::Resume } else { Command::Pause }))
+        let paused = model.engines().iter().any(|e| e.role == role && e.phase == Some(Phase::Paused));
+        Step::Order(Order::Tell(role, if paused { Command::Resume } else { Command::Pause }))
     }
 
     /// A higher or lower rate, in steps of 1, 2 and 5.

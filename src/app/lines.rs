@@ -1,5 +1,6 @@
 //! Text and JSON: one line per interval, one per event, the summary last; each flushed, so that a pipe sees it at once.
 
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -78,27 +79,33 @@ fn event_text(event: &Event) -> String {
 
 /// A sample as a line.
 fn progress(model: &Model) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_progress(&mut text, model);
+    text
+}
+
+fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
     let now = model.now();
-    let mut text =
-        format!("{} {:<9} {:>11}", clock(now.t_ms), now.phase.word().to_lowercase(), grouped(now.connections));
+    write!(text, "{} {:<9} {:>11}", clock(now.t_ms), now.phase.word().to_lowercase(), grouped(now.connections))?;
     if let Some(target) = now.target.filter(|t| *t > 0) {
         let percent = now.connections as f64 / target as f64 * 100.0;
-        text += &format!(" of {} ({percent:.1} %)", grouped(target));
+        write!(text, " of {} ({percent:>5.1} %)", grouped(target))?;
     }
     if let Some(rate) = now.rate_per_s {
-        text += &format!("  {:>8}/s", grouped(rate.max(0.0) as u64));
+        write!(text, "  {:>8}/s", grouped(rate.max(0.0) as u64))?;
     }
     if let Some(eta) = now.eta_s {
-        text += &format!("  ETA {}", seconds(eta));
+        write!(text, "  ETA {}", seconds(eta))?;
     }
     if let Some(headroom) = model.headroom() {
-        text += &format!("  headroom {}", bytes(headroom.bytes));
+        write!(text, "  headroom {}", bytes(headroom.bytes))?;
     }
     if let Some(limit) = model.nearest() {
-        text += &format!("  next {}", limit.info.label);
+        write!(text, "  next {}", limit.info.label)?;
         if let Some(at) = limit.forecast.connections() {
-            text += &format!(" at {}", short_count(at));
+            write!(text, " at {}", short_count(at))?;
         }
     }
-    text
+    Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 
-use crate::protocol::{Command, EngineStats, Hello, MAX_LINE, PROTOCOL, Phase, Reply};
+use crate::protocol::{Command, EngineStats, Hello, MAX_LINE, PROTOCOL, Reply};
 
 /// How long an engine may take to greet.
 const GREETING: Duration = Duration::from_secs(5);
@@ -29,8 +29,8 @@ pub(super) struct Link {
 pub(super) enum FromEngine {
     /// Statistics.
     Stats(Box<EngineStats>),
-    /// A new phase.
-    Phase(Phase),
+    /// Its phase has changed; which it is now, the next statistics say.
+    PhaseChanged,
     /// The engine refused something.
     Refused(String),
     /// The connection has ended.
@@ -112,7 +112,7 @@ impl Link {
                     self.last_event = stats.events.last().map_or(self.last_event, |e| e.seq);
                     out.push(FromEngine::Stats(stats));
                 }
-                Ok(Reply::Phase { phase }) => out.push(FromEngine::Phase(phase)),
+                Ok(Reply::Phase { .. }) => out.push(FromEngine::PhaseChanged),
                 Ok(Reply::Error { text }) => out.push(FromEngine::Refused(text)),
                 Ok(Reply::Ok | Reply::Hello(_)) => {}
                 Err(e) => out.push(FromEngine::Refused(format!("unreadable answer: {e}"))),

@@ -169,11 +169,9 @@ fn expand(source: Source, out: &mut Vec<IpAddr>) -> Result<(), String> {
     let size = 1u128 << host_bits;
     let first = value & !(size - 1);
     let subnet = source.ip.is_ipv4() && !source.ip.is_loopback() && host_bits > 1;
-    let (skip, take) = if subnet {
-        (1, size - 2)
-    } else {
-        (u128::from(size > 1 && source.ip.is_loopback() && first & 0xff_ffff == 0), size)
-    };
+    // 127.0.0.0 is the network's own address and cannot be bound to.
+    let net_loopback = first == u128::from(Ipv4Addr::new(127, 0, 0, 0).to_bits()) && source.ip.is_ipv4() && size > 1;
+    let (skip, take) = if subnet { (1, size - 2) } else { (u128::from(net_loopback), size) };
     out.extend((first + skip..first + size).take(take as usize).map(|n| match source.ip {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(n as u32)),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(n)),

@@ -52,7 +52,6 @@ impl From<Input> for Message {
 }
 
 /// Where the run is shown.
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum View {
     Screen(Screen),
     Lines(Lines),
@@ -95,7 +94,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
         other => Some(Lines::open(other == Output::Json, args.output_file.as_deref()).map_err(Failure::Usage)?),
     };
     let interval = plan.interval;
-    let Ready { engines, links, sampler, setup, terms } = setup::prepare(plan, output == Output::Tui)?;
+    let Ready { engines, links, sampler, setup, terms, capacity } = setup::prepare(plan, output == Output::Tui)?;
     let (to, messages) = sync_channel::<Message>(CHANNEL);
     let failed = |e: io::Error| Failure::Internal(e.to_string());
     catch_signals(to.clone()).map_err(failed)?;
@@ -115,6 +114,9 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
         interrupted: false,
         asked: false,
     };
+    if let Some(sentence) = capacity {
+        session.model.note(Severity::Info, "capacity", sentence);
+    }
     let ended = session.run(&messages);
     session.leave(ended)
 }
@@ -174,7 +176,7 @@ impl Session {
         }
         let deadline = self.controller.deadline().map(|at| at.saturating_duration_since(Instant::now()));
         let dying = (!self.dying.is_empty()).then_some(Duration::from_millis(100));
-        deadline.into_iter().chain(dying).min().unwrap_or(Duration::from_secs(3600)).max(Duration::from_millis(1))
+        deadline.into_iter().chain(dying).min().unwrap_or(Duration::from_hours(1)).max(Duration::from_millis(1))
     }
 
     /// Nothing came: a deadline has passed, or an engine is dying.
@@ -246,7 +248,7 @@ impl Session {
                 let steps = self.controller.quit();
                 return self.carry_out(steps);
             }
-            Some(Action::PauseToggle) => self.controller.toggle_pause(&self.model),
+            Some(Action::PauseToggle) => Controller::toggle_pause(&self.model),
             Some(Action::RateUp) => Controller::change_rate(&self.model, true),
             Some(Action::RateDown) => Controller::change_rate(&self.model, false),
             Some(Action::Close) => self.controller.paced_close(&self.model),

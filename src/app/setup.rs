@@ -8,11 +8,13 @@ use super::controller::Terms;
 use super::link::Link;
 use super::plan::Plan;
 use super::{Failure, plan};
+use crate::client::LocalPorts;
 use crate::engine::config::EngineConfig;
 use crate::model::{Setup, safe_target};
 use crate::probe::sample::TargetKind;
 use crate::probe::{Roots, Sampler, Watch};
-use crate::server;
+use crate::units::grouped;
+use crate::{client, server};
 
 /// A run that is ready to start.
 #[derive(Debug)]
@@ -22,11 +24,14 @@ pub(super) struct Ready {
     pub(super) sampler: Sampler,
     pub(super) setup: Setup,
     pub(super) terms: Terms,
+    /// What the client's addresses and ports allow, one sentence.
+    pub(super) capacity: Option<String>,
 }
 
 /// Starts or attaches.
 pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failure> {
     let note = choose_target(&mut plan)?;
+    let capacity = check_capacity(&mut plan)?;
     let mut engines = Vec::new();
     let mut links = Vec::new();
     let configs = [plan.server.clone().map(EngineConfig::Server), plan.client.clone().map(EngineConfig::Client)];
@@ -61,7 +66,7 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
         close: plan.close,
         close_rate: plan.close_rate,
     };
-    Ok(Ready { engines, links, sampler, setup, terms })
+    Ok(Ready { engines, links, sampler, setup, terms, capacity })
 }
 
 /// A run that names no target aims at one million, or at what this machine can hold. Returns the sentence that says so.
@@ -78,6 +83,38 @@ fn choose_target(plan: &mut Plan) -> Result<Option<String>, Failure> {
     }
     debug_assert!(target <= plan::TARGET);
     Ok(Some(note))
+}
+
+/// What the client's addresses and ports allow, before anything is opened: a target above it is refused, a default one
+/// lowered to it.
+fn check_capacity(plan: &mut Plan) -> Result<Option<String>, Failure> {
+    let Some(config) = plan.client.as_mut() else { return Ok(None) };
+    let addresses = client::Plan::new(config, LocalPorts::read()).map_err(|e| Failure::Usage(e.to_string()))?;
+    let (sources, ports, local) = addresses.factors();
+    let (Some(capacity), Some(local)) = (addresses.capacity(), local) else { return Ok(None) };
+    let count =
+        |n: usize, what: &str, more: &str| format!("{} {what}{}", grouped(n as u64), if n == 1 { "" } else { more });
+    let product = format!(
+        "{} x {} x {} local ports",
+        count(sources.max(1), "source address", "es"),
+        count(ports, "destination port", "s"),
+        grouped(local)
+    );
+    let target = config.common.target;
+    if target > capacity && plan.target_given {
+        let needed = target.div_ceil(local * sources.max(1) as u64);
+        let more_sources = target.div_ceil(local * ports as u64);
+        return Err(Failure::Usage(format!(
+            "--target {} is more than the {} that {product} allow: use --ports {needed} (the server too), or {more_sources} source addresses (--source)",
+            grouped(target),
+            grouped(capacity),
+        )));
+    }
+    config.common.target = target.min(capacity);
+    if let Some(server) = &mut plan.server {
+        server.common.target = config.common.target;
+    }
+    Ok(Some(format!("Addresses and ports allow {} connections: {product}.", grouped(capacity))))
 }
 
 fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {

@@ -132,7 +132,7 @@ impl Watcher {
             for message in link.read() {
                 match message {
                     FromEngine::Stats(s) => stats[i] = Some(s),
-                    FromEngine::Phase(_) => self.due = true,
+                    FromEngine::PhaseChanged => self.due = true,
                     FromEngine::Refused(text) => send(to, Report::Refused(text))?,
                     FromEngine::Gone => {
                         self.links[i] = None;

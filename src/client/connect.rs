@@ -33,6 +33,9 @@ pub(super) fn start(plan: &Plan, tuple: Tuple) -> Result<OwnedFd, (&'static str,
         sys::bind_address_no_port(socket.as_fd()).map_err(|e| ("bind", e))?;
         socket.bind(source).map_err(|e| ("bind", e))?;
     }
+    if let Some((low, high)) = plan.narrowed() {
+        sys::local_port_range(socket.as_fd(), low, high).map_err(|e| ("socket", e))?;
+    }
     match socket.connect(destination) {
         Err(e) if e.raw_os_error() != Some(libc::EINPROGRESS) => Err(("connect", e)),
         // Also on loopback, where the handshake is over before connect returns, it says EINPROGRESS.

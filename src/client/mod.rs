@@ -2,7 +2,9 @@
 
 mod connect;
 mod plan;
+mod ports;
 mod ramp;
+mod sources;
 mod traffic;
 mod worker;
 
@@ -11,7 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-pub use plan::{Plan, local_port_range};
+pub use plan::Plan;
+pub use ports::LocalPorts;
 use ramp::Ramp;
 use traffic::TrafficCounters;
 
@@ -47,7 +50,7 @@ pub struct Client {
 /// A sentence for the user: a source that is not local, a limit that leaves no descriptor.
 pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     main_loop::prepare()?;
-    let plan = Plan::new(&config, local_port_range())?;
+    let plan = Plan::new(&config, LocalPorts::read())?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let counters = Counters::new()?;
     let ramp = Ramp::new(config.common.target, config.rate, Instant::now());

@@ -2,15 +2,17 @@
 //! batch to accept, leaving out what is used up or refused.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
-use std::os::fd::AsFd;
+use socket2::{Domain, SockAddr};
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-
+use super::ports::{LocalPorts, OwnPorts};
+use super::sources;
 use crate::engine::config::ClientConfig;
-use crate::sys;
+
+/// Local ports of a kernel whose range cannot be read: 32768 to 60999.
+const DEFAULT_PORTS: u64 = 28_232;
 
 /// Connections in a row to the same tuple of source and destination port.
 pub(super) const RUN: u64 = 16;
@@ -30,6 +32,7 @@ pub struct Plan {
     next: AtomicUsize,
     left: AtomicUsize,
     local_ports: Option<u64>,
+    narrowed: Option<(u16, u16)>,
     check_self: bool,
 }
 
@@ -37,37 +40,30 @@ pub struct Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tuple(usize);
 
-/// First and last of `ip_local_port_range` of this network namespace, where it can be read.
-pub fn local_port_range() -> Option<(u16, u16)> {
-    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
-    let mut numbers = text.split_whitespace().map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
 impl Plan {
     /// Makes the plan; every source is bound once, to see that it is local.
     ///
     /// # Errors
     /// A sentence with the source that is not one of this machine's.
-    pub fn new(config: &ClientConfig, range: Option<(u16, u16)>) -> io::Result<Self> {
+    pub fn new(config: &ClientConfig, range: Option<LocalPorts>) -> io::Result<Self> {
         let ip = config.target_ip;
-        let per_tuple = range.map(|(low, high)| u64::from(high.saturating_sub(low)) + 1);
-        let ports = u64::from(config.common.ports);
+        let port = config.common.port;
+        let last = port.saturating_add(config.common.ports - 1);
+        let own = range.map(|r| OwnPorts::choose(r, port, last));
+        let usable = own.as_ref().map_or(DEFAULT_PORTS, |own| own.usable);
+        let comfortable = (u64::from(config.common.ports) as f64 * usable as f64 * COMFORTABLE) as u64;
         let sources = if config.sources.is_empty() {
-            own_loopback(ip, config.common.target, ports * per_tuple.unwrap_or(28_232))
+            sources::automatic(ip, config.common.target, comfortable)
         } else {
             config.sources.clone()
         };
         let domain = if ip.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
         for source in &sources {
-            probe_source(domain, *source)?;
+            sources::probe(domain, *source)?;
         }
-        let destinations: Vec<SockAddr> = (config.common.port..)
-            .take(usize::from(config.common.ports))
-            .map(|port| SocketAddr::new(ip, port).into())
-            .collect();
+        let destinations: Vec<SockAddr> =
+            (port..).take(usize::from(config.common.ports)).map(|port| SocketAddr::new(ip, port).into()).collect();
         let tuples = sources.len().max(1) * destinations.len();
-        let last = config.common.port.saturating_add(config.common.ports - 1);
         Ok(Self {
             domain,
             sources: sources.into_iter().map(|ip| SocketAddr::new(ip, 0).into()).collect(),
@@ -75,15 +71,27 @@ impl Plan {
             out: (0..tuples).map(|_| AtomicBool::new(false)).collect(),
             next: AtomicUsize::new(0),
             left: AtomicUsize::new(tuples),
-            local_ports: per_tuple,
-            // Only a destination port inside the local range can be taken as the local one.
-            check_self: range.is_none_or(|(low, high)| config.common.port <= high && last >= low),
+            local_ports: own.as_ref().map(|own| own.usable),
+            narrowed: own.as_ref().and_then(|own| own.narrowed),
+            // Where the range cannot be read, nothing says that it does not hold a destination port.
+            check_self: own.is_none_or(|own| own.overlaps && own.narrowed.is_none()),
         })
     }
 
     /// Connections the plan allows: sources × destination ports × local ports.
     pub fn capacity(&self) -> Option<u64> {
         self.local_ports.map(|ports| ports * self.out.len() as u64)
+    }
+
+    /// Source addresses (0: the kernel's choice of one), destination ports, and local ports of each pair.
+    pub fn factors(&self) -> (usize, usize, Option<u64>) {
+        (self.sources.len(), self.destinations.len(), self.local_ports)
+    }
+
+    /// Local ports that each socket is bound to choose from (`IP_LOCAL_PORT_RANGE`), where the system's range holds
+    /// destination ports.
+    pub(super) fn narrowed(&self) -> Option<(u16, u16)> {
+        self.narrowed
     }
 
     /// Socket family.
@@ -132,38 +140,6 @@ impl Plan {
     }
 }
 
-/// For an IPv4 loopback target: as many of 127.0.0.0/8 as keep every tuple comfortable; none where the kernel's own choice
-/// is enough, which saves two system calls a connection.
-fn own_loopback(ip: IpAddr, target: u64, per_source: u64) -> Vec<IpAddr> {
-    let IpAddr::V4(v4) = ip else { return Vec::new() };
-    let comfortable = (per_source as f64 * COMFORTABLE) as u64;
-    if !v4.is_loopback() || target <= comfortable {
-        return Vec::new();
-    }
-    let needed = target.div_ceil(comfortable.max(1)).min(60_000) as u32;
-    (1..=needed).map(|i| IpAddr::V4(Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 0, 0)) + i))).collect()
-}
-
-fn probe_source(domain: Domain, ip: IpAddr) -> io::Result<()> {
-    let bind = || -> io::Result<()> {
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-        sys::bind_address_no_port(socket.as_fd())?;
-        socket.bind(&SocketAddr::new(ip, 0).into())
-    };
-    bind().map_err(|e| {
-        let text = match e.raw_os_error() {
-            Some(libc::EADDRNOTAVAIL) => {
-                format!("cannot connect from {ip}: it is not an address of this machine (--source; see: ip address)")
-            }
-            Some(libc::EINVAL | libc::EAFNOSUPPORT) => {
-                format!("cannot connect from {ip}: it is of another family than the target (--source)")
-            }
-            _ => format!("cannot connect from {ip}: {e} (--source)"),
-        };
-        io::Error::new(e.kind(), text)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,7 +154,7 @@ mod tests {
             greet: false,
             traffic: None,
         };
-        Plan::new(&config, Some((32_768, 60_999)))
+        Plan::new(&config, Some(LocalPorts { low: 32_768, high: 60_999, reserved: 0 }))
     }
 
     #[test]
@@ -217,19 +193,5 @@ mod tests {
         assert!(text.contains("192.0.2.7") && text.contains("--source"), "{text}");
         let text = plan("127.0.0.1", 1, 1, &["::1"]).unwrap_err().to_string();
         assert!(text.contains("another family"), "{text}");
-    }
-
-    #[test]
-    fn a_connection_to_itself_is_looked_for_only_where_it_can_be() {
-        assert!(!plan("127.0.0.1", 100, 1, &[]).unwrap().check_self());
-        let config = ClientConfig {
-            common: Common { port: 40_000, ports: 1, workers: None, target: 1 },
-            target_ip: "127.0.0.1".parse().unwrap(),
-            sources: Vec::new(),
-            rate: None,
-            greet: false,
-            traffic: None,
-        };
-        assert!(Plan::new(&config, Some((32_768, 60_999))).unwrap().check_self());
     }
 }

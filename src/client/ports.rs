@@ -1,0 +1,105 @@
+//! The local ports that connections may take.
+
+use std::io;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use std::os::fd::AsFd;
+
+use crate::sys;
+
+/// The system's range of local ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalPorts {
+    /// First.
+    pub low: u16,
+    /// Last.
+    pub high: u16,
+    /// Of these, taken out by `ip_local_reserved_ports`.
+    pub reserved: u32,
+}
+
+impl LocalPorts {
+    /// Of this network namespace; `None` where it cannot be read.
+    pub fn read() -> Option<Self> {
+        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+        let mut numbers = text.split_whitespace().map(str::parse);
+        let (low, high) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default();
+        Some(Self { low, high, reserved: reserved(&text, low, high) })
+    }
+}
+
+/// Ports of the list `8080,9900-9999` that lie in the range.
+fn reserved(list: &str, low: u16, high: u16) -> u32 {
+    let within = |item: &str| {
+        let (from, to) = item.split_once('-').unwrap_or((item, item));
+        let (from, to) = (from.trim().parse::<u16>().ok()?.max(low), to.trim().parse::<u16>().ok()?.min(high));
+        Some((u32::from(to) + 1).saturating_sub(u32::from(from)))
+    };
+    list.split(',').filter_map(within).sum()
+}
+
+/// What is left of the range for a client of certain destination ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OwnPorts {
+    /// Ports of each tuple.
+    pub(super) usable: u64,
+    /// The destination ports lie in the range, whole or in part: a connection could take one of them, or meet itself.
+    pub(super) overlaps: bool,
+    /// The larger part beside the destination ports, where the kernel can hold a socket to it.
+    pub(super) narrowed: Option<(u16, u16)>,
+}
+
+impl OwnPorts {
+    /// Keeps the client's own ports apart from its destination ports.
+    pub(super) fn choose(range: LocalPorts, first: u16, last: u16) -> Self {
+        let overlaps = first <= range.high && last >= range.low;
+        let size = |(low, high): (u16, u16)| (u64::from(high) + 1).saturating_sub(u64::from(low));
+        let below = (range.low, first.saturating_sub(1));
+        let above = (last.saturating_add(1), range.high);
+        let larger = if size(below) >= size(above) { below } else { above };
+        let narrowed = (overlaps && size(larger) > 0 && last < u16::MAX && supported(larger).is_ok()).then_some(larger);
+        let ports = size(narrowed.unwrap_or((range.low, range.high)));
+        Self { usable: ports.saturating_sub(u64::from(range.reserved)), overlaps, narrowed }
+    }
+}
+
+/// Whether the kernel takes `IP_LOCAL_PORT_RANGE` (Linux 6.3).
+fn supported((low, high): (u16, u16)) -> io::Result<()> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    sys::local_port_range(socket.as_fd(), low, high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RANGE: LocalPorts = LocalPorts { low: 32_768, high: 60_999, reserved: 0 };
+
+    #[test]
+    fn ports_apart_from_the_range_change_nothing() {
+        assert_eq!(OwnPorts::choose(RANGE, 9900, 9999), OwnPorts { usable: 28_232, overlaps: false, narrowed: None });
+    }
+
+    #[test]
+    fn ports_inside_the_range_leave_the_larger_part() {
+        let own = OwnPorts::choose(RANGE, 40_000, 40_099);
+        assert!(own.overlaps);
+        if own.narrowed.is_some() {
+            assert_eq!(own.narrowed, Some((40_100, 60_999)));
+            assert_eq!(own.usable, 20_900);
+        } else {
+            println!("skipped: this kernel has no IP_LOCAL_PORT_RANGE");
+            assert_eq!(own.usable, 28_232);
+        }
+        let wide = LocalPorts { low: 1024, high: 65_535, reserved: 100 };
+        assert!(OwnPorts::choose(wide, 9900, 9999).usable <= 64_412);
+    }
+
+    #[test]
+    fn reserved_ports_count_only_inside_the_range() {
+        assert_eq!(reserved("", 32_768, 60_999), 0);
+        assert_eq!(reserved("8080,32768-32777,60990-65000", 32_768, 60_999), 20);
+        assert_eq!(reserved("junk,5-1", 1, 100), 0);
+    }
+}
