@@ -26,7 +26,8 @@ pub(super) fn lines(model: &Model, failure: Option<&str>, columns: u16) -> Vec<S
 /// Draws the lines.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, lines: &[String], theme: Theme) {
     for (row, line) in lines.iter().enumerate() {
-        put(buf, area, 0, row as u16, &format!(" {line:<w$}", w = usize::from(area.width)), theme.alarm());
+        put(buf, area, 0, row as u16, &" ".repeat(area.width.into()), theme.alarm());
+        put(buf, area, 1, row as u16, line, theme.alarm());
     }
 }
 

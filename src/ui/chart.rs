@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use super::axis::{Scale, Tick, ticks};
 use super::panel;
 use super::raster::Raster;
-use super::text::{cut, put, put_right, width};
+use super::text::{put, put_right, width};
 use super::theme::{Marker, Theme};
 use crate::model::chart::{Chart, Line, LineAt, XAxis};
 use crate::model::limit::LimitState;
@@ -23,7 +23,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<
         XAxis::Time => "Memory over time",
     };
     let inner = panel::frame(buf, area, over, theme);
-    legend(buf, area, width(over) as u16 + 6, chart, theme);
+    legend(buf, area, width(over) as u16 + 4, chart, theme);
     if inner.height < 3 || inner.width < GUTTER + 12 {
         return;
     }
@@ -74,30 +74,40 @@ fn curve_style(theme: Theme, index: usize) -> Style {
     }
 }
 
-/// The curves' names with their latest values, on the panel's rule, so that no label has to find room among the data.
+/// The curves' names, with their latest values where there is room, on the panel's rule: no label has to find a place
+/// among the data.
 fn legend(buf: &mut Buffer, area: Rect, after: u16, chart: &Chart, theme: Theme) {
-    let mark = if theme.marker == Marker::Dot { "*" } else { "━" };
-    let mut entries: Vec<(String, Style)> = chart
+    let (mark, dots) = if theme.marker == Marker::Dot { ("**", "* *") } else { ("━━", "┄┄") };
+    let mut entries: Vec<(&str, &str, Option<f64>, Style)> = chart
         .curves
         .iter()
         .enumerate()
-        .filter_map(|(i, curve)| {
-            let (_, y) = *curve.segments.iter().rev().find_map(|s| s.last())?;
-            Some((format!(" {} {:>8} ", curve.label, units::bytes(y.max(0.0) as u64)), curve_style(theme, i)))
+        .map(|(i, curve)| {
+            let last = curve.segments.iter().rev().find_map(|s| s.last());
+            (mark, curve.label, last.map(|(_, y)| *y), curve_style(theme, i))
         })
         .collect();
     if chart.forecast.is_some() {
-        entries.push((" forecast ".into(), theme.first()));
+        entries.push((dots, "forecast", None, theme.first()));
     }
-    let total = |entries: &[(String, Style)]| entries.iter().map(|(t, _)| width(t) + 3).sum::<usize>() as u16;
-    while total(&entries) + after + 2 > area.width && entries.pop().is_some() {}
-    let mut column = area.width.saturating_sub(total(&entries) + 2);
-    for (text, style) in entries {
-        let marks = if text == " forecast " { [mark, " ", mark].concat() } else { mark.repeat(3) };
-        // The marks stand between spaces, apart from the rule.
-        put(buf, area, column, 0, " ", theme.text());
-        column = put(buf, area, column + 1, 0, &cut(&marks, 2), style);
-        column = put(buf, area, column, 0, &text, theme.text());
+    let text = |(_, label, value, _): &(&str, &str, Option<f64>, Style), values: bool| match value {
+        Some(bytes) if values => format!(" {label} {:>8} ", units::bytes(bytes.max(0.0) as u64)),
+        _ => format!(" {label} "),
+    };
+    let total = |entries: &[_], values: bool| -> u16 {
+        entries
+            .iter()
+            .map(|e: &(&str, &str, Option<f64>, Style)| width(&text(e, values)) + width(e.0) + 1)
+            .sum::<usize>() as u16
+    };
+    let room = area.width.saturating_sub(after + 2);
+    let values = total(&entries, true) <= room;
+    while total(&entries, values) > room && entries.pop().is_some() {}
+    let mut column = area.width.saturating_sub(total(&entries, values) + 2);
+    for entry in &entries {
+        column = put(buf, area, column, 0, " ", theme.text());
+        column = put(buf, area, column, 0, entry.0, entry.3);
+        column = put(buf, area, column, 0, &text(entry, values), theme.text());
     }
 }
 
@@ -113,13 +123,13 @@ fn axes(buf: &mut Buffer, inner: Rect, plot: Rect, chart: &Chart, theme: Theme) 
     }
     put(buf, axis, 0, plot.height, corner, theme.dim());
     let mut free_below = u16::MAX;
-    for Tick { at, label } in ticks(Scale::Bytes, chart.y_bounds, usize::from(plot.height / 3).clamp(1, 8)) {
+    for Tick { at, label } in ticks(Scale::Bytes, chart.y_bounds, usize::from(plot.height / 3).clamp(2, 8)) {
         let row = ((1.0 - unit(at, chart.y_bounds)) * f64::from(plot.height - 1)).round() as u16;
         // Zero belongs to the corner, where the x axis says it already.
         if at > 0.0 && row < free_below {
             free_below = row;
             put(buf, axis, 0, row, y_tick, theme.dim());
-            put_right(buf, inner, GUTTER, row, &label, theme.dim());
+            put_right(buf, inner, GUTTER - 1, row, &label, theme.dim());
         }
     }
     let scale = match chart.x {
@@ -196,16 +206,12 @@ fn place(unit: f64, cells: u16) -> Option<u16> {
     (0.0..=1.0).contains(&unit).then(|| (unit * f64::from(cells.saturating_sub(1))).round() as u16)
 }
 
-/// Writes each label where it covers neither data nor another label nor an upright line: the nearest limit chooses
-/// first; one that finds no room is left out (the limits panel has it).
+/// Writes each label where it covers neither data nor another label, nor, if it can, an upright line: the nearest limit
+/// chooses first; one that finds no room is left out (the limits panel has it).
 fn labels(buf: &mut Buffer, plot: Rect, lines: &[Drawn], raster: &Raster) {
-    let mut taken: Vec<Rect> = lines
-        .iter()
-        .filter_map(|line| match line.at {
-            LineOn::Column(x) => Some(Rect::new(x, 0, 1, plot.height)),
-            LineOn::Row(_) => None,
-        })
-        .collect();
+    let uprights: Vec<u16> =
+        lines.iter().filter_map(|l| if let LineOn::Column(x) = l.at { Some(x) } else { None }).collect();
+    let mut taken: Vec<Rect> = Vec::new();
     let flat_rows: Vec<u16> =
         lines.iter().filter_map(|l| if let LineOn::Row(y) = l.at { Some(y) } else { None }).collect();
     for line in lines.iter().rev() {
@@ -231,7 +237,10 @@ fn labels(buf: &mut Buffer, plot: Rect, lines: &[Drawn], raster: &Raster) {
                 && !taken.iter().any(|t| t.intersects(spot))
                 && !(*x..x + wide).any(|column| raster.used(column, *y))
         };
-        if let Some(&(x, y)) = spots.iter().find(|spot| free(spot)) {
+        let crosses = |(x, _): &(u16, u16)| uprights.iter().any(|up| (*x..x + wide).contains(up));
+        // Better over another line than nowhere.
+        let best = spots.iter().find(|s| free(s) && !crosses(s)).or_else(|| spots.iter().find(|s| free(s)));
+        if let Some(&(x, y)) = best {
             put(buf, plot, x, y, &line.label, line.style);
             taken.push(Rect::new(x, y, wide, 1));
         }

@@ -19,6 +19,9 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         CountSource::Namespace => "Established sockets, counted by the kernel",
     };
     let inner = panel::frame(buf, area, title, theme);
+    if let Some(listen) = &model.setup().listen {
+        panel::remark(buf, area, title, &format!("server listens on {listen}"), theme);
+    }
     progress(buf, inner, model, theme);
     if inner.height > 1 {
         details(buf, Rect { y: inner.y + 1, height: 1, ..inner }, model, theme);
@@ -34,6 +37,7 @@ fn progress(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     if let Some(target) = now.target {
         column = put(buf, area, column, 0, &format!(" of {}", units::grouped(target)), theme.text());
         let room = area.width.saturating_sub(column + width(&right) as u16 + 14);
+        let room = room.min(80);
         if room >= 6 {
             column = meter(buf, area, column + 2, 0, room, share(now.connections, target), theme);
         }
@@ -43,7 +47,7 @@ fn progress(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
 
 /// A bar with its percentage.
 fn meter(buf: &mut Buffer, area: Rect, column: u16, row: u16, columns: u16, share: f64, theme: Theme) -> u16 {
-    let (full, empty) = panel::bar(theme, share, columns);
+    let (full, empty) = panel::bar(theme.progress_marks(), share, columns);
     let column = put(buf, area, column, row, &full, theme.first());
     let column = put(buf, area, column, row, &empty, theme.dim());
     put(buf, area, column + 1, row, &format!("{:>5.1} %", (share * 1000.0).floor() / 10.0), theme.text())
@@ -83,11 +87,11 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     };
     let failures = if now.failures > 0 { theme.state(LimitState::Warn) } else { theme.text() };
     let mut parts: Vec<(&str, String, Style)> = Vec::new();
-    if now.failures > 0 || now.source != CountSource::Namespace {
-        parts.push(("failures", number(Some(now.failures), 7), failures));
-    }
     if now.source == CountSource::Client {
         parts.push(("at server", number(now.accepted, 9), theme.text()));
+    }
+    if now.failures > 0 || now.source != CountSource::Namespace {
+        parts.push(("failures", number(Some(now.failures), 7), failures));
     }
     parts.push(("sockets", number(now.sockets, 10), theme.text()));
     if now.source != CountSource::Namespace {
@@ -101,7 +105,10 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
             break;
         }
         column = put(buf, area, column, 0, caption, theme.dim()) + 1;
-        column = put(buf, area, column, 0, &value, style) + 3;
+        // The style is the number's, not its padding's.
+        let number = value.trim_start();
+        column += (width(&value) - width(number)) as u16;
+        column = put(buf, area, column, 0, number, style) + 3;
     }
 }
 

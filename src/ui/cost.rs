@@ -35,7 +35,7 @@ struct Part {
 /// Draws the panel: one row a part; in a low panel two columns, or one line.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let cost = model.cost();
-    let inner = panel::frame(buf, area, &title(cost), theme);
+    let inner = panel::frame(buf, area, &title(cost, usize::from(area.width).saturating_sub(6)), theme);
     if cost.total.is_none() {
         put(buf, inner, 1, 0, "known once some thousand connections are open", theme.dim());
         return;
@@ -54,13 +54,13 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     }
 }
 
-/// `One connection costs 8,232 B (both ends)`.
-fn title(cost: &Cost) -> String {
+/// `One connection costs 8,232 B (both ends)`, or as much of it as fits.
+fn title(cost: &Cost, columns: usize) -> String {
     let ends = if cost.both_ends { "both ends" } else { "this end" };
-    match cost.total {
-        Some(slope) => format!("One connection costs {} B ({ends})", bytes(slope.per_connection)),
-        None => format!("One connection costs – ({ends})"),
-    }
+    let Some(slope) = cost.total else { return "What one connection costs".to_owned() };
+    let bytes = bytes(slope.per_connection);
+    let whole = format!("One connection costs {bytes} B ({ends})");
+    if width(&whole) <= columns { whole } else { format!("A connection costs {bytes} B") }
 }
 
 /// A whole number of bytes; what is negative is noise.
@@ -104,13 +104,13 @@ fn matches(caches: &[&str], name: &str) -> bool {
 /// `TCP sock        5,041 B  ████████░░░░  TCP`.
 fn rows(buf: &mut Buffer, area: Rect, parts: &[Part], theme: Theme) {
     let most = parts.iter().map(|p| p.bytes).fold(1.0, f64::max);
-    let bar = area.width.saturating_sub(28).min(24);
+    let bar = area.width.saturating_sub(28).min(if area.width < 90 { 12 } else { 24 });
     for (row, part) in parts.iter().enumerate() {
         let row = row as u16;
         put(buf, area, 1, row, part.name, theme.text());
         let mut column = put(buf, area, 15, row, &format!("{:>8} B", bytes(part.bytes)), theme.text()) + 2;
         if bar >= 8 {
-            let (full, _) = panel::bar(theme, part.bytes / most, bar);
+            let (full, _) = panel::bar(theme.bar_marks(), part.bytes / most, bar);
             put(buf, area, column, row, &full, theme.second());
             column += bar + 2;
         }
@@ -121,16 +121,13 @@ fn rows(buf: &mut Buffer, area: Rect, parts: &[Part], theme: Theme) {
     }
 }
 
-/// `socket 5,041  inode 1,727  …`, wrapped.
+/// `socket   5,041   inode    1,727`, as many to a row as fit.
 fn flow(buf: &mut Buffer, area: Rect, parts: &[Part], theme: Theme) {
-    let (mut column, mut row) = (1, 0);
-    for part in parts {
-        let text = format!("{} {:>5}", part.short, bytes(part.bytes));
-        let wide = width(&text) as u16;
-        if column > 1 && column + wide > area.width {
-            (column, row) = (1, row + 1);
-        }
-        column = put(buf, area, column, row, &text, theme.text()) + 2;
+    const EACH: u16 = 14;
+    let across = ((area.width + 1) / (EACH + 2)).max(1);
+    for (i, part) in parts.iter().enumerate() {
+        let (row, column) = (i as u16 / across, 1 + i as u16 % across * (EACH + 2));
+        put(buf, area, column, row, &format!("{:<8} {:>5}", part.short, bytes(part.bytes)), theme.text());
     }
 }
 
@@ -159,7 +156,7 @@ mod tests {
         assert_eq!((of("TCP sock"), of("epoll"), of("server user")), (Some(5041.0), Some(314.0), Some(3.0)));
         assert_eq!(of("other kernel"), Some(6000.0 - 5745.0));
         assert_eq!(of("client user"), None);
-        assert_eq!(title(&cost), "One connection costs 6,003 B (both ends)");
+        assert_eq!(title(&cost, 40), "One connection costs 6,003 B (both ends)");
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::banner;
 use super::panel;
 use super::text::{cut, put, wrap};
 use super::theme::Theme;
-use crate::model::{Engine, Model};
 use crate::model::limit::LimitState;
+use crate::model::{Engine, Model};
 use crate::protocol::Phase;
 use crate::units;
 
@@ -39,7 +39,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         }
         put(buf, inner, 1, y, name, theme.dim());
         for (i, rows) in all.iter().enumerate() {
-            let text = rows[r].1.as_deref().unwrap_or("–");
+            let text = rows[r].1.as_deref().unwrap_or("          –");
             let style = if rows[r].2 { theme.state(LimitState::Warn) } else { theme.text() };
             put(buf, inner, column_of(i), y, &cut(text, usize::from(each.saturating_sub(1))), style);
         }

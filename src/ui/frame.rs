@@ -78,7 +78,7 @@ fn beside(area: Rect, right: u16) -> (Rect, Rect) {
 /// cost                      │ events
 /// ```
 fn wide(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: Theme) {
-    let right = (rest.0.width * 2 / 5).clamp(limits::full_width(), 86);
+    let right = (rest.0.width * 9 / 20).clamp(limits::full_width(), 90);
     let low = rest.bottom((rest.0.height / 3).clamp(8, 13));
     let (chart_area, limits_area) = beside(rest.0, right);
     let (cost_area, events_area) = beside(low, right);

@@ -30,7 +30,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         end = right_column - 1;
     }
     // What does not fit whole is left out, the least needed first.
-    for part in [endpoint(model), processes(model), listen(model)].into_iter().flatten() {
+    for part in [endpoint(model), processes(model)].into_iter().flatten() {
         if column + width(&part) as u16 <= end {
             column = put(buf, area, column, 0, &part, theme.text()) + 2;
         }
@@ -45,10 +45,6 @@ fn processes(model: &Model) -> Option<String> {
 
 fn endpoint(model: &Model) -> Option<String> {
     model.setup().endpoint.clone()
-}
-
-fn listen(model: &Model) -> Option<String> {
-    model.setup().listen.as_ref().map(|l| format!("listens on {l}"))
 }
 
 /// The dashboard's own cost: time to read the kernel once, share of one core, resident memory.

@@ -39,12 +39,8 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, theme: Theme) {
         }
     }
     let tall = area.height.min(lines.len() as u16 + 3);
-    let place = Rect {
-        x: area.x + (area.width - wide) / 2,
-        y: area.y + (area.height - tall) / 2,
-        width: wide,
-        height: tall,
-    };
+    let place =
+        Rect { x: area.x + (area.width - wide) / 2, y: area.y + (area.height - tall) / 2, width: wide, height: tall };
     Clear.render(place, buf);
     let inner = panel::frame(buf, place, "Keys and words (? or Esc closes this)", theme);
     for (row, (name, text, is_key)) in lines.iter().take(usize::from(inner.height)).enumerate() {

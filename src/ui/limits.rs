@@ -6,12 +6,14 @@ use ratatui::layout::Rect;
 use super::panel;
 use super::text::{cut, put, put_right, wrap};
 use super::theme::Theme;
-use crate::model::limit::{Forecast, Limit, LimitState, Unit};
 use crate::model::Model;
+use crate::model::limit::{Forecast, Limit, LimitState, Unit};
 use crate::units;
 
 /// Columns of a label.
 const LABEL: u16 = 12;
+/// Columns of the forecast: `not tracking`.
+const WHEN: u16 = 12;
 /// Columns of the longest state word.
 const WORD: u16 = 8;
 
@@ -56,13 +58,13 @@ fn row_of(buf: &mut Buffer, area: Rect, limit: &Limit, theme: Theme) {
         return;
     };
     // label, bar, percentage (5), forecast (9 to 12), word (8)
-    let fixed = after_label + 1 + 5 + 2 + 9;
-    let word = if area.width >= fixed + 6 + WORD + 2 { WORD + 2 } else { 0 };
-    let extra = if area.width >= fixed + word + 8 + 20 + 12 { 21 + 12 } else { 0 };
+    let fixed = after_label + 1 + 5 + 2 + WHEN;
+    let word = if area.width >= fixed + 6 + WORD + 2 { WORD + 1 } else { 0 };
+    let extra = if area.width >= fixed + word + 8 + 21 + 14 { 21 + 14 } else { 0 };
     let bar = area.width.saturating_sub(fixed + word + extra + 1).min(40);
     let mut column = after_label;
     if bar >= 4 {
-        let (full, empty) = panel::bar(theme, share, bar);
+        let (full, empty) = panel::bar(theme.bar_marks(), share, bar);
         column = put(buf, area, column, 0, &full, theme.bar(limit.state));
         column = put(buf, area, column, 0, &empty, theme.dim()) + 1;
     }
@@ -83,10 +85,10 @@ fn row_of(buf: &mut Buffer, area: Rect, limit: &Limit, theme: Theme) {
         return;
     }
     put(buf, area, column, 0, &when(limit), style);
-    column += 11;
+    column += WHEN + 1;
     if extra > 0 {
         put(buf, area, column, 0, &in_seconds(limit), theme.dim());
-        column += 12;
+        column += 14;
     }
     if word > 0 && alarm {
         put(buf, area, column, 0, limit.state.word(), theme.state(limit.state));
@@ -219,5 +221,5 @@ impl Columns {
 
 /// Columns a row of the panel needs so that bar, percentage, forecast and word all fit.
 pub(super) fn full_width() -> u16 {
-    LABEL + 2 + 8 + 1 + 5 + 2 + 9 + WORD + 2 + 1
+    LABEL + 2 + 8 + 1 + 5 + 2 + WHEN + 1 + WORD
 }

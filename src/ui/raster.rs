@@ -88,8 +88,11 @@ impl Raster {
             Marker::Braille => {
                 // Unicode numbers the dots of a cell down the left column, down the right, then the bottom pair.
                 const UNICODE: [u8; 8] = [0, 3, 1, 4, 2, 5, 6, 7];
-                let code =
-                    UNICODE.iter().enumerate().filter(|(i, _)| bits & (1 << i) != 0).fold(0, |sum, (_, d)| sum | (1 << d));
+                let code = UNICODE
+                    .iter()
+                    .enumerate()
+                    .filter(|(i, _)| bits & (1 << i) != 0)
+                    .fold(0, |sum, (_, d)| sum | (1 << d));
                 char::from_u32(0x2800 + code).unwrap_or(' ')
             }
         }

@@ -62,13 +62,14 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// Writes `text` at a column of a row of `area`, cut to what is left of the row. Returns the column after it.
+/// Writes `text` at a column of a row of `area`, cut to what is left of the row. Returns the column after it. What was
+/// there before leaves no trace, its style included.
 pub(super) fn put(buf: &mut Buffer, area: Rect, column: u16, row: u16, text: &str, style: Style) -> u16 {
     if column >= area.width || row >= area.height || !buf.area.contains((area.x + column, area.y + row).into()) {
         return column;
     }
     let left = usize::from(area.width - column);
-    let (x, _) = buf.set_stringn(area.x + column, area.y + row, cut(text, left), left, style);
+    let (x, _) = buf.set_stringn(area.x + column, area.y + row, cut(text, left), left, Style::reset().patch(style));
     x - area.x
 }
 
@@ -84,7 +85,8 @@ mod tests {
 
     #[test]
     fn cutting_marks_what_is_missing() {
-        for (text, most, want) in [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("abc", 0, ""), ("日本語", 4, "日…")] {
+        for (text, most, want) in [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("abc", 0, ""), ("日本語", 4, "日…")]
+        {
             assert_eq!(cut(text, most), want);
             assert!(width(&cut(text, most)) <= most);
         }

@@ -158,8 +158,13 @@ impl Theme {
         self.chip(Color::Black, Color::Yellow)
     }
 
-    /// The filled and the empty part of a bar.
+    /// The filled and the empty part of a bar in a list: lower than a row, so that bars do not grow into one another.
     pub fn bar_marks(self) -> (&'static str, &'static str) {
+        if self.marker == Marker::Dot { ("#", ".") } else { ("━", "─") }
+    }
+
+    /// The filled and the empty part of the one large bar.
+    pub fn progress_marks(self) -> (&'static str, &'static str) {
         if self.marker == Marker::Dot { ("#", ".") } else { ("█", "░") }
     }
 

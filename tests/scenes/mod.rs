@@ -122,8 +122,7 @@ pub(crate) fn stopped() -> Model {
             if client.open == 200_000 {
                 client.phase = Phase::Stopped;
                 client.in_flight = 0;
-                client.errors =
-                    vec![ErrorCount { op: "socket".into(), errno: 24, name: "EMFILE".into(), count: 1 }];
+                client.errors = vec![ErrorCount { op: "socket".into(), errno: 24, name: "EMFILE".into(), count: 1 }];
                 client.stop = Some(Stop {
                     limit_id: "nofile".into(),
                     errno: 24,
