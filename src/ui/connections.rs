@@ -93,6 +93,13 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     if now.failures > 0 || now.source != CountSource::Namespace {
         parts.push(("failures", number(Some(now.failures), 7), failures));
     }
+    if let [process] = model.engines()
+        && process.role.is_none()
+    {
+        parts.push(("descriptors", number(process.descriptors, 9), theme.text()));
+        let rss = process.rss_bytes.map_or_else(|| "–".to_owned(), units::bytes);
+        parts.push(("RSS", format!("{rss:>8}"), theme.text()));
+    }
     parts.push(("sockets", number(now.sockets, 10), theme.text()));
     if now.source != CountSource::Namespace {
         parts.push(("in flight", number(now.in_flight, 5), theme.text()));

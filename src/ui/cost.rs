@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::panel;
-use super::text::{cut, put, width};
+use super::text::{cut, put, width, wrap};
 use super::theme::Theme;
 use crate::model::{Cost, Model};
 use crate::units;
@@ -37,7 +37,10 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let cost = model.cost();
     let inner = panel::frame(buf, area, &title(cost, usize::from(area.width).saturating_sub(6)), theme);
     if cost.total.is_none() {
-        put(buf, inner, 1, 0, "known once some thousand connections are open", theme.dim());
+        let lines = wrap("known once some thousand connections are open", inner.width.saturating_sub(2).into());
+        for (row, line) in lines.iter().enumerate() {
+            put(buf, inner, 1, row as u16, line, theme.dim());
+        }
         return;
     }
     let parts = parts(cost);
@@ -136,17 +139,17 @@ mod tests {
     use super::*;
     use crate::model::Slope;
 
-    fn slope(per_connection: f64) -> Option<Slope> {
-        Some(Slope { per_connection, spread: 1.0, points: 9 })
+    fn slope(per_connection: f64) -> Slope {
+        Slope { per_connection, spread: 1.0, points: 9 }
     }
 
     #[test]
     fn parts_add_up_to_the_kernels_share() {
         let slab = [("TCP", 5041.0), ("filp", 390.0), ("ep_head", 32.0), ("eventpoll_epi", 282.0), ("odd", 7.0)];
         let cost = Cost {
-            total: slope(6003.0),
-            kernel: slope(6000.0),
-            server_user: slope(3.0),
+            total: Some(slope(6003.0)),
+            kernel: Some(slope(6000.0)),
+            server_user: Some(slope(3.0)),
             client_user: None,
             slab: slab.map(|(name, b)| (name.to_owned(), b)).to_vec(),
             both_ends: true,
@@ -161,7 +164,7 @@ mod tests {
 
     #[test]
     fn without_slabinfo_the_kernel_is_one_part() {
-        let cost = Cost { total: slope(8000.0), kernel: slope(8000.0), ..Cost::default() };
+        let cost = Cost { total: Some(slope(8000.0)), kernel: Some(slope(8000.0)), ..Cost::default() };
         let parts = parts(&cost);
         assert_eq!(parts.iter().map(|p| p.name).collect::<Vec<_>>(), ["other kernel"]);
         assert!(parts[0].caches.contains("root"));

@@ -125,27 +125,39 @@ pub(super) fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, scroll: us
     let name = format!("Limits, nearest first ({} of {})", (scroll + 1).min(limits.len()), limits.len());
     let inner = panel::frame(buf, area, &name, theme);
     let columns = Columns::of(inner.width);
-    columns.heading(buf, inner, theme);
-    let mut row = 1;
+    let mut row = 0;
+    if let Some(columns) = &columns {
+        columns.heading(buf, inner, theme);
+        row = 1;
+    }
     for limit in limits.iter().skip(scroll) {
         if row >= inner.height {
             break;
         }
-        columns.numbers(buf, Rect { y: inner.y + row, height: 1, ..inner }, limit, theme);
+        let line = Rect { y: inner.y + row, height: 1, ..inner };
+        match &columns {
+            Some(columns) => columns.numbers(buf, line, limit, theme),
+            None => row_of(buf, line, limit, theme),
+        }
         row += 1;
-        for line in below(limit, usize::from(inner.width.saturating_sub(LABEL + 3))) {
+        let indent = if columns.is_some() { LABEL + 2 } else { 3 };
+        for line in below(limit, columns.is_none(), usize::from(inner.width.saturating_sub(indent + 1))) {
             if row >= inner.height {
                 break;
             }
-            put(buf, inner, LABEL + 2, row, &line, theme.dim());
+            put(buf, inner, indent, row, &line, theme.dim());
             row += 1;
         }
     }
 }
 
 /// What stands under a limit's numbers: why it is unknown or what was seen, whose it is, how to raise it.
-fn below(limit: &Limit, columns: usize) -> Vec<String> {
+fn below(limit: &Limit, with_numbers: bool, columns: usize) -> Vec<String> {
     let mut text = limit.scope.clone();
+    if with_numbers && let (Some(used), Some(bound)) = (limit.used, limit.limit) {
+        let unit = limit.info.unit;
+        text = format!("{} of {}, {text}", amount(unit, used), amount(unit, bound));
+    }
     if limit.state == LimitState::Hit
         && let Some(reason) = &limit.reason
     {
@@ -168,17 +180,18 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(width: u16) -> Self {
+    /// `None` where the table would be cut.
+    fn of(width: u16) -> Option<Self> {
         let used = LABEL + 2;
-        let wide = width >= 74;
-        Self {
+        let wide = width >= used + 39 + 18 + 12;
+        (width >= used + 39 + 18).then_some(Self {
             used,
             bound: used + 11,
             percent: used + 22,
             state: used + 29,
             at: used + 39,
-            seconds: if wide { used + 39 + 22 } else { 0 },
-        }
+            seconds: if wide { used + 39 + 18 } else { 0 },
+        })
     }
 
     fn heading(&self, buf: &mut Buffer, area: Rect, theme: Theme) {

@@ -75,7 +75,7 @@ impl View {
     /// Takes a key press; `None` when it means nothing here.
     pub fn on_key(&mut self, event: KeyEvent, model: &Model) -> Option<Action> {
         if self.confirm {
-            return self.answer(event);
+            return Some(self.answer(event));
         }
         if event.code == KeyCode::Esc && self.help {
             self.help = false;
@@ -113,12 +113,12 @@ impl View {
     }
 
     /// The answer to "close all connections?". Anything but yes is no; Ctrl-C still quits.
-    fn answer(&mut self, event: KeyEvent) -> Option<Action> {
+    fn answer(&mut self, event: KeyEvent) -> Action {
         self.confirm = false;
         match event.code {
-            KeyCode::Char('y' | 'Y') => Some(Action::Close),
-            _ if event.modifiers.contains(KeyModifiers::CONTROL) && keys::lookup(event).is_some() => Some(Action::Quit),
-            _ => Some(Action::Redraw),
+            KeyCode::Char('y' | 'Y') => Action::Close,
+            _ if event.modifiers.contains(KeyModifiers::CONTROL) && keys::lookup(event).is_some() => Action::Quit,
+            _ => Action::Redraw,
         }
     }
 

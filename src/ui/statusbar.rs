@@ -13,9 +13,10 @@ use crate::units;
 /// Draws the row.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, view: &View, theme: Theme) {
     if view.confirm {
-        let question = format!(" Close all {} connections? ", units::grouped(model.now().connections));
-        let column = put(buf, area, 0, 0, &question, theme.held());
-        put(buf, area, column, 0, "  y yes   any other key: no", theme.text());
+        let all = units::grouped(model.now().connections);
+        let what = if area.width >= 60 { " connections" } else { "" };
+        let column = put(buf, area, 0, 0, &format!(" Close all {all}{what}? "), theme.held());
+        put(buf, area, column + 1, 0, "y yes  n no", theme.text());
         return;
     }
     let mut column = 1;
