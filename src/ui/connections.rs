@@ -9,6 +9,7 @@ use super::text::{put, width};
 use super::theme::Theme;
 use crate::model::limit::LimitState;
 use crate::model::{CountSource, Model};
+use crate::protocol::Role;
 use crate::units;
 
 /// Draws the panel: the count and its bar; below it, where there is room, what the kernel counts beside it.
@@ -26,13 +27,16 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     if inner.height > 1 {
         details(buf, Rect { y: inner.y + 1, height: 1, ..inner }, model, theme);
     }
+    if let Some(note) = &model.setup().target_note {
+        put(buf, inner, 1, 2, note, theme.dim());
+    }
 }
 
 /// `  654,321 of 1,000,000  ████░░  65 %     38,420/s  ETA 9 s`.
 fn progress(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let now = model.now();
     let left = count(model);
-    let right = format!("{}  {}", rate(model), eta(model));
+    let right = format!("{}{}  {}", rate(model), rate_limit(model), eta(model));
     let mut column = put(buf, area, 1, 0, &left, theme.strong());
     if let Some(target) = now.target {
         column = put(buf, area, column, 0, &format!(" of {}", units::grouped(target)), theme.text());
@@ -73,6 +77,12 @@ fn rate(model: &Model) -> String {
     }
 }
 
+/// ` (at most 50,000/s)` where the user set a limit.
+fn rate_limit(model: &Model) -> String {
+    let limit = model.engines().iter().filter(|e| e.role == Some(Role::Client)).find_map(|e| e.rate_limit);
+    limit.map_or_else(String::new, |l| format!(" (at most {}/s)", units::grouped(l)))
+}
+
 /// `ETA 9 s` in a field that holds the longest.
 fn eta(model: &Model) -> String {
     let text = model.now().eta_s.map_or_else(String::new, |s| format!("ETA {}", units::seconds(s)));
@@ -101,7 +111,7 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         parts.push(("RSS", format!("{rss:>8}"), theme.text()));
     }
     parts.push(("sockets", number(now.sockets, 10), theme.text()));
-    if now.source != CountSource::Namespace {
+    if now.source == CountSource::Client {
         parts.push(("in flight", number(now.in_flight, 5), theme.text()));
     }
     parts.push(("TIME_WAIT", number(now.time_wait, 7), theme.text()));

@@ -32,7 +32,9 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
     if small {
         small_screen(buf, rest, shown, view, theme);
     } else {
-        connections::draw(buf, rest.top(3), shown, theme);
+        // One row more for where the target came from, if that needs saying and costs no panel.
+        let note = shown.setup().target_note.is_some() && area.height >= WIDE.1;
+        connections::draw(buf, rest.top(if note { 4 } else { 3 }), shown, theme);
         match view.screen {
             Screen::Overview if area.width >= WIDE.0 && area.height >= WIDE.1 => wide(buf, rest, shown, view, theme),
             Screen::Overview => stacked(buf, rest, shown, view, theme),

@@ -31,7 +31,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let right_column = area.width.saturating_sub(width(&right) as u16 + 1);
     if right_column > column {
         put(buf, area, right_column, 0, &right, theme.dim());
-        end = right_column - 1;
+        end = right_column - 2;
     }
     for part in parts {
         if column + width(&part) as u16 <= end {

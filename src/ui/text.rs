@@ -69,7 +69,12 @@ pub(super) fn put(buf: &mut Buffer, area: Rect, column: u16, row: u16, text: &st
         return column;
     }
     let left = usize::from(area.width - column);
-    let (x, _) = buf.set_stringn(area.x + column, area.y + row, cut(text, left), left, Style::reset().patch(style));
+    let style = Style::reset().patch(style);
+    let (x, _) = if width(text) <= left {
+        buf.set_stringn(area.x + column, area.y + row, text, left, style)
+    } else {
+        buf.set_stringn(area.x + column, area.y + row, cut(text, left), left, style)
+    };
     x - area.x
 }
 

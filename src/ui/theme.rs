@@ -14,7 +14,7 @@ pub enum Marker {
     Braille,
     /// Half blocks, 1 × 2 a cell: every font with box drawing has them.
     Block,
-    /// One mark a cell, ASCII only, frames included.
+    /// One mark a cell, and no box drawing anywhere: for fonts and logs that have neither.
     Dot,
 }
 
