@@ -246,3 +246,77 @@ fn labels(buf: &mut Buffer, plot: Rect, lines: &[Drawn], raster: &Raster) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::chart::Curve;
+
+    fn rows(chart: &Chart, width: u16, height: u16) -> Vec<String> {
+        let area = Rect::new(0, 0, width, height);
+        let mut buf = Buffer::empty(area);
+        draw(&mut buf, area, chart, None, Theme::default());
+        (0..height).map(|y| (0..width).map(|x| buf[(x, y)].symbol()).collect()).collect()
+    }
+
+    fn line(label: &str, at: LineAt, nearest: bool) -> Line {
+        Line { label: label.into(), at, nearest }
+    }
+
+    fn chart() -> Chart {
+        Chart {
+            x: XAxis::Connections,
+            curves: vec![Curve { label: "memory in use", segments: vec![vec![(0.0, 0.0), (1e6, 8e9)]] }],
+            lines: vec![
+                line("first at 1.00 M", LineAt::Connections(1.00e6), true),
+                line("second at 1.02 M", LineAt::Connections(1.02e6), false),
+                line("third at 1.04 M", LineAt::Connections(1.04e6), false),
+                line("memory 9 GiB", LineAt::Bytes(9e9), false),
+                line("beyond", LineAt::Connections(9e6), false),
+            ],
+            forecast: None,
+            x_bounds: (0.0, 1.1e6),
+            y_bounds: (0.0, 1e10),
+        }
+    }
+
+    #[test]
+    fn labels_are_whole_apart_and_off_the_data() {
+        let bare = Chart { lines: Vec::new(), ..chart() };
+        for (width, height) in [(120, 30), (80, 12), (60, 9), (44, 8)] {
+            let (with, without) = (rows(&chart(), width, height), rows(&bare, width, height));
+            assert!(with.iter().any(|r| r.contains(" first at 1.00 M ")), "{width}x{height}\n{}", with.join("\n"));
+            assert!(!with.iter().any(|r| r.contains("beyond")));
+            // Every dot of the curve is where it is without any limit line.
+            for (a, b) in with.iter().zip(&without).skip(1) {
+                for (x, (a, b)) in a.chars().zip(b.chars()).enumerate() {
+                    if ('\u{2800}'..='\u{28ff}').contains(&b) {
+                        assert_eq!(a, b, "column {x} of {width}x{height}");
+                    }
+                }
+            }
+        }
+        let large = rows(&chart(), 120, 30).join("\n");
+        for label in [" second at 1.02 M ", " third at 1.04 M ", " memory 9 GiB "] {
+            assert!(large.contains(label), "{label}\n{large}");
+        }
+    }
+
+    #[test]
+    fn a_gap_is_not_a_line() {
+        let segments = vec![vec![(0.0, 5e9), (1e5, 5e9)], vec![(9e5, 5e9), (1e6, 5e9)]];
+        let chart = Chart { curves: vec![Curve { label: "x", segments }], lines: Vec::new(), ..chart() };
+        let drawn = rows(&chart, 80, 20);
+        let row = drawn.iter().skip(1).find(|r| r.chars().any(|c| ('\u{2800}'..='\u{28ff}').contains(&c))).unwrap();
+        let middle: String = row.chars().skip(30).take(20).collect();
+        assert_eq!(middle.trim(), "", "{row}");
+    }
+
+    #[test]
+    fn empty_or_broken_bounds_draw_no_curve_and_do_not_panic() {
+        for bounds in [(0.0, 0.0), (1.0, 0.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
+            rows(&Chart { x_bounds: bounds, y_bounds: bounds, ..chart() }, 80, 20);
+        }
+        assert!(rows(&Chart::default(), 80, 20).join("").contains("waiting"));
+    }
+}

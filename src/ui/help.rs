@@ -12,6 +12,7 @@ use super::theme::Theme;
 /// Words on the screen that a newcomer may not know.
 const WORDS: &[(&str, &str)] = &[
     ("at 1.23 M", "the count at which this limit is met, if each further connection uses what the last ones did"),
+    ("dotted line", "the measured slope, carried on to the limit that comes first"),
     ("never", "this limit's use does not grow with connections"),
     ("not tracking", "the kernel counts nothing against this limit now"),
     ("–", "not known; never the same as 0"),

@@ -104,9 +104,9 @@ impl Theme {
         self.ink(Color::Cyan, Color::Blue)
     }
 
-    /// The second curve.
+    /// The second curve; without colour told from the first by being fainter.
     pub fn second(self) -> Style {
-        self.ink(Color::Magenta, Color::Magenta)
+        if self.palette == Palette::Plain { self.dim() } else { self.ink(Color::Magenta, Color::Magenta) }
     }
 
     /// Further curves.
