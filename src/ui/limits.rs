@@ -119,7 +119,8 @@ pub(super) fn draw_nearest(buf: &mut Buffer, area: Rect, model: &Model, theme: T
     }
 }
 
-/// The wide table, two rows or more each: the numbers, then how to raise it.
+/// The wide table: the numbers, whose they are, how to raise the limit; and what it means, for the first row alone where
+/// there is no room to say it for all.
 pub(super) fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, scroll: usize, theme: Theme) {
     let limits = model.limits();
     let name = format!("Limits, nearest first ({} of {})", (scroll + 1).min(limits.len()), limits.len());
@@ -130,7 +131,12 @@ pub(super) fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, scroll: us
         columns.heading(buf, inner, theme);
         row = 1;
     }
-    for limit in limits.iter().skip(scroll) {
+    let indent = if columns.is_some() { LABEL + 2 } else { 3 };
+    let wide = usize::from(inner.width.saturating_sub(indent + 1));
+    let under = |limit: &Limit, with_help| below(limit, with_help, columns.is_none(), wide);
+    let all: usize = limits.iter().skip(scroll).map(|l| 1 + under(l, true).len()).sum();
+    let room_for_all = all + usize::from(row) <= usize::from(inner.height);
+    for (i, limit) in limits.iter().skip(scroll).enumerate() {
         if row >= inner.height {
             break;
         }
@@ -140,8 +146,7 @@ pub(super) fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, scroll: us
             None => row_of(buf, line, limit, theme),
         }
         row += 1;
-        let indent = if columns.is_some() { LABEL + 2 } else { 3 };
-        for line in below(limit, columns.is_none(), usize::from(inner.width.saturating_sub(indent + 1))) {
+        for line in under(limit, i == 0 || room_for_all) {
             if row >= inner.height {
                 break;
             }
@@ -152,7 +157,7 @@ pub(super) fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, scroll: us
 }
 
 /// What stands under a limit's numbers: why it is unknown or what was seen, whose it is, how to raise it.
-fn below(limit: &Limit, with_numbers: bool, columns: usize) -> Vec<String> {
+fn below(limit: &Limit, with_help: bool, with_numbers: bool, columns: usize) -> Vec<String> {
     let mut text = limit.scope.clone();
     if with_numbers && let (Some(used), Some(bound)) = (limit.used, limit.limit) {
         let unit = limit.info.unit;
@@ -166,7 +171,11 @@ fn below(limit: &Limit, with_numbers: bool, columns: usize) -> Vec<String> {
     if !limit.cure.is_empty() && !matches!(limit.state, LimitState::NotApplicable) {
         text = format!("{text}; to raise it: {}", limit.cure);
     }
-    wrap(&text, columns)
+    let mut lines = wrap(&text, columns);
+    if with_help && !limit.info.help.is_empty() {
+        lines.extend(wrap(limit.info.help, columns));
+    }
+    lines
 }
 
 /// Where the columns of the wide table start; 0 is left out.
