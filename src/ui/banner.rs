@@ -34,7 +34,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, lines: &[String], theme: Theme)
 /// Who died of what, when, at which count.
 fn death(death: &Death) -> String {
     format!(
-        "{} {} DIED at {} connections, {} into the run: {}. The last numbers stay.",
+        "{} {} DIED at {} connections, {} into the run: {}",
         death.role_or_name,
         death.pid,
         units::grouped(death.at_connections),

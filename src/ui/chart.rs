@@ -18,12 +18,18 @@ const GUTTER: u16 = 8;
 
 /// Draws the panel.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<LimitState>, theme: Theme) {
-    let over = match chart.x {
+    let mut name = match chart.x {
         XAxis::Connections => "Memory over connections",
         XAxis::Time => "Memory over time",
     };
-    let inner = panel::frame(buf, area, over, theme);
-    legend(buf, area, width(over) as u16 + 4, chart, theme);
+    let entries = legend(chart, theme);
+    let room = |name: &str| area.width.saturating_sub(width(name) as u16 + 6);
+    // Rather a shorter name than curves nobody can tell apart.
+    if legend_width(&entries, false) > room(name) {
+        name = "Memory";
+    }
+    let inner = panel::frame(buf, area, name, theme);
+    draw_legend(buf, area, room(name), entries, theme);
     if inner.height < 3 || inner.width < GUTTER + 12 {
         return;
     }
@@ -74,40 +80,52 @@ fn curve_style(theme: Theme, index: usize) -> Style {
     }
 }
 
-/// The curves' names, with their latest values where there is room, on the panel's rule: no label has to find a place
-/// among the data.
-fn legend(buf: &mut Buffer, area: Rect, after: u16, chart: &Chart, theme: Theme) {
-    let (mark, dots) = if theme.marker == Marker::Dot { ("**", "* *") } else { ("━━", "┄┄") };
-    let mut entries: Vec<(&str, &str, Option<f64>, Style)> = chart
+/// One entry of the legend.
+struct Entry {
+    mark: &'static str,
+    label: &'static str,
+    /// The curve's latest value, bytes.
+    value: Option<f64>,
+    style: Style,
+}
+
+impl Entry {
+    fn text(&self, with_value: bool) -> String {
+        match self.value {
+            Some(bytes) if with_value => format!(" {} {:>8} ", self.label, units::bytes(bytes.max(0.0) as u64)),
+            _ => format!(" {} ", self.label),
+        }
+    }
+}
+
+/// The curves that have data.
+fn legend(chart: &Chart, theme: Theme) -> Vec<Entry> {
+    let mark = if theme.marker == Marker::Dot { "**" } else { "━━" };
+    chart
         .curves
         .iter()
         .enumerate()
-        .map(|(i, curve)| {
-            let last = curve.segments.iter().rev().find_map(|s| s.last());
-            (mark, curve.label, last.map(|(_, y)| *y), curve_style(theme, i))
+        .filter_map(|(i, curve)| {
+            let value = curve.segments.iter().rev().find_map(|s| s.last()).map(|(_, y)| *y);
+            value.is_some().then(|| Entry { mark, label: curve.label, value, style: curve_style(theme, i) })
         })
-        .collect();
-    if chart.forecast.is_some() {
-        entries.push((dots, "forecast", None, theme.first()));
-    }
-    let text = |(_, label, value, _): &(&str, &str, Option<f64>, Style), values: bool| match value {
-        Some(bytes) if values => format!(" {label} {:>8} ", units::bytes(bytes.max(0.0) as u64)),
-        _ => format!(" {label} "),
-    };
-    let total = |entries: &[_], values: bool| -> u16 {
-        entries
-            .iter()
-            .map(|e: &(&str, &str, Option<f64>, Style)| width(&text(e, values)) + width(e.0) + 1)
-            .sum::<usize>() as u16
-    };
-    let room = area.width.saturating_sub(after + 2);
-    let values = total(&entries, true) <= room;
-    while total(&entries, values) > room && entries.pop().is_some() {}
-    let mut column = area.width.saturating_sub(total(&entries, values) + 2);
+        .collect()
+}
+
+fn legend_width(entries: &[Entry], with_values: bool) -> u16 {
+    entries.iter().map(|e| width(&e.text(with_values)) + width(e.mark) + 1).sum::<usize>() as u16
+}
+
+/// The legend on the panel's rule, with the latest values where there is room: no label has to find a place among the
+/// data.
+fn draw_legend(buf: &mut Buffer, area: Rect, room: u16, mut entries: Vec<Entry>, theme: Theme) {
+    let with_values = legend_width(&entries, true) <= room;
+    while legend_width(&entries, with_values) > room && entries.pop().is_some() {}
+    let mut column = area.width.saturating_sub(legend_width(&entries, with_values) + 2);
     for entry in &entries {
         column = put(buf, area, column, 0, " ", theme.text());
-        column = put(buf, area, column, 0, entry.0, entry.3);
-        column = put(buf, area, column, 0, &text(entry, values), theme.text());
+        column = put(buf, area, column, 0, entry.mark, entry.style);
+        column = put(buf, area, column, 0, &entry.text(with_values), theme.text());
     }
 }
 

@@ -15,6 +15,7 @@ use crate::units;
 /// Draws the panel: the count and its bar; below it, where there is room, what the kernel counts beside it.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let title = match model.now().source {
+        _ if model.last_sample().is_none() => "Connections",
         CountSource::Client => "Connections established, counted by the client",
         CountSource::Server => "Connections accepted, counted by the server",
         CountSource::Namespace => "Established sockets, counted by the kernel",

@@ -85,7 +85,7 @@ fn wide(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: The
     let (chart_area, limits_area) = beside(rest.0, right);
     let (cost_area, events_area) = beside(low, right);
     let state = model.nearest().map(|l| l.state);
-    chart::draw(buf, chart_area, &model.chart(view.axis), state, theme);
+    chart::draw(buf, chart_area, &model.chart(view.axis(model)), state, theme);
     limits::draw(buf, limits_area, model, theme);
     cost::draw(buf, cost_area, model, theme);
     events::draw(buf, events_area, model, view.scroll, theme);
@@ -109,7 +109,7 @@ fn stacked(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: 
     let low = if rest.0.height >= 11 { rest.bottom((rest.0.height / 3).max(4)) } else { rest.bottom(3) };
     if rest.0.height >= 5 {
         let state = model.nearest().map(|l| l.state);
-        chart::draw(buf, rest.0, &model.chart(view.axis), state, theme);
+        chart::draw(buf, rest.0, &model.chart(view.axis(model)), state, theme);
         events::draw(buf, low, model, view.scroll, theme);
     } else {
         let both = Rect { y: rest.0.y, height: rest.0.height + low.height, ..low };
@@ -124,7 +124,7 @@ fn memory(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: T
         cost::draw(buf, low, model, theme);
     }
     let state = model.nearest().map(|l| l.state);
-    chart::draw(buf, rest.0, &model.chart(view.axis), state, theme);
+    chart::draw(buf, rest.0, &model.chart(view.axis(model)), state, theme);
 }
 
 /// Count, nearest limit, then the list of the view as far as it goes.

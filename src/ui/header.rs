@@ -15,12 +15,15 @@ const PHASE: usize = "ENGINE DIED".len();
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let now = model.now();
     let mut column = put(buf, area, 1, 0, "c1m-top", theme.strong()) + 2;
-    let style = match now.phase {
+    // Before the first sample the model cannot know the phase; a run that has a target is about to start.
+    let starting = model.last_sample().is_none() && model.setup().target.is_some();
+    let phase = if starting { RunPhase::Starting } else { now.phase };
+    let style = match phase {
         RunPhase::EngineDied | RunPhase::Stopped => theme.alarm(),
         RunPhase::Paused | RunPhase::Guarded => theme.held(),
         _ => theme.phase(),
     };
-    column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", now.phase.word()), style) + 1;
+    column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", phase.word()), style) + 1;
     column = put(buf, area, column, 0, &units::clock(now.t_ms), theme.text()) + 2;
     let parts: Vec<String> = [endpoint(model), processes(model)].into_iter().flatten().collect();
     let wanted = parts.iter().map(|part| width(part) as u16 + 2).sum::<u16>();

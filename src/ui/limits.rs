@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::panel;
-use super::text::{cut, put, put_right, wrap};
+use super::text::{cut, put, put_right, width, wrap};
 use super::theme::Theme;
 use crate::model::Model;
 use crate::model::limit::{Forecast, Limit, LimitState, Unit};
@@ -44,31 +44,47 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         put(buf, inner, 1, 0, "not yet known", theme.dim());
     }
     for (row, limit) in model.limits().iter().take(usize::from(inner.height)).enumerate() {
-        row_of(buf, Rect { y: inner.y + row as u16, height: 1, ..inner }, limit, theme);
+        row_of(buf, Rect { y: inner.y + row as u16, height: 1, ..inner }, &label(model, limit), limit, theme);
     }
 }
 
+/// The label, with whose limit it is where two have the same: `descr server`, `descr client`.
+fn label(model: &Model, limit: &Limit) -> String {
+    let twins = model.limits().iter().filter(|l| l.info.id == limit.info.id).count();
+    let scope = limit.scope.as_str();
+    if twins < 2 || width(scope) > 6 {
+        return cut(limit.info.label, LABEL.into());
+    }
+    let room = usize::from(LABEL) - 1 - width(scope);
+    let short: String = limit.info.label.chars().take(room).collect();
+    format!("{short} {scope}")
+}
+
 /// `file-max     ██████░░░░░  53 %  at 1.23 M  warn`; with room to spare also use, bound and seconds.
-fn row_of(buf: &mut Buffer, area: Rect, limit: &Limit, theme: Theme) {
+fn row_of(buf: &mut Buffer, area: Rect, label: &str, limit: &Limit, theme: Theme) {
     let quiet = matches!(limit.state, LimitState::NotApplicable | LimitState::Unknown);
-    put(buf, area, 1, 0, &cut(limit.info.label, LABEL.into()), if quiet { theme.dim() } else { theme.text() });
+    put(buf, area, 1, 0, label, if quiet { theme.dim() } else { theme.text() });
     let after_label = LABEL + 2;
-    let Some(share) = limit.share().filter(|_| !quiet) else {
+    if quiet {
         put(buf, area, after_label, 0, &when(limit), theme.dim());
         return;
-    };
+    }
     // label, bar, percentage (5), forecast (9 to 12), word (8)
     let fixed = after_label + 1 + 5 + 2 + WHEN;
     let word = if area.width >= fixed + 6 + WORD + 2 { WORD + 1 } else { 0 };
     let extra = if area.width >= fixed + word + 8 + 21 + 14 { 21 + 14 } else { 0 };
     let bar = area.width.saturating_sub(fixed + word + extra + 1).min(40);
     let mut column = after_label;
-    if bar >= 4 {
+    if let Some(share) = limit.share()
+        && bar >= 4
+    {
         let (full, empty) = panel::bar(theme.bar_marks(), share, bar);
-        column = put(buf, area, column, 0, &full, theme.bar(limit.state));
-        column = put(buf, area, column, 0, &empty, theme.dim()) + 1;
+        let after = put(buf, area, column, 0, &full, theme.bar(limit.state));
+        put(buf, area, after, 0, &empty, theme.dim());
     }
-    column = put(buf, area, column, 0, &panel::percent(share), theme.text()) + 2;
+    column += if bar >= 4 { bar + 1 } else { 0 };
+    let percent = limit.share().map_or_else(|| "  –  ".to_owned(), panel::percent);
+    column = put(buf, area, column, 0, &percent, theme.text()) + 2;
     if extra > 0
         && let (Some(used), Some(bound)) = (limit.used, limit.limit)
     {
@@ -143,7 +159,7 @@ pub(super) fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, scroll: us
         let line = Rect { y: inner.y + row, height: 1, ..inner };
         match &columns {
             Some(columns) => columns.numbers(buf, line, limit, theme),
-            None => row_of(buf, line, limit, theme),
+            None => row_of(buf, line, &label(model, limit), limit, theme),
         }
         row += 1;
         for line in under(limit, i == 0 || room_for_all) {

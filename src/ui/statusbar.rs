@@ -7,7 +7,7 @@ use super::keys::{Command, KEYS, Key};
 use super::state::{View, can_drive};
 use super::text::{put, width};
 use super::theme::Theme;
-use crate::model::{Model, RunPhase};
+use crate::model::{Model, RunPhase, XAxis};
 use crate::units;
 
 /// Draws the row.
@@ -35,7 +35,7 @@ fn word(key: &Key, model: &Model, view: &View) -> &'static str {
     match key.command {
         Command::Pause if model.now().phase == RunPhase::Paused => "go on",
         Command::Freeze if view.frozen.is_some() => "go on",
-        Command::Axis if view.axis == crate::model::XAxis::Time => "count axis",
+        Command::Axis if view.axis(model) == XAxis::Time => "count axis",
         _ => key.short,
     }
 }
