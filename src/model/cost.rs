@@ -1,6 +1,11 @@
 //! What one connection costs.
 
+use crate::probe::sample::{Sample, TargetKind};
+use crate::protocol::Role;
+
+use super::headroom::Headroom;
 pub use super::slope::Slope;
+use super::slope::Trend;
 
 /// Slopes, bytes per connection.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -18,4 +23,142 @@ pub struct Cost {
     pub slab: Vec<(String, f64)>,
     /// Whether the two ends of a connection are both on this machine.
     pub both_ends: bool,
+}
+
+const MIB: f64 = 1024.0 * 1024.0;
+/// Connections from which on bytes per connection mean something: below, an engine's start is the larger part.
+const RANGE: f64 = 2000.0;
+
+/// The trends behind [`Cost`].
+#[derive(Debug, Clone)]
+pub(super) struct CostTrends {
+    total: Trend,
+    user: [Trend; 2],
+    sockets: Trend,
+    slab: Vec<(String, Trend)>,
+}
+
+impl Default for CostTrends {
+    fn default() -> Self {
+        Self {
+            total: Trend::new(2.0 * MIB, RANGE),
+            user: [Trend::new(MIB / 16.0, RANGE), Trend::new(MIB / 16.0, RANGE)],
+            sockets: Trend::new(64.0, RANGE),
+            slab: Vec::new(),
+        }
+    }
+}
+
+impl CostTrends {
+    /// Takes a sample of a run whose engines live, at `connections`.
+    pub(super) fn update(&mut self, sample: &Sample, connections: u64, headroom: Option<Headroom>) {
+        if let Some(headroom) = headroom {
+            self.total.add(connections, headroom.capacity_bytes as f64 - headroom.bytes as f64);
+        }
+        for target in &sample.targets {
+            let trend = match target.kind {
+                TargetKind::Engine(Role::Server) => &mut self.user[0],
+                TargetKind::Engine(Role::Client) => &mut self.user[1],
+                TargetKind::Foreign => continue,
+            };
+            if let (true, Ok(rss)) = (target.alive, &target.rss_bytes) {
+                trend.add(connections, *rss as f64);
+            }
+        }
+        if let Ok(sockstat) = &sample.net.sockstat {
+            let inuse6 = sample.net.inuse6.as_ref().map_or(0, |n| *n);
+            self.sockets.add(connections, (sockstat.inuse + inuse6) as f64);
+        }
+        for cache in sample.host.slab.as_deref().unwrap_or_default() {
+            let known = self.slab.iter().position(|s| s.0 == cache.name).unwrap_or_else(|| {
+                self.slab.push((cache.name.clone(), Trend::new(MIB / 8.0, RANGE)));
+                self.slab.len() - 1
+            });
+            self.slab[known].1.add(connections, cache.bytes as f64);
+        }
+    }
+
+    /// The slopes now.
+    pub(super) fn cost(&self, sample: &Sample) -> Cost {
+        let total = self.total.slope();
+        let [server_user, client_user] = [self.user[0].slope(), self.user[1].slope()];
+        let kernel = total.map(|t| {
+            let user = [server_user, client_user].into_iter().flatten();
+            user.fold(t, |left, user| Slope {
+                per_connection: left.per_connection - user.per_connection,
+                spread: left.spread + user.spread,
+                points: left.points,
+            })
+        });
+        let mut slab: Vec<(String, f64)> = self
+            .slab
+            .iter()
+            .filter_map(|(name, trend)| Some((name.clone(), trend.slope()?.per_connection)))
+            .filter(|(_, bytes)| *bytes >= 1.0)
+            .collect();
+        slab.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Cost { total, kernel, server_user, client_user, slab, both_ends: self.both_ends(sample) }
+    }
+
+    /// Both engines are here, or two sockets appear for each connection.
+    fn both_ends(&self, sample: &Sample) -> bool {
+        let here = |role| sample.targets.iter().any(|t| t.kind == TargetKind::Engine(role));
+        let engines = [here(Role::Server), here(Role::Client)];
+        match engines {
+            [true, true] => true,
+            [false, false] => false,
+            _ => self.sockets.slope().is_some_and(|s| s.per_connection > 1.5),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic;
+    use super::*;
+
+    fn cost_of(samples: &[Sample]) -> Cost {
+        let mut trends = CostTrends::default();
+        for (i, sample) in samples.iter().enumerate() {
+            let headroom = Headroom::of(sample, None);
+            let open = sample.targets.iter().find_map(|t| t.stats.as_ref()?.as_ref().ok().map(|s| s.open));
+            trends.update(sample, open.unwrap_or(i as u64), headroom);
+        }
+        trends.cost(&samples[samples.len() - 1])
+    }
+
+    #[test]
+    fn slopes_match_what_was_put_in() {
+        let cost = cost_of(&synthetic::ramp(200_000, 40_000, 1000));
+        let total = cost.total.unwrap();
+        assert!((total.per_connection / 8124.0 - 1.0).abs() < 0.01, "{total:?}");
+        assert!((cost.kernel.unwrap().per_connection - total.per_connection + 4.0).abs() < 0.01);
+        assert!((cost.server_user.unwrap().per_connection - 2.0).abs() < 0.01);
+        assert_eq!(cost.slab[0].0, "TCP");
+        assert!((cost.slab[0].1 - 5041.0).abs() < 20.0, "{:?}", cost.slab);
+        assert!(cost.both_ends);
+    }
+
+    #[test]
+    fn total_stays_with_the_end_to_end_quotient() {
+        // What a user checks by hand: the fall of MemFree divided by connections over the same span.
+        let samples = synthetic::ramp(200_000, 47_000, 1000);
+        let free = |s: &Sample| s.host.mem.as_ref().unwrap().free as f64;
+        let quotient = (free(&samples[0]) - free(&samples[samples.len() - 1])) / 200_000.0;
+        let total = cost_of(&samples).total.unwrap().per_connection;
+        assert!((total / quotient - 1.0).abs() < 0.01, "{total} and {quotient}");
+    }
+
+    #[test]
+    fn one_engine_whose_peer_is_here_too_is_told_by_its_sockets() {
+        let mut samples = synthetic::ramp(50_000, 5_000, 1000);
+        for sample in &mut samples {
+            sample.targets.truncate(1);
+        }
+        assert!(cost_of(&samples).both_ends);
+        for (i, sample) in samples.iter_mut().enumerate() {
+            sample.net.sockstat.as_mut().unwrap().inuse = i as u64 * 5_000;
+        }
+        assert!(!cost_of(&samples).both_ends);
+    }
 }

@@ -1,6 +1,9 @@
 //! The watched processes, as the engines view shows them, and how they ended.
 
+use crate::probe::sample::{Sample, Target, TargetKind};
 use crate::protocol::{ErrorCount, Latency, Phase, Role, Stop, Traffic};
+
+use super::rate::CpuShare;
 
 /// A watched process: an engine, or a foreign process.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,4 +93,126 @@ pub enum Cause {
     },
     /// It is gone, and nobody could see how (a process that is not our child).
     Vanished,
+}
+
+/// Turns the targets of each sample into [`Engine`]s; what a process was last seen with outlives it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Roster {
+    engines: Vec<Engine>,
+    cpu: Vec<(u32, CpuShare)>,
+}
+
+impl Roster {
+    /// Takes the targets of a sample.
+    pub(super) fn update(&mut self, sample: &Sample) {
+        for target in &sample.targets {
+            if !target.alive {
+                self.ended(target);
+                continue;
+            }
+            let mut engine = seen(target);
+            let (t_us, cpu_us) = match &target.stats {
+                Some(Ok(stats)) => (stats.t_us, Some(stats.cpu_us)),
+                _ => (sample.t_ms * 1000, target.cpu_us.as_ref().ok().copied()),
+            };
+            let known = self.cpu.iter().position(|c| c.0 == target.pid).unwrap_or_else(|| {
+                self.cpu.push((target.pid, CpuShare::default()));
+                self.cpu.len() - 1
+            });
+            engine.cpu_share = cpu_us.and_then(|us| self.cpu[known].1.add(t_us, us));
+            match self.engines.iter_mut().find(|e| e.pid == target.pid) {
+                Some(known) => *known = engine,
+                None => self.engines.push(engine),
+            }
+        }
+    }
+
+    /// Everything watched, living or not.
+    pub(super) fn engines(&self) -> &[Engine] {
+        &self.engines
+    }
+
+    /// Notes how one ended.
+    pub(super) fn died(&mut self, death: &Death) {
+        if let Some(engine) = self.engines.iter_mut().find(|e| e.pid == death.pid) {
+            engine.alive = false;
+            engine.death = Some(death.clone());
+        }
+    }
+
+    fn ended(&mut self, target: &Target) {
+        match self.engines.iter_mut().find(|e| e.pid == target.pid) {
+            Some(known) => {
+                known.alive = false;
+                known.cpu_share = None;
+            }
+            None => self.engines.push(seen(target)),
+        }
+    }
+}
+
+fn seen(target: &Target) -> Engine {
+    let stats = target.stats.as_ref().and_then(|s| s.as_ref().ok());
+    Engine {
+        name: target.name.clone(),
+        role: match target.kind {
+            TargetKind::Engine(role) => Some(role),
+            TargetKind::Foreign => None,
+        },
+        pid: target.pid,
+        alive: target.alive,
+        phase: stats.map(|s| s.phase),
+        open: stats.map(|s| s.open),
+        peak: stats.map(|s| s.peak),
+        opened: stats.map(|s| s.opened),
+        lost: stats.map(|s| s.lost),
+        in_flight: stats.filter(|s| s.role == Role::Client).map(|s| s.in_flight),
+        greeted: stats.map(|s| s.greeted),
+        rss_bytes: target.rss_bytes.as_ref().ok().copied(),
+        cpu_share: None,
+        threads: target.threads.as_ref().ok().copied(),
+        descriptors: stats.map(|s| s.descriptors).or_else(|| target.descriptors.as_ref().ok().copied()),
+        table_limit: stats.map(|s| s.table_limit).or_else(|| target.nofile.as_ref().ok().map(|n| n.soft)),
+        hard_limit: target.nofile.as_ref().ok().map(|n| n.hard),
+        tables: stats.map(|s| s.tables),
+        tables_max: stats.map(|s| s.tables_max),
+        rate_limit: stats.and_then(|s| s.rate_limit),
+        ceiling: stats.and_then(|s| s.ceiling),
+        buffered_bytes: stats.map(|s| s.buffered_bytes),
+        errors: stats.map(|s| s.errors.clone()).unwrap_or_default(),
+        connect: stats.map(|s| s.connect).unwrap_or_default(),
+        traffic: stats.and_then(|s| s.traffic),
+        stop: stats.and_then(|s| s.stop.clone()),
+        death: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic;
+    use super::*;
+
+    #[test]
+    fn the_last_state_outlives_the_process() {
+        let mut roster = Roster::default();
+        roster.update(&synthetic::sample(50_000, 1000));
+        let mut gone = synthetic::sample(50_000, 2000);
+        gone.targets[0].alive = false;
+        gone.targets[0].stats = None;
+        gone.targets[0].rss_bytes = Err(crate::probe::sample::Absent::because("process gone"));
+        roster.update(&gone);
+        let server = &roster.engines()[0];
+        assert_eq!((server.alive, server.open, server.name.as_str()), (false, Some(50_000), "server"));
+        assert!(server.rss_bytes.is_some());
+    }
+
+    #[test]
+    fn a_foreign_process_has_what_can_be_seen() {
+        let mut sample = synthetic::host_only(0);
+        synthetic::foreign(&mut sample, 77, "beam.smp", 900, 1024);
+        let mut roster = Roster::default();
+        roster.update(&sample);
+        let one = &roster.engines()[0];
+        assert_eq!((one.role, one.descriptors, one.table_limit, one.open), (None, Some(900), Some(1024), None));
+    }
 }

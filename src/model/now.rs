@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::Phase;
+use crate::probe::sample::{Sample, Target, TargetKind};
+use crate::protocol::{EngineStats, Phase, Role};
+
+use super::rate::{CpuShare, Rate};
 
 /// Where the count of connections comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -114,4 +117,143 @@ pub struct Now {
     pub own_rss_bytes: u64,
     /// What taking this sample cost, microseconds.
     pub sample_us: u64,
+}
+
+/// The counters of the living engine of that role.
+pub(super) fn engine(sample: &Sample, role: Role) -> Option<&EngineStats> {
+    sample.targets.iter().find_map(|t| match &t.stats {
+        Some(Ok(stats)) if t.alive && t.kind == TargetKind::Engine(role) => Some(&**stats),
+        _ => None,
+    })
+}
+
+/// Whether an engine of this sample has ended.
+pub(super) fn engine_died(sample: &Sample) -> bool {
+    sample.targets.iter().any(|t: &Target| !t.alive && matches!(t.kind, TargetKind::Engine(_)))
+}
+
+/// What [`Now`] needs from samples before.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pace {
+    opened: Rate,
+    open: Rate,
+    source: CountSource,
+    phase: RunPhase,
+    own: CpuShare,
+}
+
+impl Pace {
+    /// Derives the values of this moment. `target` is the run's own; without one an engine's is taken.
+    pub(super) fn now(&mut self, sample: &Sample, target: Option<u64>) -> Now {
+        let (client, server) = (engine(sample, Role::Client), engine(sample, Role::Server));
+        let estab = sample.net.tcp.as_ref().map_or(0, |t| t.curr_estab);
+        let (source, t_us, open, opened) = match (client, server) {
+            (Some(c), _) => (CountSource::Client, c.t_us, c.open, c.opened),
+            (None, Some(s)) => (CountSource::Server, s.t_us, s.open, s.opened),
+            (None, None) => (CountSource::Namespace, sample.t_ms * 1000, estab, estab),
+        };
+        let phase = if engine_died(sample) {
+            RunPhase::EngineDied
+        } else {
+            client.or(server).map_or(RunPhase::Watching, |e| RunPhase::from(e.phase))
+        };
+        if source != self.source {
+            *self = Self { source, own: self.own, ..Self::default() };
+        }
+        self.opened.add(t_us, opened);
+        self.open.add(t_us, open);
+        if phase != self.phase {
+            self.phase = phase;
+            // The mean over a ramp's end is neither the ramp's rate nor the hold's; a ramp just begun has nothing better.
+            if phase != RunPhase::Ramping {
+                self.opened.restart();
+                self.open.restart();
+            }
+        }
+        // Connections that come and go count as opened; only while none comes is the fall the rate.
+        let rate_per_s = self.opened.per_s().filter(|r| *r > 0.0).or_else(|| self.open.per_s());
+        let target = target
+            .or_else(|| client.or(server).map(|e| e.target).filter(|t| *t > 0))
+            .or_else(|| sample.targets.iter().find_map(|t| t.hello.as_ref().map(|h| h.target)).filter(|t| *t > 0));
+        let ramping = matches!(phase, RunPhase::Ramping);
+        let eta_s = match (target, rate_per_s) {
+            (Some(target), Some(rate)) if ramping && rate > 0.0 && target > open => Some((target - open) as f64 / rate),
+            _ => None,
+        };
+        let sockstat = sample.net.sockstat.as_ref().ok();
+        Now {
+            t_ms: sample.t_ms,
+            phase,
+            source,
+            connections: open,
+            target,
+            rate_per_s,
+            eta_s,
+            accepted: server.map(|s| s.open),
+            in_flight: client.map(|c| c.in_flight),
+            failures: client.iter().chain(server.iter()).flat_map(|e| &e.errors).map(|e| e.count).sum(),
+            sockets: sockstat.map(|s| s.inuse + sample.net.inuse6.as_ref().map_or(0, |n| *n)),
+            time_wait: sockstat.map(|s| s.tw),
+            orphans: sockstat.map(|s| s.orphan),
+            tcp_mem_bytes: sockstat.map(|s| s.mem_pages * PAGE),
+            own_cpu_share: self.own.add(sample.t_ms * 1000, sample.own.cpu_us),
+            own_rss_bytes: sample.own.rss_bytes,
+            sample_us: sample.took_us,
+        }
+    }
+}
+
+/// Bytes in a page where the kernel counts pages: 4 KiB on every machine this program has been run on.
+pub(super) const PAGE: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic;
+    use super::*;
+
+    #[test]
+    fn the_count_comes_from_the_best_source_there_is() {
+        let both = synthetic::sample(5000, 1000);
+        let mut server_alone = both.clone();
+        server_alone.targets.truncate(1);
+        let mut dead_client = both.clone();
+        dead_client.targets[1].alive = false;
+        let rows = [
+            (both, CountSource::Client, 5000, RunPhase::Ramping),
+            (server_alone, CountSource::Server, 5000, RunPhase::Ramping),
+            (dead_client, CountSource::Server, 5000, RunPhase::EngineDied),
+            (synthetic::host_only(1000), CountSource::Namespace, 4, RunPhase::Watching),
+        ];
+        for (sample, source, connections, phase) in rows {
+            let now = Pace::default().now(&sample, None);
+            assert_eq!((now.source, now.connections, now.phase), (source, connections, phase));
+        }
+    }
+
+    #[test]
+    fn rate_and_eta_follow_the_engines_clock() {
+        let mut pace = Pace::default();
+        let mut now = Now::default();
+        for mut sample in synthetic::ramp(1_000_000, 40_000, 1000).into_iter().take(11) {
+            // The dashboard's clock stumbles; the engine's does not.
+            sample.t_ms += sample.t_ms % 3 * 200;
+            now = pace.now(&sample, None);
+        }
+        assert_eq!(now.connections, 400_000);
+        assert_eq!(now.rate_per_s, Some(40_000.0));
+        assert_eq!(now.eta_s, Some(15.0));
+        assert_eq!(now.target, Some(1_000_000));
+    }
+
+    #[test]
+    fn at_the_target_nothing_is_left_of_the_ramps_rate() {
+        let mut pace = Pace::default();
+        for sample in synthetic::ramp(100_000, 40_000, 1000) {
+            pace.now(&sample, Some(100_000));
+        }
+        let mut hold = synthetic::sample(100_000, 4000);
+        synthetic::set_target(&mut hold, 100_000);
+        let now = pace.now(&hold, Some(100_000));
+        assert_eq!((now.phase, now.rate_per_s, now.eta_s), (RunPhase::Holding, Some(0.0), None));
+    }
 }

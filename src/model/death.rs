@@ -1,0 +1,272 @@
+//! How a process ended: an OOM kill is told from another `SIGKILL` by the kernel's counters.
+
+use std::collections::VecDeque;
+
+use crate::probe::sample::{MemCgroup, Sample};
+use crate::units;
+
+use super::engine::{Cause, Death};
+use super::headroom::Headroom;
+use super::meters::{bound, charge};
+use super::now::{Now, RunPhase};
+
+/// Samples looked back over: the counters may rise while the dying process is still seen alive.
+const BACK: usize = 4;
+/// `SIGKILL`, signal(7).
+const SIGKILL: i32 = 9;
+
+/// What one sample tells of processes that may be about to die.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    oom_kills: Option<u64>,
+    /// Highest count that holds for this moment: own count, or the peak of whoever still counts.
+    connections: u64,
+    phase: RunPhase,
+    alive: Vec<(u32, Option<u64>, Vec<MemCgroup>)>,
+}
+
+/// The last samples.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Witness {
+    seen: VecDeque<Seen>,
+}
+
+impl Witness {
+    /// Takes a sample.
+    pub(super) fn update(&mut self, sample: &Sample, now: &Now) {
+        if self.seen.len() == BACK {
+            self.seen.pop_front();
+        }
+        let alive = sample.targets.iter().filter(|t| t.alive);
+        self.seen.push_back(Seen {
+            oom_kills: sample.host.oom_kills.as_ref().ok().copied(),
+            connections: now.connections,
+            phase: now.phase,
+            alive: alive
+                .map(|t| (t.pid, t.rss_bytes.as_ref().ok().copied(), t.memcg.as_deref().unwrap_or_default().to_vec()))
+                .collect(),
+        });
+    }
+
+    /// How `pid` ended, given its wait status and the sample taken after, and the sentence for it.
+    pub(super) fn judge(
+        &self,
+        name: &str,
+        pid: u32,
+        status: Cause,
+        after: Option<&Sample>,
+        now: &Now,
+    ) -> (Death, String) {
+        // The last sample that saw it alive; the count then is the nearest to the count at its death, unless the other
+        // engine still counted on.
+        let last = self.seen.iter().rev().find(|s| s.alive.iter().any(|a| a.0 == pid));
+        let survivor = after.iter().flat_map(|s| &s.targets).filter(|t| t.alive).find_map(|t| {
+            let own = t.stats.as_ref()?.as_ref().ok()?;
+            matches!(own.role, crate::protocol::Role::Client).then_some(own.peak)
+        });
+        let count = last.map_or(now.connections, |s| s.connections);
+        let ramping = last.is_some_and(|s| matches!(s.phase, RunPhase::Ramping | RunPhase::Starting));
+        let at_connections = if ramping { count.max(survivor.unwrap_or(0)) } else { count };
+        let cause = match status {
+            Cause::Signal(SIGKILL) => after.and_then(|s| self.oom(pid, s)).unwrap_or(status),
+            other => other,
+        };
+        let death = Death { role_or_name: name.to_owned(), pid, cause, at_connections, t_ms: now.t_ms };
+        let text = self.sentence(&death);
+        (death, text)
+    }
+
+    /// The OOM kill that took `pid`, if the counters show one.
+    fn oom(&self, pid: u32, after: &Sample) -> Option<Cause> {
+        let before = self.seen.front()?;
+        let chain = self.chain(pid)?;
+        let now_of =
+            |path: &str| after.targets.iter().filter_map(|t| t.memcg.as_ref().ok()).flatten().find(|g| g.path == path);
+        let then_of = |path: &str| {
+            before
+                .alive
+                .iter()
+                .flat_map(|a| &a.2)
+                .find(|g| g.path == path)
+                .or_else(|| chain.iter().find(|g| g.path == path))
+        };
+        let limiting: Vec<&MemCgroup> = chain.iter().filter(|g| bound(g).is_some()).collect();
+        let rose = |g: &&MemCgroup, read: fn(&MemCgroup) -> u64| {
+            now_of(&g.path).zip(then_of(&g.path)).is_some_and(|(now, then)| read(now) > read(then))
+        };
+        let host_rose =
+            after.host.oom_kills.as_ref().ok().zip(before.oom_kills.as_ref()).is_some_and(|(now, then)| now > then);
+        let killed: Vec<&&MemCgroup> = limiting.iter().filter(|g| rose(g, |g| g.oom_kills)).collect();
+        if killed.is_empty() && !host_rose {
+            return None;
+        }
+        // A kill for the whole machine counts in the victim's cgroup as well; then no limit of a cgroup was met.
+        let met = killed.iter().find(|g| rose(g, |g| g.max_hits));
+        let roomy = Headroom::of(after, None).is_none_or(|h| h.bytes as f64 > 0.05 * h.capacity_bytes as f64);
+        // With the cgroup gone or unreadable: a machine with room to spare does not kill, so its limit did.
+        let nearest = if killed.is_empty() {
+            limiting.iter().min_by_key(|g| bound(g).unwrap_or(u64::MAX).saturating_sub(charge(g)))
+        } else {
+            killed.first().copied()
+        };
+        let group = met.copied().or(nearest.filter(|_| roomy));
+        Some(Cause::OomKilled { cgroup: group.map(|g| g.path.clone()) })
+    }
+
+    /// The cgroups of `pid` when last seen alive.
+    fn chain(&self, pid: u32) -> Option<&[MemCgroup]> {
+        self.seen.iter().rev().find_map(|s| s.alive.iter().find(|a| a.0 == pid)).map(|a| a.2.as_slice())
+    }
+
+    fn sentence(&self, death: &Death) -> String {
+        let who = match death.role_or_name.as_str() {
+            name @ ("server" | "client") => format!("{name} engine {}", death.pid),
+            name => format!("{name} ({})", death.pid),
+        };
+        let at = format!("at {} connections", units::grouped(death.at_connections));
+        let rss = self.seen.iter().rev().find_map(|s| s.alive.iter().find(|a| a.0 == death.pid)).and_then(|a| a.1);
+        let rss = rss.map_or(String::new(), |rss| {
+            format!(" (RSS was {}; the memory is kernel socket memory, which RSS does not show)", units::bytes(rss))
+        });
+        match &death.cause {
+            Cause::Exit(0) => format!("{who} ended {at}"),
+            Cause::Exit(code) => format!("{who} ended with exit code {code} {at}"),
+            Cause::Signal(signal) => format!("{who} was ended by signal {signal}{} {at}", signal_name(*signal)),
+            Cause::Vanished => format!("{who} is gone {at}; it was not started here, so how it ended cannot be seen"),
+            Cause::OomKilled { cgroup: Some(path) } => {
+                let group = self.chain(death.pid).and_then(|c| c.iter().find(|g| g.path == *path));
+                let limit = group.and_then(bound);
+                let limit_text = limit.map_or(String::new(), |l| format!(" of {}", units::bytes(l)));
+                let file = if group.is_some_and(|g| g.version == 1) { "memory.limit_in_bytes" } else { "memory.max" };
+                format!(
+                    "{who} was killed by the kernel's OOM killer {at}: memory cgroup {path} reached its limit{limit_text}{rss}. \
+                     Raise {file} of {path} (a container: its memory limit), or lower --target"
+                )
+            }
+            Cause::OomKilled { cgroup: None } => format!(
+                "{who} was killed by the kernel's OOM killer {at}: the machine had no memory left{rss}. More memory, or a \
+                 lower --target"
+            ),
+        }
+    }
+}
+
+/// ` (SIGTERM)` for the signals that are met in practice (signal(7)).
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        1 => " (SIGHUP)",
+        2 => " (SIGINT)",
+        3 => " (SIGQUIT)",
+        4 => " (SIGILL)",
+        6 => " (SIGABRT)",
+        7 => " (SIGBUS)",
+        9 => " (SIGKILL)",
+        11 => " (SIGSEGV)",
+        13 => " (SIGPIPE)",
+        15 => " (SIGTERM)",
+        24 => " (SIGXCPU)",
+        31 => " (SIGSYS)",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic;
+    use super::*;
+    use crate::probe::sample::Absent;
+
+    const LIMIT: u64 = 400 << 20;
+
+    /// A ramp to 62,300 with the server dead in the last sample, which `after` then changes.
+    fn judge(limited: bool, status: Cause, after: impl Fn(&mut Sample)) -> (Death, String) {
+        let mut witness = Witness::default();
+        let now = |n| Now { connections: n, phase: RunPhase::Ramping, ..Now::default() };
+        for (i, n) in [0, 20_000, 40_000, 62_000].into_iter().enumerate() {
+            let mut sample = synthetic::sample(n, i as u64 * 400);
+            if limited {
+                synthetic::with_memcg(&mut sample, "/c1m", LIMIT);
+            }
+            witness.update(&sample, &now(n));
+        }
+        let mut last = synthetic::sample(62_300, 2000);
+        if limited {
+            synthetic::with_memcg(&mut last, "/c1m", LIMIT);
+        }
+        last.targets[0].alive = false;
+        last.targets[0].stats = Some(Err(Absent::because("process gone")));
+        after(&mut last);
+        witness.update(&last, &now(62_300));
+        witness.judge("server", 4021, status, Some(&last), &now(62_300))
+    }
+
+    fn rise(sample: &mut Sample, oom: u64, hits: u64) {
+        for group in sample.targets.iter_mut().flat_map(|t| t.memcg.as_mut().unwrap()) {
+            group.oom_kills += oom;
+            group.max_hits += hits;
+        }
+    }
+
+    fn oom(path: Option<&str>) -> Cause {
+        Cause::OomKilled { cgroup: path.map(ToOwned::to_owned) }
+    }
+
+    type Row = (&'static str, bool, Cause, fn(&mut Sample), Cause);
+
+    #[test]
+    fn a_kill_is_judged_by_its_counters() {
+        let rows: [Row; 7] = [
+            ("kill -9", true, Cause::Signal(9), |_| (), Cause::Signal(9)),
+            (
+                "another signal while others are killed",
+                false,
+                Cause::Signal(15),
+                |s| s.host.oom_kills = Ok(3),
+                Cause::Signal(15),
+            ),
+            ("cgroup", true, Cause::Signal(9), |s| rise(s, 1, 5), oom(Some("/c1m"))),
+            ("host", false, Cause::Signal(9), |s| s.host.oom_kills = Ok(1), oom(None)),
+            (
+                "cgroup gone since, machine roomy",
+                true,
+                Cause::Signal(9),
+                |s| {
+                    s.host.oom_kills = Ok(1);
+                    s.targets.iter_mut().for_each(|t| t.memcg = Err(Absent::because("gone")));
+                },
+                oom(Some("/c1m")),
+            ),
+            (
+                "host kill counted in a roomy cgroup",
+                true,
+                Cause::Signal(9),
+                |s| {
+                    rise(s, 1, 0);
+                    s.host.oom_kills = Ok(1);
+                    let mem = s.host.mem.as_mut().unwrap();
+                    (mem.free, mem.active_file, mem.inactive_file) = (0, 0, 0);
+                },
+                oom(None),
+            ),
+            ("exit", false, Cause::Exit(2), |s| s.host.oom_kills = Ok(1), Cause::Exit(2)),
+        ];
+        for (name, limited, status, after, want) in rows {
+            let (death, text) = judge(limited, status, after);
+            assert_eq!(death.cause, want, "{name}: {text}");
+            assert_eq!(death.at_connections, 62_300, "{name}: the client counted on");
+        }
+    }
+
+    #[test]
+    fn the_sentence_names_cgroup_limit_and_count() {
+        let (_, text) = judge(true, Cause::Signal(9), |s| rise(s, 1, 5));
+        assert_eq!(
+            text,
+            "server engine 4021 was killed by the kernel's OOM killer at 62,300 connections: memory cgroup /c1m reached its \
+             limit of 400 MiB (RSS was 4.12 MiB; the memory is kernel socket memory, which RSS does not show). Raise \
+             memory.max of /c1m (a container: its memory limit), or lower --target"
+        );
+        let (_, text) = judge(false, Cause::Signal(9), |_| ());
+        assert_eq!(text, "server engine 4021 was ended by signal 9 (SIGKILL) at 62,300 connections");
+    }
+}

@@ -1,0 +1,64 @@
+//! Failures of the engines: one event for each operation and errno.
+
+use crate::model::errno::{is_goodbye, limit_of, meaning};
+use crate::model::event::Severity;
+use crate::model::limit::LimitState;
+use crate::units;
+
+use super::Facts;
+
+pub(super) fn tell(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
+    for failure in facts.failures {
+        let (role, error) = (failure.role.name(), &failure.error);
+        let goodbye = is_goodbye(&error.op, &error.name);
+        if goodbye && facts.ending() {
+            continue;
+        }
+        let id = limit_of(&error.op, &error.name);
+        let times = if error.count == 1 { "once".to_owned() } else { format!("{} times", units::grouped(error.count)) };
+        let mut text = format!("{role}: {} failed with {} {times}: {}", error.op, error.name, meaning(&error.name));
+        let limit = id.and_then(|id| facts.limit(id, Some(role)));
+        let mut severity = if goodbye { Severity::Info } else { Severity::Warning };
+        if let Some(limit) = limit {
+            // A worker whose table is full hands over to the next: news only when no table is left.
+            severity = if limit.state == LimitState::Hit { Severity::Critical } else { Severity::Warning };
+            if limit.info.id == "nofile" && limit.state != LimitState::Hit {
+                severity = Severity::Info;
+                text = format!("{role}: one descriptor table is full; the next worker takes over");
+            } else {
+                text = format!("{text}{}. Cure: {}", proof(limit), limit.cure);
+            }
+        } else if error.name == "ETIMEDOUT" {
+            text.push_str(&silence(facts));
+        }
+        let prefix = id.map_or(String::new(), |id| format!("{id}/"));
+        say(severity, format!("{prefix}{role}/{}/{}", error.op, error.name), text, failure.step);
+    }
+}
+
+/// The numbers of the limit.
+fn proof(limit: &crate::model::limit::Limit) -> String {
+    match (limit.used, limit.limit) {
+        (Some(used), Some(max)) if limit.info.unit == crate::model::limit::Unit::Count => {
+            format!(" ({} {} of {})", limit.info.label, units::grouped(used), units::grouped(max))
+        }
+        (Some(used), Some(max)) => format!(" ({} {} of {})", limit.info.label, units::bytes(used), units::bytes(max)),
+        _ => String::new(),
+    }
+}
+
+/// What may have swallowed packets.
+pub(super) fn silence(facts: &Facts<'_>) -> String {
+    let full = facts.limit("conntrack", None).filter(|l| l.share().is_some_and(|s| s >= 0.9));
+    if let Some(limit) = full {
+        return format!("; connection tracking is full{}. Cure: {}", proof(limit), limit.cure);
+    }
+    let overflows = facts.counters.total("listen_overflows");
+    if overflows > 0 {
+        return format!(
+            "; the accept queue here overflowed {} times (ListenOverflows): the server accepts too slowly",
+            units::grouped(overflows)
+        );
+    }
+    String::new()
+}

@@ -1,0 +1,63 @@
+//! Limits that come near: each said once, and once more when it gets worse.
+
+use crate::model::event::Severity;
+use crate::model::limit::{Forecast, Limit, LimitState, Unit};
+use crate::units;
+
+use super::Facts;
+
+/// The worst state said of each limit.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    worst: Vec<(&'static str, String, LimitState)>,
+}
+
+impl Said {
+    pub(super) fn update(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
+        for limit in facts.limits {
+            // A hit limit has its own event: the failure, the drops, or the death that showed it.
+            if !matches!(limit.state, LimitState::Warn | LimitState::Critical) {
+                continue;
+            }
+            // Queues speak through their counters.
+            if limit.limit.is_none() {
+                continue;
+            }
+            match self.worst.iter_mut().find(|w| w.0 == limit.info.id && w.1 == limit.scope) {
+                Some(known) if known.2 >= limit.state => continue,
+                Some(known) => known.2 = limit.state,
+                None => self.worst.push((limit.info.id, limit.scope.clone(), limit.state)),
+            }
+            let severity = if limit.state == LimitState::Critical { Severity::Critical } else { Severity::Warning };
+            say(severity, format!("limit/{}/{}", limit.info.id, limit.scope), sentence(limit, facts), 1);
+        }
+    }
+}
+
+/// When, or how full, and what helps.
+fn sentence(limit: &Limit, facts: &Facts<'_>) -> String {
+    let name = match limit.info.id {
+        "memory" => "memory (by real headroom)".to_owned(),
+        "memcg" => format!("the memory limit of cgroup {}", limit.scope),
+        "nofile" => format!("the descriptor limit of {}", limit.scope),
+        _ => limit.info.label.to_owned(),
+    };
+    match limit.forecast {
+        Forecast::At { connections, seconds, .. } if facts.now.target.is_none_or(|t| connections < t) => {
+            let when = seconds.map_or(String::new(), |s| format!(", in {}", units::seconds(s)));
+            let target =
+                facts.now.target.map_or(String::new(), |t| format!(", before the target of {}", units::grouped(t)));
+            format!(
+                "{name} would be hit at {} connections{when}{target}: {}",
+                units::short_count(connections),
+                limit.cure
+            )
+        }
+        _ => {
+            let of = |n: u64| if limit.info.unit == Unit::Bytes { units::bytes(n) } else { units::grouped(n) };
+            let (used, max) = (limit.used.unwrap_or(0), limit.limit.unwrap_or(0));
+            let percent = limit.share().unwrap_or(0.0) * 100.0;
+            format!("{name} is {percent:.0} % used ({} of {}): {}", of(used), of(max), limit.cure)
+        }
+    }
+}

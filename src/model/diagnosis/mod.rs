@@ -1,0 +1,111 @@
+//! Makes sentences of what happened: failures, silent drops, stalls, limits coming near, changes of phase.
+
+mod failures;
+mod limits;
+mod phases;
+mod stall;
+
+use crate::probe::sample::Sample;
+use crate::units;
+
+use super::counters::Counters;
+use super::event::{Event, EventLog, Severity};
+use super::failures::Failure;
+use super::limit::Limit;
+use super::now::{Now, RunPhase, engine};
+use crate::protocol::Role;
+
+/// A counter that rose by less than this is told of, not warned of: other programs drop a packet now and then.
+const FEW: u64 = 5;
+
+/// What the sentences are made from.
+pub(super) struct Facts<'a> {
+    /// The sample.
+    pub sample: &'a Sample,
+    /// What holds now.
+    pub now: &'a Now,
+    /// The limits now, nearest first.
+    pub limits: &'a [Limit],
+    /// What failed since the sample before.
+    pub failures: &'a [Failure],
+    /// Counters of the kernel.
+    pub counters: &'a Counters,
+}
+
+impl Facts<'_> {
+    /// The row of a limit: that of `scope` if there is one.
+    fn limit(&self, id: &str, scope: Option<&str>) -> Option<&Limit> {
+        let mut rows = self.limits.iter().filter(|l| l.info.id == id);
+        rows.clone().find(|l| scope.is_some_and(|s| s == l.scope)).or_else(|| rows.next())
+    }
+
+    /// Whether connections are being closed, or those who held them are gone: resets are then no news.
+    fn ending(&self) -> bool {
+        matches!(self.now.phase, RunPhase::Closing | RunPhase::Closed | RunPhase::EngineDied)
+    }
+}
+
+/// What was already said.
+#[derive(Debug, Default)]
+pub(super) struct Diagnosis {
+    limits: limits::Said,
+    phases: phases::Said,
+    stall: stall::Watch,
+    /// Highest number of an engine's events passed on, by pid.
+    passed: Vec<(u32, u64)>,
+}
+
+impl Diagnosis {
+    /// Takes a moment and adds its events.
+    pub(super) fn update(&mut self, facts: &Facts<'_>, log: &mut EventLog) {
+        let mut say = |severity, id: String, text: String, count| {
+            log.push(Event { t_ms: facts.now.t_ms, severity, id, text, count });
+        };
+        self.phases.update(facts, &mut say);
+        failures::tell(facts, &mut say);
+        counters(facts, &mut say);
+        self.stall.update(facts, &mut say);
+        self.limits.update(facts, &mut say);
+        self.pass_on(facts, &mut say);
+    }
+
+    /// The engines' own events.
+    fn pass_on(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
+        for role in [Role::Server, Role::Client] {
+            let Some(stats) = engine(facts.sample, role) else { continue };
+            let known = self.passed.iter().position(|p| p.0 == stats.pid).unwrap_or_else(|| {
+                self.passed.push((stats.pid, 0));
+                self.passed.len() - 1
+            });
+            let last = &mut self.passed[known].1;
+            for event in stats.events.iter().filter(|e| e.seq > *last) {
+                say(
+                    event.severity,
+                    format!("{}/{}", role.name(), event.id),
+                    format!("{}: {}", role.name(), event.text),
+                    1,
+                );
+            }
+            *last = stats.events.iter().map(|e| e.seq).fold(*last, u64::max);
+        }
+    }
+}
+
+/// Counters of the kernel that rose.
+fn counters(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
+    for (info, step, total) in facts.counters.risen() {
+        let severity = if total < FEW && info.severity == Severity::Warning { Severity::Info } else { info.severity };
+        let text = format!("{} ({} +{}). Cure: {}", info.what, info.proof, units::grouped(total), info.cure);
+        say(severity, info.id.to_owned(), text, step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_counter_makes_a_sentence() {
+        for info in &crate::model::counters::COUNTERS {
+            assert!(!info.what.ends_with('.') && !info.cure.ends_with('.') && !info.proof.is_empty(), "{}", info.id);
+        }
+    }
+}

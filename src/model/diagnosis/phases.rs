@@ -1,0 +1,65 @@
+//! Changes of phase, in words.
+
+use crate::model::event::Severity;
+use crate::model::now::{RunPhase, engine};
+use crate::protocol::Role;
+use crate::units;
+
+use super::Facts;
+
+/// The phase last told of.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    phase: RunPhase,
+}
+
+impl Said {
+    pub(super) fn update(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
+        let now = facts.now;
+        let before = std::mem::replace(&mut self.phase, now.phase);
+        if before == now.phase {
+            return;
+        }
+        let count = units::grouped(now.connections);
+        let mut tell = |severity, id: &str, text: String| say(severity, format!("phase/{id}"), text, 1);
+        let client = engine(facts.sample, Role::Client);
+        match now.phase {
+            RunPhase::Ramping if matches!(before, RunPhase::Paused | RunPhase::Guarded) => {
+                tell(Severity::Info, "resumed", format!("goes on at {count} connections"));
+            }
+            RunPhase::Ramping => {
+                let target = now.target.map_or(String::new(), |t| format!(" towards {}", units::grouped(t)));
+                let text = match client {
+                    Some(_) => format!("the ramp has started{target}"),
+                    None => "the server accepts connections".to_owned(),
+                };
+                tell(Severity::Info, "ramping", text);
+            }
+            RunPhase::Holding => {
+                let took = client.and_then(|c| Some(c.peak_us?.saturating_sub(c.ramp_started_us?) as f64 / 1e6));
+                let after = took.map_or(String::new(), |s| format!(" after {s:.1} s"));
+                tell(Severity::Info, "holding", format!("target reached: {count} connections{after}"));
+            }
+            RunPhase::Paused => tell(Severity::Info, "paused", format!("paused at {count} connections")),
+            RunPhase::Guarded => {
+                let ceiling = client.and_then(|c| c.ceiling).unwrap_or(now.connections);
+                let text = format!(
+                    "the guard holds the ramp at {}: more would take real memory headroom under a tenth of what it was at \
+                     the start. --no-guard goes on",
+                    units::grouped(ceiling)
+                );
+                tell(Severity::Info, "guarded", text);
+            }
+            RunPhase::Closing => tell(Severity::Info, "closing", format!("closing {count} connections")),
+            RunPhase::Closed => tell(Severity::Info, "closed", "all connections are closed".to_owned()),
+            RunPhase::Stopped => {
+                let stop = client.and_then(|c| c.stop.as_ref());
+                let why = stop.map_or(String::new(), |s| format!(": {}", s.text));
+                let limit = stop.and_then(|s| facts.limit(&s.limit_id, Some(Role::Client.name())));
+                let cure = limit.map_or(String::new(), |l| format!(". Cure: {}", l.cure));
+                tell(Severity::Critical, "stopped", format!("the client stopped at {count} connections{why}{cure}"));
+            }
+            RunPhase::Watching | RunPhase::Starting | RunPhase::EngineDied => {}
+        }
+    }
+}

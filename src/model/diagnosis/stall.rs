@@ -1,0 +1,111 @@
+//! A ramp that no longer moves though connects are under way: something swallows them.
+
+use crate::model::event::Severity;
+use crate::model::now::engine;
+use crate::protocol::{Phase, Role};
+use crate::units;
+
+use super::Facts;
+use super::failures::silence;
+
+/// Time without a new connection that is a stall, microseconds: the first SYN is retried after one second.
+const STALL_US: u64 = 2_000_000;
+
+/// The last progress.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// `opened` of the client, and its clock when that last rose.
+    progress: Option<(u64, u64)>,
+    told: bool,
+}
+
+impl Watch {
+    pub(super) fn update(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
+        let Some(client) = engine(facts.sample, Role::Client) else { return };
+        let moved = self.progress.is_none_or(|(opened, t_us)| client.opened != opened || client.t_us < t_us);
+        if moved || client.phase != Phase::Ramping || client.in_flight == 0 {
+            self.progress = Some((client.opened, client.t_us));
+            self.told = false;
+            return;
+        }
+        let since = self.progress.map_or(0, |p| client.t_us - p.1);
+        if since < STALL_US || self.told {
+            return;
+        }
+        self.told = true;
+        let text = format!(
+            "no connection was established for {} at {} with {} under way{}",
+            units::seconds(since as f64 / 1e6),
+            units::grouped(client.open),
+            units::grouped(client.in_flight),
+            cause(facts, client.open)
+        );
+        say(Severity::Warning, "stall".into(), text, 1);
+    }
+}
+
+/// The likeliest cause: what this machine can see first, the round number second, the other host last.
+fn cause(facts: &Facts<'_>, open: u64) -> String {
+    if let Some(server) = engine(facts.sample, Role::Server) {
+        if server.phase == Phase::Paused {
+            return ": the server is paused".into();
+        }
+        if server.errors.iter().any(|e| e.op == "accept" && e.name == "EMFILE") {
+            let cure = facts.limit("nofile", Some("server")).map_or(String::new(), |l| format!(". Cure: {}", l.cure));
+            return format!(": the server has no descriptor left (EMFILE on accept){cure}");
+        }
+    }
+    let swallowed = silence(facts);
+    if !swallowed.is_empty() {
+        return swallowed;
+    }
+    match round_number(open) {
+        Some(hint) => format!(": {hint}"),
+        None if engine(facts.sample, Role::Server).is_none() => {
+            ": look at the other host: is its server at a descriptor limit, paused, or behind a full conntrack table?"
+                .into()
+        }
+        None => String::new(),
+    }
+}
+
+/// A client that stalls at a round number meets a known limit. A few connections of other programs and those under way
+/// make the count a little lower.
+fn round_number(open: u64) -> Option<&'static str> {
+    // The number, how far below it still counts, what it is.
+    let known: [(u64, u64, &'static str); 6] = [
+        (1_024, 24, "near 1,024, the usual soft limit of descriptors (ulimit -n) of a server"),
+        (28_232, 100, "near 28,232, all ports of the default ip_local_port_range towards one destination port"),
+        (64_512, 100, "near 64,512, all local ports above 1023 towards one destination port"),
+        (65_536, 400, "near 65,536, a common nf_conntrack_max"),
+        (262_144, 600, "near 262,144, a common nf_conntrack_max"),
+        (1_048_576, 1_000, "near 1,048,576, the default fs.nr_open: the most descriptors one table may have"),
+    ];
+    known.iter().find(|(n, below, _)| open <= *n && open + below >= *n).map(|k| k.2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_numbers_are_known() {
+        let rows = [
+            (1_020, Some("1,024")),
+            (28_232, Some("28,232")),
+            (28_200, Some("28,232")),
+            (64_512, Some("64,512")),
+            (65_200, Some("65,536")),
+            (262_144, Some("262,144")),
+            (1_048_560, Some("1,048,576")),
+            (500_000, None),
+            (0, None),
+            (30_000, None),
+        ];
+        for (open, want) in rows {
+            let got = round_number(open);
+            assert_eq!(got.is_some(), want.is_some(), "{open}");
+            assert!(got.unwrap_or_default().contains(want.unwrap_or_default()), "{open}: {got:?}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Failures of the engines, as steps between samples.
+
+use crate::probe::sample::Sample;
+use crate::protocol::{ErrorCount, Role};
+
+use super::now::engine;
+
+/// A kind of failure that happened since the sample before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// Whose.
+    pub role: Role,
+    /// What failed, with the count since the engine's start.
+    pub error: ErrorCount,
+    /// Times since the sample before.
+    pub step: u64,
+}
+
+/// Counts seen so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Failures {
+    seen: Vec<(u32, String, i32, u64)>,
+    risen: Vec<Failure>,
+}
+
+impl Failures {
+    /// Takes a sample.
+    pub(super) fn update(&mut self, sample: &Sample) {
+        self.risen.clear();
+        for role in [Role::Server, Role::Client] {
+            let Some(stats) = engine(sample, role) else { continue };
+            for error in &stats.errors {
+                let known = self.seen.iter_mut().find(|s| s.0 == stats.pid && s.1 == error.op && s.2 == error.errno);
+                let step = error.count.saturating_sub(known.as_ref().map_or(0, |s| s.3));
+                match known {
+                    Some(known) => known.3 = error.count,
+                    None => self.seen.push((stats.pid, error.op.clone(), error.errno, error.count)),
+                }
+                if step > 0 {
+                    self.risen.push(Failure { role, error: error.clone(), step });
+                }
+            }
+        }
+    }
+
+    /// What failed since the sample before.
+    pub(super) fn risen(&self) -> &[Failure] {
+        &self.risen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic;
+    use super::*;
+
+    #[test]
+    fn each_failure_counts_once() {
+        let mut failures = Failures::default();
+        for (count, step) in [(0, None), (3, Some(3)), (3, None), (10, Some(7))] {
+            let mut sample = synthetic::sample(0, 0);
+            let error = ErrorCount { op: "connect".into(), errno: 111, name: "ECONNREFUSED".into(), count };
+            synthetic::engine(&mut sample, Role::Client).unwrap().errors = vec![error];
+            failures.update(&sample);
+            assert_eq!(failures.risen().first().map(|f| f.step), step);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! What the memory chart shows, from the history and the limits.
+
+use crate::probe::sample::Sample;
+use crate::units;
+
+use super::chart::{Chart, Curve, Line, LineAt, XAxis};
+use super::headroom::Headroom;
+use super::limit::{Forecast, Limit, LimitState, Unit};
+use super::meters::{chains, charge, per_connection, tightest};
+use super::now::Now;
+use super::series::{Point, Series, VALUES};
+use super::slope::Slope;
+
+/// Positions in a [`Point`]'s values.
+const MEMORY: usize = 0;
+const SLAB: usize = 1;
+const GROUP: usize = 2;
+
+/// A limit this many times beyond target and count is not drawn.
+const IN_SIGHT: f64 = 3.0;
+/// The memory line is drawn to scale when it is at most this many times what the run will need.
+const TO_SCALE: f64 = 4.0;
+
+/// What is known of the moment, besides the history.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    /// What holds now.
+    pub now: &'a Now,
+    /// The limits, nearest first.
+    pub limits: &'a [Limit],
+    /// Real headroom.
+    pub headroom: Option<Headroom>,
+    /// Bytes that the machine loses per connection.
+    pub total: Option<Slope>,
+    /// Bytes that the tightest cgroup is charged per connection.
+    pub charged: Option<Slope>,
+    /// Whether a connection has both its ends here.
+    pub both_ends: bool,
+}
+
+impl View<'_> {
+    fn nearest(&self) -> Option<&Limit> {
+        self.limits.first().filter(|l| l.state == LimitState::Hit || l.forecast.connections().is_some())
+    }
+
+    /// The cgroup's row when it comes before the machine's memory.
+    fn group(&self) -> Option<&Limit> {
+        let at = |id: &str| {
+            let row = self.limits.iter().find(|l| l.info.id == id && l.limit.is_some())?;
+            // A limit that was hit comes first whatever was forecast.
+            let hit = row.state == LimitState::Hit;
+            Some((row, if hit { 0 } else { row.forecast.connections().unwrap_or(u64::MAX) }))
+        };
+        let (group, first) = at("memcg")?;
+        let memory = at("memory").map_or(u64::MAX, |m| m.1);
+        (first < memory).then_some(group)
+    }
+
+    /// Target or count, whichever is more.
+    fn aim(&self, peak: u64) -> f64 {
+        self.now.target.unwrap_or(0).max(peak).max(1) as f64
+    }
+}
+
+/// Points over time and over connections, and axes that do not crawl.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    by_time: Series,
+    /// Only the rising part: on the way back the curve would be drawn over itself, elsewhere.
+    rising: Series,
+    peak: Option<u64>,
+    /// The newest point of the rising part, and of all, unmerged.
+    top: Option<(f64, [f64; VALUES])>,
+    last: Option<(f64, [f64; VALUES])>,
+    first_ms: Option<u64>,
+    slab_at_start: Option<u64>,
+    with_slabinfo: bool,
+    /// Largest value of each quantity.
+    highest: [f64; VALUES],
+    x_connections: Axis,
+    x_seconds: Axis,
+    y: Axis,
+}
+
+impl History {
+    /// Takes a sample.
+    pub(super) fn update(&mut self, sample: &Sample, view: &View<'_>) {
+        let values = self.values(sample, view.headroom);
+        for (highest, value) in self.highest.iter_mut().zip(values) {
+            *highest = highest.max(value);
+        }
+        let connections = view.now.connections;
+        self.first_ms.get_or_insert(sample.t_ms);
+        self.last = Some((sample.t_ms as f64 / 1000.0, values));
+        self.by_time.push(sample.t_ms, connections, values);
+        if self.peak.is_none_or(|p| connections > p) {
+            self.peak = Some(connections);
+            self.top = Some((connections as f64, values));
+            self.rising.push(sample.t_ms, connections, values);
+        }
+        self.fit(view);
+    }
+
+    /// The next sample does not continue the last.
+    pub(super) fn gap(&mut self) {
+        self.by_time.gap();
+        self.rising.gap();
+    }
+
+    fn values(&mut self, sample: &Sample, headroom: Option<Headroom>) -> [f64; VALUES] {
+        let slab = match &sample.host.slab {
+            Ok(caches) => {
+                self.with_slabinfo = true;
+                Some(caches.iter().map(|c| c.bytes).sum::<u64>())
+            }
+            Err(_) => sample.host.mem.as_ref().ok().map(|m| m.slab),
+        };
+        let grown = slab.map(|bytes| bytes.saturating_sub(*self.slab_at_start.get_or_insert(bytes)));
+        let group = tightest(chains(sample)).first().map(|g| charge(g));
+        let number = |n: Option<u64>| n.map_or(f64::NAN, |n| n as f64);
+        [number(headroom.map(Headroom::used_bytes)), number(grown), number(group)]
+    }
+
+    /// Fits the axes to data, target, and the limits worth showing.
+    fn fit(&mut self, view: &View<'_>) {
+        let peak = self.peak.unwrap_or(0);
+        let aim = view.aim(peak);
+        let nearest = view.nearest().and_then(|l| l.forecast.connections()).map_or(0.0, |c| c as f64);
+        self.x_connections.fit(if nearest <= IN_SIGHT * aim { nearest.max(aim) } else { aim }, 10.0);
+        let seconds = self.last.map_or(0.0, |l| l.0);
+        self.x_seconds.fit((seconds + view.now.eta_s.unwrap_or(0.0)).max(10.0), 10.0);
+        let more = aim - peak as f64;
+        let top = self.top.map_or([f64::NAN; VALUES], |t| t.1);
+        let y = if let Some(group) = view.group() {
+            group.limit.map_or(0.0, |l| l as f64 * 1.05).max(self.highest[GROUP])
+        } else {
+            let cost = view.total.map_or(per_connection(view.both_ends), |s| s.per_connection);
+            let need = self.highest[MEMORY].max(top[MEMORY] + cost * more);
+            let capacity = view.headroom.map_or(0.0, |h| h.capacity_bytes as f64);
+            if capacity <= TO_SCALE * need { need.max(capacity) * 1.02 } else { need * 1.05 }
+        };
+        let y = y.max(self.highest[SLAB]);
+        let unit = 1024_f64.powf(y.max(1.0).log(1024.0).floor());
+        self.y.fit_in(y, unit);
+    }
+
+    /// The chart over `x`.
+    pub(super) fn chart(&self, x: XAxis, view: &View<'_>) -> Chart {
+        let (series, bounds) = match x {
+            XAxis::Connections => (&self.rising, (0.0, self.x_connections.high)),
+            XAxis::Time => (&self.by_time, (self.first_ms.map_or(0.0, |t| (t / 1000) as f64), self.x_seconds.high)),
+        };
+        let curve = |label, value: usize| {
+            let at = |p: &Point| {
+                let x = match x {
+                    XAxis::Connections => p.connections,
+                    XAxis::Time => p.t_ms / 1000.0,
+                };
+                (!p.values[value].is_nan()).then_some((x, p.values[value]))
+            };
+            Curve { label, segments: series.segments(at) }
+        };
+        let slab = if self.with_slabinfo { "socket slab" } else { "kernel slab" };
+        let mut curves = vec![curve("memory in use", MEMORY), curve(slab, SLAB)];
+        if view.group().is_some() {
+            curves.insert(0, curve("cgroup charge", GROUP));
+        }
+        curves.retain(|c| !c.segments.is_empty());
+        Chart {
+            x,
+            curves,
+            lines: self.lines(x, view),
+            forecast: self.forecast(x, view),
+            x_bounds: bounds,
+            y_bounds: (0.0, self.y.high),
+        }
+    }
+
+    fn lines(&self, x: XAxis, view: &View<'_>) -> Vec<Line> {
+        let mut lines: Vec<Line> = Vec::new();
+        let nearest = view.nearest();
+        let is_nearest = |limit: &Limit| nearest.is_some_and(|n| n.info.id == limit.info.id && n.scope == limit.scope);
+        let sight = IN_SIGHT * view.aim(self.peak.unwrap_or(0));
+        for limit in view.limits {
+            let at = match (limit.info.id, limit.info.unit, limit.limit) {
+                ("memory", _, Some(bytes)) => LineAt::Bytes(bytes as f64),
+                ("memcg", _, Some(bytes)) if view.group().is_some_and(|g| g.scope == limit.scope) => {
+                    LineAt::Bytes(bytes as f64)
+                }
+                (_, Unit::Count, _) if x == XAxis::Connections => match limit.forecast.connections() {
+                    Some(count) if count as f64 <= sight => LineAt::Connections(count as f64),
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            let label = match at {
+                LineAt::Bytes(bytes) => {
+                    let name = if limit.info.id == "memcg" { "cgroup" } else { limit.info.label };
+                    let above = if bytes > self.y.high { ", above" } else { "" };
+                    format!("{name} {}{above}", units::bytes(bytes as u64))
+                }
+                LineAt::Connections(count) => format!("{} at {}", limit.info.label, units::short_count(count as u64)),
+            };
+            // Both engines meet their descriptor limits at about the same count: the first of them says it.
+            let again = nearest.is_none_or(|n| n.info.id != limit.info.id || !is_nearest(limit))
+                && lines.iter().any(|l| l.label.starts_with(limit.info.label) && l.at != at);
+            if !again && !lines.iter().any(|l| l.label == label) {
+                lines.push(Line { label, at, nearest: is_nearest(limit) });
+            }
+        }
+        lines
+    }
+
+    /// The slope carried on from the newest point to the limit that comes first.
+    fn forecast(&self, x: XAxis, view: &View<'_>) -> Option<[(f64, f64); 2]> {
+        let limit = view.nearest()?;
+        let Forecast::At { connections, seconds, .. } = limit.forecast else { return None };
+        let (count, values) = self.top?;
+        let (value, slope) = match view.group() {
+            Some(_) => (GROUP, view.charged?),
+            None => (MEMORY, view.total?),
+        };
+        let ahead = connections as f64 - count;
+        if ahead <= 0.0 || values[value].is_nan() {
+            return None;
+        }
+        let there = values[value] + slope.per_connection * ahead;
+        match x {
+            XAxis::Connections => Some([(count, values[value]), (connections as f64, there)]),
+            XAxis::Time => {
+                let (t, values) = self.last?;
+                Some([(t, values[value]), (t + seconds?, there)])
+            }
+        }
+    }
+}
+
+/// The upper bound of an axis, in steps.
+#[derive(Debug, Clone, Copy, Default)]
+struct Axis {
+    high: f64,
+}
+
+impl Axis {
+    /// Covers `value`, in steps of powers of ten; stays where it is as long as that is neither too small nor far too large.
+    fn fit(&mut self, value: f64, least: f64) {
+        if value > self.high || value < 0.6 * self.high {
+            self.high = nice(value.max(least));
+        }
+    }
+
+    /// The same in multiples of a unit such as 1 GiB.
+    fn fit_in(&mut self, value: f64, unit: f64) {
+        if value.is_finite() && (value > self.high || value < 0.6 * self.high) {
+            self.high = nice((value / unit).max(1.0)) * unit;
+        }
+    }
+}
+
+/// The next bound at or above `value` that ends on a tick, ticks being 1, 2 or 5 times a power of ten and at most six.
+fn nice(value: f64) -> f64 {
+    let rough = value / 6.0;
+    let power = 10_f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|s| s * power).find(|s| *s * 1.000_001 >= rough).unwrap_or(rough);
+    ((value / step - 1e-6).ceil() * step).max(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_end_on_a_tick() {
+        let rows = [
+            (1_000_000.0, 1_000_000.0),
+            (1_230_000.0, 1_500_000.0),
+            (2_710_000.0, 3_000_000.0),
+            (200_000.0, 200_000.0),
+            (23.9, 25.0),
+            (10.0, 10.0),
+            (1.0, 1.0),
+        ];
+        for (value, want) in rows {
+            assert!((nice(value) / want - 1.0_f64).abs() < 1e-9, "{value}: {}", nice(value));
+        }
+    }
+
+    #[test]
+    fn an_axis_does_not_crawl() {
+        let mut axis = Axis::default();
+        let mut changes = 0;
+        for i in 1..=1000 {
+            let before = axis.high;
+            // A forecast that trembles by a percent.
+            axis.fit(2_900_000.0 + f64::from(i % 3) * 30_000.0, 10.0);
+            changes += usize::from((axis.high - before).abs() > 1.0);
+        }
+        assert_eq!(changes, 1);
+    }
+}

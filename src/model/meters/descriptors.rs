@@ -1,0 +1,144 @@
+//! Descriptors: the table of a process, `nr_open` above it, `file-max` above all, and epoll registrations.
+
+use crate::model::limit::LimitState;
+use crate::probe::sample::{Target, TargetKind};
+
+use super::{Context, Meter};
+
+/// `file-nr` is summed from per-core counters that run up to a batch of 32 each before they show.
+const FILE_NR_NOISE: f64 = 128.0;
+
+pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
+    let sample = context.sample;
+    let nr_open = sample.host.nr_open.as_ref().ok().copied();
+    for target in sample.targets.iter().filter(|t| t.alive) {
+        out.push(table(target, nr_open));
+    }
+    out.push(match &sample.host.nr_open {
+        Err(why) => Meter::unknown("nr_open", "host", why),
+        Ok(limit) => {
+            let wanted = sample.targets.iter().filter_map(|t| Some(t.nofile.as_ref().ok()?.hard)).max();
+            let meter = Meter::apart("nr_open", "host", wanted.unwrap_or(0), Some(*limit)).sysctl("fs.nr_open");
+            // A hard limit as high as nr_open is a machine well set up, not one about to fail.
+            Meter {
+                used: wanted,
+                state: Some(LimitState::Ok),
+                reason: Some("bounds the descriptors of one table".into()),
+                ..meter
+            }
+        }
+    });
+    out.push(match &sample.host.files {
+        Err(why) => Meter::unknown("file-max", "host", why),
+        Ok(files) => Meter::growing("file-max", "host", files.used, files.max, FILE_NR_NOISE)
+            .expecting(context.ends())
+            .levels(0.7, 0.9)
+            .sysctl("fs.file-max"),
+    });
+    out.push(epoll(context));
+}
+
+/// The descriptors of one process.
+fn table(target: &Target, nr_open: Option<u64>) -> Meter {
+    let scope = scope(target);
+    let hard = target.nofile.as_ref().ok().map(|n| n.hard);
+    match &target.stats {
+        Some(Ok(stats)) => {
+            let (per_table, tables) = (stats.table_limit, stats.tables_max);
+            let limit = per_table.saturating_mul(u64::from(tables));
+            let mut meter =
+                Meter::growing("nofile", scope, stats.descriptors, limit, 8.0).levels(0.95, 0.99).cured(move |need| {
+                    let workers = need.div_ceil(per_table.max(1));
+                    format!("--workers {workers}, or {}", raise(need, per_table, hard, nr_open))
+                });
+            meter.planned = true;
+            if tables > 1 {
+                meter.reason = Some(format!("{tables} tables of {per_table}, {} in use", stats.tables));
+            }
+            meter
+        }
+        Some(Err(why)) => Meter::unknown("nofile", scope, why),
+        None => match (&target.descriptors, &target.nofile) {
+            (Ok(used), Ok(nofile)) => {
+                let soft = nofile.soft;
+                Meter::growing("nofile", scope, *used, soft, 8.0)
+                    .levels(0.95, 0.99)
+                    .cured(move |need| raise(need, soft, hard, nr_open))
+            }
+            (Err(why), _) | (_, Err(why)) => Meter::unknown("nofile", scope, why),
+        },
+    }
+}
+
+/// Which of the levels has to be raised so that one table holds `need`: soft, hard, or `nr_open`.
+pub(crate) fn raise(need: u64, soft: u64, hard: Option<u64>, nr_open: Option<u64>) -> String {
+    let Some(hard) = hard else { return format!("raise its soft limit: prlimit --nofile={need}") };
+    if need <= hard && soft < hard {
+        return format!(
+            "raise the soft limit {soft} to the hard limit {hard}: ulimit -n {hard} before the start (no privilege needed)"
+        );
+    }
+    let limits = format!("LimitNOFILE={need} in its systemd unit, or limits.conf for a login (needs CAP_SYS_RESOURCE)");
+    match nr_open {
+        Some(nr_open) if need > nr_open => format!("sysctl -w fs.nr_open={need}, then {limits}"),
+        _ => limits,
+    }
+}
+
+/// What a limit of that process belongs to.
+pub(super) fn scope(target: &Target) -> String {
+    match target.kind {
+        TargetKind::Engine(role) => role.name().to_owned(),
+        TargetKind::Foreign => format!("{} {}", target.name, target.pid),
+    }
+}
+
+/// Registrations, of our engines where they run, else of the machine.
+fn epoll(context: &Context<'_>) -> Meter {
+    let sample = context.sample;
+    let limit = match &sample.host.max_user_watches {
+        Ok(limit) => *limit,
+        Err(why) => return Meter::unknown("epoll", "host", why),
+    };
+    // Each connection of an engine has exactly one registration; the slab counts other users' as well.
+    let mut open = sample.targets.iter().filter_map(|t| Some(t.stats.as_ref()?.as_ref().ok()?.open)).peekable();
+    if open.peek().is_some() {
+        return Meter::growing("epoll", "user", open.sum(), limit, 8.0)
+            .expecting(context.ends())
+            .sysctl("fs.epoll.max_user_watches");
+    }
+    match &sample.host.slab {
+        Err(why) => Meter::unknown("epoll", "host", why),
+        Ok(slab) => match slab.iter().find(|c| c.name == "eventpoll_epi") {
+            Some(cache) => Meter::growing("epoll", "host", cache.active_objs, limit, 512.0)
+                .expecting(context.ends())
+                .sysctl("fs.epoll.max_user_watches"),
+            None => Meter::without("epoll", "host", LimitState::Unknown, "no eventpoll_epi cache in slabinfo"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_level_that_bounds_is_named() {
+        let rows = [
+            (10_000, 1024, Some(20_000), Some(1 << 20), "raise the soft limit 1024 to the hard limit 20000"),
+            (50_000, 20_000, Some(20_000), Some(1 << 20), "LimitNOFILE=50000"),
+            (50_000, 1024, Some(20_000), Some(1 << 20), "LimitNOFILE=50000"),
+            (
+                2_000_000,
+                1 << 20,
+                Some(1 << 20),
+                Some(1 << 20),
+                "sysctl -w fs.nr_open=2000000, then LimitNOFILE=2000000",
+            ),
+        ];
+        for (need, soft, hard, nr_open, want) in rows {
+            let got = raise(need, soft, hard, nr_open);
+            assert!(got.starts_with(want), "{got}");
+        }
+    }
+}

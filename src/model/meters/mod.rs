@@ -1,0 +1,156 @@
+//! Reads from a sample how far each limit is used, before any forecast: one file per kind of resource.
+
+mod descriptors;
+mod memory;
+mod network;
+mod queues;
+mod tasks;
+
+use crate::probe::sample::{Absent, Sample};
+
+use super::counters::Counters;
+use super::failures::Failure;
+use super::headroom::Headroom;
+use super::limit::LimitState;
+
+pub(super) use memory::{bound, chains, charge, per_connection, tightest};
+
+/// What the readers need besides the sample.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    /// The sample.
+    pub sample: &'a Sample,
+    /// Real headroom at it.
+    pub headroom: Option<Headroom>,
+    /// Counter deltas up to it.
+    pub counters: &'a Counters,
+    /// What failed since the sample before.
+    pub failures: &'a [Failure],
+    /// Whether a connection has both its ends on this machine.
+    pub both_ends: bool,
+}
+
+impl Context<'_> {
+    /// Sockets on this machine for each connection.
+    fn ends(&self) -> f64 {
+        if self.both_ends { 2.0 } else { 1.0 }
+    }
+}
+
+/// How a use behaves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Growth {
+    /// It grows with connections and may move by so much (its own unit) without any.
+    WithConnections {
+        /// That much.
+        noise: f64,
+    },
+    /// It follows something else: never forecast.
+    Apart,
+    /// Nothing is counted.
+    NotTracking,
+}
+
+/// One limit as read.
+pub(super) struct Meter {
+    /// Id, a row of [`super::names::LIMITS`].
+    pub id: &'static str,
+    /// What it belongs to.
+    pub scope: String,
+    /// Use now.
+    pub used: Option<u64>,
+    /// The bound.
+    pub limit: Option<u64>,
+    /// How the use behaves.
+    pub growth: Growth,
+    /// What a connection is expected to add before that has been measured.
+    pub expected: f64,
+    /// Shares from which on it warns and is critical.
+    pub levels: (f64, f64),
+    /// The run plans to use it up to the brim: a full one is no alarm as long as the target fits.
+    pub planned: bool,
+    /// A state that no share decides: unknown, not applicable, or judged by a counter.
+    pub state: Option<LimitState>,
+    /// Why.
+    pub reason: Option<String>,
+    /// The cure that makes room for so much use.
+    pub cure: Box<dyn Fn(u64) -> String>,
+}
+
+impl Meter {
+    /// A limit that grows with connections.
+    fn growing(id: &'static str, scope: impl Into<String>, used: u64, limit: u64, noise: f64) -> Self {
+        Self {
+            id,
+            scope: scope.into(),
+            used: Some(used),
+            limit: Some(limit),
+            growth: Growth::WithConnections { noise },
+            expected: 1.0,
+            levels: (0.9, 0.95),
+            planned: false,
+            state: None,
+            reason: None,
+            cure: Box::new(|_| String::new()),
+        }
+    }
+
+    /// A limit whose use follows something else than the number of connections.
+    fn apart(id: &'static str, scope: impl Into<String>, used: u64, limit: Option<u64>) -> Self {
+        Self { growth: Growth::Apart, limit, ..Self::growing(id, scope, used, 0, 0.0) }
+    }
+
+    /// A limit of which nothing can be said.
+    fn without(id: &'static str, scope: impl Into<String>, state: LimitState, why: impl Into<String>) -> Self {
+        Self {
+            used: None,
+            limit: None,
+            growth: Growth::Apart,
+            state: Some(state),
+            reason: Some(why.into()),
+            ..Self::growing(id, scope, 0, 0, 0.0)
+        }
+    }
+
+    /// A limit whose source cannot be read.
+    fn unknown(id: &'static str, scope: impl Into<String>, why: &Absent) -> Self {
+        Self::without(id, scope, LimitState::Unknown, why.why.clone())
+    }
+
+    fn levels(self, warn: f64, critical: f64) -> Self {
+        Self { levels: (warn, critical), ..self }
+    }
+
+    fn expecting(self, per_connection: f64) -> Self {
+        Self { expected: per_connection, ..self }
+    }
+
+    fn cured(self, cure: impl Fn(u64) -> String + 'static) -> Self {
+        Self { cure: Box::new(cure), ..self }
+    }
+
+    /// Cured by a sysctl.
+    fn sysctl(self, key: &'static str) -> Self {
+        self.cured(move |need| format!("sysctl -w {key}={need}"))
+    }
+}
+
+/// Every limit that this sample tells of.
+pub(super) fn read(context: &Context<'_>) -> Vec<Meter> {
+    let mut meters = Vec::with_capacity(24);
+    descriptors::read(context, &mut meters);
+    memory::read(context, &mut meters);
+    network::read(context, &mut meters);
+    queues::read(context, &mut meters);
+    tasks::read(context, &mut meters);
+    meters
+}
+
+/// How the namespace is called in a scope.
+fn namespace(sample: &Sample) -> String {
+    if sample.net.scope == "this" {
+        "network namespace".into()
+    } else {
+        format!("network namespace {}", sample.net.scope)
+    }
+}

@@ -1,0 +1,93 @@
+//! Ports, connection tracking, orphans, TIME_WAIT and the hash: what the network namespace bounds.
+
+use crate::model::limit::LimitState;
+use crate::model::now::engine;
+use crate::protocol::Role;
+
+use super::{Context, Growth, Meter, namespace};
+
+pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
+    let net = &context.sample.net;
+    let scope = namespace(context.sample);
+    out.push(ports(context));
+    out.push(conntrack(context, &scope));
+    let sockstat = match &net.sockstat {
+        Ok(sockstat) => sockstat,
+        Err(why) => {
+            out.extend(["orphans", "time_wait", "hash_load"].map(|id| Meter::unknown(id, &scope, why)));
+            return;
+        }
+    };
+    out.push(match &net.max_orphans {
+        Err(why) => Meter::unknown("orphans", "host", why),
+        Ok(max) => Meter::apart("orphans", "host", sockstat.orphan, Some(*max))
+            .levels(0.25, 0.5)
+            .cured(|need| format!("close at a lower rate, or sysctl -w net.ipv4.tcp_max_orphans={need}")),
+    });
+    out.push(match &net.max_tw {
+        Err(why) => Meter::unknown("time_wait", &scope, why),
+        Ok(max) => Meter::apart("time_wait", &scope, sockstat.tw, Some(*max)).cured(|need| {
+            format!("close by reset or at a lower rate, or sysctl -w net.ipv4.tcp_max_tw_buckets={need}")
+        }),
+    });
+    out.push(match &net.ehash_entries {
+        Err(why) => Meter::unknown("hash_load", &scope, why),
+        Ok(buckets) => {
+            let sockets = sockstat.inuse + net.inuse6.as_ref().map_or(0, |n| *n);
+            let chain = sockets as f64 / (*buckets).max(1) as f64;
+            let mut meter = Meter::apart("hash_load", &scope, sockets, Some(*buckets)).cured(|need| {
+                format!(
+                    "thash_entries={need} on the kernel command line, or a network namespace of its own with \
+                     net.ipv4.tcp_child_ehash_entries"
+                )
+            });
+            meter.state = Some(LimitState::Ok);
+            if chain >= 4.0 {
+                meter.reason =
+                    Some(format!("{chain:.0} sockets for each bucket: connecting slows down, nothing fails"));
+            }
+            meter
+        }
+    });
+}
+
+/// Tuples the client's plan allows; held by open connections, those under way, and TIME_WAIT.
+fn ports(context: &Context<'_>) -> Meter {
+    let Some(client) = engine(context.sample, Role::Client) else {
+        return Meter::without(
+            "ports",
+            "client",
+            LimitState::NotApplicable,
+            "bounds who connects: no client engine here",
+        );
+    };
+    let Some(capacity) = client.capacity else {
+        return Meter::without("ports", "client", LimitState::Unknown, "the client has no address plan yet");
+    };
+    let time_wait = context.sample.net.sockstat.as_ref().map_or(0, |s| s.tw);
+    let per_tuple = context.sample.net.ports.as_ref().map_or(28_232, |p| p.usable()).max(1);
+    let wide = context.sample.net.ports.as_ref().is_ok_and(|p| p.low <= 1024 && p.high == u16::MAX);
+    let used = client.open + client.in_flight + time_wait;
+    let mut meter = Meter::growing("ports", "client", used, capacity, 8.0).levels(0.95, 0.99).cured(move |need| {
+        let tuples = need.div_ceil(per_tuple);
+        let range = if wide { "" } else { ", or sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"" };
+        format!("more destination ports or sources (--ports, --source): {tuples} pairs of them for the target{range}")
+    });
+    meter.planned = true;
+    meter
+}
+
+fn conntrack(context: &Context<'_>, scope: &str) -> Meter {
+    let table = match &context.sample.net.conntrack {
+        Err(why) => return Meter::without("conntrack", scope, LimitState::NotApplicable, why.why.clone()),
+        Ok(table) => table,
+    };
+    let mut meter = Meter::growing("conntrack", scope, table.count, table.max, 64.0).levels(0.75, 0.95).cured(|need| {
+        format!("sysctl -w net.netfilter.nf_conntrack_max={need}, or a NOTRACK rule for the ports of this run")
+    });
+    if table.count == 0 {
+        meter.growth = Growth::NotTracking;
+        meter.reason = Some("not tracking: no rule asks for connection states".into());
+    }
+    meter
+}

@@ -1,0 +1,237 @@
+//! What the summary needs from the whole run: peaks, times, CPU, what was predicted when, the dashboard's own cost.
+
+use hdrhistogram::Histogram;
+
+use crate::probe::sample::Sample;
+use crate::protocol::{Phase, Role};
+
+use super::limit::Limit;
+use super::now::{Now, RunPhase, engine};
+use super::summary::{Dashboard, ForecastLine};
+
+/// Growth of the count between two records of the nearest limit's forecast.
+const GROWTH: f64 = 1.25;
+/// Parts of the way to a limit at which its forecast is recorded.
+const PARTS: f64 = 8.0;
+/// Most records kept.
+const MOST: usize = 400;
+
+/// One engine, as the summary needs it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    peak: u64,
+    /// CPU when the ramp ended, or the latest while it lasts, microseconds.
+    ramp_cpu_us: u64,
+}
+
+/// The run so far.
+#[derive(Debug, Default)]
+pub(super) struct RunLog {
+    first_ms: Option<u64>,
+    last_ms: Option<u64>,
+    parts: [Option<Part>; 2],
+    /// Start of the ramp and time of the highest count, by the clock of the engine that counts, seconds.
+    ramp_s: Option<f64>,
+    peak_s: Option<f64>,
+    elapsed_s: f64,
+    ramp_over: bool,
+    peak: u64,
+    forecasts: Vec<ForecastLine>,
+    recorded_at: u64,
+    /// Parts of its way that each limit had covered when last recorded.
+    covered: Vec<(String, u64)>,
+    sample_us: Option<Histogram<u32>>,
+    sample_us_max: u64,
+    samples: u64,
+    late: u64,
+    own_cpu_us: u64,
+    own_rss_bytes: u64,
+}
+
+impl RunLog {
+    /// Takes a sample that should have come `interval_ms` after the last (0: unknown).
+    pub(super) fn update(&mut self, sample: &Sample, now: &Now, limits: &[Limit], interval_ms: u64) {
+        self.own(sample, interval_ms);
+        self.engines(sample, now);
+        if now.connections > self.peak {
+            self.peak = now.connections;
+            self.record(now.connections, limits);
+        }
+        let first = *self.first_ms.get_or_insert(sample.t_ms);
+        if self.ramp_s.is_none() {
+            self.elapsed_s = sample.t_ms.saturating_sub(first) as f64 / 1000.0;
+        }
+    }
+
+    /// The next sample does not continue the last.
+    pub(super) fn gap(&mut self) {
+        self.last_ms = None;
+    }
+
+    fn own(&mut self, sample: &Sample, interval_ms: u64) {
+        if let Some(last) = self.last_ms
+            && interval_ms > 0
+            && sample.t_ms.saturating_sub(last) * 2 > interval_ms * 3
+        {
+            self.late += 1;
+        }
+        self.last_ms = Some(sample.t_ms);
+        self.samples += 1;
+        self.sample_us_max = self.sample_us_max.max(sample.took_us);
+        // Two digits up to a minute: 6 KiB.
+        let histogram = match &mut self.sample_us {
+            Some(histogram) => Some(histogram),
+            None => Histogram::new_with_bounds(1, 60_000_000, 2).ok().map(|h| self.sample_us.insert(h)),
+        };
+        if let Some(histogram) = histogram {
+            histogram.saturating_record(sample.took_us);
+        }
+        self.own_cpu_us = sample.own.cpu_us;
+        self.own_rss_bytes = sample.own.rss_bytes;
+    }
+
+    fn engines(&mut self, sample: &Sample, now: &Now) {
+        let ramping = matches!(
+            now.phase,
+            RunPhase::Starting | RunPhase::Ramping | RunPhase::Paused | RunPhase::Guarded | RunPhase::Watching
+        );
+        for (i, role) in [Role::Server, Role::Client].into_iter().enumerate() {
+            let Some(stats) = engine(sample, role) else { continue };
+            let part = self.parts[i].get_or_insert_default();
+            part.peak = part.peak.max(stats.peak);
+            // The sample at the end of the ramp still counts: it is taken at the change of phase.
+            if !self.ramp_over {
+                part.ramp_cpu_us = stats.ramp_cpu_us.unwrap_or(stats.cpu_us);
+            } else if let Some(us) = stats.ramp_cpu_us {
+                part.ramp_cpu_us = us;
+            }
+        }
+        self.ramp_over |= !ramping && now.phase != RunPhase::EngineDied;
+        if let Some(stats) = engine(sample, Role::Client).or_else(|| engine(sample, Role::Server))
+            && let Some(start) = stats.ramp_started_us
+        {
+            self.ramp_s = Some(start as f64 / 1e6);
+            self.elapsed_s = (stats.t_us.saturating_sub(start)) as f64 / 1e6;
+            if stats.peak > 0 && stats.phase != Phase::Starting {
+                self.peak_s = stats.peak_us.map(|p| p.saturating_sub(start) as f64 / 1e6);
+            }
+        }
+    }
+
+    /// Records forecasts: the nearest limit's whenever the count has grown by a quarter, and each limit's at every eighth
+    /// of its way.
+    fn record(&mut self, connections: u64, limits: &[Limit]) {
+        if self.forecasts.len() >= MOST {
+            return;
+        }
+        let grown = connections as f64 >= self.recorded_at as f64 * GROWTH;
+        let mut nearest = true;
+        for limit in limits {
+            let Some(predicted) = limit.forecast.connections() else { continue };
+            let part = (limit.share().unwrap_or(0.0) * PARTS) as u64;
+            let key = format!("{} {}", limit.info.id, limit.scope);
+            let known = self.covered.iter().position(|c| c.0 == key);
+            let before = known.map(|i| std::mem::replace(&mut self.covered[i].1, part));
+            if known.is_none() {
+                self.covered.push((key, part));
+            }
+            let advanced = before.is_none_or(|before| before < part);
+            if advanced || (nearest && grown) {
+                self.forecasts.push(ForecastLine {
+                    at_connections: connections,
+                    limit_id: limit.info.id.to_owned(),
+                    predicted_connections: predicted,
+                });
+                if nearest {
+                    self.recorded_at = connections;
+                }
+            }
+            nearest = false;
+        }
+    }
+
+    /// Highest count of the client engine.
+    pub(super) fn peak_established(&self) -> Option<u64> {
+        self.parts[1].map(|p| p.peak)
+    }
+
+    /// Highest count of the server engine.
+    pub(super) fn peak_accepted(&self) -> Option<u64> {
+        self.parts[0].map(|p| p.peak)
+    }
+
+    /// Highest count of the run, whoever counted.
+    pub(super) fn peak(&self) -> u64 {
+        self.peak_established().or(self.peak_accepted()).unwrap_or(self.peak)
+    }
+
+    /// Seconds from the start of the ramp, or of the watching.
+    pub(super) fn elapsed_s(&self) -> f64 {
+        self.elapsed_s
+    }
+
+    /// Seconds from the start of the ramp to the highest count.
+    pub(super) fn time_to_peak_s(&self) -> Option<f64> {
+        self.peak_s
+    }
+
+    /// CPU of both engines during the ramp for each connection, microseconds.
+    pub(super) fn cpu_us_per_connection(&self) -> Option<f64> {
+        let parts: Vec<Part> = self.parts.iter().flatten().copied().collect();
+        let cpu: u64 = parts.iter().map(|p| p.ramp_cpu_us).sum();
+        (!parts.is_empty() && self.peak() > 0).then(|| cpu as f64 / self.peak() as f64)
+    }
+
+    /// What was predicted when.
+    pub(super) fn forecasts(&self) -> &[ForecastLine] {
+        &self.forecasts
+    }
+
+    /// What watching cost.
+    pub(super) fn dashboard(&self) -> Dashboard {
+        Dashboard {
+            cpu_s: self.own_cpu_us as f64 / 1e6,
+            rss_bytes: self.own_rss_bytes,
+            sample_us_p50: self.sample_us.as_ref().map_or(0, |h| h.value_at_quantile(0.5)),
+            sample_us_max: self.sample_us_max,
+            samples: self.samples,
+            late_samples: self.late,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::synthetic;
+    use super::*;
+
+    #[test]
+    fn cpu_is_of_the_ramp_alone() {
+        let mut log = RunLog::default();
+        let phase = |p| Now { phase: p, ..Now::default() };
+        for sample in synthetic::ramp(100_000, 20_000, 1000) {
+            log.update(&sample, &phase(RunPhase::Ramping), &[], 1000);
+        }
+        let mut hold = synthetic::sample(100_000, 6000);
+        synthetic::set_target(&mut hold, 100_000);
+        log.update(&hold, &phase(RunPhase::Holding), &[], 1000);
+        let mut late = synthetic::sample(100_000, 60_000);
+        synthetic::engine(&mut late, Role::Client).unwrap().cpu_us *= 50;
+        log.update(&late, &phase(RunPhase::Holding), &[], 1000);
+        assert_eq!(log.cpu_us_per_connection(), Some(20.0));
+        assert_eq!((log.peak_established(), log.peak_accepted()), (Some(100_000), Some(100_000)));
+        let own = log.dashboard();
+        assert_eq!((own.samples, own.late_samples, own.sample_us_max), (8, 1, 400));
+        assert!(own.sample_us_p50.abs_diff(400) <= 4);
+    }
+
+    #[test]
+    fn a_gap_is_not_a_late_sample() {
+        let mut log = RunLog::default();
+        log.update(&synthetic::host_only(0), &Now::default(), &[], 1000);
+        log.gap();
+        log.update(&synthetic::host_only(60_000), &Now::default(), &[], 1000);
+        assert_eq!(log.dashboard().late_samples, 0);
+        assert_eq!((log.peak_established(), log.time_to_peak_s(), log.cpu_us_per_connection()), (None, None, None));
+    }
+}

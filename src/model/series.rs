@@ -1,0 +1,168 @@
+//! The history behind the charts: bounded whatever the run's length.
+
+/// Most points kept: about three for each column of a wide terminal in Braille.
+pub(super) const MOST: usize = 600;
+
+/// Quantities per point.
+pub(super) const VALUES: usize = 3;
+
+/// One point: a mean of `n` neighbouring samples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Point {
+    /// Milliseconds since the dashboard started.
+    pub t_ms: f64,
+    /// Connections.
+    pub connections: f64,
+    /// The quantities; NaN where absent.
+    pub values: [f64; VALUES],
+    /// Samples merged into it.
+    n: u32,
+    /// No line leads here from the point before: time without data lies between.
+    begins: bool,
+}
+
+impl Point {
+    fn merge(&mut self, other: &Point) {
+        let (a, b) = (f64::from(self.n), f64::from(other.n));
+        let mean = |x: f64, y: f64| match (x.is_nan(), y.is_nan()) {
+            (true, _) => y,
+            (_, true) => x,
+            _ => (x * a + y * b) / (a + b),
+        };
+        self.t_ms = mean(self.t_ms, other.t_ms);
+        self.connections = mean(self.connections, other.connections);
+        for (value, other) in self.values.iter_mut().zip(other.values) {
+            *value = mean(*value, other);
+        }
+        self.n += other.n;
+    }
+}
+
+/// Points in the order of time.
+#[derive(Debug, Clone)]
+pub(super) struct Series {
+    points: Vec<Point>,
+    /// Samples that go into one point; doubles whenever the series is full.
+    stride: u32,
+    broken: bool,
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self { points: Vec::new(), stride: 1, broken: true }
+    }
+}
+
+impl Series {
+    /// Adds a sample.
+    pub(super) fn push(&mut self, t_ms: u64, connections: u64, values: [f64; VALUES]) {
+        let begins = std::mem::take(&mut self.broken);
+        let point = Point { t_ms: t_ms as f64, connections: connections as f64, values, n: 1, begins };
+        match self.points.last_mut() {
+            Some(last) if !begins && last.n < self.stride => last.merge(&point),
+            _ => {
+                if self.points.len() == MOST {
+                    self.halve();
+                }
+                self.points.push(point);
+            }
+        }
+    }
+
+    /// The next sample does not continue the last.
+    pub(super) fn gap(&mut self) {
+        self.broken = true;
+    }
+
+    /// Runs of points without a gap, mapped; a point mapped to `None` is a gap as well.
+    pub(super) fn segments(&self, map: impl Fn(&Point) -> Option<(f64, f64)>) -> Vec<Vec<(f64, f64)>> {
+        let mut segments: Vec<Vec<(f64, f64)>> = Vec::new();
+        let mut open = false;
+        for point in &self.points {
+            open &= !point.begins;
+            match (map(point), segments.last_mut()) {
+                (None, _) => open = false,
+                (Some(at), Some(segment)) if open => segment.push(at),
+                (Some(at), _) => {
+                    segments.push(vec![at]);
+                    open = true;
+                }
+            }
+        }
+        segments
+    }
+
+    /// Merges neighbours; never across a gap.
+    fn halve(&mut self) {
+        self.stride = self.stride.saturating_mul(2);
+        let mut merged: Vec<Point> = Vec::with_capacity(MOST);
+        for point in &self.points {
+            match merged.last_mut() {
+                Some(last) if !point.begins && last.n + point.n <= self.stride => last.merge(point),
+                _ => merged.push(*point),
+            }
+        }
+        if merged.len() > MOST * 3 / 4 {
+            // Hundreds of gaps cannot be merged: the oldest go.
+            merged.drain(..MOST / 4);
+        }
+        self.points = merged;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn y(point: &Point) -> Option<(f64, f64)> {
+        (!point.values[0].is_nan()).then_some((point.connections, point.values[0]))
+    }
+
+    #[test]
+    fn a_long_run_stays_bounded_and_keeps_its_line() {
+        let mut series = Series::default();
+        for i in 0..100_000_u64 {
+            series.push(i, i, [2.0 * i as f64; VALUES]);
+        }
+        assert!(series.points.len() <= MOST && series.points.len() >= MOST / 2);
+        assert_eq!(series.points.capacity(), series.points.capacity().min(2 * MOST));
+        let segments = series.segments(y);
+        assert_eq!(segments.len(), 1);
+        assert!(segments[0].windows(2).all(|w| w[0].0 < w[1].0));
+        assert!(segments[0].iter().all(|(x, y)| (y - 2.0 * x).abs() < 1e-6));
+        assert!(segments[0][0].0 < 300.0 && segments[0].last().is_some_and(|p| p.0 > 99_700.0));
+    }
+
+    #[test]
+    fn gaps_stay_gaps_through_merging() {
+        let mut series = Series::default();
+        for i in 0..4000_u64 {
+            if i == 1001 || i == 3003 {
+                series.gap();
+            }
+            series.push(i, i, [1.0; VALUES]);
+        }
+        let segments = series.segments(y);
+        assert_eq!(segments.len(), 3);
+        assert!(segments[0].last().is_some_and(|p| p.0 <= 1000.0) && segments[1][0].0 >= 1001.0);
+    }
+
+    #[test]
+    fn an_absent_value_is_a_gap() {
+        let mut series = Series::default();
+        for (i, value) in [1.0, f64::NAN, 2.0].into_iter().enumerate() {
+            series.push(i as u64, i as u64, [value; VALUES]);
+        }
+        assert_eq!(series.segments(y), vec![vec![(0.0, 1.0)], vec![(2.0, 2.0)]]);
+    }
+
+    #[test]
+    fn endless_gaps_are_bounded_too() {
+        let mut series = Series::default();
+        for i in 0..5000_u64 {
+            series.gap();
+            series.push(i, i, [1.0; VALUES]);
+        }
+        assert!(series.points.len() <= MOST);
+    }
+}

@@ -1,0 +1,272 @@
+//! The table of limits: read, forecast each from its own slope, judge, put the nearest first.
+
+use std::cmp::Ordering;
+
+use crate::protocol::Role;
+use crate::units;
+
+use super::engine::{Cause, Death};
+use super::errno;
+use super::limit::{Forecast, Limit, LimitState};
+use super::meters::{self, Context, Growth, Meter};
+use super::names;
+use super::now::{Now, RunPhase, engine};
+use super::slope::{Slope, Trend};
+
+/// Connections from which on a slope of counted things is judged: these are exact.
+const RANGE_COUNT: f64 = 200.0;
+/// The same for bytes, where an engine's start weighs more than the first connections.
+const RANGE_BYTES: f64 = 2000.0;
+/// Share of the way to a predicted count that must have been seen before the prediction may raise an alarm.
+const SEEN: f64 = 0.02;
+/// Seconds before a limit at which its warning becomes critical.
+const SOON_S: f64 = 10.0;
+/// A limit is "never" met when it lies this many times beyond target and count.
+const BEYOND: f64 = 10.0;
+
+/// A limit that refused something.
+#[derive(Debug, Clone)]
+struct Hit {
+    id: &'static str,
+    scope: String,
+    /// Its bound then: a limit raised since is no longer hit.
+    limit: Option<u64>,
+    reason: String,
+}
+
+/// Trends and hits behind the list of limits.
+#[derive(Debug, Default)]
+pub(super) struct LimitTable {
+    trends: Vec<(&'static str, String, Trend)>,
+    hits: Vec<Hit>,
+    limits: Vec<Limit>,
+}
+
+impl LimitTable {
+    /// Every limit, nearest first.
+    pub(super) fn limits(&self) -> &[Limit] {
+        &self.limits
+    }
+
+    /// The limit that was hit or comes first.
+    pub(super) fn nearest(&self) -> Option<&Limit> {
+        self.limits.first().filter(|l| l.state == LimitState::Hit || l.forecast.connections().is_some())
+    }
+
+    /// The slope of one limit's use.
+    pub(super) fn slope(&self, id: &str, scope: &str) -> Option<Slope> {
+        self.trend(id, scope).and_then(Trend::slope)
+    }
+
+    /// Takes a sample. With an engine dead the table stays as it was, but for what was hit.
+    pub(super) fn update(&mut self, context: &Context<'_>, now: &Now, deaths: &[Death]) {
+        if now.phase != RunPhase::EngineDied || self.limits.is_empty() {
+            let meters = meters::read(context);
+            self.collect_hits(context, &meters);
+            self.limits = meters.into_iter().filter_map(|m| self.limit(m, now)).collect();
+        }
+        self.mark_killed(deaths);
+        self.limits.sort_by(order);
+    }
+
+    /// Marks the limit that an OOM kill met.
+    pub(super) fn mark_killed(&mut self, deaths: &[Death]) {
+        for death in deaths {
+            let Cause::OomKilled { cgroup } = &death.cause else { continue };
+            let id = if cgroup.is_some() { "memcg" } else { "memory" };
+            let found =
+                self.limits.iter_mut().find(|l| l.info.id == id && cgroup.as_ref().is_none_or(|c| *c == l.scope));
+            if let Some(limit) = found {
+                limit.state = LimitState::Hit;
+                limit.reason = Some(format!("the OOM killer took the {} engine", death.role_or_name));
+            }
+        }
+        self.limits.sort_by(order);
+    }
+
+    fn trend(&self, id: &str, scope: &str) -> Option<&Trend> {
+        self.trends.iter().find(|t| t.0 == id && t.1 == scope).map(|t| &t.2)
+    }
+
+    /// Adds the point of one meter to its trend.
+    fn follow(&mut self, meter: &Meter, connections: u64, noise: f64, bytes: bool) {
+        let Some(used) = meter.used else { return };
+        let known = self.trends.iter().position(|t| t.0 == meter.id && t.1 == meter.scope).unwrap_or_else(|| {
+            let range = if bytes { RANGE_BYTES } else { RANGE_COUNT };
+            self.trends.push((meter.id, meter.scope.clone(), Trend::new(noise, range)));
+            self.trends.len() - 1
+        });
+        self.trends[known].2.add(connections, used as f64);
+    }
+
+    fn limit(&mut self, meter: Meter, now: &Now) -> Option<Limit> {
+        let info = names::info(meter.id)?;
+        let bytes = info.unit == super::limit::Unit::Bytes;
+        if let Growth::WithConnections { noise } = meter.growth {
+            self.follow(&meter, now.connections, noise, bytes);
+        }
+        let trend = self.trend(meter.id, &meter.scope);
+        let slope = trend.and_then(Trend::slope);
+        let forecast = forecast(&meter, slope, now);
+        let hit = self.hits.iter().find(|h| h.id == meter.id && h.scope == meter.scope);
+        let seen = trend.map_or(0.0, Trend::span);
+        let state = if hit.is_some() { LimitState::Hit } else { judge(&meter, forecast, seen, now) };
+        let per_connection = slope.filter(|s| s.grows()).map_or(meter.expected, |s| s.per_connection);
+        let cure = (meter.cure)(need(&meter, per_connection, now));
+        Some(Limit {
+            info,
+            scope: meter.scope,
+            used: meter.used,
+            limit: meter.limit,
+            state,
+            forecast,
+            reason: hit.map(|h| h.reason.clone()).or(meter.reason),
+            cure,
+        })
+    }
+
+    /// What the engines' errors and the counters prove.
+    fn collect_hits(&mut self, context: &Context<'_>, meters: &[Meter]) {
+        let raised = |h: &Hit| {
+            meters.iter().any(|m| {
+                m.id == h.id && m.scope == h.scope && matches!((m.limit, h.limit), (Some(a), Some(b)) if a > b)
+            })
+        };
+        self.hits.retain(|h| !raised(h));
+        for failure in context.failures {
+            let (role, error) = (failure.role, &failure.error);
+            let Some(id) = errno::limit_of(&error.op, &error.name) else { continue };
+            // A full table among many is how workers pass the baton, not a limit of the run.
+            let baton = engine(context.sample, role).is_some_and(|stats| {
+                let capacity = stats.table_limit.saturating_mul(u64::from(stats.tables_max));
+                stats.stop.is_none() && (stats.descriptors as f64) < 0.95 * capacity as f64
+            });
+            if id != "nofile" || !baton {
+                let reason = format!("{}: {} failed with {}", role.name(), error.op, error.name);
+                self.hit(meters, id, Some(role.name()), reason);
+            }
+        }
+        let stopped = engine(context.sample, Role::Client).and_then(|c| c.stop.as_ref());
+        if let Some((stop, info)) = stopped.and_then(|s| Some((s, names::info(&s.limit_id)?))) {
+            self.hit(meters, info.id, Some(Role::Client.name()), stop.text.clone());
+        }
+        let drops = context.counters.total("conntrack_drop");
+        let full =
+            |m: &&Meter| m.id == "conntrack" && m.used.zip(m.limit).is_some_and(|(u, l)| u as f64 >= 0.9 * l as f64);
+        if drops > 0 && meters.iter().any(|m| full(&m)) {
+            self.hit(meters, "conntrack", None, format!("{} packets dropped", units::grouped(drops)));
+        }
+    }
+
+    fn hit(&mut self, meters: &[Meter], id: &'static str, role: Option<&str>, reason: String) {
+        let mut rows = meters.iter().filter(|m| m.id == id);
+        let Some(meter) = rows.clone().find(|m| role.is_some_and(|r| r == m.scope)).or_else(|| rows.next()) else {
+            return;
+        };
+        match self.hits.iter_mut().find(|h| h.id == id && h.scope == meter.scope) {
+            Some(known) => known.reason = reason,
+            None => self.hits.push(Hit { id, scope: meter.scope.clone(), limit: meter.limit, reason }),
+        }
+    }
+}
+
+/// When the limit is met, by this slope.
+fn forecast(meter: &Meter, slope: Option<Slope>, now: &Now) -> Forecast {
+    match meter.growth {
+        Growth::NotTracking => return Forecast::NotTracking,
+        Growth::Apart => return Forecast::Never,
+        Growth::WithConnections { .. } => {}
+    }
+    let (Some(used), Some(limit)) = (meter.used, meter.limit) else { return Forecast::NotYet };
+    let Some(slope) = slope else { return Forecast::NotYet };
+    if !slope.grows() {
+        return Forecast::Never;
+    }
+    // From where the run is, by the slope of the ramp: a constant offset, before or after the ramp, cancels out.
+    let left = (limit as f64 - used as f64).max(0.0) / slope.per_connection;
+    let at = now.connections as f64 + left;
+    let anything = now.target.unwrap_or(0).max(now.connections).max(1_000_000);
+    if at > BEYOND * anything as f64 {
+        return Forecast::Never;
+    }
+    Forecast::At {
+        connections: at as u64,
+        plus_minus: (left * slope.spread / slope.per_connection).ceil() as u64,
+        seconds: now.rate_per_s.filter(|r| *r > 0.0 && rising(now)).map(|r| left / r),
+    }
+}
+
+fn rising(now: &Now) -> bool {
+    matches!(now.phase, RunPhase::Ramping | RunPhase::Watching)
+}
+
+/// How near a limit is: by the forecast first, by the level second.
+fn judge(meter: &Meter, forecast: Forecast, seen: f64, now: &Now) -> LimitState {
+    if let Some(state) = meter.state {
+        return state;
+    }
+    let (Some(used), Some(limit)) = (meter.used, meter.limit) else { return LimitState::Unknown };
+    let share = if limit == 0 { 0.0 } else { used as f64 / limit as f64 };
+    let mut fits = false;
+    let mut state = LimitState::Ok;
+    if let Forecast::At { connections, plus_minus, seconds } = forecast {
+        let sure = seen >= SEEN * connections as f64;
+        let soon = |s: f64| seconds.is_some_and(|left| left <= s);
+        match now.target {
+            Some(target) => {
+                fits = connections + plus_minus >= target || now.connections >= target;
+                if sure && rising(now) && !fits {
+                    state = if soon(SOON_S) { LimitState::Critical } else { LimitState::Warn };
+                }
+            }
+            None if sure && soon(SOON_S) => state = LimitState::Critical,
+            None if sure && soon(6.0 * SOON_S) => state = LimitState::Warn,
+            None => {}
+        }
+    }
+    let level = if share >= meter.levels.1 {
+        LimitState::Critical
+    } else if share >= meter.levels.0 {
+        LimitState::Warn
+    } else {
+        LimitState::Ok
+    };
+    if meter.planned && (fits || now.target.is_some_and(|t| now.connections >= t)) { state } else { state.max(level) }
+}
+
+/// The bound that the target needs, a tenth of it spare; where the present one suffices, twice that.
+fn need(meter: &Meter, per_connection: f64, now: &Now) -> u64 {
+    let (used, limit) = (meter.used.unwrap_or(0), meter.limit.unwrap_or(0));
+    let more = now.target.map_or(0, |t| t.saturating_sub(now.connections));
+    let need = round_up((used as f64 + per_connection * more as f64) * 1.1);
+    if need > limit { need } else { limit.saturating_mul(2).min(i64::MAX as u64) }
+}
+
+/// Three digits that are not below `n`.
+fn round_up(n: f64) -> u64 {
+    let unit = 10_f64.powf((n.max(1.0).log10().floor() - 2.0).max(0.0));
+    ((n / unit).ceil() * unit) as u64
+}
+
+/// Nearest first.
+fn order(a: &Limit, b: &Limit) -> Ordering {
+    let rank = |l: &Limit| match (l.state, l.forecast) {
+        (LimitState::Hit, _) => 0,
+        (LimitState::Unknown, _) => 3,
+        (LimitState::NotApplicable, _) => 4,
+        (_, Forecast::At { .. }) => 1,
+        _ => 2,
+    };
+    let count = |l: &Limit| l.forecast.connections().unwrap_or(u64::MAX);
+    // What counts nothing (conntrack without a rule), and what is only a note, has no share to compare.
+    let share = |l: &Limit| match l.forecast {
+        Forecast::NotTracking => -1.0,
+        _ if l.info.id == "hash_load" || l.info.id == "nr_open" => -0.5,
+        _ => l.share().unwrap_or(0.0),
+    };
+    rank(a).cmp(&rank(b)).then(count(a).cmp(&count(b))).then(share(b).total_cmp(&share(a)))
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,0 +1,234 @@
+use super::super::counters::Counters;
+use super::super::failures::Failures;
+use super::super::headroom::Headroom;
+use super::super::now::Pace;
+use super::super::synthetic;
+use super::*;
+use crate::probe::sample::{Absent, Sample, UsedLimit};
+use crate::protocol::{ErrorCount, Stop};
+
+/// Drives a table with these samples.
+fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
+    let (mut table, mut pace, mut counters) = (LimitTable::default(), Pace::default(), Counters::default());
+    let mut failures = Failures::default();
+    for sample in samples {
+        counters.update(sample);
+        failures.update(sample);
+        let now = pace.now(sample, target);
+        let headroom = Headroom::of(sample, None);
+        let both_ends = sample.targets.len() == 2;
+        let context = Context { sample, headroom, counters: &counters, failures: failures.risen(), both_ends };
+        table.update(&context, &now, &[]);
+    }
+    table
+}
+
+fn find<'a>(table: &'a LimitTable, id: &str) -> &'a Limit {
+    table.limits().iter().find(|l| l.info.id == id).unwrap()
+}
+
+/// A ramp up to `to`, 20,000 connections between samples, each changed by `change(sample, connections)`.
+fn rows(to: u64, change: impl Fn(&mut Sample, u64)) -> Vec<Sample> {
+    (0..=to / 20_000)
+        .map(|i| {
+            let mut sample = synthetic::sample(i * 20_000, i * 500);
+            change(&mut sample, i * 20_000);
+            sample
+        })
+        .collect()
+}
+
+type Change = fn(&mut Sample, u64);
+
+#[test]
+fn count_limits_are_forecast_within_two_percent_half_way_and_five_at_a_quarter() {
+    // id, true count, what makes the row.
+    let table: [(&str, u64, Change); 6] = [
+        ("file-max", 600_000, |s, n| {
+            // A constant offset of 70,000 files, and the grain of the per-core counters.
+            let files = s.host.files.as_mut().unwrap();
+            files.max = 70_000 + 1_200_000;
+            files.used = (70_000 + 2 * n) / 64 * 64;
+        }),
+        ("nofile", 500_000, |s, n| {
+            let stats = synthetic::engine(s, Role::Server).unwrap();
+            stats.tables_max = 25;
+            stats.descriptors = n + 8 * (n / 19_990 + 1);
+        }),
+        ("ports", 400_000, |s, _| {
+            s.net.sockstat.as_mut().unwrap().tw = 20_000;
+            synthetic::engine(s, Role::Client).unwrap().capacity = Some(420_256);
+        }),
+        ("conntrack", 800_000, |s, n| {
+            let table = s.net.conntrack.as_mut().unwrap();
+            table.max = 800_350;
+            table.count = n + 350;
+        }),
+        ("epoll", 700_000, |s, _| s.host.max_user_watches = Ok(1_400_000)),
+        ("threads", 900_000, |s, n| {
+            s.host.threads_max = Ok(400 + 900_000 / 5_000);
+            s.host.tasks = Ok(400 + n / 5_000);
+        }),
+    ];
+    for (id, truth, change) in table {
+        for (part, tolerance) in [(2, 0.02), (4, 0.05)] {
+            let got = find(&drive(&rows(truth / part, change), None), id).forecast.connections().unwrap();
+            let error = (got as f64 / truth as f64 - 1.0).abs();
+            assert!(error <= tolerance, "{id} at 1/{part}: {got} for {truth}");
+        }
+    }
+}
+
+#[test]
+fn answers_of_their_own() {
+    let ramp = |n| rows(n, |_, _| ());
+    assert_eq!(find(&drive(&ramp(0), None), "file-max").forecast, Forecast::NotYet);
+    let after = drive(&ramp(400_000), None);
+    assert_eq!(find(&after, "conntrack").forecast, Forecast::NotTracking);
+    assert_eq!(find(&after, "tcp_mem").forecast, Forecast::Never);
+    assert_eq!(find(&after, "time_wait").forecast, Forecast::Never);
+    let endless = drive(&rows(400_000, |s, _| s.host.files.as_mut().unwrap().max = i64::MAX as u64), None);
+    assert_eq!(find(&endless, "file-max").forecast, Forecast::Never);
+}
+
+#[test]
+fn absence_is_a_state_with_its_reason() {
+    let mut sample = synthetic::host_only(0);
+    sample.host.files = Err(Absent::because("not mounted"));
+    sample.net.conntrack = Err(Absent::because("module not loaded"));
+    sample.host.slab = Err(Absent::because("needs root"));
+    let table = drive(&[sample], None);
+    let rows = [
+        ("file-max", LimitState::Unknown, "not mounted"),
+        ("conntrack", LimitState::NotApplicable, "module not loaded"),
+        ("epoll", LimitState::Unknown, "needs root"),
+        ("ports", LimitState::NotApplicable, "bounds who connects"),
+        ("memcg", LimitState::NotApplicable, "no process watched"),
+    ];
+    for (id, state, reason) in rows {
+        let limit = find(&table, id);
+        assert_eq!(limit.state, state, "{id}");
+        assert!(limit.reason.as_deref().unwrap().starts_with(reason), "{id}: {:?}", limit.reason);
+        assert_eq!(limit.share(), None, "{id}");
+    }
+    assert!(table.nearest().is_none());
+}
+
+#[test]
+fn nearest_is_the_smallest_count_and_the_order_follows() {
+    let table = drive(&rows(400_000, |_, _| ()), Some(1_000_000));
+    let ids: Vec<&str> = table.limits().iter().map(|l| l.info.id).collect();
+    assert_eq!(ids[0], "file-max", "{ids:?}");
+    let counts: Vec<u64> = table.limits().iter().map_while(|l| l.forecast.connections()).collect();
+    assert!(counts.len() >= 5 && counts.is_sorted(), "{counts:?}");
+    let last = table.limits().last().unwrap();
+    assert_eq!(last.state, LimitState::NotApplicable);
+}
+
+#[test]
+fn a_forecast_below_the_target_warns_and_is_critical_shortly_before() {
+    let small: Change = |s, _| s.host.files.as_mut().unwrap().max = 1_001_500;
+    for (at, state) in [(80_000, LimitState::Warn), (200_000, LimitState::Critical)] {
+        let table = drive(&rows(at, small), Some(1_000_000));
+        let limit = find(&table, "file-max");
+        assert_eq!(limit.state, state, "at {at}: {:?}", limit.forecast);
+        assert_eq!(limit.cure, "sysctl -w fs.file-max=2210000");
+    }
+    let fits = drive(&rows(200_000, small), Some(400_000));
+    assert_eq!(find(&fits, "file-max").state, LimitState::Ok);
+}
+
+#[test]
+fn levels_of_their_own() {
+    type Row = (&'static str, fn(&mut Sample), LimitState);
+    let rows: [Row; 9] = [
+        ("orphans", |s| s.net.sockstat.as_mut().unwrap().orphan = 40_000, LimitState::Warn),
+        ("orphans", |s| s.net.sockstat.as_mut().unwrap().orphan = 70_000, LimitState::Critical),
+        ("conntrack", |s| s.net.conntrack.as_mut().unwrap().count = 200_000, LimitState::Warn),
+        ("file-max", |s| s.host.files.as_mut().unwrap().used = 1_800_000, LimitState::Warn),
+        ("file-max", |s| s.host.files.as_mut().unwrap().used = 2_300_000, LimitState::Critical),
+        ("tcp_mem", |s| s.net.sockstat.as_mut().unwrap().mem_pages = 380_000, LimitState::Warn),
+        ("tcp_mem", |s| s.net.sockstat.as_mut().unwrap().mem_pages = 510_000, LimitState::Critical),
+        ("hash_load", |s| s.net.sockstat.as_mut().unwrap().inuse = 4_000_000, LimitState::Ok),
+        ("memory", |s| s.host.mem.as_mut().unwrap().free = 0, LimitState::Warn),
+    ];
+    for (id, change, want) in rows {
+        let mut sample = synthetic::host_only(0);
+        change(&mut sample);
+        assert_eq!(find(&drive(&[sample], None), id).state, want, "{id}");
+    }
+}
+
+#[test]
+fn a_plan_that_is_used_to_the_brim_is_no_alarm() {
+    let full: Change = |s, _| {
+        synthetic::engine(s, Role::Client).unwrap().capacity = Some(400_300);
+        synthetic::set_target(s, 400_000);
+    };
+    let table = drive(&rows(400_000, full), Some(400_000));
+    assert_eq!(find(&table, "ports").state, LimitState::Ok);
+}
+
+#[test]
+fn an_errno_marks_its_limit_hit_until_the_limit_is_raised() {
+    let enfile = |s: &mut Sample, max| {
+        s.host.files.as_mut().unwrap().max = max;
+        let error = ErrorCount { op: "accept".into(), errno: 23, name: "ENFILE".into(), count: 3 };
+        synthetic::engine(s, Role::Server).unwrap().errors.push(error);
+    };
+    let mut samples = rows(100_000, |_, _| ());
+    let mut last = synthetic::sample(101_000, 9_000);
+    enfile(&mut last, 203_500);
+    samples.push(last.clone());
+    let table = drive(&samples, Some(1_000_000));
+    assert_eq!(table.nearest().map(|l| (l.info.id, l.state)), Some(("file-max", LimitState::Hit)));
+    assert_eq!(table.limits()[0].reason.as_deref(), Some("server: accept failed with ENFILE"));
+    last.host.files.as_mut().unwrap().max = 3_000_000;
+    samples.push(last);
+    assert_eq!(find(&drive(&samples, Some(1_000_000)), "file-max").state, LimitState::Ok);
+}
+
+#[test]
+fn one_full_table_among_many_is_not_the_limit_but_the_last_is() {
+    let emfile = |descriptors, stop| {
+        let mut sample = synthetic::sample(20_000, 1000);
+        let stats = synthetic::engine(&mut sample, Role::Client).unwrap();
+        stats.tables_max = 2;
+        stats.descriptors = descriptors;
+        stats.errors.push(ErrorCount { op: "socket".into(), errno: 24, name: "EMFILE".into(), count: 1 });
+        stats.stop = stop;
+        let table = drive(&[sample], None);
+        table.limits().iter().any(|l| l.info.id == "nofile" && l.scope == "client" && l.state == LimitState::Hit)
+    };
+    let stop = Stop { limit_id: "nofile".into(), errno: 24, text: "tables full".into() };
+    for (descriptors, stop, hit) in [(20_000, None, false), (39_990, None, true), (20_000, Some(stop), true)] {
+        assert_eq!(emfile(descriptors, stop), hit, "{descriptors}");
+    }
+}
+
+#[test]
+fn the_nearest_cgroup_is_judged_by_its_own_slope() {
+    let table = drive(
+        &rows(40_000, |s, _| {
+            synthetic::with_memcg(s, "/c1m", 400 << 20);
+            s.targets[0].pids_cgroup = Ok(Some(UsedLimit { used: 50, limit: 60 }));
+        }),
+        Some(1_000_000),
+    );
+    let nearest = table.nearest().unwrap();
+    assert_eq!((nearest.info.id, nearest.scope.as_str()), ("memcg", "/c1m"));
+    // (400 MiB - 10 MiB) / 5,900 B
+    let at = nearest.forecast.connections().unwrap();
+    assert!(at.abs_diff(69_312) < 700, "{at}");
+    assert_eq!(nearest.state, LimitState::Critical);
+    assert_eq!(find(&table, "threads").scope, "cgroup");
+}
+
+#[test]
+fn a_limit_raised_during_the_run_is_followed() {
+    let mut samples = rows(200_000, |_, _| ());
+    let before = find(&drive(&samples, None), "file-max").forecast.connections().unwrap();
+    samples.last_mut().unwrap().host.files.as_mut().unwrap().max = 4_000_000;
+    let after = find(&drive(&samples, None), "file-max").forecast.connections().unwrap();
+    assert!(before < 1_240_000 && after > 1_980_000, "{before} {after}");
+}
