@@ -91,8 +91,8 @@ fn row_of(buf: &mut Buffer, area: Rect, label: &str, limit: &Limit, theme: Theme
         let unit = limit.info.unit;
         let both = format!("{:>8} / {:<8}", amount(unit, used), amount(unit, bound));
         put(buf, area, column, 0, &both, theme.dim());
-        column += 21;
     }
+    column += if extra > 0 { 21 } else { 0 };
     let alarm = limit.state >= LimitState::Warn;
     let style = if matches!(limit.forecast, Forecast::At { .. }) { theme.text() } else { theme.dim() };
     if word == 0 && alarm {
