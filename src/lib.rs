@@ -12,7 +12,7 @@
 //! | [`model`] | derives everything shown; pure | `probe::sample`, `protocol`, `units` |
 //! | [`engine`] | what server and client share: workers, tables, control socket | `protocol`, `sys`, `units` |
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
-//! | [`ui`] | terminal, input, views | `model`, `probe::sample`, `protocol`, `units` |
+//! | [`ui`] | terminal, input, views | `model`, `probe::sample`, `protocol`, `sys`, `units` |
 //! | [`app`] | modes, processes, threads: the only one that sees all | everything |
 
 pub mod app;

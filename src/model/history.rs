@@ -63,7 +63,7 @@ impl View<'_> {
 }
 
 /// Points over time and over connections, and axes that do not crawl.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct History {
     by_time: Series,
     /// Only the rising part: on the way back the curve would be drawn over itself, elsewhere.

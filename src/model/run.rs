@@ -25,7 +25,7 @@ struct Part {
 }
 
 /// The run so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct RunLog {
     first_ms: Option<u64>,
     last_ms: Option<u64>,

@@ -35,7 +35,7 @@ struct Hit {
 }
 
 /// Trends and hits behind the list of limits.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct LimitTable {
     trends: Vec<(&'static str, String, Trend)>,
     hits: Vec<Hit>,

@@ -26,14 +26,15 @@ pub(super) fn lines(model: &Model, failure: Option<&str>, columns: u16) -> Vec<S
 /// Draws the lines.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, lines: &[String], theme: Theme) {
     for (row, line) in lines.iter().enumerate() {
-        put(buf, area, 0, row as u16, &format!(" {line:<w$}", w = usize::from(area.width)), theme.alarm());
+        put(buf, area, 0, row as u16, &" ".repeat(area.width.into()), theme.alarm());
+        put(buf, area, 1, row as u16, line, theme.alarm());
     }
 }
 
 /// Who died of what, when, at which count.
 fn death(death: &Death) -> String {
     format!(
-        "{} {} DIED at {} connections, {} into the run: {}. The last numbers stay.",
+        "{} {} DIED at {} connections, {} into the run: {}",
         death.role_or_name,
         death.pid,
         units::grouped(death.at_connections),

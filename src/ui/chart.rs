@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use super::axis::{Scale, Tick, ticks};
 use super::panel;
 use super::raster::Raster;
-use super::text::{cut, put, put_right, width};
+use super::text::{put, put_right, width};
 use super::theme::{Marker, Theme};
 use crate::model::chart::{Chart, Line, LineAt, XAxis};
 use crate::model::limit::LimitState;
@@ -18,12 +18,18 @@ const GUTTER: u16 = 8;
 
 /// Draws the panel.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<LimitState>, theme: Theme) {
-    let over = match chart.x {
+    let mut name = match chart.x {
         XAxis::Connections => "Memory over connections",
         XAxis::Time => "Memory over time",
     };
-    let inner = panel::frame(buf, area, over, theme);
-    legend(buf, area, width(over) as u16 + 6, chart, theme);
+    let entries = legend(chart, theme);
+    let room = |name: &str| area.width.saturating_sub(width(name) as u16 + 6);
+    // Rather a shorter name than curves nobody can tell apart.
+    if legend_width(&entries, false) > room(name) {
+        name = "Memory";
+    }
+    let inner = panel::frame(buf, area, name, theme);
+    draw_legend(buf, area, room(name), entries, theme);
     if inner.height < 3 || inner.width < GUTTER + 12 {
         return;
     }
@@ -74,30 +80,52 @@ fn curve_style(theme: Theme, index: usize) -> Style {
     }
 }
 
-/// The curves' names with their latest values, on the panel's rule, so that no label has to find room among the data.
-fn legend(buf: &mut Buffer, area: Rect, after: u16, chart: &Chart, theme: Theme) {
-    let mark = if theme.marker == Marker::Dot { "*" } else { "━" };
-    let mut entries: Vec<(String, Style)> = chart
+/// One entry of the legend.
+struct Entry {
+    mark: &'static str,
+    label: &'static str,
+    /// The curve's latest value, bytes.
+    value: Option<f64>,
+    style: Style,
+}
+
+impl Entry {
+    fn text(&self, with_value: bool) -> String {
+        match self.value {
+            Some(bytes) if with_value => format!(" {} {:>8} ", self.label, units::bytes(bytes.max(0.0) as u64)),
+            _ => format!(" {} ", self.label),
+        }
+    }
+}
+
+/// The curves that have data.
+fn legend(chart: &Chart, theme: Theme) -> Vec<Entry> {
+    let mark = if theme.marker == Marker::Dot { "**" } else { "━━" };
+    chart
         .curves
         .iter()
         .enumerate()
         .filter_map(|(i, curve)| {
-            let (_, y) = *curve.segments.iter().rev().find_map(|s| s.last())?;
-            Some((format!(" {} {:>8} ", curve.label, units::bytes(y.max(0.0) as u64)), curve_style(theme, i)))
+            let value = curve.segments.iter().rev().find_map(|s| s.last()).map(|(_, y)| *y);
+            value.is_some().then(|| Entry { mark, label: curve.label, value, style: curve_style(theme, i) })
         })
-        .collect();
-    if chart.forecast.is_some() {
-        entries.push((" forecast ".into(), theme.first()));
-    }
-    let total = |entries: &[(String, Style)]| entries.iter().map(|(t, _)| width(t) + 3).sum::<usize>() as u16;
-    while total(&entries) + after + 2 > area.width && entries.pop().is_some() {}
-    let mut column = area.width.saturating_sub(total(&entries) + 2);
-    for (text, style) in entries {
-        let marks = if text == " forecast " { [mark, " ", mark].concat() } else { mark.repeat(3) };
-        // The marks stand between spaces, apart from the rule.
-        put(buf, area, column, 0, " ", theme.text());
-        column = put(buf, area, column + 1, 0, &cut(&marks, 2), style);
-        column = put(buf, area, column, 0, &text, theme.text());
+        .collect()
+}
+
+fn legend_width(entries: &[Entry], with_values: bool) -> u16 {
+    entries.iter().map(|e| width(&e.text(with_values)) + width(e.mark) + 1).sum::<usize>() as u16
+}
+
+/// The legend on the panel's rule, with the latest values where there is room: no label has to find a place among the
+/// data.
+fn draw_legend(buf: &mut Buffer, area: Rect, room: u16, mut entries: Vec<Entry>, theme: Theme) {
+    let with_values = legend_width(&entries, true) <= room;
+    while legend_width(&entries, with_values) > room && entries.pop().is_some() {}
+    let mut column = area.width.saturating_sub(legend_width(&entries, with_values) + 2);
+    for entry in &entries {
+        column = put(buf, area, column, 0, " ", theme.text());
+        column = put(buf, area, column, 0, entry.mark, entry.style);
+        column = put(buf, area, column, 0, &entry.text(with_values), theme.text());
     }
 }
 
@@ -113,13 +141,13 @@ fn axes(buf: &mut Buffer, inner: Rect, plot: Rect, chart: &Chart, theme: Theme) 
     }
     put(buf, axis, 0, plot.height, corner, theme.dim());
     let mut free_below = u16::MAX;
-    for Tick { at, label } in ticks(Scale::Bytes, chart.y_bounds, usize::from(plot.height / 3).clamp(1, 8)) {
+    for Tick { at, label } in ticks(Scale::Bytes, chart.y_bounds, usize::from(plot.height / 3).clamp(2, 8)) {
         let row = ((1.0 - unit(at, chart.y_bounds)) * f64::from(plot.height - 1)).round() as u16;
         // Zero belongs to the corner, where the x axis says it already.
         if at > 0.0 && row < free_below {
             free_below = row;
             put(buf, axis, 0, row, y_tick, theme.dim());
-            put_right(buf, inner, GUTTER, row, &label, theme.dim());
+            put_right(buf, inner, GUTTER - 1, row, &label, theme.dim());
         }
     }
     let scale = match chart.x {
@@ -196,16 +224,12 @@ fn place(unit: f64, cells: u16) -> Option<u16> {
     (0.0..=1.0).contains(&unit).then(|| (unit * f64::from(cells.saturating_sub(1))).round() as u16)
 }
 
-/// Writes each label where it covers neither data nor another label nor an upright line: the nearest limit chooses
-/// first; one that finds no room is left out (the limits panel has it).
+/// Writes each label where it covers neither data nor another label, nor, if it can, an upright line: the nearest limit
+/// chooses first; one that finds no room is left out (the limits panel has it).
 fn labels(buf: &mut Buffer, plot: Rect, lines: &[Drawn], raster: &Raster) {
-    let mut taken: Vec<Rect> = lines
-        .iter()
-        .filter_map(|line| match line.at {
-            LineOn::Column(x) => Some(Rect::new(x, 0, 1, plot.height)),
-            LineOn::Row(_) => None,
-        })
-        .collect();
+    let uprights: Vec<u16> =
+        lines.iter().filter_map(|l| if let LineOn::Column(x) = l.at { Some(x) } else { None }).collect();
+    let mut taken: Vec<Rect> = Vec::new();
     let flat_rows: Vec<u16> =
         lines.iter().filter_map(|l| if let LineOn::Row(y) = l.at { Some(y) } else { None }).collect();
     for line in lines.iter().rev() {
@@ -231,9 +255,86 @@ fn labels(buf: &mut Buffer, plot: Rect, lines: &[Drawn], raster: &Raster) {
                 && !taken.iter().any(|t| t.intersects(spot))
                 && !(*x..x + wide).any(|column| raster.used(column, *y))
         };
-        if let Some(&(x, y)) = spots.iter().find(|spot| free(spot)) {
+        let crosses = |(x, _): &(u16, u16)| uprights.iter().any(|up| (*x..x + wide).contains(up));
+        // Better over another line than nowhere.
+        let best = spots.iter().find(|s| free(s) && !crosses(s)).or_else(|| spots.iter().find(|s| free(s)));
+        if let Some(&(x, y)) = best {
             put(buf, plot, x, y, &line.label, line.style);
             taken.push(Rect::new(x, y, wide, 1));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::chart::Curve;
+
+    fn rows(chart: &Chart, width: u16, height: u16) -> Vec<String> {
+        let area = Rect::new(0, 0, width, height);
+        let mut buf = Buffer::empty(area);
+        draw(&mut buf, area, chart, None, Theme::default());
+        (0..height).map(|y| (0..width).map(|x| buf[(x, y)].symbol()).collect()).collect()
+    }
+
+    fn line(label: &str, at: LineAt, nearest: bool) -> Line {
+        Line { label: label.into(), at, nearest }
+    }
+
+    fn chart() -> Chart {
+        Chart {
+            x: XAxis::Connections,
+            curves: vec![Curve { label: "memory in use", segments: vec![vec![(0.0, 0.0), (1e6, 8e9)]] }],
+            lines: vec![
+                line("first at 1.00 M", LineAt::Connections(1.00e6), true),
+                line("second at 1.02 M", LineAt::Connections(1.02e6), false),
+                line("third at 1.04 M", LineAt::Connections(1.04e6), false),
+                line("memory 9 GiB", LineAt::Bytes(9e9), false),
+                line("beyond", LineAt::Connections(9e6), false),
+            ],
+            forecast: None,
+            x_bounds: (0.0, 1.1e6),
+            y_bounds: (0.0, 1e10),
+        }
+    }
+
+    #[test]
+    fn labels_are_whole_apart_and_off_the_data() {
+        let bare = Chart { lines: Vec::new(), ..chart() };
+        for (width, height) in [(120, 30), (80, 12), (60, 9), (44, 8)] {
+            let (with, without) = (rows(&chart(), width, height), rows(&bare, width, height));
+            assert!(with.iter().any(|r| r.contains(" first at 1.00 M ")), "{width}x{height}\n{}", with.join("\n"));
+            assert!(!with.iter().any(|r| r.contains("beyond")));
+            // Every dot of the curve is where it is without any limit line.
+            for (a, b) in with.iter().zip(&without).skip(1) {
+                for (x, (a, b)) in a.chars().zip(b.chars()).enumerate() {
+                    if ('\u{2800}'..='\u{28ff}').contains(&b) {
+                        assert_eq!(a, b, "column {x} of {width}x{height}");
+                    }
+                }
+            }
+        }
+        let large = rows(&chart(), 120, 30).join("\n");
+        for label in [" second at 1.02 M ", " third at 1.04 M ", " memory 9 GiB "] {
+            assert!(large.contains(label), "{label}\n{large}");
+        }
+    }
+
+    #[test]
+    fn a_gap_is_not_a_line() {
+        let segments = vec![vec![(0.0, 5e9), (1e5, 5e9)], vec![(9e5, 5e9), (1e6, 5e9)]];
+        let chart = Chart { curves: vec![Curve { label: "x", segments }], lines: Vec::new(), ..chart() };
+        let drawn = rows(&chart, 80, 20);
+        let row = drawn.iter().skip(1).find(|r| r.chars().any(|c| ('\u{2800}'..='\u{28ff}').contains(&c))).unwrap();
+        let middle: String = row.chars().skip(30).take(20).collect();
+        assert_eq!(middle.trim(), "", "{row}");
+    }
+
+    #[test]
+    fn empty_or_broken_bounds_draw_no_curve_and_do_not_panic() {
+        for bounds in [(0.0, 0.0), (1.0, 0.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
+            rows(&Chart { x_bounds: bounds, y_bounds: bounds, ..chart() }, 80, 20);
+        }
+        assert!(rows(&Chart::default(), 80, 20).join("").contains("waiting"));
     }
 }

@@ -9,19 +9,27 @@ use super::text::{put, width};
 use super::theme::Theme;
 use crate::model::limit::LimitState;
 use crate::model::{CountSource, Model};
+use crate::protocol::Role;
 use crate::units;
 
 /// Draws the panel: the count and its bar; below it, where there is room, what the kernel counts beside it.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let title = match model.now().source {
+        _ if model.last_sample().is_none() => "Connections",
         CountSource::Client => "Connections established, counted by the client",
         CountSource::Server => "Connections accepted, counted by the server",
         CountSource::Namespace => "Established sockets, counted by the kernel",
     };
     let inner = panel::frame(buf, area, title, theme);
+    if let Some(listen) = &model.setup().listen {
+        panel::remark(buf, area, title, &format!("server listens on {listen}"), theme);
+    }
     progress(buf, inner, model, theme);
     if inner.height > 1 {
         details(buf, Rect { y: inner.y + 1, height: 1, ..inner }, model, theme);
+    }
+    if let Some(note) = &model.setup().target_note {
+        put(buf, inner, 1, 2, note, theme.dim());
     }
 }
 
@@ -29,11 +37,12 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
 fn progress(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let now = model.now();
     let left = count(model);
-    let right = format!("{}  {}", rate(model), eta(model));
+    let right = format!("{}{}  {}", rate(model), rate_limit(model), eta(model));
     let mut column = put(buf, area, 1, 0, &left, theme.strong());
     if let Some(target) = now.target {
         column = put(buf, area, column, 0, &format!(" of {}", units::grouped(target)), theme.text());
         let room = area.width.saturating_sub(column + width(&right) as u16 + 14);
+        let room = room.min(80);
         if room >= 6 {
             column = meter(buf, area, column + 2, 0, room, share(now.connections, target), theme);
         }
@@ -43,7 +52,7 @@ fn progress(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
 
 /// A bar with its percentage.
 fn meter(buf: &mut Buffer, area: Rect, column: u16, row: u16, columns: u16, share: f64, theme: Theme) -> u16 {
-    let (full, empty) = panel::bar(theme, share, columns);
+    let (full, empty) = panel::bar(theme.progress_marks(), share, columns);
     let column = put(buf, area, column, row, &full, theme.first());
     let column = put(buf, area, column, row, &empty, theme.dim());
     put(buf, area, column + 1, row, &format!("{:>5.1} %", (share * 1000.0).floor() / 10.0), theme.text())
@@ -69,6 +78,12 @@ fn rate(model: &Model) -> String {
     }
 }
 
+/// ` (at most 50,000/s)` where the user set a limit.
+fn rate_limit(model: &Model) -> String {
+    let limit = model.engines().iter().filter(|e| e.role == Some(Role::Client)).find_map(|e| e.rate_limit);
+    limit.map_or_else(String::new, |l| format!(" (at most {}/s)", units::grouped(l)))
+}
+
 /// `ETA 9 s` in a field that holds the longest.
 fn eta(model: &Model) -> String {
     let text = model.now().eta_s.map_or_else(String::new, |s| format!("ETA {}", units::seconds(s)));
@@ -83,14 +98,21 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     };
     let failures = if now.failures > 0 { theme.state(LimitState::Warn) } else { theme.text() };
     let mut parts: Vec<(&str, String, Style)> = Vec::new();
-    if now.failures > 0 || now.source != CountSource::Namespace {
-        parts.push(("failures", number(Some(now.failures), 7), failures));
-    }
     if now.source == CountSource::Client {
         parts.push(("at server", number(now.accepted, 9), theme.text()));
     }
+    if now.failures > 0 || now.source != CountSource::Namespace {
+        parts.push(("failures", number(Some(now.failures), 7), failures));
+    }
+    if let [process] = model.engines()
+        && process.role.is_none()
+    {
+        parts.push(("descriptors", number(process.descriptors, 9), theme.text()));
+        let rss = process.rss_bytes.map_or_else(|| "–".to_owned(), units::bytes);
+        parts.push(("RSS", format!("{rss:>8}"), theme.text()));
+    }
     parts.push(("sockets", number(now.sockets, 10), theme.text()));
-    if now.source != CountSource::Namespace {
+    if now.source == CountSource::Client {
         parts.push(("in flight", number(now.in_flight, 5), theme.text()));
     }
     parts.push(("TIME_WAIT", number(now.time_wait, 7), theme.text()));
@@ -101,7 +123,10 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
             break;
         }
         column = put(buf, area, column, 0, caption, theme.dim()) + 1;
-        column = put(buf, area, column, 0, &value, style) + 3;
+        // The style is the number's, not its padding's.
+        let number = value.trim_start();
+        column += (width(&value) - width(number)) as u16;
+        column = put(buf, area, column, 0, number, style) + 3;
     }
 }
 

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::panel;
-use super::text::{cut, put, width};
+use super::text::{cut, put, width, wrap};
 use super::theme::Theme;
 use crate::model::{Cost, Model};
 use crate::units;
@@ -35,9 +35,12 @@ struct Part {
 /// Draws the panel: one row a part; in a low panel two columns, or one line.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let cost = model.cost();
-    let inner = panel::frame(buf, area, &title(cost), theme);
+    let inner = panel::frame(buf, area, &title(cost, usize::from(area.width).saturating_sub(6)), theme);
     if cost.total.is_none() {
-        put(buf, inner, 1, 0, "known once some thousand connections are open", theme.dim());
+        let lines = wrap("known once some thousand connections are open", inner.width.saturating_sub(2).into());
+        for (row, line) in lines.iter().enumerate() {
+            put(buf, inner, 1, row as u16, line, theme.dim());
+        }
         return;
     }
     let parts = parts(cost);
@@ -54,13 +57,13 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     }
 }
 
-/// `One connection costs 8,232 B (both ends)`.
-fn title(cost: &Cost) -> String {
+/// `One connection costs 8,232 B (both ends)`, or as much of it as fits.
+fn title(cost: &Cost, columns: usize) -> String {
     let ends = if cost.both_ends { "both ends" } else { "this end" };
-    match cost.total {
-        Some(slope) => format!("One connection costs {} B ({ends})", bytes(slope.per_connection)),
-        None => format!("One connection costs – ({ends})"),
-    }
+    let Some(slope) = cost.total else { return "What one connection costs".to_owned() };
+    let bytes = bytes(slope.per_connection);
+    let whole = format!("One connection costs {bytes} B ({ends})");
+    if width(&whole) <= columns { whole } else { format!("A connection costs {bytes} B") }
 }
 
 /// A whole number of bytes; what is negative is noise.
@@ -104,13 +107,13 @@ fn matches(caches: &[&str], name: &str) -> bool {
 /// `TCP sock        5,041 B  ████████░░░░  TCP`.
 fn rows(buf: &mut Buffer, area: Rect, parts: &[Part], theme: Theme) {
     let most = parts.iter().map(|p| p.bytes).fold(1.0, f64::max);
-    let bar = area.width.saturating_sub(28).min(24);
+    let bar = area.width.saturating_sub(28).min(if area.width < 90 { 12 } else { 24 });
     for (row, part) in parts.iter().enumerate() {
         let row = row as u16;
         put(buf, area, 1, row, part.name, theme.text());
         let mut column = put(buf, area, 15, row, &format!("{:>8} B", bytes(part.bytes)), theme.text()) + 2;
         if bar >= 8 {
-            let (full, _) = panel::bar(theme, part.bytes / most, bar);
+            let (full, _) = panel::bar(theme.bar_marks(), part.bytes / most, bar);
             put(buf, area, column, row, &full, theme.second());
             column += bar + 2;
         }
@@ -121,16 +124,13 @@ fn rows(buf: &mut Buffer, area: Rect, parts: &[Part], theme: Theme) {
     }
 }
 
-/// `socket 5,041  inode 1,727  …`, wrapped.
+/// `socket   5,041   inode    1,727`, as many to a row as fit.
 fn flow(buf: &mut Buffer, area: Rect, parts: &[Part], theme: Theme) {
-    let (mut column, mut row) = (1, 0);
-    for part in parts {
-        let text = format!("{} {:>5}", part.short, bytes(part.bytes));
-        let wide = width(&text) as u16;
-        if column > 1 && column + wide > area.width {
-            (column, row) = (1, row + 1);
-        }
-        column = put(buf, area, column, row, &text, theme.text()) + 2;
+    const EACH: u16 = 14;
+    let across = ((area.width + 1) / (EACH + 2)).max(1);
+    for (i, part) in parts.iter().enumerate() {
+        let (row, column) = (i as u16 / across, 1 + i as u16 % across * (EACH + 2));
+        put(buf, area, column, row, &format!("{:<8} {:>5}", part.short, bytes(part.bytes)), theme.text());
     }
 }
 
@@ -139,17 +139,17 @@ mod tests {
     use super::*;
     use crate::model::Slope;
 
-    fn slope(per_connection: f64) -> Option<Slope> {
-        Some(Slope { per_connection, spread: 1.0, points: 9 })
+    fn slope(per_connection: f64) -> Slope {
+        Slope { per_connection, spread: 1.0, points: 9 }
     }
 
     #[test]
     fn parts_add_up_to_the_kernels_share() {
         let slab = [("TCP", 5041.0), ("filp", 390.0), ("ep_head", 32.0), ("eventpoll_epi", 282.0), ("odd", 7.0)];
         let cost = Cost {
-            total: slope(6003.0),
-            kernel: slope(6000.0),
-            server_user: slope(3.0),
+            total: Some(slope(6003.0)),
+            kernel: Some(slope(6000.0)),
+            server_user: Some(slope(3.0)),
             client_user: None,
             slab: slab.map(|(name, b)| (name.to_owned(), b)).to_vec(),
             both_ends: true,
@@ -159,12 +159,12 @@ mod tests {
         assert_eq!((of("TCP sock"), of("epoll"), of("server user")), (Some(5041.0), Some(314.0), Some(3.0)));
         assert_eq!(of("other kernel"), Some(6000.0 - 5745.0));
         assert_eq!(of("client user"), None);
-        assert_eq!(title(&cost), "One connection costs 6,003 B (both ends)");
+        assert_eq!(title(&cost, 40), "One connection costs 6,003 B (both ends)");
     }
 
     #[test]
     fn without_slabinfo_the_kernel_is_one_part() {
-        let cost = Cost { total: slope(8000.0), kernel: slope(8000.0), ..Cost::default() };
+        let cost = Cost { total: Some(slope(8000.0)), kernel: Some(slope(8000.0)), ..Cost::default() };
         let parts = parts(&cost);
         assert_eq!(parts.iter().map(|p| p.name).collect::<Vec<_>>(), ["other kernel"]);
         assert!(parts[0].caches.contains("root"));

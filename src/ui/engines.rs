@@ -28,7 +28,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let column_of = |i: usize| NAME + 2 + i as u16 * each;
     for (i, engine) in engines.iter().enumerate() {
         let title = format!("{} {}", engine.name, engine.pid);
-        put(buf, inner, column_of(i), 0, &cut(&title, usize::from(each)), theme.strong());
+        put(buf, inner, column_of(i), 0, &cut(&title, usize::from(each.saturating_sub(1))), theme.strong());
     }
     let all: Vec<Vec<Row>> = engines.iter().map(rows).collect();
     let mut y = 1;
@@ -39,7 +39,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         }
         put(buf, inner, 1, y, name, theme.dim());
         for (i, rows) in all.iter().enumerate() {
-            let text = rows[r].1.as_deref().unwrap_or("–");
+            let text = rows[r].1.as_deref().unwrap_or("         –");
             let style = if rows[r].2 { theme.state(LimitState::Warn) } else { theme.text() };
             put(buf, inner, column_of(i), y, &cut(text, usize::from(each.saturating_sub(1))), style);
         }
@@ -52,9 +52,9 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
 type Row = (&'static str, Option<String>, bool);
 
 fn rows(e: &Engine) -> Vec<Row> {
-    let count = |v: Option<u64>| v.map(|v| format!("{:>11}", units::grouped(v)));
-    let lost = e.lost.filter(|l| *l > 0).is_some() && !matches!(e.phase, Some(Phase::Closing | Phase::Closed));
-    let latency = |us: u64| (e.connect.count > 0).then(|| format!("{:>11.2} ms", us as f64 / 1000.0));
+    let count = |v: Option<u64>| v.map(|v| format!("{:>10}", units::grouped(v)));
+    let lost = e.lost.is_some_and(|l| l > 0) && !matches!(e.phase, Some(Phase::Closing | Phase::Closed));
+    let latency = |us: u64| (e.connect.count > 0).then(|| format!("{:>10.2} ms", us as f64 / 1000.0));
     let traffic = e.traffic.as_ref();
     let mismatched = traffic.map(|t| t.mismatched);
     vec![
@@ -70,9 +70,9 @@ fn rows(e: &Engine) -> Vec<Row> {
         ("descriptors", descriptors(e), false),
         ("tables", tables(e), false),
         ("threads", count(e.threads), false),
-        ("memory (RSS)", e.rss_bytes.map(|b| format!("{:>11}", units::bytes(b))), false),
-        ("CPU", e.cpu_share.map(|s| format!("{:>9.1} % of a core", s * 100.0)), false),
-        ("echo waiting", e.buffered_bytes.map(|b| format!("{:>11}", units::bytes(b))), false),
+        ("memory (RSS)", e.rss_bytes.map(|b| format!("{:>10}", units::bytes(b))), false),
+        ("CPU", e.cpu_share.map(|s| format!("{:>8.1} % of a core", s * 100.0)), false),
+        ("echo waiting", e.buffered_bytes.map(|b| format!("{:>10}", units::bytes(b))), false),
         ("connect median", latency(e.connect.p50_us), false),
         ("connect 99 %", latency(e.connect.p99_us), false),
         ("connect 99.9 %", latency(e.connect.p999_us), false),
@@ -83,8 +83,8 @@ fn rows(e: &Engine) -> Vec<Row> {
         ("echoed wrong", count(mismatched), mismatched.is_some_and(|m| m > 0)),
         ("late", count(traffic.map(|t| t.late)), false),
         ("skipped", count(traffic.map(|t| t.skipped)), false),
-        ("echo median", traffic.map(|t| format!("{:>11.2} ms", t.echo.p50_us as f64 / 1000.0)), false),
-        ("echo 99 %", traffic.map(|t| format!("{:>11.2} ms", t.echo.p99_us as f64 / 1000.0)), false),
+        ("echo median", traffic.map(|t| format!("{:>10.2} ms", t.echo.p50_us as f64 / 1000.0)), false),
+        ("echo 99 %", traffic.map(|t| format!("{:>10.2} ms", t.echo.p99_us as f64 / 1000.0)), false),
     ]
 }
 
@@ -98,7 +98,7 @@ fn state(e: &Engine) -> String {
 }
 
 fn rate_limit(e: &Engine) -> String {
-    e.rate_limit.map_or_else(|| format!("{:>11}", "none"), |r| format!("{:>9}/s", units::grouped(r)))
+    e.rate_limit.map_or_else(|| format!("{:>10}", "none"), |r| format!("{:>8}/s", units::grouped(r)))
 }
 
 /// `    655,200 of 1,300,000` over all tables.
@@ -106,15 +106,15 @@ fn descriptors(e: &Engine) -> Option<String> {
     let used = e.descriptors?;
     let bound = e.table_limit.map(|each| each.saturating_mul(u64::from(e.tables_max.unwrap_or(1))));
     Some(match bound {
-        Some(bound) => format!("{:>11} of {}", units::grouped(used), units::short_count(bound)),
-        None => format!("{:>11}", units::grouped(used)),
+        Some(bound) => format!("{:>10} of {}", units::grouped(used), units::short_count(bound)),
+        None => format!("{:>10}", units::grouped(used)),
     })
 }
 
 /// `33 of at most 256, 20,000 each`.
 fn tables(e: &Engine) -> Option<String> {
     let (tables, most, each) = (e.tables?, e.tables_max?, e.table_limit?);
-    Some(format!("{tables:>11} of {most}, {} each", units::grouped(each)))
+    Some(format!("{tables:>10} of {most}, {} each", units::grouped(each)))
 }
 
 /// What needs sentences: why an engine stopped, which errors it met.

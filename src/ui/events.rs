@@ -50,8 +50,11 @@ fn one(buf: &mut Buffer, area: Rect, row: u16, event: &Event, theme: Theme) -> u
     let times = if event.count > 1 { format!(" ×{}", units::grouped(event.count)) } else { String::new() };
     let columns = usize::from(area.width.saturating_sub(INDENT + 1));
     let lines = wrap(&format!("{word} {}{times}", event.text), columns);
-    for (i, line) in lines.iter().enumerate() {
-        put(buf, area, INDENT, row + i as u16, line, theme.text());
+    let room = usize::from(area.height.saturating_sub(row));
+    for (i, line) in lines.iter().take(room).enumerate() {
+        let more = i + 1 == room && lines.len() > room;
+        let line = if more { cut(&format!("{line} {}", lines[i + 1]), columns) } else { line.clone() };
+        put(buf, area, INDENT, row + i as u16, &line, theme.text());
     }
     // The word leads the sentence; it is only painted once more.
     put(buf, area, INDENT, row, &cut(word, columns), theme.severity(event.severity));

@@ -32,7 +32,9 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
     if small {
         small_screen(buf, rest, shown, view, theme);
     } else {
-        connections::draw(buf, rest.top(3), shown, theme);
+        // One row more for where the target came from, if that needs saying and costs no panel.
+        let note = shown.setup().target_note.is_some() && area.height >= WIDE.1;
+        connections::draw(buf, rest.top(if note { 4 } else { 3 }), shown, theme);
         match view.screen {
             Screen::Overview if area.width >= WIDE.0 && area.height >= WIDE.1 => wide(buf, rest, shown, view, theme),
             Screen::Overview => stacked(buf, rest, shown, view, theme),
@@ -78,12 +80,12 @@ fn beside(area: Rect, right: u16) -> (Rect, Rect) {
 /// cost                      │ events
 /// ```
 fn wide(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: Theme) {
-    let right = (rest.0.width * 2 / 5).clamp(limits::full_width(), 86);
+    let right = (rest.0.width * 9 / 20).clamp(limits::full_width(), 90);
     let low = rest.bottom((rest.0.height / 3).clamp(8, 13));
     let (chart_area, limits_area) = beside(rest.0, right);
     let (cost_area, events_area) = beside(low, right);
     let state = model.nearest().map(|l| l.state);
-    chart::draw(buf, chart_area, &model.chart(view.axis), state, theme);
+    chart::draw(buf, chart_area, &model.chart(view.axis(model)), state, theme);
     limits::draw(buf, limits_area, model, theme);
     cost::draw(buf, cost_area, model, theme);
     events::draw(buf, events_area, model, view.scroll, theme);
@@ -107,7 +109,7 @@ fn stacked(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: 
     let low = if rest.0.height >= 11 { rest.bottom((rest.0.height / 3).max(4)) } else { rest.bottom(3) };
     if rest.0.height >= 5 {
         let state = model.nearest().map(|l| l.state);
-        chart::draw(buf, rest.0, &model.chart(view.axis), state, theme);
+        chart::draw(buf, rest.0, &model.chart(view.axis(model)), state, theme);
         events::draw(buf, low, model, view.scroll, theme);
     } else {
         let both = Rect { y: rest.0.y, height: rest.0.height + low.height, ..low };
@@ -122,7 +124,7 @@ fn memory(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: T
         cost::draw(buf, low, model, theme);
     }
     let state = model.nearest().map(|l| l.state);
-    chart::draw(buf, rest.0, &model.chart(view.axis), state, theme);
+    chart::draw(buf, rest.0, &model.chart(view.axis(model)), state, theme);
 }
 
 /// Count, nearest limit, then the list of the view as far as it goes.

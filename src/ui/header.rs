@@ -15,22 +15,28 @@ const PHASE: usize = "ENGINE DIED".len();
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let now = model.now();
     let mut column = put(buf, area, 1, 0, "c1m-top", theme.strong()) + 2;
-    let style = match now.phase {
+    // Before the first sample the model cannot know the phase; a run that has a target is about to start.
+    let starting = model.last_sample().is_none() && model.setup().target.is_some();
+    let phase = if starting { RunPhase::Starting } else { now.phase };
+    let style = match phase {
         RunPhase::EngineDied | RunPhase::Stopped => theme.alarm(),
         RunPhase::Paused | RunPhase::Guarded => theme.held(),
         _ => theme.phase(),
     };
-    column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", now.phase.word()), style) + 1;
+    column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", phase.word()), style) + 1;
     column = put(buf, area, column, 0, &units::clock(now.t_ms), theme.text()) + 2;
-    let right = own_cost(model);
-    let right_column = area.width.saturating_sub(width(&right) as u16 + 1);
+    let parts: Vec<String> = [endpoint(model), processes(model)].into_iter().flatten().collect();
+    let wanted = parts.iter().map(|part| width(part) as u16 + 2).sum::<u16>();
+    let own = own_cost(model);
+    // On a narrow screen what runs matters more than how long reading the kernel took.
+    let right = if column + wanted + width(&own) as u16 + 1 > area.width { own_cost_short(model) } else { own };
     let mut end = area.width;
-    if right_column > column + 1 {
+    let right_column = area.width.saturating_sub(width(&right) as u16 + 1);
+    if right_column > column {
         put(buf, area, right_column, 0, &right, theme.dim());
-        end = right_column - 1;
+        end = right_column - 2;
     }
-    // What does not fit whole is left out, the least needed first.
-    for part in [endpoint(model), processes(model), listen(model)].into_iter().flatten() {
+    for part in parts {
         if column + width(&part) as u16 <= end {
             column = put(buf, area, column, 0, &part, theme.text()) + 2;
         }
@@ -47,14 +53,14 @@ fn endpoint(model: &Model) -> Option<String> {
     model.setup().endpoint.clone()
 }
 
-fn listen(model: &Model) -> Option<String> {
-    model.setup().listen.as_ref().map(|l| format!("listens on {l}"))
+/// The dashboard's own cost: time to read the kernel once, then as below.
+fn own_cost(model: &Model) -> String {
+    format!("sample {:>5.1} ms  {}", model.now().sample_us as f64 / 1000.0, own_cost_short(model))
 }
 
-/// The dashboard's own cost: time to read the kernel once, share of one core, resident memory.
-fn own_cost(model: &Model) -> String {
+/// The dashboard's share of one core and its resident memory.
+fn own_cost_short(model: &Model) -> String {
     let now = model.now();
     let cpu = now.own_cpu_share.map_or_else(|| "   –".to_owned(), |share| format!("{:>4.1}", share * 100.0));
-    let rss = units::bytes(now.own_rss_bytes);
-    format!("sample {:>5.1} ms  self {cpu} % {rss:>8}", now.sample_us as f64 / 1000.0)
+    format!("self {cpu} % {:>8}", units::bytes(now.own_rss_bytes))
 }

@@ -1,5 +1,7 @@
 //! The keys: one table that makes the lookup, the status bar, the help overlay and the README's list.
 
+use std::fmt::Write as _;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::state::Screen;
@@ -125,7 +127,8 @@ pub(super) fn lookup(event: KeyEvent) -> Option<&'static Key> {
 pub fn readme_table() -> String {
     let mut out = String::from("| key | what it does |\n| --- | --- |\n");
     for key in KEYS {
-        out.push_str(&format!("| `{}` | {} |\n", key.label, key.help));
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "| `{}` | {} |", key.label, key.help);
     }
     out
 }

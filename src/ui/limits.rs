@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::panel;
-use super::text::{cut, put, put_right, wrap};
+use super::text::{cut, put, put_right, width, wrap};
 use super::theme::Theme;
 use crate::model::Model;
 use crate::model::limit::{Forecast, Limit, LimitState, Unit};
@@ -12,6 +12,8 @@ use crate::units;
 
 /// Columns of a label.
 const LABEL: u16 = 12;
+/// Columns of the forecast: `not tracking`.
+const WHEN: u16 = 12;
 /// Columns of the longest state word.
 const WORD: u16 = 8;
 
@@ -42,39 +44,55 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         put(buf, inner, 1, 0, "not yet known", theme.dim());
     }
     for (row, limit) in model.limits().iter().take(usize::from(inner.height)).enumerate() {
-        row_of(buf, Rect { y: inner.y + row as u16, height: 1, ..inner }, limit, theme);
+        row_of(buf, Rect { y: inner.y + row as u16, height: 1, ..inner }, &label(model, limit), limit, theme);
     }
 }
 
+/// The label, with whose limit it is where two have the same: `descr server`, `descr client`.
+fn label(model: &Model, limit: &Limit) -> String {
+    let twins = model.limits().iter().filter(|l| l.info.id == limit.info.id).count();
+    let scope = limit.scope.as_str();
+    if twins < 2 || width(scope) > 6 {
+        return cut(limit.info.label, LABEL.into());
+    }
+    let room = usize::from(LABEL) - 1 - width(scope);
+    let short: String = limit.info.label.chars().take(room).collect();
+    format!("{short} {scope}")
+}
+
 /// `file-max     ██████░░░░░  53 %  at 1.23 M  warn`; with room to spare also use, bound and seconds.
-fn row_of(buf: &mut Buffer, area: Rect, limit: &Limit, theme: Theme) {
+fn row_of(buf: &mut Buffer, area: Rect, label: &str, limit: &Limit, theme: Theme) {
     let quiet = matches!(limit.state, LimitState::NotApplicable | LimitState::Unknown);
-    put(buf, area, 1, 0, &cut(limit.info.label, LABEL.into()), if quiet { theme.dim() } else { theme.text() });
+    put(buf, area, 1, 0, label, if quiet { theme.dim() } else { theme.text() });
     let after_label = LABEL + 2;
-    let Some(share) = limit.share().filter(|_| !quiet) else {
+    if quiet {
         put(buf, area, after_label, 0, &when(limit), theme.dim());
         return;
-    };
+    }
     // label, bar, percentage (5), forecast (9 to 12), word (8)
-    let fixed = after_label + 1 + 5 + 2 + 9;
-    let word = if area.width >= fixed + 6 + WORD + 2 { WORD + 2 } else { 0 };
-    let extra = if area.width >= fixed + word + 8 + 20 + 12 { 21 + 12 } else { 0 };
+    let fixed = after_label + 1 + 5 + 2 + WHEN;
+    let word = if area.width >= fixed + 6 + WORD + 2 { WORD + 1 } else { 0 };
+    let extra = if area.width >= fixed + word + 8 + 21 + 14 { 21 + 14 } else { 0 };
     let bar = area.width.saturating_sub(fixed + word + extra + 1).min(40);
     let mut column = after_label;
-    if bar >= 4 {
-        let (full, empty) = panel::bar(theme, share, bar);
-        column = put(buf, area, column, 0, &full, theme.bar(limit.state));
-        column = put(buf, area, column, 0, &empty, theme.dim()) + 1;
+    if let Some(share) = limit.share()
+        && bar >= 4
+    {
+        let (full, empty) = panel::bar(theme.bar_marks(), share, bar);
+        let after = put(buf, area, column, 0, &full, theme.bar(limit.state));
+        put(buf, area, after, 0, &empty, theme.dim());
     }
-    column = put(buf, area, column, 0, &panel::percent(share), theme.text()) + 2;
+    column += if bar >= 4 { bar + 1 } else { 0 };
+    let percent = limit.share().map_or_else(|| "  –  ".to_owned(), panel::percent);
+    column = put(buf, area, column, 0, &percent, theme.text()) + 2;
     if extra > 0
         && let (Some(used), Some(bound)) = (limit.used, limit.limit)
     {
         let unit = limit.info.unit;
         let both = format!("{:>8} / {:<8}", amount(unit, used), amount(unit, bound));
         put(buf, area, column, 0, &both, theme.dim());
-        column += 21;
     }
+    column += if extra > 0 { 21 } else { 0 };
     let alarm = limit.state >= LimitState::Warn;
     let style = if matches!(limit.forecast, Forecast::At { .. }) { theme.text() } else { theme.dim() };
     if word == 0 && alarm {
@@ -83,10 +101,10 @@ fn row_of(buf: &mut Buffer, area: Rect, limit: &Limit, theme: Theme) {
         return;
     }
     put(buf, area, column, 0, &when(limit), style);
-    column += 11;
+    column += WHEN + 1;
     if extra > 0 {
         put(buf, area, column, 0, &in_seconds(limit), theme.dim());
-        column += 12;
+        column += 14;
     }
     if word > 0 && alarm {
         put(buf, area, column, 0, limit.state.word(), theme.state(limit.state));
@@ -117,33 +135,50 @@ pub(super) fn draw_nearest(buf: &mut Buffer, area: Rect, model: &Model, theme: T
     }
 }
 
-/// The wide table, two rows or more each: the numbers, then how to raise it.
+/// The wide table: the numbers, whose they are, how to raise the limit; and what it means, for the first row alone where
+/// there is no room to say it for all.
 pub(super) fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, scroll: usize, theme: Theme) {
     let limits = model.limits();
     let name = format!("Limits, nearest first ({} of {})", (scroll + 1).min(limits.len()), limits.len());
     let inner = panel::frame(buf, area, &name, theme);
     let columns = Columns::of(inner.width);
-    columns.heading(buf, inner, theme);
-    let mut row = 1;
-    for limit in limits.iter().skip(scroll) {
+    let mut row = 0;
+    if let Some(columns) = &columns {
+        columns.heading(buf, inner, theme);
+        row = 1;
+    }
+    let indent = if columns.is_some() { LABEL + 2 } else { 3 };
+    let wide = usize::from(inner.width.saturating_sub(indent + 1));
+    let under = |limit: &Limit, with_help| below(limit, with_help, columns.is_none(), wide);
+    let all: usize = limits.iter().skip(scroll).map(|l| 1 + under(l, true).len()).sum();
+    let room_for_all = all + usize::from(row) <= usize::from(inner.height);
+    for (i, limit) in limits.iter().skip(scroll).enumerate() {
         if row >= inner.height {
             break;
         }
-        columns.numbers(buf, Rect { y: inner.y + row, height: 1, ..inner }, limit, theme);
+        let line = Rect { y: inner.y + row, height: 1, ..inner };
+        match &columns {
+            Some(columns) => columns.numbers(buf, line, limit, theme),
+            None => row_of(buf, line, &label(model, limit), limit, theme),
+        }
         row += 1;
-        for line in below(limit, usize::from(inner.width.saturating_sub(LABEL + 3))) {
+        for line in under(limit, i == 0 || room_for_all) {
             if row >= inner.height {
                 break;
             }
-            put(buf, inner, LABEL + 2, row, &line, theme.dim());
+            put(buf, inner, indent, row, &line, theme.dim());
             row += 1;
         }
     }
 }
 
 /// What stands under a limit's numbers: why it is unknown or what was seen, whose it is, how to raise it.
-fn below(limit: &Limit, columns: usize) -> Vec<String> {
+fn below(limit: &Limit, with_help: bool, with_numbers: bool, columns: usize) -> Vec<String> {
     let mut text = limit.scope.clone();
+    if with_numbers && let (Some(used), Some(bound)) = (limit.used, limit.limit) {
+        let unit = limit.info.unit;
+        text = format!("{} of {}, {text}", amount(unit, used), amount(unit, bound));
+    }
     if limit.state == LimitState::Hit
         && let Some(reason) = &limit.reason
     {
@@ -152,7 +187,11 @@ fn below(limit: &Limit, columns: usize) -> Vec<String> {
     if !limit.cure.is_empty() && !matches!(limit.state, LimitState::NotApplicable) {
         text = format!("{text}; to raise it: {}", limit.cure);
     }
-    wrap(&text, columns)
+    let mut lines = wrap(&text, columns);
+    if with_help && !limit.info.help.is_empty() {
+        lines.extend(wrap(limit.info.help, columns));
+    }
+    lines
 }
 
 /// Where the columns of the wide table start; 0 is left out.
@@ -166,17 +205,18 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(width: u16) -> Self {
+    /// `None` where the table would be cut.
+    fn of(width: u16) -> Option<Self> {
         let used = LABEL + 2;
-        let wide = width >= 74;
-        Self {
+        let wide = width >= used + 39 + 18 + 12;
+        (width >= used + 39 + 18).then_some(Self {
             used,
             bound: used + 11,
             percent: used + 22,
             state: used + 29,
             at: used + 39,
-            seconds: if wide { used + 39 + 22 } else { 0 },
-        }
+            seconds: if wide { used + 39 + 18 } else { 0 },
+        })
     }
 
     fn heading(&self, buf: &mut Buffer, area: Rect, theme: Theme) {
@@ -219,5 +259,5 @@ impl Columns {
 
 /// Columns a row of the panel needs so that bar, percentage, forecast and word all fit.
 pub(super) fn full_width() -> u16 {
-    LABEL + 2 + 8 + 1 + 5 + 2 + 9 + WORD + 2 + 1
+    LABEL + 2 + 8 + 1 + 5 + 2 + WHEN + 1 + WORD
 }

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::text::{cut, put};
+use super::text::{cut, put, put_right, width};
 use super::theme::Theme;
 
 /// Draws the rule on the first row and returns what is left below it.
@@ -18,9 +18,16 @@ pub(super) fn frame(buf: &mut Buffer, area: Rect, name: &str, theme: Theme) -> R
     Rect { y: area.y + 1, height: area.height - 1, ..area }
 }
 
-/// A bar of `columns` cells, `share` of it (0 to 1) filled.
-pub(super) fn bar(theme: Theme, share: f64, columns: u16) -> (String, String) {
-    let (full, empty) = theme.bar_marks();
+/// Writes a remark on the right of a panel's rule, if it fits beside the name.
+pub(super) fn remark(buf: &mut Buffer, area: Rect, name: &str, text: &str, theme: Theme) {
+    let room = usize::from(area.width).saturating_sub(width(name) + 10);
+    if width(text) <= room {
+        put_right(buf, area, area.width - 2, 0, &format!(" {text} "), theme.text());
+    }
+}
+
+/// A bar of `columns` cells, `share` of it (0 to 1) filled: the filled part and the rest.
+pub(super) fn bar((full, empty): (&str, &str), share: f64, columns: u16) -> (String, String) {
     let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
     let mut filled = (share * f64::from(columns)).floor() as usize;
     // Something is never drawn as nothing.
@@ -42,15 +49,15 @@ mod tests {
 
     #[test]
     fn a_bar_is_full_only_at_the_limit() {
-        let theme = Theme::default();
+        let marks = ("█", "░");
         for (share, want) in
             [(0.0, "░░░░"), (0.01, "█░░░"), (0.5, "██░░"), (0.999, "███░"), (1.0, "████"), (7.0, "████")]
         {
-            let (full, empty) = bar(theme, share, 4);
+            let (full, empty) = bar(marks, share, 4);
             assert_eq!(full + &empty, want, "{share}");
         }
-        assert_eq!(bar(theme, f64::NAN, 2).0, "");
-        assert_eq!(bar(theme, 0.5, 0), (String::new(), String::new()));
+        assert_eq!(bar(marks, f64::NAN, 2).0, "");
+        assert_eq!(bar(marks, 0.5, 0), (String::new(), String::new()));
     }
 
     #[test]

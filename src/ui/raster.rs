@@ -121,11 +121,11 @@ fn clip(from: (f64, f64), to: (f64, f64)) -> Option<((f64, f64), (f64, f64))> {
 mod tests {
     use super::*;
 
-    fn drawn(marker: Marker, columns: u16, rows: u16, lines: &[((f64, f64), (f64, f64))]) -> Vec<String> {
+    fn drawn(marker: Marker, columns: u16, rows: u16, lines: &[[(f64, f64); 2]]) -> Vec<String> {
         let area = Rect::new(0, 0, columns, rows);
         let mut buf = Buffer::empty(area);
         let mut raster = Raster::new(marker, columns, rows);
-        for (from, to) in lines {
+        for [from, to] in lines {
             raster.line(*from, *to, Style::new(), 1);
         }
         raster.blit(&mut buf, area);
@@ -134,19 +134,19 @@ mod tests {
 
     #[test]
     fn a_diagonal_in_each_marker() {
-        let diagonal = [((0.0, 0.0), (1.0, 1.0))];
+        let diagonal = [[(0.0, 0.0), (1.0, 1.0)]];
         assert_eq!(drawn(Marker::Dot, 3, 3, &diagonal), ["  *", " * ", "*  "]);
         assert_eq!(drawn(Marker::Block, 2, 1, &diagonal), ["▄▀"]);
         assert_eq!(drawn(Marker::Braille, 2, 1, &diagonal), ["⡠⠊"]);
-        assert_eq!(drawn(Marker::Braille, 1, 1, &[((0.0, 0.0), (0.0, 1.0))]), ["⡇"]);
+        assert_eq!(drawn(Marker::Braille, 1, 1, &[[(0.0, 0.0), (0.0, 1.0)]]), ["⡇"]);
     }
 
     #[test]
     fn lines_are_clipped_not_lost() {
-        assert_eq!(drawn(Marker::Dot, 3, 1, &[((-5.0, 0.5), (9.0, 0.5))]), ["***"]);
-        assert_eq!(drawn(Marker::Dot, 3, 1, &[((-5.0, 2.0), (9.0, 2.0))]), ["   "]);
+        assert_eq!(drawn(Marker::Dot, 3, 1, &[[(-5.0, 0.5), (9.0, 0.5)]]), ["***"]);
+        assert_eq!(drawn(Marker::Dot, 3, 1, &[[(-5.0, 2.0), (9.0, 2.0)]]), ["   "]);
         assert_eq!(clip((f64::NAN, 0.0), (1.0, 1.0)), None);
         assert_eq!(clip((0.0, 0.0), (f64::INFINITY, 1.0)), None);
-        assert!(drawn(Marker::Braille, 0, 0, &[((0.0, 0.0), (1.0, 1.0))]).is_empty());
+        assert!(drawn(Marker::Braille, 0, 0, &[[(0.0, 0.0), (1.0, 1.0)]]).is_empty());
     }
 }

@@ -3,8 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::keys::{self, Command};
-use crate::model::Model;
 use crate::model::chart::XAxis;
+use crate::model::{Model, RunPhase};
 use crate::protocol::Role;
 
 /// The four screens.
@@ -42,7 +42,8 @@ pub enum Action {
 #[derive(Debug, Clone, Default)]
 pub struct View {
     pub(super) screen: Screen,
-    pub(super) axis: XAxis,
+    /// `None` until chosen: connections for a run, time for watching.
+    axis: Option<XAxis>,
     pub(super) help: bool,
     /// The question whether to close is open.
     pub(super) confirm: bool,
@@ -72,10 +73,16 @@ impl View {
         self.failure = Some(text.into());
     }
 
+    /// What runs along the chart's x axis. A count that nobody drives hardly moves: watching is drawn over time.
+    pub(super) fn axis(&self, model: &Model) -> XAxis {
+        let driven = model.setup().target.is_some() || model.now().phase != RunPhase::Watching;
+        self.axis.unwrap_or(if driven { XAxis::Connections } else { XAxis::Time })
+    }
+
     /// Takes a key press; `None` when it means nothing here.
     pub fn on_key(&mut self, event: KeyEvent, model: &Model) -> Option<Action> {
         if self.confirm {
-            return self.answer(event);
+            return Some(self.answer(event));
         }
         if event.code == KeyCode::Esc && self.help {
             self.help = false;
@@ -98,10 +105,10 @@ impl View {
                 self.help = false;
             }
             Command::Axis => {
-                self.axis = match self.axis {
+                self.axis = Some(match self.axis(model) {
                     XAxis::Connections => XAxis::Time,
                     XAxis::Time => XAxis::Connections,
-                }
+                });
             }
             Command::Freeze => {
                 self.frozen = if self.frozen.is_some() { None } else { Some(Box::new(model.clone())) };
@@ -113,12 +120,12 @@ impl View {
     }
 
     /// The answer to "close all connections?". Anything but yes is no; Ctrl-C still quits.
-    fn answer(&mut self, event: KeyEvent) -> Option<Action> {
+    fn answer(&mut self, event: KeyEvent) -> Action {
         self.confirm = false;
         match event.code {
-            KeyCode::Char('y' | 'Y') => Some(Action::Close),
-            _ if event.modifiers.contains(KeyModifiers::CONTROL) && keys::lookup(event).is_some() => Some(Action::Quit),
-            _ => Some(Action::Redraw),
+            KeyCode::Char('y' | 'Y') => Action::Close,
+            _ if event.modifiers.contains(KeyModifiers::CONTROL) && keys::lookup(event).is_some() => Action::Quit,
+            _ => Action::Redraw,
         }
     }
 

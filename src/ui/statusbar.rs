@@ -7,15 +7,16 @@ use super::keys::{Command, KEYS, Key};
 use super::state::{View, can_drive};
 use super::text::{put, width};
 use super::theme::Theme;
-use crate::model::{Model, RunPhase};
+use crate::model::{Model, RunPhase, XAxis};
 use crate::units;
 
 /// Draws the row.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, view: &View, theme: Theme) {
     if view.confirm {
-        let question = format!(" Close all {} connections? ", units::grouped(model.now().connections));
-        let column = put(buf, area, 0, 0, &question, theme.held());
-        put(buf, area, column, 0, "  y yes   any other key: no", theme.text());
+        let all = units::grouped(model.now().connections);
+        let what = if area.width >= 60 { " connections" } else { "" };
+        let column = put(buf, area, 0, 0, &format!(" Close all {all}{what}? "), theme.held());
+        put(buf, area, column + 1, 0, "y yes  n no", theme.text());
         return;
     }
     let mut column = 1;
@@ -34,7 +35,7 @@ fn word(key: &Key, model: &Model, view: &View) -> &'static str {
     match key.command {
         Command::Pause if model.now().phase == RunPhase::Paused => "go on",
         Command::Freeze if view.frozen.is_some() => "go on",
-        Command::Axis if view.axis == crate::model::XAxis::Time => "count axis",
+        Command::Axis if view.axis(model) == XAxis::Time => "count axis",
         _ => key.short,
     }
 }

@@ -62,13 +62,19 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// Writes `text` at a column of a row of `area`, cut to what is left of the row. Returns the column after it.
+/// Writes `text` at a column of a row of `area`, cut to what is left of the row. Returns the column after it. What was
+/// there before leaves no trace, its style included.
 pub(super) fn put(buf: &mut Buffer, area: Rect, column: u16, row: u16, text: &str, style: Style) -> u16 {
     if column >= area.width || row >= area.height || !buf.area.contains((area.x + column, area.y + row).into()) {
         return column;
     }
     let left = usize::from(area.width - column);
-    let (x, _) = buf.set_stringn(area.x + column, area.y + row, cut(text, left), left, style);
+    let style = Style::reset().patch(style);
+    let (x, _) = if width(text) <= left {
+        buf.set_stringn(area.x + column, area.y + row, text, left, style)
+    } else {
+        buf.set_stringn(area.x + column, area.y + row, cut(text, left), left, style)
+    };
     x - area.x
 }
 

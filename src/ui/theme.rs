@@ -14,7 +14,7 @@ pub enum Marker {
     Braille,
     /// Half blocks, 1 × 2 a cell: every font with box drawing has them.
     Block,
-    /// One mark a cell, ASCII only, frames included.
+    /// One mark a cell, and no box drawing anywhere: for fonts and logs that have neither.
     Dot,
 }
 
@@ -104,9 +104,9 @@ impl Theme {
         self.ink(Color::Cyan, Color::Blue)
     }
 
-    /// The second curve.
+    /// The second curve; without colour told from the first by being fainter.
     pub fn second(self) -> Style {
-        self.ink(Color::Magenta, Color::Magenta)
+        if self.palette == Palette::Plain { self.dim() } else { self.ink(Color::Magenta, Color::Magenta) }
     }
 
     /// Further curves.
@@ -158,8 +158,13 @@ impl Theme {
         self.chip(Color::Black, Color::Yellow)
     }
 
-    /// The filled and the empty part of a bar.
+    /// The filled and the empty part of a bar in a list: lower than a row, so that bars do not grow into one another.
     pub fn bar_marks(self) -> (&'static str, &'static str) {
+        if self.marker == Marker::Dot { ("#", ".") } else { ("━", "─") }
+    }
+
+    /// The filled and the empty part of the one large bar.
+    pub fn progress_marks(self) -> (&'static str, &'static str) {
         if self.marker == Marker::Dot { ("#", ".") } else { ("█", "░") }
     }
 
@@ -171,6 +176,11 @@ impl Theme {
     /// A horizontal and a vertical limit line.
     pub fn limit_marks(self) -> (&'static str, &'static str) {
         if self.marker == Marker::Dot { ("-", ":") } else { ("╌", "┆") }
+    }
+
+    /// Corners of a box (left above, right above, left below, right below) and its sides.
+    pub fn box_marks(self) -> [&'static str; 5] {
+        if self.marker == Marker::Dot { ["+", "+", "+", "+", "|"] } else { ["┌", "┐", "└", "┘", "│"] }
     }
 
     /// The y axis, its tick, the corner, the x axis, its tick.

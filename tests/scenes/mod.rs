@@ -119,6 +119,8 @@ pub(crate) fn stopped() -> Model {
         synthetic::set_target(&mut sample, 1_000_000);
         if let Some(client) = synthetic::engine(&mut sample, Role::Client) {
             client.tables_max = 10;
+            client.tables = client.tables.min(10);
+            client.descriptors = client.open;
             if client.open == 200_000 {
                 client.phase = Phase::Stopped;
                 client.in_flight = 0;

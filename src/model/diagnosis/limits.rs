@@ -7,7 +7,7 @@ use crate::units;
 use super::Facts;
 
 /// The worst state said of each limit.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Said {
     worst: Vec<(&'static str, String, LimitState)>,
 }

@@ -46,7 +46,7 @@ impl Facts<'_> {
 }
 
 /// What was already said.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Diagnosis {
     limits: limits::Said,
     phases: phases::Said,

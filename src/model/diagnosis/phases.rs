@@ -8,7 +8,7 @@ use crate::units;
 use super::Facts;
 
 /// The phase last told of.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Said {
     phase: RunPhase,
 }

@@ -12,7 +12,7 @@ use super::failures::silence;
 const STALL_US: u64 = 2_000_000;
 
 /// The last progress.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Watch {
     /// `opened` of the client, and its clock when that last rose.
     progress: Option<(u64, u64)>,

@@ -1,0 +1,290 @@
+//! Frames as text at real sizes, the colours of alarms, and that no size breaks the drawing.
+//!
+//! `UPDATE_SNAPSHOTS=1 cargo test --test ui` rewrites `tests/snapshots/ui`.
+
+mod scenes;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use c1m_top::model::{Model, Severity};
+use c1m_top::ui::{self, Action, Marker, Palette, Screen, Theme, View};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier};
+
+const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (200, 60)];
+
+fn frame(model: &Model, view: &View, theme: Theme, (width, height): (u16, u16)) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| ui::draw(frame, model, view, theme)).unwrap();
+    terminal.backend().buffer().clone()
+}
+
+/// The text of a frame, a line a row, without trailing blanks.
+fn text(buf: &Buffer) -> String {
+    let mut out = String::new();
+    for y in 0..buf.area.height {
+        let row: String = (0..buf.area.width).map(|x| buf[(x, y)].symbol()).collect();
+        out.push_str(row.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn press(view: &mut View, model: &Model, code: KeyCode) -> Option<Action> {
+    view.on_key(KeyEvent::new(code, KeyModifiers::NONE), model)
+}
+
+fn after(keys: &str, model: &Model) -> View {
+    let mut view = View::new();
+    for key in keys.chars() {
+        press(&mut view, model, KeyCode::Char(key));
+    }
+    view
+}
+
+/// Compares with the stored frame and says which rows differ.
+fn snapshot(name: &str, got: &str) -> Result<(), String> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/ui").join(format!("{name}.txt"));
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, got).unwrap();
+        return Ok(());
+    }
+    let want = std::fs::read_to_string(&path).unwrap_or_default();
+    if want == got {
+        return Ok(());
+    }
+    let (want, got): (Vec<&str>, Vec<&str>) = (want.lines().collect(), got.lines().collect());
+    let mut diff = format!("{name} differs from {} (UPDATE_SNAPSHOTS=1 rewrites it):\n", path.display());
+    for row in 0..want.len().max(got.len()) {
+        let (w, g) = (want.get(row).copied(), got.get(row).copied());
+        if w != g {
+            diff.push_str(&format!("  row {row}\n   - {}\n   + {}\n", w.unwrap_or("(none)"), g.unwrap_or("(none)")));
+        }
+    }
+    Err(diff)
+}
+
+#[test]
+fn frames_look_as_stored() {
+    let mut wrong = Vec::new();
+    let mut check = |name: &str, model: &Model, view: &View, size: (u16, u16)| {
+        let got = text(&frame(model, view, Theme::default(), size));
+        wrong.extend(snapshot(&format!("{name}-{}x{}", size.0, size.1), &got).err());
+    };
+    for size in SIZES {
+        for (scene, make) in scenes::ALL {
+            check(scene, &make(), &View::new(), size);
+        }
+        let (ramp, hold, stopped) = (scenes::ramp(), scenes::hold(), scenes::stopped());
+        check("memory", &ramp, &after("2", &ramp), size);
+        check("memory-over-time", &hold, &after("2t", &hold), size);
+        check("limits", &hold, &after("3", &hold), size);
+        check("engines", &stopped, &after("4", &stopped), size);
+        check("help", &ramp, &after("?", &ramp), size);
+        check("close-asks", &ramp, &after("c", &ramp), size);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_size_breaks_a_frame() {
+    let scenes: Vec<Model> = scenes::ALL.iter().map(|(_, make)| make()).collect();
+    let small = (0..=5).flat_map(|w| (0..=5).map(move |h| (w, h)));
+    let usual = (20..=130).step_by(5).flat_map(|w| (5..=45).step_by(4).map(move |h| (w, h)));
+    for size in small.chain(usual).chain([(1, 200), (400, 1), (300, 120)]) {
+        for (i, model) in scenes.iter().enumerate() {
+            // Every screen over every scene would be slow in a debug build: each scene takes its turn.
+            let keys = ["1", "2", "3", "4", "?", "2t", "c"][(i + usize::from(size.0 + size.1)) % 7];
+            let marker = [Marker::Braille, Marker::Block, Marker::Dot][usize::from(size.0) % 3];
+            let mut view = after(keys, model);
+            view.fail(
+                "thread probe failed at somewhere: a long reason that needs more than one row on a narrow screen",
+            );
+            frame(model, &view, Theme::new(Palette::Dark, marker), size);
+        }
+    }
+}
+
+#[test]
+fn the_smallest_useful_screen_has_count_limit_and_keys() {
+    let model = scenes::ramp();
+    let shown = text(&frame(&model, &View::new(), Theme::default(), (40, 12)));
+    for part in ["653,140 of 1,000,000", "next limit", "q quit", "RAMPING"] {
+        assert!(shown.contains(part), "{part} missing in\n{shown}");
+    }
+}
+
+/// Cells of `word` in a frame.
+fn find(buf: &Buffer, word: &str) -> Option<(u16, u16)> {
+    text(buf).lines().enumerate().find_map(|(y, line)| {
+        let at = line.find(word)?;
+        Some((line[..at].chars().count() as u16, y as u16))
+    })
+}
+
+#[test]
+fn alarms_are_a_colour_and_a_word() {
+    let died = scenes::died();
+    let stopped = scenes::stopped();
+    let mut hold = scenes::hold();
+    hold.note(Severity::Critical, "scene", "something failed");
+    for palette in [Palette::Dark, Palette::Light] {
+        let theme = Theme::new(palette, Marker::Braille);
+        for (model, word, fg, bg) in [
+            (&died, "DIED", Color::White, Color::Red),
+            (&stopped, "STOPPED", Color::White, Color::Red),
+            (&hold, "CRITICAL something", Color::White, Color::Red),
+            (&hold, "WARN", Color::Black, Color::Yellow),
+        ] {
+            let buf = frame(model, &View::new(), theme, (120, 40));
+            let at = find(&buf, word).unwrap_or_else(|| panic!("{word} missing in\n{}", text(&buf)));
+            assert_eq!((buf[at].fg, buf[at].bg), (fg, bg), "{palette:?} {word}");
+        }
+    }
+    let buf = frame(&scenes::hold(), &after("3", &hold), Theme::default(), (120, 40));
+    let at = find(&buf, "file-max").unwrap();
+    let row: String = (0..120).map(|x| buf[(x, at.1)].symbol()).collect();
+    let word = ["CRITICAL", "HIT", "warn"].into_iter().find(|w| row.contains(w)).expect("an alarm's word");
+    let x = row[..row.find(word).unwrap()].chars().count() as u16;
+    assert_ne!(buf[(x, at.1)].bg, Color::Reset, "{row}");
+}
+
+#[test]
+fn no_color_means_none_at_all() {
+    for (name, make) in scenes::ALL {
+        let model = make();
+        for keys in ["1", "2", "3", "4", "?", "c", "f"] {
+            let buf = frame(&model, &after(keys, &model), Theme::new(Palette::Plain, Marker::Braille), (120, 40));
+            let colours: BTreeSet<String> =
+                buf.content().iter().flat_map(|c| [format!("{:?}", c.fg), format!("{:?}", c.bg)]).collect();
+            assert_eq!(colours, BTreeSet::from(["Reset".to_owned()]), "{name} {keys}");
+        }
+    }
+    let buf = frame(&scenes::died(), &View::new(), Theme::new(Palette::Plain, Marker::Braille), (120, 40));
+    let at = find(&buf, "DIED").unwrap();
+    assert!(buf[at].modifier.contains(Modifier::REVERSED));
+}
+
+#[test]
+fn the_dot_marker_needs_no_braille_and_no_boxes() {
+    let model = scenes::ramp();
+    for keys in ["1", "2", "2t"] {
+        let shown = text(&frame(&model, &after(keys, &model), Theme::new(Palette::Dark, Marker::Dot), (120, 40)));
+        let odd: BTreeSet<char> = shown
+            .chars()
+            .filter(|c| ('\u{2500}'..='\u{25ff}').contains(c) || ('\u{2800}'..='\u{28ff}').contains(c))
+            .collect();
+        assert!(odd.is_empty(), "{odd:?}");
+    }
+}
+
+/// The digits of a row become `0`, so that two frames can be compared by where their numbers end.
+fn ends_of_numbers(line: &str) -> Vec<usize> {
+    let cells: Vec<char> = line.chars().collect();
+    (0..cells.len())
+        .filter(|&i| {
+            cells[i].is_ascii_digit() && cells.get(i + 1).is_none_or(|c| !c.is_ascii_digit() && *c != ',' && *c != '.')
+        })
+        .collect()
+}
+
+#[test]
+fn numbers_stay_where_they_are() {
+    let rows_of = |seconds: usize| {
+        let shown = text(&frame(&scenes::ramp_to(seconds), &View::new(), Theme::default(), (120, 40)));
+        shown.lines().take(4).map(str::to_owned).collect::<Vec<_>>()
+    };
+    // From five digits to six, and from one-digit seconds to two.
+    let (early, late) = (rows_of(2), rows_of(17));
+    for row in [0, 3] {
+        assert_eq!(ends_of_numbers(&early[row]), ends_of_numbers(&late[row]), "\n{}\n{}", early[row], late[row]);
+    }
+    for word in ["/s", " %", "of 1,000,000", "ETA"] {
+        assert_eq!(early[2].find(word).is_some(), late[2].find(word).is_some(), "{word}");
+        let column = |line: &str| line.find(word).map(|at| line[..at].chars().count());
+        assert_eq!(column(&early[2]), column(&late[2]), "{word}\n{}\n{}", early[2], late[2]);
+    }
+}
+
+#[test]
+fn a_frozen_screen_keeps_its_numbers_while_the_model_goes_on() {
+    let early = scenes::ramp_to(5);
+    let mut view = View::new();
+    assert_eq!(press(&mut view, &early, KeyCode::Char('f')), Some(Action::Redraw));
+    let late = scenes::ramp_to(17);
+    let shown = text(&frame(&late, &view, Theme::default(), (120, 40)));
+    assert!(shown.contains("192,100 of") && shown.contains("FROZEN"), "{shown}");
+    press(&mut view, &late, KeyCode::Char('f'));
+    assert!(text(&frame(&late, &view, Theme::default(), (120, 40))).contains("653,140 of"));
+}
+
+#[test]
+fn closing_asks_first() {
+    let model = scenes::ramp();
+    for (answer, want) in [
+        (KeyCode::Char('y'), Action::Close),
+        (KeyCode::Char('n'), Action::Redraw),
+        (KeyCode::Char('q'), Action::Redraw),
+        (KeyCode::Esc, Action::Redraw),
+    ] {
+        let mut view = View::new();
+        assert_eq!(press(&mut view, &model, KeyCode::Char('c')), Some(Action::Redraw));
+        assert_eq!(press(&mut view, &model, answer), Some(want), "{answer:?}");
+        assert_eq!(press(&mut view, &model, KeyCode::Char('q')), Some(Action::Quit));
+    }
+    let mut view = after("c", &model);
+    let ctrl_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert_eq!(view.on_key(ctrl_c, &model), Some(Action::Quit));
+}
+
+#[test]
+fn keys_that_drive_the_client_need_one() {
+    let (ours, foreign) = (scenes::ramp(), scenes::foreign());
+    for (key, action) in [('p', Action::PauseToggle), ('+', Action::RateUp), ('-', Action::RateDown)] {
+        assert_eq!(press(&mut View::new(), &ours, KeyCode::Char(key)), Some(action));
+        assert_eq!(press(&mut View::new(), &foreign, KeyCode::Char(key)), None, "{key}");
+    }
+    assert_eq!(press(&mut View::new(), &foreign, KeyCode::Char('c')), None);
+    let bar = |model| text(&frame(model, &View::new(), Theme::default(), (120, 40))).lines().last().unwrap().to_owned();
+    assert!(bar(&ours).contains("pause") && !bar(&foreign).contains("pause"));
+}
+
+#[test]
+fn escape_leaves_the_help_before_the_program() {
+    let model = scenes::ramp();
+    let mut view = after("?", &model);
+    assert_eq!(press(&mut view, &model, KeyCode::Esc), Some(Action::Redraw));
+    assert_eq!(press(&mut view, &model, KeyCode::Esc), Some(Action::Quit));
+}
+
+#[test]
+fn lists_scroll_to_their_end_and_not_beyond() {
+    let model = scenes::hold();
+    let mut view = View::new().on(Screen::Limits);
+    for _ in 0..1000 {
+        press(&mut view, &model, KeyCode::Down);
+    }
+    let shown = text(&frame(&model, &view, Theme::default(), (80, 24)));
+    let last = model.limits().last().unwrap().info.label;
+    assert!(shown.contains(last), "{last} missing in\n{shown}");
+    for _ in 0..model.limits().len() {
+        press(&mut view, &model, KeyCode::Up);
+    }
+    let shown = text(&frame(&model, &view, Theme::default(), (80, 24)));
+    assert!(shown.contains("(1 of"), "{shown}");
+}
+
+#[test]
+fn a_failed_helper_is_a_banner() {
+    let model = scenes::ramp();
+    let mut view = View::new();
+    view.fail("thread probe failed at src/probe/mod.rs:12: index out of bounds");
+    let buf = frame(&model, &view, Theme::default(), (80, 24));
+    let at = find(&buf, "DASHBOARD FAULT").expect("the banner");
+    assert_eq!(buf[at].bg, Color::Red);
+}
