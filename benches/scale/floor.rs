@@ -6,7 +6,7 @@ use c1m_top::engine::closing::reset_on_close;
 use c1m_top::sys;
 use serde::Serialize;
 
-use crate::pairs::Pairs;
+use crate::pairs::{Listeners, Pairs};
 use crate::support::numbers::quantile;
 use crate::support::{Interrupted, Outcome};
 
@@ -44,7 +44,8 @@ impl Rounds {
         sys::raise_nofile()?;
         let n = CONNECTIONS.min(Pairs::room()?);
         self.connections = n as u64;
-        let pairs = Pairs::new()?;
+        let listeners = Listeners::new()?;
+        let pairs = Pairs::new(&listeners)?;
         // The first grows the slab caches, which the program's own first connections do too; the median is of warm ones, so
         // that the floor is rather too fast than too slow.
         for _ in 0..ROUNDS {

@@ -2,7 +2,7 @@
 //! the kernel lets a connection cost at the least. Both ends are on this machine; all of it is measured in one run.
 
 mod floor;
-mod mass_close;
+mod holder;
 mod pairs;
 mod run;
 mod slope;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use c1m_top::units::parse_count;
 
-use mass_close::MassClose;
+use holder::{MassClose, OneCore};
 use support::kernel::{self, Sockets};
 use support::numbers::short;
 use support::{Interrupted, Outcome};
@@ -23,6 +23,9 @@ use table::Report;
 
 /// Counts run without arguments.
 const COUNTS: [u64; 4] = [100_000, 500_000, 1_000_000, 2_500_000];
+
+/// One core is compared up to here: beyond, the program needs more source addresses, which that side has not.
+const ONE_CORE_MOST: u64 = 1_000_000;
 
 /// Where the kernel takes so long to take back what a run held, something else is wrong.
 const SETTLE: Duration = Duration::from_mins(1);
@@ -34,8 +37,8 @@ fn main() -> ExitCode {
     };
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
-        [mass_close::HOLD, count, how] => {
-            parse_count(count).map_err(Into::into).and_then(|n| mass_close::hold(n as usize, *how == "rst"))
+        [holder::HOLD, count, how] => {
+            parse_count(count).map_err(Into::into).and_then(|n| holder::hold(n as usize, *how == "rst"))
         }
         words => scale(words),
     };
@@ -88,11 +91,11 @@ fn scale(words: &[&str]) -> Outcome<()> {
 
 fn measure(counts: &[u64], sockets: &Sockets, stop: &Interrupted) -> Outcome<Report> {
     let mut rounds = floor::Rounds::default();
-    let (mut runs, mut skipped) = (Vec::new(), Vec::new());
+    let (mut runs, mut one_core, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     say("the one-core floor");
     rounds.measure(stop)?;
     say("the kernel's own mass close by reset");
-    let mut mass_close = if kernel::too_little_memory(mass_close::CONNECTIONS)?.is_none() {
+    let mut mass_close = if kernel::too_little_memory(holder::CONNECTIONS)?.is_none() {
         Some(MassClose::by_reset(sockets, stop)?)
     } else {
         None
@@ -106,6 +109,11 @@ fn measure(counts: &[u64], sockets: &Sockets, stop: &Interrupted) -> Outcome<Rep
         }
         say(&format!("{} connections", short(count)));
         runs.push(run::run(count, sockets, stop).map_err(|e| format!("{} connections: {e}", short(count)))?);
+        if count <= ONE_CORE_MOST {
+            stop.sleep(Duration::from_secs(2))?;
+            say(&format!("one core to {} connections", short(count)));
+            one_core.push(OneCore::measure(count, sockets, stop)?);
+        }
         // A machine's speed drifts; the floor is measured beside every run.
         stop.sleep(Duration::from_secs(2))?;
         rounds.measure(stop)?;
@@ -121,6 +129,7 @@ fn measure(counts: &[u64], sockets: &Sockets, stop: &Interrupted) -> Outcome<Rep
         mass_close,
         sample_us_p50_at_rest: at_rest,
         runs,
+        one_core,
         skipped,
     })
 }

@@ -13,34 +13,43 @@ use crate::support::Outcome;
 /// Connections to one listener before the first of them is accepted; also the batch that the engines use.
 const BATCH: usize = 64;
 
-/// Listeners, as many as the program has by default: with one alone connect(2) would search ever longer for a free port.
-const LISTENERS: usize = 100;
+/// Ports listened on, the program's own by default: with one alone connect(2) would search ever longer for a free local port.
+const PORTS: std::ops::Range<u16> = 9900..10_000;
 
-/// Listening sockets of one thread and its epoll set.
+/// Listening sockets on `127.0.0.1`.
 #[derive(Debug)]
-pub(crate) struct Pairs {
-    listeners: Vec<(Socket, SockAddr)>,
+pub(crate) struct Listeners(Vec<(Socket, SockAddr)>);
+
+impl Listeners {
+    pub(crate) fn new() -> Outcome<Self> {
+        let listen = |port| {
+            let address: SockAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into();
+            let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&address)?;
+            socket.listen(4096)?;
+            Ok((socket, address))
+        };
+        let all = PORTS.map(listen).collect::<std::io::Result<_>>();
+        Ok(Self(all.map_err(|e| format!("cannot listen on ports {PORTS:?} of 127.0.0.1: {e}"))?))
+    }
+}
+
+/// One thread's epoll set, and the listeners, which a thread with a table of its own has under the same numbers.
+#[derive(Debug)]
+pub(crate) struct Pairs<'a> {
+    listeners: &'a Listeners,
     poll: Poll,
 }
 
-impl Pairs {
-    /// Listens on `127.0.0.1` at ports that the kernel chooses.
-    pub(crate) fn new() -> Outcome<Self> {
-        let listeners = (0..LISTENERS)
-            .map(|_| {
-                let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-                socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-                socket.listen(4096)?;
-                let address = socket.local_addr()?;
-                Ok((socket, address))
-            })
-            .collect::<std::io::Result<Vec<_>>>()?;
+impl<'a> Pairs<'a> {
+    pub(crate) fn new(listeners: &'a Listeners) -> Outcome<Self> {
         Ok(Self { listeners, poll: Poll::new()? })
     }
 
     /// Connections that one descriptor table of the present limit has room for.
     pub(crate) fn room() -> Outcome<usize> {
-        let spare = LISTENERS as u64 + 32;
+        let spare = PORTS.len() as u64 + 32;
         Ok((sys::nofile()?.0.saturating_sub(spare) / 2) as usize)
     }
 
@@ -49,7 +58,7 @@ impl Pairs {
         let kind = Type::STREAM.nonblocking().cloexec();
         let mut near = Vec::with_capacity(n);
         let mut far = Vec::with_capacity(n);
-        for (listener, address) in self.listeners.iter().cycle() {
+        for (listener, address) in self.listeners.0.iter().cycle() {
             let batch = BATCH.min(n - near.len());
             if batch == 0 {
                 break;

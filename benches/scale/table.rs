@@ -6,7 +6,7 @@ use c1m_top::units::grouped;
 use serde::Serialize;
 
 use crate::floor::Floor;
-use crate::mass_close::MassClose;
+use crate::holder::{MassClose, OneCore};
 use crate::run::Run;
 use crate::support::numbers::short;
 
@@ -19,6 +19,7 @@ pub(crate) struct Report {
     pub(crate) mass_close: Option<MassClose>,
     pub(crate) sample_us_p50_at_rest: Option<f64>,
     pub(crate) runs: Vec<Run>,
+    pub(crate) one_core: Vec<OneCore>,
     pub(crate) skipped: Vec<String>,
 }
 
@@ -34,6 +35,7 @@ impl Report {
         let mib = |bytes: u64| format!("{:.1}", bytes as f64 / 1_048_576.0);
         let cpu = |r: &Run| r.server_cpu_us_per_connection + r.client_cpu_us_per_connection;
         let teardown_us = |r: &Run| r.teardown_s * 1e6 / r.target as f64;
+        let alone = |r: &Run| self.one_core.iter().find(|o| o.connections == r.target).copied();
         let one = |x: f64| format!("{x:.1}");
         let two = |x: f64| format!("{x:.2}");
         let rows: Vec<(&str, Option<String>, Cell<'_>, &str)> = vec![
@@ -52,6 +54,12 @@ impl Report {
                 "500 k: 1.4, 1 M: 1.2 or more",
             ),
             (
+                "  ratio to one core, same count",
+                None,
+                Box::new(move |r| Some(two(r.rate_per_s / alone(r)?.rate_per_s))),
+                "",
+            ),
+            (
                 "CPU of both ends, us/connection",
                 Some(one(floor.cpu_us_per_connection)),
                 Box::new(|r| Some(one(cpu(r)))),
@@ -62,6 +70,12 @@ impl Report {
                 Some(two(1.0)),
                 Box::new(|r| Some(two(cpu(r) / floor.cpu_us_per_connection))),
                 "500 k: 1.3 or less",
+            ),
+            (
+                "  ratio to one core, same count",
+                None,
+                Box::new(move |r| Some(two(cpu(r) / alone(r)?.cpu_us_per_connection))),
+                "",
             ),
             ("  server", None, Box::new(|r| Some(one(r.server_cpu_us_per_connection))), ""),
             ("  client", None, Box::new(|r| Some(one(r.client_cpu_us_per_connection))), ""),
@@ -138,6 +152,17 @@ impl Report {
             grouped(floor.rate_highest as u64),
             floor.close_us_per_connection,
         );
+        out += "One core, same count: the same thread going on to as many connections as the run. It shows what the kernel and the \
+                machine take for more sockets and for memory that was not in use before, whoever opens them.\n";
+        for one in &self.one_core {
+            let _ = writeln!(
+                out,
+                "  {} connections: {} per second, {:.1} us",
+                grouped(one.connections),
+                grouped(one.rate_per_s as u64),
+                one.cpu_us_per_connection
+            );
+        }
         if let Some(close) = &self.mass_close {
             // Writing to a string cannot fail.
             let _ = writeln!(
