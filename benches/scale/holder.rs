@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::pairs::{Listeners, Pairs};
 use crate::support::kernel::Sockets;
+use crate::support::numbers::quantile;
 use crate::support::started::Started;
 use crate::support::{Interrupted, Outcome};
 
@@ -25,6 +26,9 @@ pub(crate) const HOLD: &str = "--hold-and-wait";
 
 /// Connections closed in this measurement; longer runs are scaled from it.
 pub(crate) const CONNECTIONS: u64 = 100_000;
+
+/// Measurements of the close by reset; the median counts.
+pub(crate) const ROUNDS: usize = 3;
 
 /// Seconds from the kill until the sockets are gone.
 #[derive(Debug, Clone, Serialize)]
@@ -39,7 +43,8 @@ pub(crate) struct MassClose {
 impl MassClose {
     /// Measures the close by reset.
     pub(crate) fn by_reset(sockets: &Sockets, stop: &Interrupted) -> Outcome<Self> {
-        let reset_s = kill_one(sockets, "rst", stop)?.as_secs_f64();
+        let times: Outcome<Vec<f64>> = (0..ROUNDS).map(|_| Ok(kill_one(sockets, "rst", stop)?.as_secs_f64())).collect();
+        let reset_s = quantile(&times?, 0.5).unwrap_or_default();
         Ok(Self { connections: CONNECTIONS, reset_s, fin_s: None })
     }
 

@@ -45,10 +45,8 @@ pub(crate) struct Run {
     pub(crate) client_cpu_us_per_connection: f64,
     /// Slopes over the ramp; `None` where there were too few points. Slab and resident memory of both engines.
     pub(crate) bytes_per_connection: Option<f64>,
-    /// By the fall of `MemFree` less what page cache took. Pages that were freed a moment ago wait on per-core lists, since
-    /// Linux 6.7 up to gigabytes, and are not free by this account: after a mass close a ramp first takes those, and this is
-    /// too small.
-    pub(crate) memfree_bytes_per_connection: Option<f64>,
+    /// By the fall of free memory less what page cache took, with the free pages of per-core lists counted as free.
+    pub(crate) free_bytes_per_connection: Option<f64>,
     /// `bytes_per_connection.total` of the program's summary.
     pub(crate) summary_bytes_per_connection: Option<f64>,
     pub(crate) server_user_bytes_per_connection: Option<f64>,
@@ -130,7 +128,7 @@ pub(crate) fn run(target: u64, sockets: &Sockets, stop: &Interrupted) -> Outcome
         server_cpu_us_per_connection: per(server.cpu_us),
         client_cpu_us_per_connection: per(client.cpu_us),
         bytes_per_connection: over(|p| (p.established, p.slab + p.server_rss + p.client_rss)),
-        memfree_bytes_per_connection: over(|p| (p.established, -p.unused)),
+        free_bytes_per_connection: over(|p| (p.established, -p.unused)),
         summary_bytes_per_connection: summary["bytes_per_connection"]["total"].as_f64(),
         server_user_bytes_per_connection: over(|p| (p.accepted, p.server_rss)),
         client_user_bytes_per_connection: over(|p| (p.established, p.client_rss)),
@@ -157,7 +155,7 @@ struct Point {
     established: f64,
     accepted: f64,
     slab: f64,
-    /// Free or page cache.
+    /// Free, on per-core lists or page cache.
     unused: f64,
     server_rss: f64,
     client_rss: f64,
@@ -202,6 +200,7 @@ impl Rig {
             let (server, client) = (self.server.stats()?, self.client.stats()?);
             let memory = Meminfo::read()?;
             let unused = memory.get("MemFree")? + memory.get("Buffers")? + memory.get("Cached")?;
+            let unused = unused + on_core_lists()?;
             points.push(Point {
                 established: client.open as f64,
                 accepted: server.open as f64,
@@ -291,6 +290,14 @@ fn cpu_ns(pid: u32) -> Outcome<u64> {
         sum += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
     }
     Ok(sum)
+}
+
+/// Free pages that wait on per-core lists, bytes. `MemFree` does not count them, and since Linux 6.7 they grow to gigabytes
+/// when much is freed at once: a ramp that follows takes these first.
+fn on_core_lists() -> Outcome<u64> {
+    let text = fs::read_to_string("/proc/zoneinfo")?;
+    let counts = text.lines().filter_map(|l| l.trim_start().strip_prefix("count:")?.trim().parse::<u64>().ok());
+    Ok(counts.sum::<u64>() * procfs::page_size())
 }
 
 fn time_wait() -> Outcome<u64> {

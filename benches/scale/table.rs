@@ -6,7 +6,7 @@ use c1m_top::units::grouped;
 use serde::Serialize;
 
 use crate::floor::Floor;
-use crate::holder::{MassClose, OneCore};
+use crate::holder::{self, MassClose, OneCore};
 use crate::run::Run;
 use crate::support::numbers::short;
 
@@ -88,9 +88,9 @@ impl Report {
                 "",
             ),
             (
-                "  by the fall of MemFree",
+                "  by the fall of free memory",
                 None,
-                Box::new(|r| r.memfree_bytes_per_connection.map(|b| grouped(b.max(0.0) as u64))),
+                Box::new(|r| r.free_bytes_per_connection.map(|b| grouped(b.max(0.0) as u64))),
                 "",
             ),
             (
@@ -168,14 +168,15 @@ impl Report {
             let _ = writeln!(
                 out,
                 "Killed process: holds {} connections, both ends, and gets SIGKILL; from there until sockstat is back: {:.2} s by \
-                 reset, {:.2} s by FIN. The other counts are compared with it per connection.",
+                 reset (median of {}), {:.2} s by FIN. The other counts are compared with it per connection.",
                 grouped(close.connections),
                 close.reset_s,
+                holder::ROUNDS,
                 close.fin_s.unwrap_or_default(),
             );
         }
-        out += "Bytes are least-squares slopes over the ramp, of slab and both engines' resident memory; MemFree falls by less after a \
-                run that closed as many, because freed pages wait on per-core lists. Seconds run from the first connect until both ends have all.\n";
+        out += "Bytes are least-squares slopes over the ramp: of slab and both engines' resident memory; and, as a check, of free \
+                memory with page cache and per-core lists of free pages. Seconds run from the first connect until both ends have all.\n";
         out
     }
 }
