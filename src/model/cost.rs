@@ -100,16 +100,23 @@ impl CostTrends {
         Cost { total, kernel, server_user, client_user, slab, both_ends: self.both_ends(sample) }
     }
 
-    /// Both engines are here, or two sockets appear for each connection.
+    /// Both engines are here, or the one talks to loopback, or two sockets appear for each connection.
     fn both_ends(&self, sample: &Sample) -> bool {
         let here = |role| sample.targets.iter().any(|t| t.kind == TargetKind::Engine(role));
         let engines = [here(Role::Server), here(Role::Client)];
         match engines {
             [true, true] => true,
             [false, false] => false,
+            _ if loopback(sample) => true,
             _ => self.sockets.slope().is_some_and(|s| s.per_connection > 1.5),
         }
     }
+}
+
+/// Whether an engine listens on or connects to a loopback address alone.
+fn loopback(sample: &Sample) -> bool {
+    let mut addresses = sample.targets.iter().filter_map(|t| Some(t.hello.as_ref()?.address.as_str()));
+    addresses.any(|a| a.starts_with("127.") || a.trim_matches(['[', ']']) == "::1")
 }
 
 #[cfg(test)]
@@ -150,12 +157,16 @@ mod tests {
     }
 
     #[test]
-    fn one_engine_whose_peer_is_here_too_is_told_by_its_sockets() {
+    fn one_engine_whose_peer_is_here_too_is_told_by_address_or_sockets() {
         let mut samples = synthetic::ramp(50_000, 5_000, 1000);
         for sample in &mut samples {
             sample.targets.truncate(1);
         }
-        assert!(cost_of(&samples).both_ends);
+        assert!(cost_of(&samples).both_ends, "a loopback address");
+        for sample in &mut samples {
+            sample.targets[0].hello.as_mut().unwrap().address = "every address".into();
+        }
+        assert!(cost_of(&samples).both_ends, "two sockets for each connection");
         for (i, sample) in samples.iter_mut().enumerate() {
             sample.net.sockstat.as_mut().unwrap().inuse = i as u64 * 5_000;
         }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::probe::sample::{MemCgroup, Sample};
+use crate::protocol::Role;
 use crate::units;
 
 use super::engine::{Cause, Death};
@@ -62,7 +63,8 @@ impl Witness {
         let last = self.seen.iter().rev().find(|s| s.alive.iter().any(|a| a.0 == pid));
         let survivor = after.iter().flat_map(|s| &s.targets).filter(|t| t.alive).find_map(|t| {
             let own = t.stats.as_ref()?.as_ref().ok()?;
-            matches!(own.role, crate::protocol::Role::Client).then_some(own.peak)
+            // A server that has seen earlier runs may have peaked in one of them.
+            (own.role == Role::Client || own.opened <= own.peak + own.peak / 100).then_some(own.peak)
         });
         let count = last.map_or(now.connections, |s| s.connections);
         let ramping = last.is_some_and(|s| matches!(s.phase, RunPhase::Ramping | RunPhase::Starting));

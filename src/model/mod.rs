@@ -18,6 +18,7 @@ mod meters;
 pub mod names;
 pub mod now;
 mod rate;
+mod report;
 mod run;
 mod series;
 pub mod slope;
@@ -245,12 +246,12 @@ impl Model {
 
     /// The JSON line of the last sample.
     pub fn sample_line(&self) -> SampleLine {
-        summary::sample_line(self)
+        report::sample_line(self)
     }
 
     /// What the run came to.
     pub fn summary(&self, verdict: Verdict) -> Summary {
-        summary::summary(self, &self.run, verdict)
+        report::summary(self, &self.run, verdict)
     }
 
     fn view<'a>(now: &'a Now, table: &'a LimitTable, headroom: Option<Headroom>, cost: &Cost) -> View<'a> {
