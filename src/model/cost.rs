@@ -10,9 +10,12 @@ use super::slope::Trend;
 /// Slopes, bytes per connection.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Cost {
-    /// What the machine loses per connection: the growth of memory in use (`headroom.rs`), which is the fall of `MemFree`
-    /// less what page cache and unpinned reclaimable slab took meanwhile.
+    /// What the machine loses per connection: the growth of memory in use (`headroom.rs`), which is the fall of free memory
+    /// (per-core lists included) less what page cache and unpinned reclaimable slab took meanwhile.
     pub total: Option<Slope>,
+    /// The fall of `MemFree` alone, to be held against a measurement by hand. It is too small while the kernel's per-core
+    /// lists still hold what an earlier run freed.
+    pub mem_free: Option<Slope>,
     /// `total` less the user memory of the engines.
     pub kernel: Option<Slope>,
     /// Growth of the server engine's resident memory.
@@ -33,6 +36,7 @@ const RANGE: f64 = 2000.0;
 #[derive(Debug, Clone)]
 pub(super) struct CostTrends {
     total: Trend,
+    mem_free: Trend,
     user: [Trend; 2],
     sockets: Trend,
     slab: Vec<(String, Trend)>,
@@ -42,6 +46,7 @@ impl Default for CostTrends {
     fn default() -> Self {
         Self {
             total: Trend::new(2.0 * MIB, RANGE),
+            mem_free: Trend::new(2.0 * MIB, RANGE),
             user: [Trend::new(MIB / 16.0, RANGE), Trend::new(MIB / 16.0, RANGE)],
             sockets: Trend::new(64.0, RANGE),
             slab: Vec::new(),
@@ -54,6 +59,9 @@ impl CostTrends {
     pub(super) fn update(&mut self, sample: &Sample, connections: u64, headroom: Option<Headroom>) {
         if let Some(headroom) = headroom {
             self.total.add(connections, headroom.capacity_bytes as f64 - headroom.bytes as f64);
+        }
+        if let Ok(mem) = &sample.host.mem {
+            self.mem_free.add(connections, -(mem.free as f64));
         }
         for target in &sample.targets {
             let trend = match target.kind {
@@ -97,7 +105,8 @@ impl CostTrends {
             .filter(|(_, bytes)| *bytes >= 1.0)
             .collect();
         slab.sort_by(|a, b| b.1.total_cmp(&a.1));
-        Cost { total, kernel, server_user, client_user, slab, both_ends: self.both_ends(sample) }
+        let mem_free = self.mem_free.slope();
+        Cost { total, mem_free, kernel, server_user, client_user, slab, both_ends: self.both_ends(sample) }
     }
 
     /// Both engines are here, or the one talks to loopback, or two sockets appear for each connection.

@@ -61,6 +61,7 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
         cpu_us_per_connection: run.cpu_us_per_connection(),
         bytes_per_connection: BytesPerConnection {
             total: bytes(cost.total),
+            mem_free: bytes(cost.mem_free),
             kernel: bytes(cost.kernel),
             server_user: bytes(cost.server_user),
             client_user: bytes(cost.client_user),

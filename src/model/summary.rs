@@ -175,6 +175,8 @@ pub struct Summary {
 pub struct BytesPerConnection {
     /// What the machine lost per connection.
     pub total: Option<f64>,
+    /// The fall of `MemFree` alone, which leaves the kernel's per-core free lists out.
+    pub mem_free: Option<f64>,
     /// Of it, kernel memory.
     pub kernel: Option<f64>,
     /// Of it, resident memory of the server engine.

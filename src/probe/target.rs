@@ -186,9 +186,8 @@ impl OwnSources {
     }
 
     pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Own {
-        let own = self.stat.get(buf, |text| {
-            process::stat(text).map(|stat| stat.rss_pages.saturating_mul(self.page_size))
-        });
+        let own =
+            self.stat.get(buf, |text| process::stat(text).map(|stat| stat.rss_pages.saturating_mul(self.page_size)));
         Own { cpu_us: sys::cpu_time().as_micros() as u64, rss_bytes: own.unwrap_or_default() }
     }
 }

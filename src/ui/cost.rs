@@ -147,6 +147,7 @@ mod tests {
     fn parts_add_up_to_the_kernels_share() {
         let slab = [("TCP", 5041.0), ("filp", 390.0), ("ep_head", 32.0), ("eventpoll_epi", 282.0), ("odd", 7.0)];
         let cost = Cost {
+            mem_free: None,
             total: Some(slope(6003.0)),
             kernel: Some(slope(6000.0)),
             server_user: Some(slope(3.0)),
