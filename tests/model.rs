@@ -542,6 +542,8 @@ fn forecasts_are_kept_to_be_held_against_what_came() {
     let summary = model.summary(Verdict::TargetReached);
     let of_files: Vec<_> = summary.forecasts.iter().filter(|f| f.limit_id == "file-max").collect();
     assert!(of_files.len() >= 8 && summary.forecasts.len() < 100, "{}", summary.forecasts.len());
+    let of_epoll = summary.forecasts.iter().filter(|f| f.limit_id == "epoll").count();
+    assert!(of_epoll >= 3, "each eighth of the way of a limit that is not the nearest: {of_epoll}");
     for f in of_files {
         assert!(f.predicted_connections.abs_diff(1_229_250) < 1_229_250 / 50, "{f:?}");
     }
