@@ -537,11 +537,46 @@ fn without_slabinfo_the_kernels_slab_stands_in_and_nothing_is_made_up() {
 }
 
 #[test]
+fn an_engine_that_does_not_answer_once_leaves_the_last_values() {
+    let mut model = after(400_000, 1_000_000, |_, _| (), |_| ());
+    let (cost, limits) = (model.cost().clone(), model.limits().to_vec());
+    let mut silent = synthetic::sample(430_000, 12_000);
+    silent.targets[1].stats = Some(Err(Absent::because("no answer within 100 ms")));
+    model.update(&silent);
+    assert_eq!((model.now().source, model.now().connections), (CountSource::Client, 400_000));
+    assert_eq!((model.cost(), model.limits()), (&cost, limits.as_slice()));
+    assert!(
+        model.last_sample().is_some_and(|s| matches!(s.targets[1].stats, Some(Err(_)))),
+        "the raw sample stays raw"
+    );
+    assert_eq!(alarms(&model), Vec::<&str>::new());
+}
+
+#[test]
+fn connections_of_other_programs_before_the_engines_start_bend_nothing() {
+    let mut model = model(1_000_000);
+    let mut host = synthetic::host_only(0);
+    host.net.tcp.as_mut().unwrap().curr_estab = 500_000;
+    model.update(&host);
+    assert_eq!(model.now().connections, 500_000);
+    for mut sample in ramp(200_000, 1_000_000, |_, _| ()) {
+        later(&mut sample, 1000);
+        model.update(&sample);
+    }
+    let total = model.cost().total.unwrap().per_connection;
+    assert!((total / 8124.0 - 1.0).abs() < 0.01, "{total}");
+    assert!(limit(&model, "file-max").forecast.connections().is_some());
+    assert_eq!(points(&model.chart(XAxis::Connections)).len(), 11);
+}
+
+#[test]
 fn forecasts_are_kept_to_be_held_against_what_came() {
     let model = after(1_000_000, 1_000_000, |_, _| (), |_| ());
     let summary = model.summary(Verdict::TargetReached);
     let of_files: Vec<_> = summary.forecasts.iter().filter(|f| f.limit_id == "file-max").collect();
     assert!(of_files.len() >= 8 && summary.forecasts.len() < 100, "{}", summary.forecasts.len());
+    let of_epoll = summary.forecasts.iter().filter(|f| f.limit_id == "epoll").count();
+    assert!(of_epoll >= 3, "each eighth of the way of a limit that is not the nearest: {of_epoll}");
     for f in of_files {
         assert!(f.predicted_connections.abs_diff(1_229_250) < 1_229_250 / 50, "{f:?}");
     }

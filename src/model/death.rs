@@ -260,6 +260,31 @@ mod tests {
     }
 
     #[test]
+    fn the_limit_that_was_met_is_named_not_the_nearest() {
+        let chain = |hits: [u64; 2], kills| {
+            let group = |path: &str, limit, max_hits| MemCgroup {
+                path: path.into(),
+                version: 2,
+                used: 1 << 20,
+                limit: Some(limit),
+                file_bytes: 0,
+                oom_kills: kills,
+                max_hits,
+            };
+            Ok(vec![group("/pod/c1m", LIMIT, hits[0]), group("/pod", 2 * LIMIT, hits[1])])
+        };
+        for (hits, want) in [([4, 9], "/pod/c1m"), ([0, 9], "/pod")] {
+            let mut witness = Witness::default();
+            let mut sample = synthetic::sample(50_000, 0);
+            sample.targets.iter_mut().for_each(|t| t.memcg = chain([0, 0], 0));
+            witness.update(&sample, &Now::default());
+            sample.targets.iter_mut().for_each(|t| t.memcg = chain(hits, 1));
+            let (death, _) = witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default());
+            assert_eq!(death.cause, oom(Some(want)));
+        }
+    }
+
+    #[test]
     fn the_sentence_names_cgroup_limit_and_count() {
         let (_, text) = judge(true, Cause::Signal(9), |s| rise(s, 1, 5));
         assert_eq!(

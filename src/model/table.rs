@@ -58,9 +58,14 @@ impl LimitTable {
         self.trend(id, scope).and_then(Trend::slope)
     }
 
-    /// Takes a sample. With an engine dead the table stays as it was, but for what was hit.
-    pub(super) fn update(&mut self, context: &Context<'_>, now: &Now, deaths: &[Death]) {
-        if now.phase != RunPhase::EngineDied || self.limits.is_empty() {
+    /// Forgets every slope.
+    pub(super) fn restart(&mut self) {
+        self.trends.clear();
+    }
+
+    /// Takes a sample. With an engine dead, or its counters `old`, the table stays as it was, but for what was hit.
+    pub(super) fn update(&mut self, context: &Context<'_>, now: &Now, deaths: &[Death], old: bool) {
+        if !(now.phase == RunPhase::EngineDied || old) || self.limits.is_empty() {
             let meters = meters::read(context);
             self.collect_hits(context, &meters);
             self.limits = meters.into_iter().filter_map(|m| self.limit(m, now)).collect();
