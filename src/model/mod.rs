@@ -126,7 +126,7 @@ impl Model {
         self.headroom = Headroom::of(sample, self.headroom);
         if !engine_died && !old {
             // What the kernel frees behind a dead engine says nothing of a connection's cost.
-            self.trends.update(sample, self.now.connections, self.headroom);
+            self.trends.update(sample, self.now.connections);
             self.cost = self.trends.cost(sample);
         }
         let context = Context {

@@ -95,7 +95,7 @@ impl LimitTable {
 
     /// Adds the point of one meter to its trend.
     fn follow(&mut self, meter: &Meter, connections: u64, noise: f64, bytes: bool) {
-        let Some(used) = meter.used else { return };
+        let Some(used) = meter.followed.or(meter.used) else { return };
         let known = self.trends.iter().position(|t| t.0 == meter.id && t.1 == meter.scope).unwrap_or_else(|| {
             let range = if bytes { RANGE_BYTES } else { RANGE_COUNT };
             self.trends.push((meter.id, meter.scope.clone(), Trend::new(noise, range)));
