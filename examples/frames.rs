@@ -22,6 +22,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let palette = match () {
         () if has("light") => Palette::Light,
         () if has("plain") => Palette::Plain,
+        () if has("live") => {
+            let read = |name| std::env::var(name).ok();
+            Theme::palette_from(read("NO_COLOR").as_deref(), read("COLORFGBG").as_deref())
+        }
         () => Palette::Dark,
     };
     let marker = match () {

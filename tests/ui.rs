@@ -2,9 +2,12 @@
 //!
 //! `UPDATE_SNAPSHOTS=1 cargo test --test ui` rewrites `tests/snapshots/ui`.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 mod scenes;
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use c1m_top::model::{Model, Severity};
@@ -63,7 +66,8 @@ fn snapshot(name: &str, got: &str) -> Result<(), String> {
     for row in 0..want.len().max(got.len()) {
         let (w, g) = (want.get(row).copied(), got.get(row).copied());
         if w != g {
-            diff.push_str(&format!("  row {row}\n   - {}\n   + {}\n", w.unwrap_or("(none)"), g.unwrap_or("(none)")));
+            let (w, g) = (w.unwrap_or("(none)"), g.unwrap_or("(none)"));
+            writeln!(diff, "  row {row}\n   - {w}\n   + {g}").unwrap();
         }
     }
     Err(diff)

@@ -22,7 +22,7 @@ use crate::engine::closing::Closing;
 use crate::engine::config::ClientConfig;
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
-use crate::engine::pool::{Body, Pool};
+use crate::engine::pool::{Body, MOST_WORKERS, Pool};
 use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity, Stop};
 
 /// What the main thread and the workers of a client share.
@@ -58,13 +58,10 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     let workers = config.common.workers;
     let shared = Arc::new(Shared { config, counters, plan, ramp, closing: Closing::new(Instant::now()), traffic });
     let for_workers = Arc::clone(&shared);
-    let mut pool = Pool::new(1, Vec::new(), |_| -> Body { Arc::new(move |w| worker::run(&w, &for_workers)) })?;
+    let max = workers.map_or(MOST_WORKERS, |n| n as usize);
+    let pool = Pool::new(max, Vec::new(), |_| -> Body { Arc::new(move |w| worker::run(&w, &for_workers)) })?;
     let target = shared.config.common.target as usize;
-    // One table more than the target fills: the lanes fill theirs side by side.
-    let lanes = lanes(cores, target, pool.room());
-    let max = workers.map_or(target / pool.room() + 1 + lanes, |n| n as usize);
-    pool.set_max(max);
-    let lanes = lanes.min(max);
+    let lanes = lanes(cores, target, pool.room()).min(max);
     Ok((Client { shared, pool, ramp_cpu_us: None }, lanes))
 }
 

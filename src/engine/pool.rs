@@ -21,6 +21,9 @@ const STACK: usize = 256 * 1024;
 /// Descriptors a table keeps free: what the worker itself opens, and room for the kernel's count to lag.
 pub const SPARE: u32 = 8;
 
+/// Workers an engine may start when the command line names no number: 20 million connections at 20,000 a table.
+pub const MOST_WORKERS: usize = 1000;
+
 /// No slot.
 const NONE: i32 = -1;
 
@@ -290,11 +293,6 @@ impl Pool {
     /// Whether no worker has been started.
     pub fn is_empty(&self) -> bool {
         self.workers.is_empty()
-    }
-
-    /// Sets the most workers it may start.
-    pub fn set_max(&mut self, max: usize) {
-        self.max = max.max(1);
     }
 
     /// Most workers it may start.

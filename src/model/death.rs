@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::probe::sample::{MemCgroup, Sample};
+use crate::protocol::Role;
 use crate::units;
 
 use super::engine::{Cause, Death};
@@ -62,7 +63,8 @@ impl Witness {
         let last = self.seen.iter().rev().find(|s| s.alive.iter().any(|a| a.0 == pid));
         let survivor = after.iter().flat_map(|s| &s.targets).filter(|t| t.alive).find_map(|t| {
             let own = t.stats.as_ref()?.as_ref().ok()?;
-            matches!(own.role, crate::protocol::Role::Client).then_some(own.peak)
+            // A server that has seen earlier runs may have peaked in one of them.
+            (own.role == Role::Client || own.opened <= own.peak + own.peak / 100).then_some(own.peak)
         });
         let count = last.map_or(now.connections, |s| s.connections);
         let ramping = last.is_some_and(|s| matches!(s.phase, RunPhase::Ramping | RunPhase::Starting));
@@ -254,6 +256,31 @@ mod tests {
             let (death, text) = judge(limited, status, after);
             assert_eq!(death.cause, want, "{name}: {text}");
             assert_eq!(death.at_connections, 62_300, "{name}: the client counted on");
+        }
+    }
+
+    #[test]
+    fn the_limit_that_was_met_is_named_not_the_nearest() {
+        let chain = |hits: [u64; 2], kills| {
+            let group = |path: &str, limit, max_hits| MemCgroup {
+                path: path.into(),
+                version: 2,
+                used: 1 << 20,
+                limit: Some(limit),
+                file_bytes: 0,
+                oom_kills: kills,
+                max_hits,
+            };
+            Ok(vec![group("/pod/c1m", LIMIT, hits[0]), group("/pod", 2 * LIMIT, hits[1])])
+        };
+        for (hits, want) in [([4, 9], "/pod/c1m"), ([0, 9], "/pod")] {
+            let mut witness = Witness::default();
+            let mut sample = synthetic::sample(50_000, 0);
+            sample.targets.iter_mut().for_each(|t| t.memcg = chain([0, 0], 0));
+            witness.update(&sample, &Now::default());
+            sample.targets.iter_mut().for_each(|t| t.memcg = chain(hits, 1));
+            let (death, _) = witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default());
+            assert_eq!(death.cause, oom(Some(want)));
         }
     }
 

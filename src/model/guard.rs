@@ -158,6 +158,23 @@ mod tests {
     }
 
     #[test]
+    fn doubt_in_the_slope_lowers_the_ceiling() {
+        let start = synthetic::sample(0, 0);
+        let first = Headroom::of(&start, None);
+        let with = |spread| {
+            let mut guard = Guard::default();
+            let slope = Slope { per_connection: 8000.0, spread, points: 9 };
+            guard.update(&start, &now_at(0), first, true, |_, _| Some(slope));
+            guard.ceiling().unwrap() as f64
+        };
+        assert!((with(1000.0) / with(0.0) - 0.8).abs() < 1e-3, "{} {}", with(1000.0), with(0.0));
+        let reused = Slope { per_connection: 0.0, spread: 0.0, points: 9 };
+        let mut guard = Guard::default();
+        guard.update(&start, &now_at(0), first, true, |_, _| Some(reused));
+        assert!(guard.ceiling().is_some_and(|c| c < 12_000_000), "a slope of nothing is not believed");
+    }
+
+    #[test]
     fn under_the_tenth_it_is_the_present_count() {
         let start = synthetic::sample(0, 0);
         let mut low = synthetic::sample(900_000, 1000);

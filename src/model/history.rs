@@ -107,6 +107,13 @@ impl History {
         self.rising.gap();
     }
 
+    /// Connections are counted anew: the curve over them starts over.
+    pub(super) fn restart(&mut self) {
+        self.rising = Series::default();
+        self.x_connections = Axis::default();
+        (self.peak, self.top) = (None, None);
+    }
+
     fn values(&mut self, sample: &Sample, headroom: Option<Headroom>) -> [f64; VALUES] {
         let slab = match &sample.host.slab {
             Ok(caches) => {

@@ -1,6 +1,7 @@
 //! Derives everything shown from a row of [`Sample`]s. Pure: no I/O, no clock, no thread, so that a recording drives it
 //! as well as a live run.
 
+mod bridge;
 pub mod chart;
 pub mod cost;
 mod counters;
@@ -18,6 +19,7 @@ mod meters;
 pub mod names;
 pub mod now;
 mod rate;
+mod report;
 mod run;
 mod series;
 pub mod slope;
@@ -38,6 +40,7 @@ pub use summary::{EventLine, SampleLine, Summary, Verdict};
 
 use crate::probe::sample::Sample;
 
+use bridge::Bridge;
 use cost::CostTrends;
 use counters::Counters;
 use death::Witness;
@@ -73,6 +76,7 @@ pub struct Setup {
 pub struct Model {
     setup: Setup,
     now: Now,
+    bridge: Bridge,
     pace: Pace,
     roster: Roster,
     trends: CostTrends,
@@ -103,15 +107,26 @@ impl Model {
 
     /// Takes the next sample.
     pub fn update(&mut self, sample: &Sample) {
+        let raw = sample;
+        let (sample, old) = self.bridge.fill(raw);
+        let sample = &*sample;
+        let source = self.now.source;
         self.now = self.pace.now(sample, self.setup.target);
+        let engine_died = self.now.phase == RunPhase::EngineDied;
+        if self.now.source != source && self.last.is_some() && !engine_died {
+            // Counts of another source are of other connections: what grew with those says nothing of these.
+            self.trends = CostTrends::default();
+            self.table.restart();
+            self.history.restart();
+            self.run.restart();
+        }
         self.roster.update(sample);
         self.counters.update(sample);
         self.failures.update(sample);
         self.headroom = Headroom::of(sample, self.headroom);
-        let engine_died = self.now.phase == RunPhase::EngineDied;
-        if !engine_died {
+        if !engine_died && !old {
             // What the kernel frees behind a dead engine says nothing of a connection's cost.
-            self.trends.update(sample, self.now.connections, self.headroom);
+            self.trends.update(sample, self.now.connections);
             self.cost = self.trends.cost(sample);
         }
         let context = Context {
@@ -121,7 +136,7 @@ impl Model {
             failures: self.failures.risen(),
             both_ends: self.cost.both_ends,
         };
-        self.table.update(&context, &self.now, &self.deaths);
+        self.table.update(&context, &self.now, &self.deaths, old);
         if !engine_died {
             let slope = |id: &str, scope: &str| self.table.slope(id, scope);
             self.guard.update(sample, &self.now, self.headroom, self.cost.both_ends, slope);
@@ -138,7 +153,7 @@ impl Model {
         self.diagnosis.update(&facts, &mut self.events);
         self.run.update(sample, &self.now, self.table.limits(), self.setup.interval_ms);
         self.witness.update(sample, &self.now);
-        self.last = Some(sample.clone());
+        self.last = Some(raw.clone());
     }
 
     /// Notes that a watched process ended, with its status as `wait` saw it. Call it after a sample taken once the
@@ -245,12 +260,12 @@ impl Model {
 
     /// The JSON line of the last sample.
     pub fn sample_line(&self) -> SampleLine {
-        summary::sample_line(self)
+        report::sample_line(self)
     }
 
     /// What the run came to.
     pub fn summary(&self, verdict: Verdict) -> Summary {
-        summary::summary(self, &self.run, verdict)
+        report::summary(self, &self.run, verdict)
     }
 
     fn view<'a>(now: &'a Now, table: &'a LimitTable, headroom: Option<Headroom>, cost: &Cost) -> View<'a> {

@@ -152,7 +152,10 @@ impl Pace {
             (None, Some(s)) => (CountSource::Server, s.t_us, s.open, s.opened),
             (None, None) => (CountSource::Namespace, sample.t_ms * 1000, estab, estab),
         };
-        let phase = if engine_died(sample) {
+        // An engine that ends after it has closed everything has done its work.
+        let phase = if engine_died(sample) && self.phase == RunPhase::Closed {
+            RunPhase::Closed
+        } else if engine_died(sample) {
             RunPhase::EngineDied
         } else {
             client.or(server).map_or(RunPhase::Watching, |e| RunPhase::from(e.phase))
@@ -163,11 +166,17 @@ impl Pace {
         self.opened.add(t_us, opened);
         self.open.add(t_us, open);
         if phase != self.phase {
-            self.phase = phase;
-            // The mean over a ramp's end is neither the ramp's rate nor the hold's; a ramp just begun has nothing better.
+            let before = std::mem::replace(&mut self.phase, phase);
+            let start = client.or(server).and_then(|e| e.ramp_started_us);
             if phase != RunPhase::Ramping {
+                // A mean over the end of a ramp is neither the ramp's rate nor the hold's.
                 self.opened.restart();
                 self.open.restart();
+            } else if let (Some(start), RunPhase::Starting | RunPhase::Watching) = (start, before) {
+                // The time before the ramp is none of it.
+                self.opened = Rate::default();
+                self.opened.add(start, 0);
+                self.opened.add(t_us, opened);
             }
         }
         // Connections that come and go count as opened; only while none comes is the fall the rate.
@@ -243,6 +252,29 @@ mod tests {
         assert_eq!(now.rate_per_s, Some(40_000.0));
         assert_eq!(now.eta_s, Some(15.0));
         assert_eq!(now.target, Some(1_000_000));
+    }
+
+    #[test]
+    fn waiting_before_the_ramp_does_not_slow_it() {
+        let mut pace = Pace::default();
+        for t_ms in [0, 1000, 2000] {
+            let mut sample = synthetic::sample(0, t_ms);
+            synthetic::engine(&mut sample, Role::Client).unwrap().phase = Phase::Starting;
+            pace.now(&sample, None);
+        }
+        let mut sample = synthetic::sample(20_000, 3000);
+        synthetic::engine(&mut sample, Role::Client).unwrap().ramp_started_us = Some(2_550_000);
+        assert_eq!(pace.now(&sample, None).rate_per_s, Some(40_000.0));
+    }
+
+    #[test]
+    fn an_engine_that_ends_when_all_is_closed_has_not_died() {
+        let mut pace = Pace::default();
+        let mut sample = synthetic::sample(0, 0);
+        synthetic::engine(&mut sample, Role::Client).unwrap().phase = Phase::Closed;
+        pace.now(&sample, None);
+        sample.targets[1].alive = false;
+        assert_eq!(pace.now(&sample, None).phase, RunPhase::Closed);
     }
 
     #[test]

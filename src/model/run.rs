@@ -68,6 +68,13 @@ impl RunLog {
         self.last_ms = None;
     }
 
+    /// Connections are counted anew.
+    pub(super) fn restart(&mut self) {
+        (self.peak, self.recorded_at) = (0, 0);
+        self.forecasts.clear();
+        self.covered.clear();
+    }
+
     fn own(&mut self, sample: &Sample, interval_ms: u64) {
         if let Some(last) = self.last_ms
             && interval_ms > 0

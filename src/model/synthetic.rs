@@ -149,6 +149,7 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         mem: Ok(mem),
         slab: Ok(slab),
         reserve_bytes: Ok(84 * MIB),
+        core_lists_bytes: Ok(0),
         files: Ok(FileNr { used: 1500 + 2 * n, max: 2_460_000 }),
         nr_open: Ok(1_048_576),
         max_user_watches: Ok(5_400_000),

@@ -7,7 +7,7 @@ use crate::units;
 
 use super::engine::{Cause, Death};
 use super::errno;
-use super::limit::{Forecast, Limit, LimitState};
+use super::limit::{Forecast, Limit, LimitState, Unit};
 use super::meters::{self, Context, Growth, Meter};
 use super::names;
 use super::now::{Now, RunPhase, engine};
@@ -58,9 +58,14 @@ impl LimitTable {
         self.trend(id, scope).and_then(Trend::slope)
     }
 
-    /// Takes a sample. With an engine dead the table stays as it was, but for what was hit.
-    pub(super) fn update(&mut self, context: &Context<'_>, now: &Now, deaths: &[Death]) {
-        if now.phase != RunPhase::EngineDied || self.limits.is_empty() {
+    /// Forgets every slope.
+    pub(super) fn restart(&mut self) {
+        self.trends.clear();
+    }
+
+    /// Takes a sample. With an engine dead, or its counters `old`, the table stays as it was, but for what was hit.
+    pub(super) fn update(&mut self, context: &Context<'_>, now: &Now, deaths: &[Death], old: bool) {
+        if !(now.phase == RunPhase::EngineDied || old) || self.limits.is_empty() {
             let meters = meters::read(context);
             self.collect_hits(context, &meters);
             self.limits = meters.into_iter().filter_map(|m| self.limit(m, now)).collect();
@@ -90,7 +95,7 @@ impl LimitTable {
 
     /// Adds the point of one meter to its trend.
     fn follow(&mut self, meter: &Meter, connections: u64, noise: f64, bytes: bool) {
-        let Some(used) = meter.used else { return };
+        let Some(used) = meter.followed.or(meter.used) else { return };
         let known = self.trends.iter().position(|t| t.0 == meter.id && t.1 == meter.scope).unwrap_or_else(|| {
             let range = if bytes { RANGE_BYTES } else { RANGE_COUNT };
             self.trends.push((meter.id, meter.scope.clone(), Trend::new(noise, range)));
@@ -101,7 +106,7 @@ impl LimitTable {
 
     fn limit(&mut self, meter: Meter, now: &Now) -> Option<Limit> {
         let info = names::info(meter.id)?;
-        let bytes = info.unit == super::limit::Unit::Bytes;
+        let bytes = info.unit == Unit::Bytes;
         if let Growth::WithConnections { noise } = meter.growth {
             self.follow(&meter, now.connections, noise, bytes);
         }
@@ -200,6 +205,11 @@ fn rising(now: &Now) -> bool {
     matches!(now.phase, RunPhase::Ramping | RunPhase::Watching)
 }
 
+/// Whether the target is still wanted: a pause does not take a limit away.
+fn aiming(now: &Now) -> bool {
+    !matches!(now.phase, RunPhase::Holding | RunPhase::Closing | RunPhase::Closed | RunPhase::EngineDied)
+}
+
 /// How near a limit is: by the forecast first, by the level second.
 fn judge(meter: &Meter, forecast: Forecast, seen: f64, now: &Now) -> LimitState {
     if let Some(state) = meter.state {
@@ -207,15 +217,15 @@ fn judge(meter: &Meter, forecast: Forecast, seen: f64, now: &Now) -> LimitState 
     }
     let (Some(used), Some(limit)) = (meter.used, meter.limit) else { return LimitState::Unknown };
     let share = if limit == 0 { 0.0 } else { used as f64 / limit as f64 };
-    let mut fits = false;
+    let mut fits = now.target.is_some_and(|t| now.connections >= t);
     let mut state = LimitState::Ok;
     if let Forecast::At { connections, plus_minus, seconds } = forecast {
         let sure = seen >= SEEN * connections as f64;
         let soon = |s: f64| seconds.is_some_and(|left| left <= s);
         match now.target {
             Some(target) => {
-                fits = connections + plus_minus >= target || now.connections >= target;
-                if sure && rising(now) && !fits {
+                fits |= connections + plus_minus >= target;
+                if sure && aiming(now) && !fits {
                     state = if soon(SOON_S) { LimitState::Critical } else { LimitState::Warn };
                 }
             }
@@ -231,7 +241,18 @@ fn judge(meter: &Meter, forecast: Forecast, seen: f64, now: &Now) -> LimitState 
     } else {
         LimitState::Ok
     };
-    if meter.planned && (fits || now.target.is_some_and(|t| now.connections >= t)) { state } else { state.max(level) }
+    // A run that ends before the limit may come near it: what grows with connections and nothing else is no alarm then. A
+    // limit shared with every other program still is when it is nearly full, and memory at any level.
+    let calm = match meter.growth {
+        Growth::WithConnections { .. } if fits && meter.planned => LimitState::Critical,
+        Growth::WithConnections { .. } if fits && !is_bytes(meter) => LimitState::Warn,
+        _ => LimitState::Ok,
+    };
+    if level <= calm { state } else { state.max(level) }
+}
+
+fn is_bytes(meter: &Meter) -> bool {
+    names::info(meter.id).is_some_and(|i| i.unit == Unit::Bytes)
 }
 
 /// The bound that the target needs, a tenth of it spare; where the present one suffices, twice that.

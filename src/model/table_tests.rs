@@ -18,7 +18,7 @@ fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
         let headroom = Headroom::of(sample, None);
         let both_ends = sample.targets.len() == 2;
         let context = Context { sample, headroom, counters: &counters, failures: failures.risen(), both_ends };
-        table.update(&context, &now, &[]);
+        table.update(&context, &now, &[], false);
     }
     table
 }

@@ -1,6 +1,6 @@
 //! The sources of the whole machine.
 
-use super::sample::{FileNr, Host, Reading};
+use super::sample::{Absent, FileNr, Host, Reading};
 use super::slab::{self, Tracked};
 use super::source::{Roots, Source};
 use super::text::{number, numbers, odd};
@@ -22,7 +22,7 @@ pub(crate) struct HostSources {
     threads_max: Source,
     pid_max: Source,
     loadavg: Source,
-    reserve_bytes: Reading<u64>,
+    zoneinfo: Zoneinfo,
     page_size: u64,
 }
 
@@ -45,8 +45,7 @@ impl HostSources {
             threads_max: open("/proc/sys/kernel/threads-max"),
             pid_max: open("/proc/sys/kernel/pid_max"),
             loadavg: open("/proc/loadavg"),
-            // Set at boot and by vm.min_free_kbytes; a long file with many cores.
-            reserve_bytes: open("/proc/zoneinfo").get(buf, |text| vmstat::reserve(text, page_size)),
+            zoneinfo: Zoneinfo::open(open("/proc/zoneinfo"), buf, page_size),
             page_size,
         }
     }
@@ -56,7 +55,8 @@ impl HostSources {
         Host {
             mem: self.meminfo.get(buf, meminfo::parse),
             slab: self.slabinfo.get(buf, |text| slab::parse(text, tracked, page_size)),
-            reserve_bytes: self.reserve_bytes.clone(),
+            reserve_bytes: self.zoneinfo.reserve_bytes.clone(),
+            core_lists_bytes: self.zoneinfo.core_lists(buf, page_size),
             files: self.file_nr.get(buf, file_nr),
             nr_open: self.nr_open.get(buf, number),
             max_user_watches: self.max_user_watches.get(buf, number),
@@ -67,6 +67,37 @@ impl HostSources {
             threads_max: self.threads_max.get(buf, number),
             pid_max: self.pid_max.get(buf, number),
             tasks: self.loadavg.get(buf, tasks),
+        }
+    }
+}
+
+/// `/proc/zoneinfo`, which grows with cores.
+#[derive(Debug)]
+struct Zoneinfo {
+    source: Source,
+    /// Set at boot and by `vm.min_free_kbytes`.
+    reserve_bytes: Reading<u64>,
+    short: bool,
+}
+
+impl Zoneinfo {
+    /// Longer than this it is read once: on hundreds of cores it would cost more than all other sources.
+    const LONGEST: usize = 64 * 1024;
+
+    fn open(mut source: Source, buf: &mut Vec<u8>, page_size: u64) -> Self {
+        let mut short = true;
+        let reserve_bytes = source.get(buf, |text| {
+            short = text.len() <= Self::LONGEST;
+            vmstat::reserve(text, page_size)
+        });
+        Self { source, reserve_bytes, short }
+    }
+
+    fn core_lists(&mut self, buf: &mut Vec<u8>, page_size: u64) -> Reading<u64> {
+        if self.short {
+            self.source.get(buf, |text| vmstat::on_core_lists(text, page_size))
+        } else {
+            Err(Absent::because("too long to read each time on so many cores"))
         }
     }
 }

@@ -49,8 +49,10 @@ pub struct Host {
     pub mem: Reading<Mem>,
     /// `/proc/slabinfo`: only caches that grow with sockets.
     pub slab: Reading<Vec<SlabCache>>,
-    /// Sum over zones of the `low` watermark, bytes (`/proc/zoneinfo`, read once).
+    /// Sum over zones of the `low` watermark, bytes (`/proc/zoneinfo`).
     pub reserve_bytes: Reading<u64>,
+    /// Free pages that wait on per-core lists, bytes (`/proc/zoneinfo`): free memory that `MemFree` leaves out.
+    pub core_lists_bytes: Reading<u64>,
     /// `/proc/sys/fs/file-nr`.
     pub files: Reading<FileNr>,
     /// `/proc/sys/fs/nr_open`.

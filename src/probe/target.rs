@@ -7,6 +7,7 @@ use super::cgroup::Cgroups;
 use super::process::{self, Stat};
 use super::sample::{Absent, Own, Reading, SoftHard, Target, TargetKind};
 use super::source::{ENDED, Roots, Source, exists, reason};
+use crate::sys;
 
 /// A process to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +172,8 @@ fn limits(text: &str) -> Reading<(SoftHard, SoftHard)> {
     Ok((process::limit(text, "Max open files")?, process::limit(text, "Max processes")?))
 }
 
-/// The dashboard's own cost, from its kept-open `/proc/self/stat`.
+/// The dashboard's own cost: memory from its kept-open `/proc/self/stat`, CPU from getrusage, because the ticks of `stat`
+/// (10 ms) are more than a sample costs.
 #[derive(Debug)]
 pub(crate) struct OwnSources {
     stat: Source,
@@ -184,12 +186,8 @@ impl OwnSources {
     }
 
     pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Own {
-        let own = self.stat.get(buf, |text| {
-            process::stat(text).map(|stat| Own {
-                cpu_us: stat.ticks.saturating_mul(TICK_US),
-                rss_bytes: stat.rss_pages.saturating_mul(self.page_size),
-            })
-        });
-        own.unwrap_or_default()
+        let own =
+            self.stat.get(buf, |text| process::stat(text).map(|stat| stat.rss_pages.saturating_mul(self.page_size)));
+        Own { cpu_us: sys::cpu_time().as_micros() as u64, rss_bytes: own.unwrap_or_default() }
     }
 }

@@ -1,4 +1,4 @@
-//! `/proc/vmstat` and `/proc/zoneinfo`: processes killed for memory, and what the kernel keeps back.
+//! `/proc/vmstat` and `/proc/zoneinfo`: processes killed for memory, what the kernel keeps back, and what it hides.
 
 use super::sample::Reading;
 use super::text::{keyed, odd};
@@ -24,6 +24,21 @@ pub(crate) fn reserve(text: &str, page_size: u64) -> Reading<u64> {
     if zones == 0 { Err(odd("lists no zone")) } else { Ok(pages.saturating_mul(page_size)) }
 }
 
+/// Free pages on the per-core lists of `/proc/zoneinfo`, in bytes (`count` of each `pagesets` entry, `mm/vmstat.c`).
+/// `MemFree` leaves them out, and since Linux 6.7 a list may hold an eighth of a zone divided by the cores: after two million sockets
+/// were closed, 686 MiB of 24 GiB lay there. The kernel drains them before it reclaims anything.
+pub(crate) fn on_core_lists(text: &str, page_size: u64) -> Reading<u64> {
+    let mut lists = 0_u32;
+    let mut pages = 0_u64;
+    for line in text.lines() {
+        if let Some(count) = line.trim_start().strip_prefix("count:") {
+            pages = pages.saturating_add(count.trim().parse().map_err(|_| odd("not a number"))?);
+            lists += 1;
+        }
+    }
+    if lists == 0 { Err(odd("lists no core")) } else { Ok(pages.saturating_mul(page_size)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +49,15 @@ mod tests {
         let zones = "Node 0, zone DMA\n  pages free 5\n        min      47\n        low      58\n        high 69\n\
                      Node 0, zone Normal\n        low      9115\n      cpu: 0\n              high_min: 29\n";
         assert_eq!(reserve(zones, 4096), Ok((58 + 9115) * 4096));
+    }
+
+    #[test]
+    fn lists_of_every_core_and_zone_are_summed() {
+        let zones = "Node 0, zone Normal\n  pagesets\n    cpu: 0\n              count:    27\n              high:     1444\n    cpu: 1\n              count: 3\n";
+        assert_eq!(on_core_lists(zones, 4096), Ok(30 * 4096));
+        for text in ["", "count", "  count: x", "count: -1"] {
+            assert!(on_core_lists(text, 4096).is_err(), "{text:?}");
+        }
     }
 
     #[test]

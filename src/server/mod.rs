@@ -15,11 +15,8 @@ use crate::engine::closing::Closing;
 use crate::engine::config::ServerConfig;
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
-use crate::engine::pool::{Body, Pool};
+use crate::engine::pool::{Body, MOST_WORKERS, Pool};
 use crate::protocol::{Command, EngineStats, Hello, Latency, PROTOCOL, Phase, Role, Severity};
-
-/// Workers a server may start when the command line names no number: 20 million connections at 20,000 a table.
-const MOST_WORKERS: usize = 1000;
 
 /// What the main thread and the workers of a server share.
 #[derive(Debug)]

@@ -44,14 +44,15 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         return;
     }
     let parts = parts(cost);
+    let most = parts.iter().map(|p| p.bytes).fold(1.0, f64::max);
     let height = usize::from(inner.height);
     if parts.len() <= height {
-        rows(buf, inner, &parts, theme);
+        rows(buf, inner, &parts, most, theme);
     } else if parts.len().div_ceil(2) <= height && inner.width >= 48 {
         let half = inner.width / 2;
         let (first, second) = parts.split_at(parts.len().div_ceil(2));
-        rows(buf, Rect { width: half, ..inner }, first, theme);
-        rows(buf, Rect { x: inner.x + half, width: inner.width - half, ..inner }, second, theme);
+        rows(buf, Rect { width: half, ..inner }, first, most, theme);
+        rows(buf, Rect { x: inner.x + half, width: inner.width - half, ..inner }, second, most, theme);
     } else {
         flow(buf, inner, &parts, theme);
     }
@@ -104,9 +105,8 @@ fn matches(caches: &[&str], name: &str) -> bool {
     caches.iter().any(|c| c.strip_suffix('*').map_or(*c == name, |start| name.starts_with(start)))
 }
 
-/// `TCP sock        5,041 B  ████████░░░░  TCP`.
-fn rows(buf: &mut Buffer, area: Rect, parts: &[Part], theme: Theme) {
-    let most = parts.iter().map(|p| p.bytes).fold(1.0, f64::max);
+/// `TCP sock        5,041 B  ━━━━━━━━  TCP`, bars as shares of `most`.
+fn rows(buf: &mut Buffer, area: Rect, parts: &[Part], most: f64, theme: Theme) {
     let bar = area.width.saturating_sub(28).min(if area.width < 90 { 12 } else { 24 });
     for (row, part) in parts.iter().enumerate() {
         let row = row as u16;
@@ -147,6 +147,7 @@ mod tests {
     fn parts_add_up_to_the_kernels_share() {
         let slab = [("TCP", 5041.0), ("filp", 390.0), ("ep_head", 32.0), ("eventpoll_epi", 282.0), ("odd", 7.0)];
         let cost = Cost {
+            mem_free: None,
             total: Some(slope(6003.0)),
             kernel: Some(slope(6000.0)),
             server_user: Some(slope(3.0)),

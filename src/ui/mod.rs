@@ -5,7 +5,7 @@
 //! | `frame` | the layout for a size; calls the panels |
 //! | `header`, `banner`, `statusbar`, `help` | what every screen has |
 //! | `connections`, `limits`, `cost`, `events`, `engines` | one panel each |
-//! | `chart`, `axis`, `raster` | memory over connections or time |
+//! | `chart`, `axis`, `lines`, `raster` | memory over connections or time |
 //! | `panel`, `text` | rule, bar, percentage; cut, pad, wrap |
 //! | `theme` | every colour and mark |
 //! | `keys`, `state` | the one table of keys, and what they change |
@@ -24,6 +24,7 @@ mod help;
 pub mod input;
 mod keys;
 mod limits;
+mod lines;
 mod panel;
 mod raster;
 mod state;

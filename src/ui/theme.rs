@@ -57,7 +57,8 @@ impl Theme {
         }
     }
 
-    /// `dark` or `light` in colour, nothing in plain.
+    /// `dark` or `light` in colour, nothing in plain. (crossterm drops every colour by itself when `NO_COLOR` is set: a
+    /// theme other than plain would then lose its alarms.)
     fn ink(self, dark: Color, light: Color) -> Style {
         match self.palette {
             Palette::Dark => Style::new().fg(dark),

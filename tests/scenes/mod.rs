@@ -4,8 +4,11 @@ use c1m_top::model::event::Severity;
 use c1m_top::model::{Cause, Event, Model, Setup, synthetic};
 use c1m_top::protocol::{ErrorCount, Phase, Role, Stop};
 
-/// Every scene by name.
-pub(crate) const ALL: [(&str, fn() -> Model); 8] = [
+/// A scene: its name and what makes it.
+pub(crate) type Scene = (&'static str, fn() -> Model);
+
+/// Every scene.
+pub(crate) const ALL: [Scene; 8] = [
     ("first", first),
     ("ramp", ramp),
     ("hold", hold),

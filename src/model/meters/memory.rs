@@ -1,5 +1,6 @@
 //! Memory of the machine, of cgroups, and of TCP buffers.
 
+use crate::model::cost::held;
 use crate::model::limit::LimitState;
 use crate::model::now::PAGE;
 use crate::probe::sample::{MemCgroup, Sample};
@@ -14,13 +15,11 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     out.push(match (&sample.host.mem, context.headroom) {
         (Err(why), _) => Meter::unknown("memory", "host", why),
         (Ok(_), None) => Meter::without("memory", "host", LimitState::Unknown, "not readable"),
-        (Ok(_), Some(headroom)) => Meter::growing(
-            "memory",
-            "host",
-            headroom.used_bytes(),
-            headroom.capacity_bytes,
-            2.0 * MIB,
-        )
+        (Ok(_), Some(headroom)) => Meter {
+            // Memory in use moves with whatever else runs here; the cost of a connection does not.
+            followed: held(sample),
+            ..Meter::growing("memory", "host", headroom.used_bytes(), headroom.capacity_bytes, 2.0 * MIB)
+        }
         .expecting(per_connection(context.both_ends))
         .cured(|need| {
             format!(

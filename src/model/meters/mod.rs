@@ -61,6 +61,8 @@ pub(super) struct Meter {
     pub used: Option<u64>,
     /// The bound.
     pub limit: Option<u64>,
+    /// What is followed for the slope where that is not the use itself: something that grows with it, and with nothing else.
+    pub followed: Option<u64>,
     /// How the use behaves.
     pub growth: Growth,
     /// What a connection is expected to add before that has been measured.
@@ -85,6 +87,7 @@ impl Meter {
             scope: scope.into(),
             used: Some(used),
             limit: Some(limit),
+            followed: None,
             growth: Growth::WithConnections { noise },
             expected: 1.0,
             levels: (0.9, 0.95),

@@ -1,0 +1,157 @@
+//! Fills the lines of `--output json` from the model.
+
+use super::Model;
+use super::engine::Cause;
+use super::headroom::Headroom;
+use super::limit::{Forecast, LimitState};
+use super::run::RunLog;
+use super::summary::{
+    BytesPerConnection, LimitLine, NearestLimit, SampleKind, SampleLine, Summary, SummaryKind, Verdict,
+};
+
+pub(super) fn sample_line(model: &Model) -> SampleLine {
+    let now = model.now();
+    let nearest_limit = model.nearest().map(|limit| NearestLimit {
+        id: limit.info.id.to_owned(),
+        connections: limit.forecast.connections(),
+        seconds: match limit.forecast {
+            Forecast::At { seconds, .. } => seconds,
+            _ => None,
+        },
+    });
+    let headroom = model.headroom();
+    SampleLine {
+        kind: SampleKind::Sample,
+        t_ms: now.t_ms,
+        phase: now.phase,
+        established: now.connections,
+        accepted: now.accepted,
+        target: now.target,
+        in_flight: now.in_flight,
+        rate_per_s: now.rate_per_s,
+        eta_s: now.eta_s,
+        nearest_limit,
+        mem_used_bytes: headroom.map(Headroom::used_bytes),
+        headroom_bytes: headroom.map(|h| h.bytes),
+        tcp_mem_bytes: now.tcp_mem_bytes,
+        sockets: now.sockets,
+        time_wait: now.time_wait,
+        orphans: now.orphans,
+        failures: now.failures,
+        own_cpu_share: now.own_cpu_share,
+        own_rss_bytes: now.own_rss_bytes,
+        sample_us: now.sample_us,
+    }
+}
+
+pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary {
+    let cost = model.cost();
+    let bytes = |slope: Option<super::Slope>| slope.map(|s| s.per_connection);
+    let time_to_peak_s = run.time_to_peak_s();
+    Summary {
+        kind: SummaryKind::Summary,
+        verdict,
+        stopped_by: stopped_by(model, verdict),
+        target: model.now().target,
+        peak_established: run.peak_established(),
+        peak_accepted: run.peak_accepted(),
+        elapsed_s: run.elapsed_s(),
+        time_to_peak_s,
+        mean_rate_per_s: time_to_peak_s.filter(|s| *s > 0.0).map(|s| run.peak() as f64 / s),
+        cpu_us_per_connection: run.cpu_us_per_connection(),
+        bytes_per_connection: BytesPerConnection {
+            total: bytes(cost.total),
+            mem_free: bytes(cost.mem_free),
+            kernel: bytes(cost.kernel),
+            server_user: bytes(cost.server_user),
+            client_user: bytes(cost.client_user),
+            slab: cost.slab.iter().cloned().collect(),
+        },
+        limits: model
+            .limits()
+            .iter()
+            .map(|l| LimitLine {
+                id: l.info.id.to_owned(),
+                scope: l.scope.clone(),
+                used: l.used,
+                limit: l.limit,
+                state: l.state,
+                forecast_connections: l.forecast.connections(),
+                reason: l.reason.clone(),
+            })
+            .collect(),
+        forecasts: run.forecasts().to_vec(),
+        dashboard: run.dashboard(),
+    }
+}
+
+/// The limit that stopped the run; none for a run that reached its target or that the user ended.
+fn stopped_by(model: &Model, verdict: Verdict) -> Option<String> {
+    let hit = || model.limits().iter().find(|l| l.state == LimitState::Hit).map(|l| l.info.id.to_owned());
+    match verdict {
+        Verdict::TargetReached | Verdict::Interrupted => None,
+        Verdict::LimitHit => {
+            model.engines().iter().find_map(|e| e.stop.as_ref()).map(|s| s.limit_id.clone()).or_else(hit)
+        }
+        Verdict::GuardStopped => {
+            // The guard watches memory alone; the nearer of its two bounds stopped it.
+            let near = model.limits().iter().find(|l| matches!(l.info.id, "memory" | "memcg") && l.limit.is_some());
+            near.map(|l| l.info.id.to_owned())
+        }
+        Verdict::EngineKilled => model.deaths().iter().find_map(|d| match &d.cause {
+            Cause::OomKilled { cgroup: Some(_) } => Some("memcg".to_owned()),
+            Cause::OomKilled { cgroup: None } => Some("memory".to_owned()),
+            _ => None,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::summary::EventLine;
+    use super::super::{Setup, synthetic};
+    use super::*;
+
+    #[test]
+    fn the_keys_are_those_of_the_interface_and_kind_is_first() {
+        let mut model = Model::new(Setup { interval_ms: 1000, ..Setup::default() });
+        for sample in synthetic::ramp(100_000, 20_000, 1000) {
+            model.update(&sample);
+        }
+        let text = serde_json::to_string(&model.summary(Verdict::TargetReached)).unwrap();
+        assert!(text.starts_with(r#"{"kind":"summary","verdict":"target_reached","stopped_by":null"#), "{text}");
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let keys = |v: &serde_json::Value| v.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let mut want = [
+            "kind",
+            "verdict",
+            "stopped_by",
+            "target",
+            "peak_established",
+            "peak_accepted",
+            "elapsed_s",
+            "time_to_peak_s",
+            "mean_rate_per_s",
+            "cpu_us_per_connection",
+            "bytes_per_connection",
+            "limits",
+            "forecasts",
+            "dashboard",
+        ];
+        want.sort_unstable();
+        let mut got = keys(&value);
+        got.sort_unstable();
+        assert_eq!(got, want);
+        let limit = keys(&value["limits"][0]);
+        for key in ["id", "scope", "used", "limit", "state", "forecast_connections", "reason"] {
+            assert!(limit.iter().any(|k| k == key), "{key}");
+        }
+        for key in ["cpu_s", "rss_bytes", "sample_us_p50", "sample_us_max", "samples", "late_samples"] {
+            assert!(value["dashboard"].get(key).is_some(), "{key}");
+        }
+        let line = serde_json::to_string(&model.sample_line()).unwrap();
+        assert!(line.starts_with(r#"{"kind":"sample","t_ms":5000,"phase":"holding","established":100000,"#), "{line}");
+        let event = serde_json::to_string(&EventLine::from(&model.events().all()[0])).unwrap();
+        assert!(event.starts_with(r#"{"kind":"event","t_ms":0,"severity":"info","id":"phase/ramping""#), "{event}");
+    }
+}

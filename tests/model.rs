@@ -1,0 +1,597 @@
+//! Rows of samples in, sentences out: the model as the screen and the machine output see it.
+
+#![expect(clippy::unwrap_used, reason = "in the helpers of tests: what is missing there fails the test")]
+
+use c1m_top::model::chart::{Chart, LineAt};
+use c1m_top::model::synthetic::{self, engine, set_target, with_memcg};
+use c1m_top::model::{
+    Cause, CountSource, Event, Forecast, Limit, LimitState, Model, RunPhase, Setup, Severity, Verdict, XAxis,
+};
+use c1m_top::probe::sample::{Absent, Sample};
+use c1m_top::protocol::{EngineEvent, EngineStats, ErrorCount, Phase, Role, Stop};
+
+fn model(target: u64) -> Model {
+    Model::new(Setup { target: Some(target), guard: true, interval_ms: 500, ..Setup::default() })
+}
+
+/// A ramp in steps of 20,000 connections each half second, every sample changed by `change`.
+fn ramp(to: u64, target: u64, change: impl Fn(&mut Sample, u64)) -> Vec<Sample> {
+    (0..=to / 20_000)
+        .map(|i| {
+            let mut sample = synthetic::sample(i * 20_000, i * 500);
+            set_target(&mut sample, target);
+            change(&mut sample, i * 20_000);
+            sample
+        })
+        .collect()
+}
+
+/// Drives a model with a ramp and then `last` changed from a sample half a second after it.
+fn after(to: u64, target: u64, change: impl Fn(&mut Sample, u64), last: impl Fn(&mut Sample)) -> Model {
+    let mut model = model(target);
+    let samples = ramp(to, target, &change);
+    for sample in &samples {
+        model.update(sample);
+    }
+    let mut sample = samples[samples.len() - 1].clone();
+    later(&mut sample, 500);
+    last(&mut sample);
+    model.update(&sample);
+    model
+}
+
+/// The same moment, so much later by every clock.
+fn later(sample: &mut Sample, ms: u64) {
+    sample.t_ms += ms;
+    for role in [Role::Server, Role::Client] {
+        if let Some(stats) = engine(sample, role) {
+            stats.t_us += ms * 1000;
+        }
+    }
+}
+
+fn stats(sample: &mut Sample, role: Role) -> &mut EngineStats {
+    engine(sample, role).unwrap()
+}
+
+fn fail(sample: &mut Sample, role: Role, op: &str, errno: i32, name: &str, count: u64) {
+    let error = ErrorCount { op: op.into(), errno, name: name.into(), count };
+    stats(sample, role).errors.push(error);
+}
+
+fn limit<'a>(model: &'a Model, id: &str) -> &'a Limit {
+    model.limits().iter().find(|l| l.info.id == id).unwrap()
+}
+
+/// Events worse than information.
+fn alarms(model: &Model) -> Vec<&str> {
+    model.events().all().iter().filter(|e| e.severity > Severity::Info).map(|e| e.text.as_str()).collect()
+}
+
+fn event<'a>(model: &'a Model, id: &str) -> &'a Event {
+    let found = model.events().all().iter().find(|e| e.id == id);
+    found.unwrap_or_else(|| panic!("no {id} in {:#?}", model.events().all()))
+}
+
+#[test]
+fn a_healthy_run_to_a_million_and_back_has_no_alarm() {
+    let mut model = model(1_000_000);
+    let mut t_ms = 0;
+    for mut sample in synthetic::ramp(1_000_000, 40_000, 500) {
+        t_ms = sample.t_ms;
+        // A little noise of other programs.
+        sample.host.files.as_mut().unwrap().used += t_ms % 130;
+        sample.host.mem.as_mut().unwrap().free -= (t_ms % 700) * 10_000;
+        model.update(&sample);
+    }
+    let ramped = model.cost().total.unwrap();
+    for i in 1..=10 {
+        let mut hold = synthetic::sample(1_000_000, t_ms + i * 500);
+        set_target(&mut hold, 1_000_000);
+        model.update(&hold);
+    }
+    for i in 0..=20_u64 {
+        let open = 1_000_000 - i * 50_000;
+        let mut closing = synthetic::sample(open, t_ms + 6000 + i * 500);
+        for role in [Role::Server, Role::Client] {
+            let stats = stats(&mut closing, role);
+            (stats.opened, stats.peak, stats.closed) = (1_000_000, 1_000_000, 1_000_000 - open);
+        }
+        let client = stats(&mut closing, Role::Client);
+        client.phase = if open == 0 { Phase::Closed } else { Phase::Closing };
+        client.in_flight = 0;
+        fail(&mut closing, Role::Server, "read", 104, "ECONNRESET", 1_000_000 - open);
+        model.update(&closing);
+        let falling = model.now().rate_per_s.is_some_and(|r| r < 0.0);
+        assert_eq!(falling, (1..20).contains(&i), "closing shows as a falling count, sample {i}");
+    }
+    assert_eq!(alarms(&model), Vec::<&str>::new());
+    let kept = model.cost().total.unwrap();
+    assert!((kept.per_connection / ramped.per_connection - 1.0).abs() < 0.01, "{ramped:?} {kept:?}");
+    let said: Vec<&str> = model.events().all().iter().map(|e| e.text.as_str()).collect();
+    assert_eq!(
+        said,
+        [
+            "the ramp has started towards 1,000,000",
+            "target reached: 1,000,000 connections after 25.0 s",
+            "closing 1,000,000 connections",
+            "all connections are closed",
+        ]
+    );
+    let summary = model.summary(Verdict::TargetReached);
+    assert_eq!((summary.peak_established, summary.peak_accepted), (Some(1_000_000), Some(1_000_000)));
+    assert_eq!(summary.stopped_by, None);
+    assert!(summary.cpu_us_per_connection.is_some_and(|us| (us - 20.0).abs() < 0.1), "{summary:?}");
+}
+
+#[test]
+fn a_limit_before_the_target_is_said_once_with_its_cure() {
+    let model = after(200_000, 2_000_000, |_, _| (), |_| ());
+    assert_eq!(
+        event(&model, "limit/file-max/host").text,
+        "file-max would be hit at 1.23 M connections, in 30 s, before the target of 2,000,000: sysctl -w fs.file-max=4410000"
+    );
+    assert_eq!(event(&model, "limit/file-max/host").count, 1);
+    assert_eq!(model.nearest().map(|l| l.info.id), Some("file-max"));
+    let Forecast::At { connections, plus_minus, seconds } = limit(&model, "file-max").forecast else {
+        panic!("{:?}", limit(&model, "file-max").forecast)
+    };
+    assert!(connections.abs_diff(1_229_250) < 2_000 && plus_minus < 5_000, "{connections} ± {plus_minus}");
+    assert!(seconds.is_some_and(|s| s > 25.0 && s < 35.0), "{seconds:?}");
+}
+
+type Row = (&'static str, u64, fn(&mut Sample), Severity, &'static str);
+
+#[test]
+fn every_failure_names_its_limit_the_proof_and_the_cure() {
+    let rows: [Row; 11] = [
+        (
+            "nofile/server/accept/EMFILE",
+            100_000,
+            |s| {
+                fail(s, Role::Server, "accept", 24, "EMFILE", 7);
+                let server = stats(s, Role::Server);
+                (server.tables_max, server.descriptors) = (5, 100_000);
+            },
+            Severity::Critical,
+            "server: accept failed with EMFILE 7 times: the process's descriptor tables are full (descriptors 100,000 of \
+             100,000). Cure: --workers 56",
+        ),
+        (
+            "nofile/client/socket/EMFILE",
+            100_000,
+            |s| fail(s, Role::Client, "socket", 24, "EMFILE", 1),
+            Severity::Info,
+            "client: one descriptor table is full; the next worker takes over",
+        ),
+        (
+            "file-max/client/socket/ENFILE",
+            100_000,
+            |s| {
+                fail(s, Role::Client, "socket", 23, "ENFILE", 1);
+                s.host.files.as_mut().unwrap().max = 201_500;
+            },
+            Severity::Critical,
+            "client: socket failed with ENFILE once: the machine's table of open files is full (file-max 201,500 of \
+             201,500). Cure: sysctl -w fs.file-max=2210000",
+        ),
+        (
+            "ports/client/connect/EADDRNOTAVAIL",
+            100_000,
+            |s| {
+                fail(s, Role::Client, "connect", 99, "EADDRNOTAVAIL", 256);
+                stats(s, Role::Client).capacity = Some(100_259);
+            },
+            Severity::Critical,
+            "client: connect failed with EADDRNOTAVAIL 256 times: no local port is left for these sources and destination \
+             ports (ports 100,259 of 100,259). Cure: more destination ports or sources (--ports, --source): 40 pairs of \
+             them for the target, or sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"",
+        ),
+        (
+            "epoll/server/epoll_ctl/ENOSPC",
+            100_000,
+            |s| {
+                fail(s, Role::Server, "epoll_ctl", 28, "ENOSPC", 1);
+                s.host.max_user_watches = Ok(200_000);
+            },
+            Severity::Critical,
+            "server: epoll_ctl failed with ENOSPC once: the user's epoll registrations are used up (epoll 200,000 of \
+             200,000). Cure: sysctl -w fs.epoll.max_user_watches=2200000",
+        ),
+        (
+            "memory/client/socket/ENOBUFS",
+            100_000,
+            |s| fail(s, Role::Client, "socket", 105, "ENOBUFS", 2),
+            Severity::Critical,
+            "client: socket failed with ENOBUFS 2 times: the kernel had no buffers for it (memory ",
+        ),
+        (
+            "client/connect/ECONNREFUSED",
+            0,
+            |s| fail(s, Role::Client, "connect", 111, "ECONNREFUSED", 5),
+            Severity::Warning,
+            "client: connect failed with ECONNREFUSED 5 times: nothing listens there, or a firewall refuses",
+        ),
+        (
+            "client/connect/ETIMEDOUT",
+            20_000,
+            |s| {
+                fail(s, Role::Client, "connect", 110, "ETIMEDOUT", 5);
+                let table = s.net.conntrack.as_mut().unwrap();
+                (table.count, table.max) = (20_000, 20_000);
+            },
+            Severity::Warning,
+            "client: connect failed with ETIMEDOUT 5 times: no answer came: packets are dropped on the way, by a full \
+             conntrack table or a firewall, or the other host is down; connection tracking is full (conntrack 20,000 of \
+             20,000). Cure: sysctl -w net.netfilter.nf_conntrack_max=1100000, or a NOTRACK rule for the ports of this run",
+        ),
+        (
+            "client/connect/EHOSTUNREACH",
+            0,
+            |s| fail(s, Role::Client, "connect", 113, "EHOSTUNREACH", 1),
+            Severity::Warning,
+            "client: connect failed with EHOSTUNREACH once: no host answers at that address: a missing route",
+        ),
+        (
+            "client/established/ECONNRESET",
+            0,
+            |s| fail(s, Role::Client, "established", 104, "ECONNRESET", 1),
+            Severity::Warning,
+            "client: established failed with ECONNRESET once: the other end closed the connection hard",
+        ),
+        (
+            "server/read/ECONNRESET",
+            100_000,
+            |s| fail(s, Role::Server, "read", 104, "ECONNRESET", 12),
+            Severity::Info,
+            "server: read failed with ECONNRESET 12 times: the other end closed the connection hard",
+        ),
+    ];
+    for (id, to, last, severity, text) in rows {
+        let model = after(to, 1_000_000, |_, _| (), last);
+        let event = event(&model, id);
+        assert!(event.text.starts_with(text), "{id}: {}", event.text);
+        assert_eq!(event.severity, severity, "{id}");
+    }
+}
+
+#[test]
+fn silent_drops_are_told_with_their_counter() {
+    type Row = (&'static str, fn(&mut Sample), Severity, &'static str);
+    let rows: [Row; 6] = [
+        (
+            "listen_overflows",
+            |s| s.net.ext.as_mut().unwrap().listen_overflows = 40,
+            Severity::Warning,
+            "(ListenOverflows +40). Cure: accept faster",
+        ),
+        ("listen_overflows", |s| s.net.ext.as_mut().unwrap().listen_overflows = 2, Severity::Info, "+2"),
+        (
+            "time_wait_overflow",
+            |s| s.net.ext.as_mut().unwrap().time_wait_overflow = 1000,
+            Severity::Warning,
+            "TCPTimeWaitOverflow +1,000",
+        ),
+        (
+            "abort_on_memory",
+            |s| s.net.ext.as_mut().unwrap().abort_on_memory = 1,
+            Severity::Critical,
+            "TCPAbortOnMemory +1",
+        ),
+        (
+            "conntrack_drop",
+            |s| s.net.conntrack.as_mut().unwrap().drop = Some(9),
+            Severity::Critical,
+            "nf_conntrack_max",
+        ),
+        ("softnet_dropped", |s| s.host.softnet.as_mut().unwrap().dropped = 70, Severity::Warning, "netdev_max_backlog"),
+    ];
+    for (id, last, severity, part) in rows {
+        let model = after(100_000, 1_000_000, |_, _| (), last);
+        let event = event(&model, id);
+        assert!(event.text.contains(part), "{id}: {}", event.text);
+        assert_eq!(event.severity, severity, "{id}");
+    }
+    let busy = after(100_000, 1_000_000, |_, _| (), |s| s.net.ext.as_mut().unwrap().listen_overflows = 40);
+    assert_eq!(limit(&busy, "accept_queue").state, LimitState::Warn);
+}
+
+#[test]
+fn a_stall_names_what_swallows_the_connections() {
+    type Row = (u64, fn(&mut Sample), &'static str);
+    let rows: [Row; 5] = [
+        (28_232, |_| (), "28,232, all ports of the default ip_local_port_range towards one destination port"),
+        (500_000, |s| stats(s, Role::Server).phase = Phase::Paused, ": the server is paused"),
+        (500_000, |s| fail(s, Role::Server, "accept", 24, "EMFILE", 1), "EMFILE on accept). Cure: --workers"),
+        (
+            20_000,
+            |s| {
+                let table = s.net.conntrack.as_mut().unwrap();
+                (table.count, table.max, table.drop) = (20_000, 20_000, Some(300));
+            },
+            "connection tracking is full (conntrack 20,000 of 20,000)",
+        ),
+        (500_000, |s| drop(s.targets.remove(0)), ": look at the other host"),
+    ];
+    for (count, change, part) in rows {
+        let mut model = model(1_000_000);
+        for i in 0..=6 {
+            let mut sample = synthetic::sample(count, 1000 + i * 500);
+            change(&mut sample);
+            model.update(&sample);
+            let told = model.events().all().iter().any(|e| e.id == "stall");
+            assert_eq!(told, i >= 4, "{part}: sample {i}");
+        }
+        let stall = event(&model, "stall");
+        assert!(stall.text.starts_with("no connection was established for 2 s at "), "{}", stall.text);
+        assert!(stall.text.contains(part), "{}", stall.text);
+        assert_eq!(stall.count, 1, "one stall, however long");
+    }
+}
+
+#[test]
+fn a_ramp_with_nothing_under_way_or_held_back_is_no_stall() {
+    for (phase, in_flight) in [(Phase::Ramping, 0), (Phase::Paused, 256), (Phase::Guarded, 256), (Phase::Holding, 0)] {
+        let mut model = model(1_000_000);
+        for i in 0..10 {
+            let mut sample = synthetic::sample(300_000, i * 500);
+            let client = stats(&mut sample, Role::Client);
+            (client.phase, client.in_flight) = (phase, in_flight);
+            model.update(&sample);
+        }
+        assert!(model.events().all().iter().all(|e| e.id != "stall"), "{phase:?}");
+    }
+}
+
+#[test]
+fn an_oom_kill_of_a_cgroup_keeps_the_last_state_and_says_what_it_was() {
+    let mut model = model(1_000_000);
+    for mut sample in ramp(60_000, 1_000_000, |s, _| with_memcg(s, "/c1m", 400 << 20)) {
+        sample.targets[0].rss_bytes = Ok(1_782_579);
+        model.update(&sample);
+    }
+    let limits = model.limits().to_vec();
+    let mut gone = synthetic::sample(62_300, 2000);
+    with_memcg(&mut gone, "/c1m", 400 << 20);
+    for group in gone.targets.iter_mut().flat_map(|t| t.memcg.as_mut().unwrap()) {
+        group.oom_kills = 1;
+        group.max_hits = 9;
+        group.used = 0;
+    }
+    gone.targets[0].alive = false;
+    gone.targets[0].stats = Some(Err(Absent::because("process gone")));
+    model.update(&gone);
+    model.note_death("server", 4021, Cause::Signal(9));
+    model.note_death("server", 4021, Cause::Signal(9));
+    assert_eq!(
+        event(&model, "death/server/4021").text,
+        "server engine 4021 was killed by the kernel's OOM killer at 62,300 connections: memory cgroup /c1m reached its limit \
+         of 400 MiB (RSS was 1.70 MiB; the memory is kernel socket memory, which RSS does not show). Raise memory.max of \
+         /c1m (a container: its memory limit), or lower --target"
+    );
+    assert_eq!(model.deaths().len(), 1);
+    assert_eq!(model.now().phase, RunPhase::EngineDied);
+    assert_eq!(model.nearest().map(|l| (l.info.id, l.state)), Some(("memcg", LimitState::Hit)));
+    let before = limits.iter().find(|l| l.info.id == "file-max").unwrap();
+    assert_eq!(limit(&model, "file-max").forecast, before.forecast);
+    let server = model.engines().iter().find(|e| e.name == "server").unwrap();
+    assert_eq!((server.alive, server.open), (false, Some(60_000)));
+    assert!(server.death.is_some());
+    let summary = model.summary(Verdict::EngineKilled);
+    assert_eq!(summary.stopped_by.as_deref(), Some("memcg"));
+    assert_eq!(summary.peak_accepted, Some(60_000));
+}
+
+#[test]
+fn the_guard_and_a_stop_are_told_with_their_reason() {
+    let guarded = after(
+        500_000,
+        1_000_000,
+        |_, _| (),
+        |s| {
+            let client = stats(s, Role::Client);
+            (client.phase, client.ceiling) = (Phase::Guarded, Some(500_000));
+        },
+    );
+    let text = &event(&guarded, "phase/guarded").text;
+    let want = "the guard holds the ramp at 500,000: more would take real memory headroom under a tenth";
+    assert!(text.starts_with(want), "{text}");
+    assert_eq!(guarded.summary(Verdict::GuardStopped).stopped_by.as_deref(), Some("memory"));
+
+    let stopped = after(
+        500_000,
+        1_000_000,
+        |_, _| (),
+        |s| {
+            let client = stats(s, Role::Client);
+            client.phase = Phase::Stopped;
+            client.capacity = Some(500_259);
+            client.stop = Some(Stop { limit_id: "ports".into(), errno: 99, text: "no address is left".into() });
+        },
+    );
+    let text = &event(&stopped, "phase/stopped").text;
+    let want = "the client stopped at 500,000 connections: no address is left. Cure: more destination ports";
+    assert!(text.starts_with(want), "{text}");
+    assert_eq!(stopped.summary(Verdict::LimitHit).stopped_by.as_deref(), Some("ports"));
+}
+
+#[test]
+fn engine_events_come_through_once() {
+    let engine_event = |s: &mut Sample| {
+        let event = EngineEvent {
+            seq: 3,
+            t_us: 5,
+            severity: Severity::Warning,
+            id: "control_refused".into(),
+            text: "a line on the control socket was refused".into(),
+        };
+        stats(s, Role::Server).events.push(event);
+    };
+    let mut model = after(20_000, 1_000_000, |_, _| (), engine_event);
+    let mut again = synthetic::sample(20_000, 3000);
+    engine_event(&mut again);
+    model.update(&again);
+    let event = event(&model, "server/control_refused");
+    assert_eq!((event.count, event.text.as_str()), (1, "server: a line on the control socket was refused"));
+}
+
+#[test]
+fn a_foreign_process_is_judged_by_what_can_be_seen() {
+    let mut model = Model::new(Setup { interval_ms: 1000, ..Setup::default() });
+    for i in 0..12 {
+        let mut sample = synthetic::host_only(i * 1000);
+        sample.net.tcp.as_mut().unwrap().curr_estab = i * 1000;
+        synthetic::foreign(&mut sample, 77, "beam.smp", 30 + i * 1000, 20_000);
+        model.update(&sample);
+    }
+    assert_eq!((model.now().source, model.now().connections), (CountSource::Namespace, 11_000));
+    let nofile = limit(&model, "nofile");
+    assert_eq!(nofile.scope, "beam.smp 77");
+    assert_eq!(nofile.forecast.connections(), Some(19_970));
+    assert_eq!(model.nearest().map(|l| l.info.id), Some("nofile"));
+}
+
+#[test]
+fn the_guards_ceiling_is_there_from_the_first_sample_and_never_below_the_count() {
+    let mut model = model(10_000_000);
+    let mut least = u64::MAX;
+    for i in 0..=100 {
+        let mut sample = synthetic::sample(i * 24_000, i * 500);
+        set_target(&mut sample, 10_000_000);
+        model.update(&sample);
+        let ceiling = model.guard_ceiling().unwrap();
+        assert!(ceiling >= i * 24_000);
+        least = least.min(ceiling);
+    }
+    let headroom = model.headroom().unwrap();
+    let end = model.guard_ceiling().unwrap();
+    // A tenth of 22.1 GiB left at 8,124 B each.
+    assert!(end.abs_diff(2_640_000) < 40_000, "{end} {headroom:?}");
+    assert!(least >= 2_000_000, "no needless stop early: {least}");
+}
+
+#[test]
+fn the_chart_covers_target_and_nearest_limit_and_does_not_fold_back() {
+    let mut model = after(400_000, 1_000_000, |_, _| (), |_| ());
+    let chart = model.chart(XAxis::Connections);
+    assert_eq!(chart.x_bounds, (0.0, 1_500_000.0), "target and file-max at 1.23 M");
+    assert_eq!(labels(&chart), ["memory in use", "socket slab"]);
+    let line = |at: fn(&LineAt) -> bool| chart.lines.iter().find(|l| at(&l.at)).map(|l| (l.label.as_str(), l.nearest));
+    assert_eq!(line(|at| matches!(at, LineAt::Connections(_))), Some(("file-max at 1.23 M", true)));
+    assert_eq!(line(|at| matches!(at, LineAt::Bytes(_))), Some(("memory 23.9 GiB", false)));
+    assert!(chart.y_bounds.1 >= 23.9 * 1024.0_f64.powi(3), "the memory line is to scale: {:?}", chart.y_bounds);
+    let [from, to] = chart.forecast.unwrap();
+    assert!((from.0 - 400_000.0).abs() < 1.0 && (to.0 - 1_229_250.0).abs() < 3_000.0, "{from:?} {to:?}");
+    assert!(((to.1 - from.1) / (to.0 - from.0) / 8124.0 - 1.0).abs() < 0.01, "{from:?} {to:?}");
+    let rising = points(&chart);
+
+    for i in 0..20 {
+        let mut closing = synthetic::sample(400_000 - i * 20_000, 20_000 + i * 500);
+        stats(&mut closing, Role::Client).phase = Phase::Closing;
+        model.update(&closing);
+    }
+    assert_eq!(points(&model.chart(XAxis::Connections)), rising, "over connections only the way up");
+    let time = model.chart(XAxis::Time);
+    assert_eq!(points(&time).len(), rising.len() + 21, "over time everything");
+    assert!(time.lines.iter().all(|l| matches!(l.at, LineAt::Bytes(_))));
+}
+
+fn labels(chart: &Chart) -> Vec<&'static str> {
+    chart.curves.iter().map(|c| c.label).collect()
+}
+
+fn points(chart: &Chart) -> Vec<(f64, f64)> {
+    chart.curves[0].segments.concat()
+}
+
+#[test]
+fn a_gap_breaks_the_curve() {
+    let mut model = model(1_000_000);
+    for (i, sample) in ramp(200_000, 1_000_000, |_, _| ()).iter().enumerate() {
+        if i == 5 {
+            model.gap();
+        }
+        model.update(sample);
+    }
+    assert_eq!(model.chart(XAxis::Time).curves[0].segments.len(), 2);
+    assert_eq!(model.summary(Verdict::Interrupted).dashboard.late_samples, 0);
+}
+
+#[test]
+fn a_cgroup_that_comes_first_has_its_curve_and_line() {
+    let model = after(40_000, 1_000_000, |s, _| with_memcg(s, "/c1m", 400 << 20), |_| ());
+    let chart = model.chart(XAxis::Connections);
+    assert_eq!(labels(&chart), ["cgroup charge", "memory in use", "socket slab"]);
+    assert!(chart.lines.iter().any(|l| l.label == "cgroup 400 MiB" && l.nearest), "{:?}", chart.lines);
+    assert!(chart.y_bounds.1 < 1e9, "{:?}", chart.y_bounds);
+    assert!(chart.lines.iter().any(|l| l.label == "memory 23.9 GiB, above"), "{:?}", chart.lines);
+}
+
+#[test]
+fn without_slabinfo_the_kernels_slab_stands_in_and_nothing_is_made_up() {
+    let model = after(400_000, 1_000_000, |s, _| s.host.slab = Err(Absent::because("needs root")), |_| ());
+    assert_eq!(labels(&model.chart(XAxis::Connections)), ["memory in use", "kernel slab"]);
+    assert!(model.cost().slab.is_empty());
+    let total = model.cost().total.unwrap().per_connection;
+    assert!((total / 8124.0 - 1.0).abs() < 0.01, "{total}");
+}
+
+#[test]
+fn an_engine_that_does_not_answer_once_leaves_the_last_values() {
+    let mut model = after(400_000, 1_000_000, |_, _| (), |_| ());
+    let (cost, limits) = (model.cost().clone(), model.limits().to_vec());
+    let mut silent = synthetic::sample(430_000, 12_000);
+    silent.targets[1].stats = Some(Err(Absent::because("no answer within 100 ms")));
+    model.update(&silent);
+    assert_eq!((model.now().source, model.now().connections), (CountSource::Client, 400_000));
+    assert_eq!((model.cost(), model.limits()), (&cost, limits.as_slice()));
+    assert!(
+        model.last_sample().is_some_and(|s| matches!(s.targets[1].stats, Some(Err(_)))),
+        "the raw sample stays raw"
+    );
+    assert_eq!(alarms(&model), Vec::<&str>::new());
+}
+
+#[test]
+fn connections_of_other_programs_before_the_engines_start_bend_nothing() {
+    let mut model = model(1_000_000);
+    let mut host = synthetic::host_only(0);
+    host.net.tcp.as_mut().unwrap().curr_estab = 500_000;
+    model.update(&host);
+    assert_eq!(model.now().connections, 500_000);
+    for mut sample in ramp(200_000, 1_000_000, |_, _| ()) {
+        later(&mut sample, 1000);
+        model.update(&sample);
+    }
+    let total = model.cost().total.unwrap().per_connection;
+    assert!((total / 8124.0 - 1.0).abs() < 0.01, "{total}");
+    assert!(limit(&model, "file-max").forecast.connections().is_some());
+    assert_eq!(points(&model.chart(XAxis::Connections)).len(), 11);
+}
+
+#[test]
+fn forecasts_are_kept_to_be_held_against_what_came() {
+    let model = after(1_000_000, 1_000_000, |_, _| (), |_| ());
+    let summary = model.summary(Verdict::TargetReached);
+    let of_files: Vec<_> = summary.forecasts.iter().filter(|f| f.limit_id == "file-max").collect();
+    assert!(of_files.len() >= 8 && summary.forecasts.len() < 100, "{}", summary.forecasts.len());
+    let of_epoll = summary.forecasts.iter().filter(|f| f.limit_id == "epoll").count();
+    assert!(of_epoll >= 3, "each eighth of the way of a limit that is not the nearest: {of_epoll}");
+    for f in of_files {
+        assert!(f.predicted_connections.abs_diff(1_229_250) < 1_229_250 / 50, "{f:?}");
+    }
+}
+
+#[test]
+fn an_hour_of_samples_stays_small() {
+    let mut model = Model::new(Setup { interval_ms: 100, ..Setup::default() });
+    for i in 0..36_000_u64 {
+        let mut sample = synthetic::sample(i * 20, i * 100);
+        set_target(&mut sample, 10_000_000);
+        model.update(&sample);
+    }
+    let chart = model.chart(XAxis::Time);
+    assert!(chart.curves.iter().flat_map(|c| &c.segments).map(Vec::len).sum::<usize>() <= 2 * 600);
+    assert!(model.events().all().len() < 20, "{:#?}", model.events().all());
+    assert!(model.summary(Verdict::Interrupted).forecasts.len() <= 400);
+}
