@@ -1,5 +1,5 @@
-//! `cargo bench --bench scale [-- COUNT… --json FILE]`: the program at 100 k, 500 k, 1 M and 2.5 M connections against what
-//! the kernel lets a connection cost at the least. Both ends are on this machine; all of it is measured in one run.
+//! `cargo bench --bench scale [-- COUNT… --warm --json FILE]`: the program at 100 k, 500 k, 1 M and 2.5 M connections against
+//! what the kernel lets a connection cost at the least. Both ends are on this machine; all of it is measured in one run.
 
 mod floor;
 mod holder;
@@ -9,6 +9,7 @@ mod slope;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;
+mod warm;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     };
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
+        [warm::TOUCH, size] => size.parse().map_err(Into::into).map(warm::touch),
         [holder::HOLD, count, how] => {
             parse_count(count).map_err(Into::into).and_then(|n| holder::hold(n as usize, *how == "rst"))
         }
@@ -51,14 +53,23 @@ fn main() -> ExitCode {
     }
 }
 
-/// Counts and the file for the numbers.
-fn options(words: &[&str]) -> Outcome<(Vec<u64>, Option<String>)> {
-    let mut counts = Vec::new();
-    let mut json = None;
+/// What the command line asks for.
+struct Options {
+    counts: Vec<u64>,
+    /// File for the numbers.
+    json: Option<String>,
+    /// Memory is touched before each run.
+    warm: bool,
+}
+
+fn options(words: &[&str]) -> Outcome<Options> {
+    let (mut counts, mut json, mut warm) = (Vec::new(), None, false);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         if *word == "--json" {
             json = Some((*words.next().ok_or("--json needs a file")?).to_owned());
+        } else if *word == "--warm" {
+            warm = true;
         } else {
             counts.push(parse_count(word)?);
         }
@@ -66,15 +77,18 @@ fn options(words: &[&str]) -> Outcome<(Vec<u64>, Option<String>)> {
     if counts.contains(&0) {
         return Err("a count is at least 1".into());
     }
-    Ok((if counts.is_empty() { COUNTS.to_vec() } else { counts }, json))
+    if counts.is_empty() {
+        counts.extend(COUNTS);
+    }
+    Ok(Options { counts, json, warm })
 }
 
 fn scale(words: &[&str]) -> Outcome<()> {
-    let (counts, json) = options(words)?;
+    let options = options(words)?;
     let stop = Interrupted::catch()?;
     let sockets = Sockets::open()?;
     let before = sockets.in_use()?;
-    let report = measure(&counts, &sockets, &stop);
+    let report = measure(&options, &sockets, &stop);
     // Also after an error: what was started has been ended by now, and its sockets go.
     let left = sockets.wait_for(before + 8, Instant::now(), SETTLE, &stop);
     let report = report?;
@@ -83,13 +97,13 @@ fn scale(words: &[&str]) -> Outcome<()> {
     for line in &report.skipped {
         println!("{line}");
     }
-    if let Some(file) = json {
+    if let Some(file) = options.json {
         std::fs::write(&file, serde_json::to_string_pretty(&report)? + "\n").map_err(|e| format!("{file}: {e}"))?;
     }
     Ok(())
 }
 
-fn measure(counts: &[u64], sockets: &Sockets, stop: &Interrupted) -> Outcome<Report> {
+fn measure(options: &Options, sockets: &Sockets, stop: &Interrupted) -> Outcome<Report> {
     let mut rounds = floor::Rounds::default();
     let (mut runs, mut one_core, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
     say("the one-core floor");
@@ -102,15 +116,21 @@ fn measure(counts: &[u64], sockets: &Sockets, stop: &Interrupted) -> Outcome<Rep
     };
     say("a sample at rest");
     let at_rest = run::sample_cost_at_rest(stop)?;
-    for &count in counts {
+    for &count in &options.counts {
         if let Some(line) = kernel::too_little_memory(count)? {
             skipped.push(line);
             continue;
+        }
+        if options.warm {
+            warm::memory(count, stop)?;
         }
         say(&format!("{} connections", short(count)));
         runs.push(run::run(count, sockets, stop).map_err(|e| format!("{} connections: {e}", short(count)))?);
         if count <= ONE_CORE_MOST {
             stop.sleep(Duration::from_secs(2))?;
+            if options.warm {
+                warm::memory(count, stop)?;
+            }
             say(&format!("one core to {} connections", short(count)));
             one_core.push(OneCore::measure(count, sockets, stop)?);
         }
@@ -125,6 +145,7 @@ fn measure(counts: &[u64], sockets: &Sockets, stop: &Interrupted) -> Outcome<Rep
     Ok(Report {
         machine: kernel::describe()?,
         program: format!("c1m-top {}, dashboard on (--output json, a sample a second)", env!("CARGO_PKG_VERSION")),
+        memory_touched_before: options.warm,
         floor: rounds.floor(),
         mass_close,
         sample_us_p50_at_rest: at_rest,

@@ -15,6 +15,7 @@ use crate::support::numbers::short;
 pub(crate) struct Report {
     pub(crate) machine: String,
     pub(crate) program: String,
+    pub(crate) memory_touched_before: bool,
     pub(crate) floor: Floor,
     pub(crate) mass_close: Option<MassClose>,
     pub(crate) sample_us_p50_at_rest: Option<f64>,
@@ -163,6 +164,11 @@ impl Report {
                 one.cpu_us_per_connection
             );
         }
+        out += if self.memory_touched_before {
+            "Memory was touched before each run (--warm), so that a host that takes back free pages is not what is measured.\n"
+        } else {
+            "Memory was taken as found: where a host takes back free pages, fetching them is part of the time (see --warm).\n"
+        };
         if let Some(close) = &self.mass_close {
             // Writing to a string cannot fail.
             let _ = writeln!(
