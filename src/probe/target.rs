@@ -173,7 +173,6 @@ impl Live {
     }
 }
 
-/// Descriptors and processes.
 /// Whether a process has `CAP_SYS_ADMIN` in the first user namespace. Read once: a server gives privilege up when it starts.
 fn admin(mut status: Source, home: &Path, buf: &mut Vec<u8>) -> Reading<bool> {
     let capable = status.get(buf, process::sys_admin)?;
@@ -183,6 +182,7 @@ fn admin(mut status: Source, home: &Path, buf: &mut Vec<u8>) -> Reading<bool> {
     Ok(capable && first)
 }
 
+/// Descriptors and processes.
 fn limits(text: &str) -> Reading<(SoftHard, SoftHard)> {
     Ok((process::limit(text, "Max open files")?, process::limit(text, "Max processes")?))
 }
