@@ -63,6 +63,14 @@ pub(crate) fn limit(text: &str, name: &str) -> Reading<SoftHard> {
     }
 }
 
+/// Whether `CapEff` of `/proc/PID/status` holds `CAP_SYS_ADMIN` (capabilities(7): bit 21).
+pub(crate) fn sys_admin(text: &str) -> Reading<bool> {
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    let hex = text.lines().find_map(|line| line.strip_prefix("CapEff:")).ok_or(odd("no CapEff"))?;
+    let effective = u64::from_str_radix(hex.trim(), 16).map_err(|_| odd("not a number"))?;
+    Ok(effective & CAP_SYS_ADMIN != 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +114,18 @@ mod tests {
             ["", "\0", ")", ")(", "1 (a", "1 (a)", "1 (a) R 1 2 3", "()", &STAT.replace("388", "x"), &STAT[..60]]
         {
             assert!(stat(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn root_and_others_are_told_apart() {
+        for (text, want) in [
+            ("Name:\tx\nCapEff:\t000001fffeffffff\n", Some(true)),
+            ("CapEff:\t0000000000000000\n", Some(false)),
+            ("CapEff:\tzz\n", None),
+            ("", None),
+        ] {
+            assert_eq!(sys_admin(text).ok(), want, "{text:?}");
         }
     }
 }
