@@ -219,7 +219,9 @@ impl Session {
                 self.act(action)
             }
             Message::Input(Input::Resize) => {
-                self.redraw();
+                if let View::Screen(screen) = &mut self.view {
+                    screen.resized().map_err(|e| Failure::Internal(format!("terminal: {e}")))?;
+                }
                 Ok(None)
             }
             Message::Signal(_) => {

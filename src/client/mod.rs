@@ -19,7 +19,7 @@ use ramp::Ramp;
 use traffic::TrafficCounters;
 
 use crate::engine::closing::Closing;
-use crate::engine::config::ClientConfig;
+use crate::engine::config::{self, ClientConfig};
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::pool::{Body, MOST_WORKERS, Pool};
@@ -80,7 +80,7 @@ impl Engine for Client {
             pid: std::process::id(),
             owner,
             target: config.common.target,
-            address: crate::server::describe(&[config.target_ip]),
+            address: config::describe(&[config.target_ip]),
             port: config.common.port,
             ports: config.common.ports,
         }

@@ -109,6 +109,7 @@ pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofi
         nproc: Ok(SoftHard { soft: 95_000, hard: 95_000 }),
         memcg: Err(Absent::because("no memory cgroup")),
         pids_cgroup: Ok(None),
+        exempt_from_file_max: Ok(false),
         hello: None,
         stats: None,
     }];
@@ -210,6 +211,7 @@ fn target(role: Role, n: u64, t_ms: u64) -> Target {
         nproc: Ok(SoftHard { soft: 95_000, hard: 95_000 }),
         memcg: Err(Absent::because("no memory cgroup")),
         pids_cgroup: Ok(None),
+        exempt_from_file_max: Ok(false),
         hello: Some(Hello {
             protocol: PROTOCOL,
             version: "0.1.0".into(),

@@ -291,6 +291,9 @@ pub struct Target {
     pub memcg: Reading<Vec<MemCgroup>>,
     /// `pids.current` and `pids.max` of its nearest limiting cgroup.
     pub pids_cgroup: Reading<Option<UsedLimit>>,
+    /// Whether `fs.file-max` does not bind it: `CAP_SYS_ADMIN` in the first user namespace (`alloc_empty_file` in
+    /// `fs/file_table.c`).
+    pub exempt_from_file_max: Reading<bool>,
     /// An engine's greeting.
     pub hello: Option<Hello>,
     /// An engine's own counters: `None` for a foreign process.

@@ -1,7 +1,7 @@
 //! The sources of one watched process.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::cgroup::Cgroups;
 use super::process::{self, Stat};
@@ -20,6 +20,9 @@ pub struct Watch {
     pub name: Option<String>,
 }
 
+/// The link of the first user namespace: `PROC_USER_INIT_INO` of `include/linux/proc_ns.h`.
+const FIRST_USER_NAMESPACE: &str = "user:[4026531837]";
+
 /// Microseconds of one clock tick in `/proc/PID/stat`: `USER_HZ` is 100 on every machine Linux runs on today.
 const TICK_US: u64 = 10_000;
 
@@ -36,14 +39,19 @@ pub(crate) struct TargetSources {
     /// dentry in the kernel for each of them.
     fd: PathBuf,
     cgroups: Cgroups,
+    exempt_from_file_max: Reading<bool>,
     page_size: u64,
 }
+
+/// Why a process on its way out has no RSS.
+const EXITING: Absent = Absent::because("the process is ending");
 
 /// What is only known while the process lives.
 struct Live {
     rss_bytes: Reading<u64>,
     cpu_us: Reading<u64>,
     threads: Reading<u64>,
+    exiting: bool,
 }
 
 impl TargetSources {
@@ -77,6 +85,7 @@ impl TargetSources {
             limits: open("limits"),
             fd: home.join("fd"),
             cgroups: Cgroups::open(roots, pid, buf),
+            exempt_from_file_max: admin(open("status"), &home, buf),
             page_size,
         })
     }
@@ -99,8 +108,11 @@ impl TargetSources {
                 Ok((files, processes)) => (Ok(files), Ok(processes)),
                 Err(absent) => (Err(absent.clone()), Err(absent)),
             };
-            // What was found before stays open and is read below.
-            let _ = self.cgroups.follow(roots, buf);
+            // What was found before stays open and is read below. A process on its way out is shown in the root of version 1
+            // hierarchies, and it is the cgroup before that tells what killed it.
+            if !live.exiting {
+                let _ = self.cgroups.follow(roots, buf);
+            }
         }
         Target {
             pid: self.pid,
@@ -116,6 +128,7 @@ impl TargetSources {
             // Of a dead process too: who killed it is written here.
             memcg: self.cgroups.memory(buf),
             pids_cgroup: self.cgroups.pids(buf),
+            exempt_from_file_max: self.exempt_from_file_max.clone(),
             hello: None,
             stats: None,
         }
@@ -155,16 +168,28 @@ impl TargetSources {
 
 impl Live {
     fn of(stat: &Stat<'_>, page_size: u64) -> Self {
+        // Its memory is given back before its sockets are.
+        let rss_bytes = if stat.exiting { Err(EXITING) } else { Ok(stat.rss_pages.saturating_mul(page_size)) };
         Self {
-            rss_bytes: Ok(stat.rss_pages.saturating_mul(page_size)),
+            rss_bytes,
             cpu_us: Ok(stat.ticks.saturating_mul(TICK_US)),
             threads: Ok(stat.threads),
+            exiting: stat.exiting,
         }
     }
 
     fn absent(why: &Absent) -> Self {
-        Self { rss_bytes: Err(why.clone()), cpu_us: Err(why.clone()), threads: Err(why.clone()) }
+        Self { rss_bytes: Err(why.clone()), cpu_us: Err(why.clone()), threads: Err(why.clone()), exiting: false }
     }
+}
+
+/// Whether a process has `CAP_SYS_ADMIN` in the first user namespace. Read once: a server gives privilege up when it starts.
+fn admin(mut status: Source, home: &Path, buf: &mut Vec<u8>) -> Reading<bool> {
+    let capable = status.get(buf, process::sys_admin)?;
+    // Root of a container has the capability only in its own user namespace. Where the link cannot be read, say what the
+    // capability says.
+    let first = std::fs::read_link(home.join("ns/user")).map_or(true, |link| link.as_os_str() == FIRST_USER_NAMESPACE);
+    Ok(capable && first)
 }
 
 /// Descriptors and processes.

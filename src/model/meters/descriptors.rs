@@ -1,7 +1,7 @@
 //! Descriptors: the table of a process, `nr_open` above it, `file-max` above all, and epoll registrations.
 
 use crate::model::limit::LimitState;
-use crate::probe::sample::{Target, TargetKind};
+use crate::probe::sample::{Sample, Target, TargetKind};
 
 use super::{Context, Meter};
 
@@ -30,12 +30,24 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     });
     out.push(match &sample.host.files {
         Err(why) => Meter::unknown("file-max", "host", why),
+        Ok(files) if exempt(sample) => Meter {
+            reason: Some("binds programs without CAP_SYS_ADMIN, not this run".into()),
+            // Over the maximum the run goes on, and every other user's program can open nothing.
+            state: Some(if files.used >= files.max { LimitState::Warn } else { LimitState::Ok }),
+            ..Meter::apart("file-max", "host", files.used, Some(files.max)).sysctl("fs.file-max")
+        },
         Ok(files) => Meter::growing("file-max", "host", files.used, files.max, FILE_NR_NOISE)
             .expecting(context.ends())
             .levels(0.7, 0.9)
             .sysctl("fs.file-max"),
     });
     out.push(epoll(context));
+}
+
+/// Whether every watched process may go beyond `file-max`.
+fn exempt(sample: &Sample) -> bool {
+    let mut living = sample.targets.iter().filter(|t| t.alive).peekable();
+    living.peek().is_some() && living.all(|t| t.exempt_from_file_max == Ok(true))
 }
 
 /// The descriptors of one process.
@@ -121,6 +133,21 @@ fn epoll(context: &Context<'_>) -> Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::synthetic;
+
+    #[test]
+    fn file_max_does_not_bind_root() {
+        let mut sample = synthetic::sample(1000, 0);
+        assert!(!exempt(&sample));
+        for target in &mut sample.targets {
+            target.exempt_from_file_max = Ok(true);
+        }
+        assert!(exempt(&sample));
+        sample.targets[0].exempt_from_file_max = Ok(false);
+        assert!(!exempt(&sample), "one of the engines is bound");
+        sample.targets.clear();
+        assert!(!exempt(&sample), "nobody is watched: other programs are what there is");
+    }
 
     #[test]
     fn the_level_that_bounds_is_named() {
