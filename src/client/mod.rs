@@ -129,6 +129,9 @@ impl Engine for Client {
         let phase = self.current_phase();
         if self.ramp_cpu_us.is_none() && matches!(phase, Phase::Holding | Phase::Stopped) {
             self.ramp_cpu_us = Some(Counters::cpu_us());
+            if let Some(traffic) = &self.shared.traffic {
+                traffic.restart();
+            }
         }
         phase
     }
