@@ -6,7 +6,7 @@ use crate::probe::sample::{MemCgroup, Sample};
 use crate::protocol::Role;
 use crate::units;
 
-use super::engine::{Cause, Death};
+use super::engine::{Cause, Death, signal_name};
 use super::headroom::Headroom;
 use super::meters::{bound, charge};
 use super::now::{Now, RunPhase};
@@ -141,7 +141,10 @@ impl Witness {
         match &death.cause {
             Cause::Exit(0) => format!("{who} ended {at}"),
             Cause::Exit(code) => format!("{who} ended with exit code {code} {at}"),
-            Cause::Signal(signal) => format!("{who} was ended by signal {signal}{} {at}", signal_name(*signal)),
+            Cause::Signal(signal) => {
+                let name = signal_name(*signal).map_or(String::new(), |name| format!(" ({name})"));
+                format!("{who} was ended by signal {signal}{name} {at}")
+            }
             Cause::Vanished => format!("{who} is gone {at}; it was not started here, so how it ended cannot be seen"),
             Cause::OomKilled { cgroup: Some(path) } => {
                 let group = self.chain(death.pid).and_then(|c| c.iter().find(|g| g.path == *path));
@@ -158,25 +161,6 @@ impl Witness {
                  lower --target"
             ),
         }
-    }
-}
-
-/// ` (SIGTERM)` for the signals that are met in practice (signal(7)).
-fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        1 => " (SIGHUP)",
-        2 => " (SIGINT)",
-        3 => " (SIGQUIT)",
-        4 => " (SIGILL)",
-        6 => " (SIGABRT)",
-        7 => " (SIGBUS)",
-        9 => " (SIGKILL)",
-        11 => " (SIGSEGV)",
-        13 => " (SIGPIPE)",
-        15 => " (SIGTERM)",
-        24 => " (SIGXCPU)",
-        31 => " (SIGSYS)",
-        _ => "",
     }
 }
 
