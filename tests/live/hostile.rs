@@ -110,13 +110,14 @@ fn syn(source: Ipv4Addr, source_port: u16, to: SocketAddrV4) -> [u8; 20] {
 fn half_open_connections_are_none() {
     const NAME: &str = "hostile::half_open_connections_are_none";
     in_namespace(NAME, || {
-        // Answers to 10.9.0.99 go into a device that leads nowhere.
-        let device = "ip link add d0 type dummy && ip addr add 10.9.0.1/24 dev d0 && ip link set d0 up";
+        // Answers to 10.9.0.99 go to a neighbour that is not there.
+        let device = "ip link add d0 type veth peer name d1 && ip addr add 10.9.0.1/24 dev d0 && \
+                      ip link set d0 up && ip link set d1 up && \
+                      ip neigh add 10.9.0.99 lladdr 02:00:00:00:00:63 dev d0";
         let made = std::process::Command::new("sh").args(["-c", device]).output().unwrap();
         if !made.status.success() {
-            return skip(NAME, &format!("no dummy device: {}", String::from_utf8_lossy(&made.stderr).trim()));
+            return skip(NAME, &format!("no device: {}", String::from_utf8_lossy(&made.stderr).trim()));
         }
-        std::fs::write("/proc/sys/net/ipv4/ip_nonlocal_bind", "1").unwrap();
         let run = Run::start("--server --listen 10.9.0.1 --ports 4");
         let mut server = Control::connect(run.engines(true, false).server.unwrap()).unwrap();
         let source = Ipv4Addr::new(10, 9, 0, 99);
@@ -124,6 +125,8 @@ fn half_open_connections_are_none() {
             Ok(raw) => raw,
             Err(e) => return skip(NAME, &format!("no raw socket: {e}")),
         };
+        // From an address that is not this machine's.
+        raw.set_ip_transparent_v4(true).unwrap();
         raw.bind(&SocketAddrV4::new(source, 0).into()).unwrap();
         for i in 0..500 {
             let to = SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 1), 9900 + i % 4);
