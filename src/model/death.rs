@@ -35,6 +35,11 @@ pub(super) struct Witness {
 impl Witness {
     /// Takes a sample.
     pub(super) fn update(&mut self, sample: &Sample, now: &Now) {
+        // A process takes a while to die, and what was counted before it began to is what its end is judged by.
+        let known = |pid| self.seen.back().is_some_and(|s| s.alive.iter().any(|a| a.0 == pid && a.1.is_some()));
+        if sample.targets.iter().any(|t| t.alive && t.rss_bytes.is_err() && known(t.pid)) {
+            return;
+        }
         if self.seen.len() == BACK {
             self.seen.pop_front();
         }
@@ -249,6 +254,21 @@ mod tests {
             assert_eq!(death.cause, want, "{name}: {text}");
             assert_eq!(death.at_connections, 62_300, "{name}: the client counted on");
         }
+    }
+
+    #[test]
+    fn a_slow_death_is_judged_by_what_was_counted_before_it() {
+        let mut witness = Witness::default();
+        let mut sample = synthetic::sample(50_000, 0);
+        synthetic::with_memcg(&mut sample, "/c1m", LIMIT);
+        witness.update(&sample, &Now::default());
+        rise(&mut sample, 1, 5);
+        sample.targets[0].rss_bytes = Err(Absent::because("the process is ending"));
+        for _ in 0..2 * BACK {
+            witness.update(&sample, &Now::default());
+        }
+        let (death, _) = witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default());
+        assert_eq!(death.cause, oom(Some("/c1m")));
     }
 
     #[test]

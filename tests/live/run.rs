@@ -144,8 +144,9 @@ fn an_orderly_close_leaves_time_wait_and_says_so() {
         let run = Run::start("--server --client 127.0.0.1 9900 --target 2k --hold 500ms --close fin");
         let ended = run.finish();
         assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::TargetReached), "{ended:#?}");
-        // 60 s each (TCP_TIMEWAIT_LEN, include/net/tcp.h).
-        assert!(sockstat("tw") > 1_900, "{}", sockstat("tw"));
+        // 60 s each (TCP_TIMEWAIT_LEN, include/net/tcp.h). Some go early: an acknowledgement that finds the server's end
+        // gone is answered with a reset, and that ends the other end's TIME_WAIT (RFC 1337).
+        assert!(sockstat("tw") > 1_000, "{}", sockstat("tw"));
     });
 }
 
