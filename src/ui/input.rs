@@ -73,7 +73,8 @@ fn run<T: From<Input>>(tty: &Tty, to: &SyncSender<T>) {
 
 /// Forwards everything crossterm has; an error when it cannot read or nobody listens.
 fn drain<T: From<Input>>(to: &SyncSender<T>) -> io::Result<()> {
-    while event::poll(Duration::ZERO)? {
+    // Not zero: with that crossterm's level-triggered source does not look at all.
+    while event::poll(Duration::from_millis(1))? {
         if let Some(input) = understood(&event::read()?) {
             to.send(input.into()).map_err(|_| io::ErrorKind::BrokenPipe)?;
         }
