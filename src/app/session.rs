@@ -258,8 +258,8 @@ impl Session {
                 return self.carry_out(steps);
             }
             Some(Action::PauseToggle) => Controller::toggle_pause(&self.model),
-            Some(Action::RateUp) => Controller::change_rate(&self.model, true),
-            Some(Action::RateDown) => Controller::change_rate(&self.model, false),
+            Some(Action::RateUp) => self.controller.change_rate(&self.model, true),
+            Some(Action::RateDown) => self.controller.change_rate(&self.model, false),
             Some(Action::Close) => self.controller.paced_close(&self.model),
         };
         self.carry_out(vec![step, Step::Order(Order::Sample)])

@@ -5,7 +5,7 @@ use c1m_top::sys;
 
 use super::support::{Cgroup, Finished, Run, in_namespace, is_running, skip, sockstat, wait_until};
 
-/// The event of a death: critical, once, with the role, how, and a count that is not below what samples had shown.
+/// The event of a death: critical, once, with the role, how, and a count that is not below what the client had reported.
 fn death<'a>(ended: &'a Finished, role: &str) -> &'a str {
     let deaths: Vec<_> = ended.printed.events.iter().filter(|e| e.id.starts_with(&format!("death/{role}"))).collect();
     assert_eq!(deaths.len(), 1, "{}", ended.events());
@@ -14,7 +14,7 @@ fn death<'a>(ended: &'a Finished, role: &str) -> &'a str {
     assert!(text.contains(role), "{text}");
     let (head, _) = text.split_once(" connections").unwrap_or_else(|| panic!("no count: {text}"));
     let count: u64 = head.rsplit(' ').next().unwrap().replace(',', "").parse().unwrap();
-    let seen = ended.printed.samples.iter().map(|s| s.established).max().unwrap();
+    let seen = ended.summary().peak_established.unwrap();
     assert!(count >= seen && seen > 0, "{seen} connections were seen: {text}");
     text
 }
