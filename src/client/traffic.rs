@@ -160,9 +160,8 @@ impl Sender {
         }
     }
 
-    /// Forgets all.
-    pub(super) fn clear(&mut self, counters: &TrafficCounters) {
-        counters.active.fetch_sub(self.active.len() as u64, Relaxed);
+    /// Forgets all: the run is over, and the count of those that were active stays for its report.
+    pub(super) fn clear(&mut self) {
         self.active.clear();
         self.buckets.iter_mut().for_each(Vec::clear);
     }

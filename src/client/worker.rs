@@ -480,8 +480,8 @@ impl State<'_> {
             self.conns.remove(fd);
             self.shared.ramp.give_back(1);
         }
-        if let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic) {
-            sender.clear(traffic);
+        if let Some(sender) = &mut self.sender {
+            sender.clear();
         }
         if self.conns.is_empty() {
             return None;
