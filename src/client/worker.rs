@@ -26,7 +26,7 @@ use crate::sys;
 const WAKE: Token = Token(usize::MAX);
 
 /// Connects under way at once in one lane.
-const WINDOW: usize = 256;
+pub const WINDOW: usize = 256;
 
 /// Connects between two looks at the events.
 const LOT: u64 = 64;
