@@ -27,7 +27,7 @@ fn ask(target: u64, role: Side, program: Program) -> Ask {
         traffic: None,
         rate: 50_000,
         user_bytes: 0,
-        engines: OwnEngines { table_own: 14, most_workers: 1000, workers: None, in_flight: 512 },
+        engines: OwnEngines { table_own: 14, most_workers: 1000, workers: None, lanes: 2, in_flight: 512 },
     }
 }
 
@@ -61,7 +61,7 @@ const OTHER: Program = Program::Other { processes: 1 };
 #[test]
 fn descriptors_level_by_level() {
     // soft, hard, program, processes, the verdict of each row with this id, what the first cure says
-    let rows: [(u64, u64, Program, &[Verdict], &str); 7] = [
+    let rows: [(u64, u64, Program, &[Verdict], &str); 8] = [
         (1024, 20_000, Program::Own, &[Verdict::Fits, Verdict::Fits], ""),
         (20_000, 20_000, Program::Own, &[Verdict::Fits, Verdict::Fits], ""),
         (100, 114, Program::Own, &[Verdict::TooSmall, Verdict::TooSmall], "LimitNOFILE=1120"),
@@ -71,6 +71,13 @@ fn descriptors_level_by_level() {
             OTHER,
             &[Verdict::TooSmall, Verdict::Fits],
             "raise the soft limit 1024 to the hard limit 2000000",
+        ),
+        (
+            1024,
+            1_000_205,
+            OTHER,
+            &[Verdict::TooSmall, Verdict::Fits],
+            "raise the soft limit 1024 to the hard limit 1000205",
         ),
         (1024, 20_000, OTHER, &[Verdict::TooSmall, Verdict::TooSmall], "the hard limit first"),
         (1_048_576, 1_048_576, OTHER, &[Verdict::Fits, Verdict::Fits], ""),
@@ -84,6 +91,19 @@ fn descriptors_level_by_level() {
         let got = tables[0].cure.clone().unwrap_or_default();
         assert!(got.starts_with(cure) && got.is_empty() == cure.is_empty(), "{soft} {hard}: {got}");
     }
+}
+
+#[test]
+fn too_few_workers_are_cured_by_more_of_them() {
+    let mut few = ask(5000, Side::Both, Program::Own);
+    few.engines.workers = Some(2);
+    few.ports = 10;
+    let report = run(&few, &machine(2000, 2000, true));
+    let nofile = row(&report, "nofile");
+    // Measured: a server with two tables of 2,000 and ten listeners stops accepting at 3,952.
+    assert_eq!((nofile.verdict, nofile.met_at_connections), (Verdict::TooSmall, Some(3952)));
+    assert_eq!(nofile.cure.as_deref(), Some("--workers 4, or none: as many as it needs"));
+    assert!(Proposal::new(&report, vec![]).nofile.is_none(), "no limit of the machine has to change");
 }
 
 #[test]

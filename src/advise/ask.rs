@@ -46,6 +46,8 @@ pub struct OwnEngines {
     pub most_workers: u64,
     /// `--workers`, where given.
     pub workers: Option<u64>,
+    /// Workers that open connections at once: one for each core.
+    pub lanes: u64,
     /// Connects under way at once, all lanes together.
     pub in_flight: u64,
 }

@@ -151,6 +151,7 @@ fn ask(args: &AskArgs, sample: &Sample) -> Result<Ask, String> {
             table_own: OWN + u64::from(SPARE),
             most_workers: MOST_WORKERS as u64,
             workers: workers.filter(|_| program == Program::Own),
+            lanes: lanes as u64,
             in_flight: (lanes * client::WINDOW) as u64,
         },
     })

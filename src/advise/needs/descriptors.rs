@@ -58,7 +58,10 @@ fn own(given: &Given<'_>, holder: &Holder<'_>) -> Row {
             grouped(limit.hard)
         ));
     match (engines.workers, wanted) {
-        (Some(_), Some(n)) if n <= engines.most_workers => row.cured(|| format!("--workers {n}")),
+        // A worker whose table is full hands its lane to one that has none: the last lanes need a table of their own.
+        (Some(_), Some(n)) if n <= engines.most_workers => {
+            row.cured(|| format!("--workers {}, or none: as many as it needs", n + engines.lanes.saturating_sub(1)))
+        }
         _ => row
             .cured(|| {
                 let nr_open = given.sample.host.nr_open.as_ref().ok().copied();
@@ -70,20 +73,17 @@ fn own(given: &Given<'_>, holder: &Holder<'_>) -> Row {
 
 /// Any other program: one table a process, the soft limit binds unless it raises that itself, the hard one in any case.
 fn other(given: &Given<'_>, holder: &Holder<'_>, need: u64, besides: u64, processes: u64, out: &mut Vec<Row>) {
-    let limit = match holder.process.map(|p| (&p.nofile, p)) {
+    let (limit, process) = match holder.process.map(|p| (&p.nofile, p)) {
         Some((Ok(limit), process)) => (*limit, process),
         Some((Err(why), _)) => return out.push(Row::unknown("nofile", why).of(holder.role)),
         None => return out.push(Row::na("nofile", "no process to look at").of(holder.role)),
     };
-    let (limit, process) = limit;
     let whose =
         if given.ask.running { format!("{} {}", process.name, process.pid) } else { "as started from here".to_owned() };
-    let to = match given.sample.host.nr_open {
-        // Rounded up beyond nr_open it would need a second cure.
-        Ok(nr_open) if need <= nr_open => round_up(need).min(nr_open),
-        _ => round_up(need),
-    };
     let nr_open = given.sample.host.nr_open.as_ref().ok().copied();
+    // Rounded up beyond a level that is enough it would need a second cure.
+    let levels = [Some(limit.hard), nr_open].into_iter().flatten().filter(|level| need <= *level);
+    let to = levels.fold(round_up(need), u64::min);
     let sum = |level: u64| level.saturating_sub(besides).saturating_mul(processes);
     let each = if processes > 1 { format!(", in each of {processes} processes") } else { String::new() };
     let hard_is_enough = need <= limit.hard;
@@ -108,7 +108,14 @@ fn other(given: &Given<'_>, holder: &Holder<'_>, need: u64, besides: u64, proces
         hard.because("a program may raise its soft limit this far itself")
     } else {
         hard.because("set by systemd (LimitNOFILE) for services, by limits.conf at login")
-            .cured(|| raise(to, limit.hard, Some(limit.hard), nr_open))
+            .cured(|| {
+                let lasting = raise(to, limit.hard, Some(limit.hard), nr_open);
+                if given.ask.running && nr_open.is_none_or(|most| to <= most) {
+                    format!("now: prlimit --pid {} --nofile={to}; lasting: {lasting}", process.pid)
+                } else {
+                    lasting
+                }
+            })
             .set(|| Setting::Nofile { soft: to, hard: to })
     });
 }

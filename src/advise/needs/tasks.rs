@@ -1,7 +1,7 @@
 //! Threads of c1m-top's engines; and the limits in a program's own options.
 
-use crate::advise::Program;
 use crate::advise::row::{Row, Setting};
+use crate::advise::{Program, Verdict};
 use crate::units::grouped;
 
 use super::{Given, Holder, fixed, tables};
@@ -16,7 +16,7 @@ pub(super) fn rows(given: &Given<'_>, out: &mut Vec<Row>) {
     } else {
         Row::without(
             "runtime",
-            crate::advise::Verdict::Unknown,
+            Verdict::Unknown,
             "what the program's own options bound is not seen from here: BEAM +Q, V8 --max-old-space-size, JVM -Xmx, GOMEMLIMIT, nginx worker_connections",
         )
     });
