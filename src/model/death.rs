@@ -6,7 +6,7 @@ use crate::probe::sample::{MemCgroup, Sample};
 use crate::protocol::Role;
 use crate::units;
 
-use super::engine::{Cause, Death};
+use super::engine::{Cause, Death, signal_name};
 use super::headroom::Headroom;
 use super::meters::{bound, charge};
 use super::now::{Now, RunPhase};
@@ -35,6 +35,11 @@ pub(super) struct Witness {
 impl Witness {
     /// Takes a sample.
     pub(super) fn update(&mut self, sample: &Sample, now: &Now) {
+        // A process takes a while to die, and what was counted before it began to is what its end is judged by.
+        let known = |pid| self.seen.back().is_some_and(|s| s.alive.iter().any(|a| a.0 == pid && a.1.is_some()));
+        if sample.targets.iter().any(|t| t.alive && t.rss_bytes.is_err() && known(t.pid)) {
+            return;
+        }
         if self.seen.len() == BACK {
             self.seen.pop_front();
         }
@@ -67,8 +72,16 @@ impl Witness {
             (own.role == Role::Client || own.opened <= own.peak + own.peak / 100).then_some(own.peak)
         });
         let count = last.map_or(now.connections, |s| s.connections);
-        let ramping = last.is_some_and(|s| matches!(s.phase, RunPhase::Ramping | RunPhase::Starting));
-        let at_connections = if ramping { count.max(survivor.unwrap_or(0)) } else { count };
+        let at_connections = match last.map(|s| s.phase) {
+            Some(RunPhase::Closing | RunPhase::Closed) => count,
+            phase => {
+                // A large process takes a while to die, and the other end loses its connections meanwhile: the highest
+                // count just before is the one that counts, in a ramp also what the survivor reached since.
+                let before = self.seen.iter().map(|s| s.connections).max().unwrap_or(0).max(count);
+                let ramping = matches!(phase, Some(RunPhase::Ramping | RunPhase::Starting));
+                before.max(survivor.filter(|_| ramping).unwrap_or(0))
+            }
+        };
         let cause = match status {
             Cause::Signal(SIGKILL) => after.and_then(|s| self.oom(pid, s)).unwrap_or(status),
             other => other,
@@ -126,14 +139,17 @@ impl Witness {
             name => format!("{name} ({})", death.pid),
         };
         let at = format!("at {} connections", units::grouped(death.at_connections));
-        let rss = self.seen.iter().rev().find_map(|s| s.alive.iter().find(|a| a.0 == death.pid)).and_then(|a| a.1);
+        let rss = self.seen.iter().rev().find_map(|s| s.alive.iter().find(|a| a.0 == death.pid)?.1);
         let rss = rss.map_or(String::new(), |rss| {
             format!(" (RSS was {}; the memory is kernel socket memory, which RSS does not show)", units::bytes(rss))
         });
         match &death.cause {
             Cause::Exit(0) => format!("{who} ended {at}"),
             Cause::Exit(code) => format!("{who} ended with exit code {code} {at}"),
-            Cause::Signal(signal) => format!("{who} was ended by signal {signal}{} {at}", signal_name(*signal)),
+            Cause::Signal(signal) => {
+                let name = signal_name(*signal).map_or(String::new(), |name| format!(" ({name})"));
+                format!("{who} was ended by signal {signal}{name} {at}")
+            }
             Cause::Vanished => format!("{who} is gone {at}; it was not started here, so how it ended cannot be seen"),
             Cause::OomKilled { cgroup: Some(path) } => {
                 let group = self.chain(death.pid).and_then(|c| c.iter().find(|g| g.path == *path));
@@ -150,25 +166,6 @@ impl Witness {
                  lower --target"
             ),
         }
-    }
-}
-
-/// ` (SIGTERM)` for the signals that are met in practice (signal(7)).
-fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        1 => " (SIGHUP)",
-        2 => " (SIGINT)",
-        3 => " (SIGQUIT)",
-        4 => " (SIGILL)",
-        6 => " (SIGABRT)",
-        7 => " (SIGBUS)",
-        9 => " (SIGKILL)",
-        11 => " (SIGSEGV)",
-        13 => " (SIGPIPE)",
-        15 => " (SIGTERM)",
-        24 => " (SIGXCPU)",
-        31 => " (SIGSYS)",
-        _ => "",
     }
 }
 
@@ -260,6 +257,21 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_death_is_judged_by_what_was_counted_before_it() {
+        let mut witness = Witness::default();
+        let mut sample = synthetic::sample(50_000, 0);
+        synthetic::with_memcg(&mut sample, "/c1m", LIMIT);
+        witness.update(&sample, &Now::default());
+        rise(&mut sample, 1, 5);
+        sample.targets[0].rss_bytes = Err(Absent::because("the process is ending"));
+        for _ in 0..2 * BACK {
+            witness.update(&sample, &Now::default());
+        }
+        let (death, _) = witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default());
+        assert_eq!(death.cause, oom(Some("/c1m")));
+    }
+
+    #[test]
     fn the_limit_that_was_met_is_named_not_the_nearest() {
         let chain = |hits: [u64; 2], kills| {
             let group = |path: &str, limit, max_hits| MemCgroup {
@@ -282,6 +294,28 @@ mod tests {
             let (death, _) = witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default());
             assert_eq!(death.cause, oom(Some(want)));
         }
+    }
+
+    #[test]
+    fn the_count_is_the_one_before_the_other_end_lost_its_connections() {
+        let mut witness = Witness::default();
+        let now = |n| Now { connections: n, phase: RunPhase::Ramping, ..Now::default() };
+        // The client is killed and takes a moment to die: without its answer the server's count is shown, which falls.
+        for (n, answers) in [(1_800, true), (1_000, false)] {
+            let mut sample = synthetic::sample(n, 400);
+            if !answers {
+                sample.targets[1].stats = Some(Err(Absent::because("no answer")));
+            }
+            witness.update(&sample, &now(n));
+        }
+        let mut last = synthetic::sample(3, 900);
+        last.targets[1].alive = false;
+        last.targets[1].stats = Some(Err(Absent::because("process gone")));
+        if let Some(Ok(server)) = &mut last.targets[0].stats {
+            server.peak = 1_950;
+        }
+        let (death, _) = witness.judge("client", 4022, Cause::Signal(9), Some(&last), &now(3));
+        assert_eq!(death.at_connections, 1_950);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod bridge;
 pub mod chart;
+pub mod closing;
 pub mod cost;
 mod counters;
 mod death;
@@ -172,6 +173,27 @@ impl Model {
         self.note(severity, &format!("death/{role_or_name}/{pid}"), text);
         self.roster.died(&death);
         self.deaths.push(death);
+        self.table.mark_killed(&self.deaths);
+    }
+
+    /// Takes over the deaths that `later` knows of, so that a model kept from before them shows the last state with what
+    /// ended it.
+    pub fn adopt_deaths(&mut self, later: &Model) {
+        for death in &later.deaths {
+            if self.deaths.iter().any(|d| d.pid == death.pid) {
+                continue;
+            }
+            let id = format!("death/{}/{}", death.role_or_name, death.pid);
+            if let Some(event) = later.events.all().iter().find(|e| e.id == id) {
+                self.events.push(event.clone());
+            }
+            self.roster.died(death);
+            self.deaths.push(death.clone());
+            if !matches!(death.cause, Cause::Exit(0)) {
+                self.now.phase = RunPhase::EngineDied;
+                self.now.eta_s = None;
+            }
+        }
         self.table.mark_killed(&self.deaths);
     }
 

@@ -11,6 +11,8 @@ use super::Facts;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Said {
     phase: RunPhase,
+    /// When closing began, milliseconds, and of how many connections.
+    closing: Option<(u64, u64)>,
 }
 
 impl Said {
@@ -50,8 +52,17 @@ impl Said {
                 );
                 tell(Severity::Info, "guarded", text);
             }
-            RunPhase::Closing => tell(Severity::Info, "closing", format!("closing {count} connections")),
-            RunPhase::Closed => tell(Severity::Info, "closed", "all connections are closed".to_owned()),
+            RunPhase::Closing => {
+                self.closing = Some((now.t_ms, now.connections));
+                tell(Severity::Info, "closing", format!("closing {count} connections"));
+            }
+            RunPhase::Closed => {
+                let took = self.closing.filter(|(at, _)| now.t_ms > *at).map_or(String::new(), |(at, closed)| {
+                    let s = (now.t_ms - at) as f64 / 1000.0;
+                    format!(" after {s:.1} s ({}/s)", units::grouped((closed as f64 / s) as u64))
+                });
+                tell(Severity::Info, "closed", format!("all connections are closed{took}"));
+            }
             RunPhase::Stopped => {
                 let stop = client.and_then(|c| c.stop.as_ref());
                 let why = stop.map_or(String::new(), |s| format!(": {}", s.text));
