@@ -191,6 +191,11 @@ fn the_cgroup_is_charged_less_but_may_be_the_first() {
     // Set as proposed, it fits.
     sample.targets[0].memcg = Ok(vec![group(proposal.memory_max_bytes)]);
     assert_eq!(row(&run(&ask(1_000_000, Side::Both, Program::Own), &sample), "memcg").verdict, Verdict::Fits);
+    // The running server has a cgroup of its own, the client beside it none: one end is charged.
+    let mut apart = sample.clone();
+    apart.targets.push(machine(1024, 20_000, true).targets.remove(0));
+    let running = Ask { running: true, ..ask(10_000, Side::Both, OTHER) };
+    assert_eq!(row(&run(&running, &apart), "memcg").needed, Some(29_635_200));
     sample.targets[0].memcg = Ok(vec![group(None)]);
     assert_eq!(row(&run(&ask(1_000_000, Side::Both, Program::Own), &sample), "memcg").verdict, Verdict::NotApplicable);
 }
@@ -391,4 +396,29 @@ fn apply_and_revert_in_a_network_namespace() {
     assert!(out.status.success(), "{text}{errors}");
     assert!(text.contains("MIDDLE: 15000 65535") && text.contains("SAME"), "{text}");
     assert!(!Path::new(&state).exists());
+}
+
+#[test]
+fn without_privilege_the_lines_that_cannot_be_set_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("tune.json");
+    let before = std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap();
+    let out = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_c1m-top"), "tune", "--apply"])
+        .args(["--target", "900m", "--role", "server", "--program", "other", "--state"])
+        .arg(&state)
+        .output();
+    let Ok(out) = out.as_ref().map(|out| (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned())) else {
+        println!("skipped: no setpriv");
+        return;
+    };
+    if !matches!(out.0, Some(0..=3)) || out.1.is_empty() {
+        println!("skipped: no privilege to become another user, or the program is out of that user's reach");
+        return;
+    }
+    assert_eq!(out.0, Some(3), "{}", out.1);
+    assert!(out.1.contains("fs.nr_open: NOT set, still") && out.1.contains("needs root"), "{}", out.1);
+    assert!(!out.1.contains("->"), "nothing was set: {}", out.1);
+    assert_eq!(std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap(), before);
+    assert!(!state.exists());
 }

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use crate::advise::proposal::Change;
 use crate::advise::state::{Entry, Fate, Here, State, normal};
+use crate::sys;
 
 /// `/proc/sys`.
 #[derive(Debug, Clone)]
@@ -243,6 +244,13 @@ fn why_file(e: &io::Error) -> String {
 }
 
 fn load(file: &Path) -> Result<Option<State>, String> {
+    // What it says is written into the kernel: nobody else may have had a hand in it.
+    if let Ok(data) = fs::symlink_metadata(file)
+        && (!data.is_file() || data.uid() != sys::euid() || data.mode() & 0o022 != 0)
+    {
+        let shown = file.display();
+        return Err(format!("{shown} is not a file that you alone can write; nothing was changed"));
+    }
     match fs::read(file) {
         Ok(bytes) => State::parse(&String::from_utf8_lossy(&bytes))
             .map(Some)

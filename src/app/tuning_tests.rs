@@ -202,3 +202,18 @@ fn two_at_once_do_not_mix() {
     drop(held);
     assert!(tree.revert("a", false).is_ok());
 }
+
+#[test]
+fn a_file_that_others_can_write_is_not_believed() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let tree = Tree::new();
+    tree.apply("a").unwrap();
+    fs::set_permissions(tree.file(), fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(tree.revert("a", true).unwrap_err().contains("you alone"));
+    fs::set_permissions(tree.file(), fs::Permissions::from_mode(0o600)).unwrap();
+    let elsewhere = tree.dir.path().join("elsewhere.json");
+    fs::rename(tree.file(), &elsewhere).unwrap();
+    symlink(&elsewhere, tree.file()).unwrap();
+    assert!(tree.revert("a", true).unwrap_err().contains("you alone"));
+    assert_eq!(tree.get("fs.nr_open"), "2000000");
+}

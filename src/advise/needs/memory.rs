@@ -1,8 +1,8 @@
 //! Memory of the machine, of the cgroup, of TCP buffers.
 
+use crate::advise::Verdict;
 use crate::advise::bytes_per_connection;
 use crate::advise::row::{Measure, Row, Setting, round_up};
-use crate::advise::{Side, Verdict};
 use crate::model::now::PAGE;
 use crate::model::{Headroom, KEEP, bound, charge, charged_per_connection, tightest};
 use crate::units::{bytes, grouped};
@@ -62,9 +62,9 @@ fn groups(given: &Given<'_>, out: &mut Vec<Row>) {
         out.push(Row::na("memcg", why));
     }
     for group in tight {
-        // Both engines live in the group this command was started in.
-        let both = given.ask.role == Side::Both && tightest(chains.iter().filter_map(|c| c.as_deref().ok())).len() == 1;
-        let each = charged_per_connection(both) + given.ask.user_bytes as f64;
+        // c1m-top's engines both live in the group this command was started in; a running server may have its own.
+        let inside = chains.iter().filter(|c| c.as_ref().is_ok_and(|c| c.iter().any(|g| g.path == group.path))).count();
+        let each = charged_per_connection(inside > 1) + given.ask.user_bytes as f64;
         let charged = charge(group);
         let needed = (given.ask.target as f64 * each) as u64;
         let limit = bound(group).unwrap_or(u64::MAX);
