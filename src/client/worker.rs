@@ -27,7 +27,7 @@ use crate::units::grouped;
 const WAKE: Token = Token(usize::MAX);
 
 /// Connects under way at once in one lane.
-const WINDOW: usize = 256;
+pub const WINDOW: usize = 256;
 
 /// Connects between two looks at the events.
 const LOT: u64 = 64;

@@ -21,6 +21,10 @@ const STACK: usize = 256 * 1024;
 /// Descriptors a table keeps free: what the worker itself opens, and room for the kernel's count to lag.
 pub const SPARE: u32 = 8;
 
+/// Descriptors of each table that are neither listeners nor connections: standard streams, the two eventfds, the worker's
+/// epoll and its spare waker.
+pub const OWN: u64 = 6;
+
 /// Workers an engine may start when the command line names no number: 20 million connections at 20,000 a table.
 pub const MOST_WORKERS: usize = 1000;
 
@@ -166,8 +170,7 @@ impl Pool {
     pub fn new(max: usize, inherited: Vec<RawFd>, body: impl FnOnce(Arc<Bell>) -> Body) -> io::Result<Self> {
         let (soft, _) = sys::nofile()?;
         let bell = Arc::new(Bell::new()?);
-        // Standard streams, the two eventfds, the worker's epoll and its spare waker.
-        let fixed = inherited.len() as u64 + 6 + u64::from(SPARE);
+        let fixed = inherited.len() as u64 + OWN + u64::from(SPARE);
         let room = soft.saturating_sub(fixed) as usize;
         if room == 0 {
             return Err(io::Error::other(format!(
@@ -329,6 +332,6 @@ impl Pool {
 
     /// Descriptors of one table that are not connections.
     pub fn fixed(&self) -> u64 {
-        self.inherited.len() as u64 + 6
+        self.inherited.len() as u64 + OWN
     }
 }

@@ -9,7 +9,7 @@ use super::now::Now;
 use super::slope::Slope;
 
 /// The guard keeps this share of the headroom that was there at the start.
-const KEEP: f64 = 0.1;
+pub(crate) const KEEP: f64 = 0.1;
 /// A target chosen by the program leaves this share.
 const SPARE: f64 = 0.2;
 /// Doubt in a cost that has not been measured yet.
