@@ -5,10 +5,12 @@ use c1m_top::sys;
 
 use super::support::{Cgroup, Finished, Run, in_namespace, is_running, skip, sockstat, wait_until};
 
-/// The event of a death: critical, once, with the role, how, and a count that is not below what the client had reported.
+/// The event of a death: critical, once, with the role (empty: whichever died first), how, and a count that is not below what
+/// the client had reported.
 fn death<'a>(ended: &'a Finished, role: &str) -> &'a str {
     let deaths: Vec<_> = ended.printed.events.iter().filter(|e| e.id.starts_with(&format!("death/{role}"))).collect();
-    assert_eq!(deaths.len(), 1, "{}", ended.events());
+    // In a cgroup that is full the kernel may take both engines, one after the other.
+    assert!(deaths.len() == 1 || role.is_empty() && deaths.len() == 2, "{}", ended.events());
     assert_eq!((deaths[0].severity, deaths[0].count), (Severity::Critical, 1));
     let text = &deaths[0].text;
     assert!(text.contains(role), "{text}");
