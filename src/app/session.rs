@@ -322,7 +322,7 @@ impl Session {
         for engine in &mut self.engines {
             let _ = engine.finish(if at_once { Duration::from_millis(200) } else { PATIENCE });
         }
-        let verdict = self.controller.verdict();
+        let verdict = self.controller.verdict(&self.model);
         let summary = self.model.summary(verdict);
         let ran = match ended {
             Err(failure @ Failure::Usage(_)) => return Err(failure),

@@ -39,6 +39,7 @@ pub use now::{CountSource, Now, RunPhase};
 pub use summary::{EventLine, SampleLine, Summary, Verdict};
 
 use crate::probe::sample::Sample;
+use crate::protocol::Role;
 
 use bridge::Bridge;
 use cost::CostTrends;
@@ -67,6 +68,8 @@ pub struct Setup {
     pub listen: Option<String>,
     /// Whether the guard is on.
     pub guard: bool,
+    /// Share of a limit up to which the guard lets the ramp go, in thousandths; `None` is 900.
+    pub guard_per_mille: Option<u32>,
     /// Interval of samples, milliseconds.
     pub interval_ms: u64,
 }
@@ -92,13 +95,15 @@ pub struct Model {
     run: RunLog,
     events: EventLog,
     deaths: Vec<Death>,
+    ports_at_plan: Option<u64>,
     last: Option<Sample>,
 }
 
 impl Model {
     /// A model before its first sample.
     pub fn new(setup: Setup) -> Self {
-        let mut model = Self { now: Now { target: setup.target, ..Now::default() }, setup, ..Self::default() };
+        let guard = Guard::new(setup.guard_per_mille);
+        let mut model = Self { now: Now { target: setup.target, ..Now::default() }, setup, guard, ..Self::default() };
         if let Some(note) = model.setup.target_note.clone() {
             model.note(Severity::Info, "target", note);
         }
@@ -129,17 +134,23 @@ impl Model {
             self.trends.update(sample, self.now.connections);
             self.cost = self.trends.cost(sample);
         }
+        let planned = now::engine(sample, Role::Client).is_some_and(|c| c.capacity.is_some());
+        if let (None, true, Ok(ports)) = (self.ports_at_plan, planned, &sample.net.ports) {
+            self.ports_at_plan = Some(ports.usable());
+        }
         let context = Context {
             sample,
             headroom: self.headroom,
             counters: &self.counters,
             failures: self.failures.risen(),
             both_ends: self.cost.both_ends,
+            ports_at_plan: self.ports_at_plan,
         };
         self.table.update(&context, &self.now, &self.deaths, old);
         if !engine_died {
             let slope = |id: &str, scope: &str| self.table.slope(id, scope);
             self.guard.update(sample, &self.now, self.headroom, self.cost.both_ends, slope);
+            self.guard.brake(&self.now, self.table.brakes());
         }
         let view = Self::view(&self.now, &self.table, self.headroom, &self.cost);
         self.history.update(sample, &view);
@@ -149,6 +160,7 @@ impl Model {
             limits: self.table.limits(),
             failures: self.failures.risen(),
             counters: &self.counters,
+            guard: &self.guard,
         };
         self.diagnosis.update(&facts, &mut self.events);
         self.run.update(sample, &self.now, self.table.limits(), self.setup.interval_ms);
@@ -226,11 +238,17 @@ impl Model {
         self.headroom
     }
 
-    /// The highest count a client may reach without real headroom falling under a tenth of what it was at the start.
-    /// Before a slope has been measured a connection is taken to cost a quarter more than measured on Linux 6.18. The bound
-    /// holds between samples: a client that obeys it cannot overshoot. `None` where no memory figure can be read.
+    /// The highest count a client may reach with every limit that would stop it used to 90 % (or what `--guard` says) at
+    /// most; of memory and memory cgroups, with a tenth left of the headroom that was there at the start. Before a slope has
+    /// been measured a connection is taken to cost a quarter more than expected. The bound holds between samples: a client
+    /// that obeys it cannot overshoot. `None` where nothing can be read.
     pub fn guard_ceiling(&self) -> Option<u64> {
         self.guard.ceiling()
+    }
+
+    /// Id of the limit that the guard's ceiling comes from.
+    pub fn guard_limit(&self) -> Option<&'static str> {
+        self.guard.by().map(|b| b.0)
     }
 
     /// The memory chart.

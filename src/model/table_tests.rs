@@ -17,7 +17,7 @@ fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
         let now = pace.now(sample, target);
         let headroom = Headroom::of(sample, None);
         let both_ends = sample.targets.len() == 2;
-        let context = Context { sample, headroom, counters: &counters, failures: failures.risen(), both_ends };
+        let context = Context { sample, headroom, counters: &counters, failures: failures.risen(), both_ends, ports_at_plan: None };
         table.update(&context, &now, &[], false);
     }
     table

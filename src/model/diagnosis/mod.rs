@@ -11,6 +11,7 @@ use crate::units;
 use super::counters::Counters;
 use super::event::{Event, EventLog, Severity};
 use super::failures::Failure;
+use super::guard::Guard;
 use super::limit::Limit;
 use super::now::{Now, RunPhase, engine};
 use crate::protocol::Role;
@@ -30,6 +31,8 @@ pub(super) struct Facts<'a> {
     pub failures: &'a [Failure],
     /// Counters of the kernel.
     pub counters: &'a Counters,
+    /// What holds the ramp back.
+    pub guard: &'a Guard,
 }
 
 impl Facts<'_> {

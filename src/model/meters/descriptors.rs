@@ -64,6 +64,11 @@ fn table(target: &Target, nr_open: Option<u64>) -> Meter {
                     format!("--workers {workers}, or {}", raise(need, per_table, hard, nr_open))
                 });
             meter.planned = true;
+            // What the engine itself opens, and the few it keeps free, are no connections: its own count of rooms is exact.
+            if stats.table_room > 0 {
+                let rooms = stats.table_room.saturating_mul(u64::from(tables));
+                meter.way = Some((stats.open as f64, rooms as f64));
+            }
             if tables > 1 {
                 meter.reason = Some(format!("{tables} tables of {per_table}, {} in use", stats.tables));
             }
@@ -105,19 +110,31 @@ pub(super) fn scope(target: &Target) -> String {
     }
 }
 
-/// Registrations, of our engines where they run, else of the machine.
+/// Registrations: those of our engines grow with connections, those of the user's other programs count as well.
 fn epoll(context: &Context<'_>) -> Meter {
     let sample = context.sample;
     let limit = match &sample.host.max_user_watches {
         Ok(limit) => *limit,
         Err(why) => return Meter::unknown("epoll", "host", why),
     };
-    // Each connection of an engine has exactly one registration; the slab counts other users' as well.
-    let mut open = sample.targets.iter().filter_map(|t| Some(t.stats.as_ref()?.as_ref().ok()?.open)).peekable();
-    if open.peek().is_some() {
-        return Meter::growing("epoll", "user", open.sum(), limit, 8.0)
-            .expecting(context.ends())
-            .sysctl("fs.epoll.max_user_watches");
+    // Each connection of an engine has exactly one registration, from the first step of its connect on. The limit counts
+    // whatever else the user runs too: the slab shows that, with all users' and only to root, whose most of them are then.
+    let all = sample.host.slab.as_ref().ok().and_then(|s| s.iter().find(|c| c.name == "eventpoll_epi"));
+    let mut own = sample
+        .targets
+        .iter()
+        .filter_map(|t| t.stats.as_ref()?.as_ref().ok())
+        .map(|s| s.open + s.in_flight)
+        .peekable();
+    if own.peek().is_some() {
+        let own = own.sum::<u64>();
+        let used = all.map_or(own, |c| c.active_objs.max(own));
+        return Meter {
+            followed: Some(own as f64),
+            ..Meter::growing("epoll", "user", used, limit, 8.0)
+                .expecting(context.ends())
+                .sysctl("fs.epoll.max_user_watches")
+        };
     }
     match &sample.host.slab {
         Err(why) => Meter::unknown("epoll", "host", why),

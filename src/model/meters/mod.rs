@@ -28,6 +28,8 @@ pub(super) struct Context<'a> {
     pub failures: &'a [Failure],
     /// Whether a connection has both its ends on this machine.
     pub both_ends: bool,
+    /// Local ports of one pair of addresses when the client made its plan.
+    pub ports_at_plan: Option<u64>,
 }
 
 impl Context<'_> {
@@ -62,7 +64,10 @@ pub(super) struct Meter {
     /// The bound.
     pub limit: Option<u64>,
     /// What is followed for the slope where that is not the use itself: something that grows with it, and with nothing else.
-    pub followed: Option<u64>,
+    pub followed: Option<f64>,
+    /// Where the run is and where it ends, in connections or the limit's own unit, where that is finer or nearer to the truth
+    /// than use and bound.
+    pub way: Option<(f64, f64)>,
     /// How the use behaves.
     pub growth: Growth,
     /// What a connection is expected to add before that has been measured.
@@ -88,6 +93,7 @@ impl Meter {
             used: Some(used),
             limit: Some(limit),
             followed: None,
+            way: None,
             growth: Growth::WithConnections { noise },
             expected: 1.0,
             levels: (0.9, 0.95),
@@ -118,6 +124,13 @@ impl Meter {
     /// A limit whose source cannot be read.
     fn unknown(id: &'static str, scope: impl Into<String>, why: &Absent) -> Self {
         Self::without(id, scope, LimitState::Unknown, why.why.clone())
+    }
+
+    /// What the use may move without any connection.
+    fn noise(&mut self, noise: f64) {
+        if let Growth::WithConnections { noise: known } = &mut self.growth {
+            *known = noise;
+        }
     }
 
     fn levels(self, warn: f64, critical: f64) -> Self {
