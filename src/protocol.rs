@@ -170,7 +170,8 @@ pub struct Latency {
     pub max_us: u64,
 }
 
-/// Messages on active connections.
+/// Messages on active connections. Counts are since the target was reached (before that: since the start), mismatches since
+/// the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Traffic {
     /// Connections that carry traffic.

@@ -115,7 +115,7 @@ fn a_healthy_run_to_a_million_and_back_has_no_alarm() {
             "the ramp has started towards 1,000,000",
             "target reached: 1,000,000 connections after 25.0 s",
             "closing 1,000,000 connections",
-            "all connections are closed",
+            "all connections are closed after 10.0 s (100,000/s)",
         ]
     );
     let summary = model.summary(Verdict::TargetReached);

@@ -40,9 +40,10 @@ pub(super) struct Plan {
 /// One line: what is wrong, where, what to do.
 pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
     if args.interval < Duration::from_millis(100) {
-        return Err(
-            "--interval is under 100ms: sampling that often would cost what it measures; use 100ms or more".into()
-        );
+        return Err(format!(
+            "--interval {:?} is under 100ms: sampling that often would cost what it measures; use 100ms or more",
+            args.interval
+        ));
     }
     if args.target == Some(0) {
         return Err("--target 0 opens nothing; write a count such as 200k or 1m".into());
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn bad_input_is_one_line_that_says_what_to_do() {
         for (line, part) in [
-            ("--interval 50ms", "100ms"),
+            ("--interval 50ms", "--interval 50ms"),
             ("--server --target 0", "--target 0"),
             ("--server --guard 0%", "--guard"),
             ("--server --port 65500", "beyond 65535"),

@@ -44,6 +44,12 @@ impl Screen {
         self.drawn = None;
     }
 
+    /// The terminal's size has changed.
+    pub(super) fn resized(&mut self) -> io::Result<()> {
+        self.dirty();
+        self.terminal.as_mut().map_or(Ok(()), Terminal::repaint)
+    }
+
     pub(super) fn fail(&mut self, text: &str) {
         let why = ui::terminal::take_helper_panic();
         self.view.fail(why.map_or_else(|| text.to_owned(), |why| format!("{text}: {why}")));

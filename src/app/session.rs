@@ -16,8 +16,9 @@ use super::setup::{self, Ready};
 use super::watcher::{self, Handle, Order, Report};
 use super::{Failure, plan, summary_text};
 use crate::cli::{Output, RunArgs};
+use crate::model::closing::fin_forecast;
 use crate::model::{Cause, Model, Severity, Summary, Verdict};
-use crate::protocol::Command;
+use crate::protocol::{CloseMode, Command};
 use crate::ui::{Action, Input};
 
 /// Messages that wait for the loop. The probe thread blocks when it is full, which is right: nobody looks.
@@ -219,7 +220,9 @@ impl Session {
                 self.act(action)
             }
             Message::Input(Input::Resize) => {
-                self.redraw();
+                if let View::Screen(screen) = &mut self.view {
+                    screen.resized().map_err(|e| Failure::Internal(format!("terminal: {e}")))?;
+                }
                 Ok(None)
             }
             Message::Signal(_) => {
@@ -259,7 +262,15 @@ impl Session {
     fn carry_out(&mut self, steps: Vec<Step>) -> Result<Option<End>, Failure> {
         for step in steps {
             match step {
-                Step::Order(order) => self.probe.give(order),
+                Step::Order(order) => {
+                    if let Order::Tell(_, Command::Close { mode: CloseMode::Fin, per_s }) = &order
+                        && let Some(sample) = self.model.last_sample()
+                    {
+                        let (severity, text) = fin_forecast(sample, self.model.now().connections, *per_s);
+                        self.model.note(severity, "time_wait/forecast", text);
+                    }
+                    self.probe.give(order);
+                }
                 Step::End => return Ok(Some(End::Over)),
                 Step::Unreachable(why) => {
                     let at = self.model.setup().endpoint.clone().unwrap_or_default();

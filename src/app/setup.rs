@@ -8,13 +8,13 @@ use super::controller::Terms;
 use super::link::Link;
 use super::plan::Plan;
 use super::{Failure, plan};
+use crate::client;
 use crate::client::LocalPorts;
-use crate::engine::config::EngineConfig;
+use crate::engine::config::{self, EngineConfig};
 use crate::model::{Setup, safe_target};
 use crate::probe::sample::TargetKind;
 use crate::probe::{Roots, Sampler, Watch};
 use crate::units::grouped;
-use crate::{client, server};
 
 /// A run that is ready to start.
 #[derive(Debug)]
@@ -127,9 +127,9 @@ fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
     });
     let listen = plan.server.as_ref().map(|server| match server.listen.as_slice() {
         listen if !listen.is_empty() && listen.iter().all(IpAddr::is_loopback) => {
-            format!("loopback only ({})", server::describe(listen))
+            format!("loopback only ({})", config::describe(listen))
         }
-        listen => server::describe(listen),
+        listen => config::describe(listen),
     });
     Setup {
         target: hellos().map(|h| h.target).find(|t| *t > 0),

@@ -19,7 +19,7 @@ use ramp::Ramp;
 use traffic::TrafficCounters;
 
 use crate::engine::closing::Closing;
-use crate::engine::config::ClientConfig;
+use crate::engine::config::{self, ClientConfig};
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::pool::{Body, MOST_WORKERS, Pool};
@@ -81,7 +81,7 @@ impl Engine for Client {
             pid: std::process::id(),
             owner,
             target: config.common.target,
-            address: crate::server::describe(&[config.target_ip]),
+            address: config::describe(&[config.target_ip]),
             port: config.common.port,
             ports: config.common.ports,
         }
@@ -130,6 +130,9 @@ impl Engine for Client {
         let phase = self.current_phase();
         if self.ramp_cpu_us.is_none() && matches!(phase, Phase::Holding | Phase::Stopped) {
             self.ramp_cpu_us = Some(Counters::cpu_us());
+            if let Some(traffic) = &self.shared.traffic {
+                traffic.restart();
+            }
         }
         phase
     }

@@ -71,6 +71,14 @@ impl TrafficCounters {
         ((n + 1.0) * self.share).floor() > (n * self.share).floor()
     }
 
+    /// Counts anew, but for mismatches: what was sent while connections were being opened tells of the ramp, not of the load.
+    pub(super) fn restart(&self) {
+        for counter in [&self.sent, &self.echoed, &self.late, &self.skipped] {
+            counter.store(0, Relaxed);
+        }
+        lock(&self.echo).reset();
+    }
+
     pub(super) fn report(&self) -> Traffic {
         Traffic {
             active: self.active.load(Relaxed),

@@ -73,3 +73,16 @@ pub struct TrafficConfig {
     /// Microseconds between two messages of one connection.
     pub every_us: u64,
 }
+
+/// What the screen calls the addresses.
+pub fn describe(listen: &[IpAddr]) -> String {
+    let write = |ip: &IpAddr| match ip {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    };
+    match listen {
+        [] => "every address".to_owned(),
+        [one] => write(one),
+        [first, rest @ ..] => format!("{} and {} more", write(first), rest.len()),
+    }
+}

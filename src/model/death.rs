@@ -67,8 +67,16 @@ impl Witness {
             (own.role == Role::Client || own.opened <= own.peak + own.peak / 100).then_some(own.peak)
         });
         let count = last.map_or(now.connections, |s| s.connections);
-        let ramping = last.is_some_and(|s| matches!(s.phase, RunPhase::Ramping | RunPhase::Starting));
-        let at_connections = if ramping { count.max(survivor.unwrap_or(0)) } else { count };
+        let at_connections = match last.map(|s| s.phase) {
+            Some(RunPhase::Closing | RunPhase::Closed) => count,
+            phase => {
+                // A large process takes a while to die, and the other end loses its connections meanwhile: the highest
+                // count just before is the one that counts, in a ramp also what the survivor reached since.
+                let before = self.seen.iter().map(|s| s.connections).max().unwrap_or(0).max(count);
+                let ramping = matches!(phase, Some(RunPhase::Ramping | RunPhase::Starting));
+                before.max(survivor.filter(|_| ramping).unwrap_or(0))
+            }
+        };
         let cause = match status {
             Cause::Signal(SIGKILL) => after.and_then(|s| self.oom(pid, s)).unwrap_or(status),
             other => other,
@@ -126,7 +134,7 @@ impl Witness {
             name => format!("{name} ({})", death.pid),
         };
         let at = format!("at {} connections", units::grouped(death.at_connections));
-        let rss = self.seen.iter().rev().find_map(|s| s.alive.iter().find(|a| a.0 == death.pid)).and_then(|a| a.1);
+        let rss = self.seen.iter().rev().find_map(|s| s.alive.iter().find(|a| a.0 == death.pid)?.1);
         let rss = rss.map_or(String::new(), |rss| {
             format!(" (RSS was {}; the memory is kernel socket memory, which RSS does not show)", units::bytes(rss))
         });
@@ -282,6 +290,28 @@ mod tests {
             let (death, _) = witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default());
             assert_eq!(death.cause, oom(Some(want)));
         }
+    }
+
+    #[test]
+    fn the_count_is_the_one_before_the_other_end_lost_its_connections() {
+        let mut witness = Witness::default();
+        let now = |n| Now { connections: n, phase: RunPhase::Ramping, ..Now::default() };
+        // The client is killed and takes a moment to die: without its answer the server's count is shown, which falls.
+        for (n, answers) in [(1_800, true), (1_000, false)] {
+            let mut sample = synthetic::sample(n, 400);
+            if !answers {
+                sample.targets[1].stats = Some(Err(Absent::because("no answer")));
+            }
+            witness.update(&sample, &now(n));
+        }
+        let mut last = synthetic::sample(3, 900);
+        last.targets[1].alive = false;
+        last.targets[1].stats = Some(Err(Absent::because("process gone")));
+        if let Some(Ok(server)) = &mut last.targets[0].stats {
+            server.peak = 1_950;
+        }
+        let (death, _) = witness.judge("client", 4022, Cause::Signal(9), Some(&last), &now(3));
+        assert_eq!(death.at_connections, 1_950);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod bridge;
 pub mod chart;
+pub mod closing;
 pub mod cost;
 mod counters;
 mod death;

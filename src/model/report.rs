@@ -8,6 +8,7 @@ use super::run::RunLog;
 use super::summary::{
     BytesPerConnection, LimitLine, NearestLimit, SampleKind, SampleLine, Summary, SummaryKind, Verdict,
 };
+use crate::protocol::Role;
 
 pub(super) fn sample_line(model: &Model) -> SampleLine {
     let now = model.now();
@@ -46,6 +47,7 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
 
 pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary {
     let cost = model.cost();
+    let client = model.engines().iter().find(|e| e.role == Some(Role::Client));
     let bytes = |slope: Option<super::Slope>| slope.map(|s| s.per_connection);
     let time_to_peak_s = run.time_to_peak_s();
     Summary {
@@ -81,6 +83,11 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
             })
             .collect(),
         forecasts: run.forecasts().to_vec(),
+        close_s: run.close_s(),
+        failures: model.now().failures,
+        connect: client.map(|c| c.connect).filter(|c| c.count > 0),
+        greeted: client.and_then(|c| c.greeted).filter(|n| *n > 0),
+        traffic: client.and_then(|c| c.traffic),
         dashboard: run.dashboard(),
     }
 }
@@ -133,6 +140,11 @@ mod tests {
             "limits",
             "forecasts",
             "dashboard",
+            "close_s",
+            "failures",
+            "connect",
+            "greeted",
+            "traffic",
         ];
         want.sort_unstable();
         let mut got = keys(&value);

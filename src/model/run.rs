@@ -35,6 +35,8 @@ pub(super) struct RunLog {
     peak_s: Option<f64>,
     elapsed_s: f64,
     ramp_over: bool,
+    /// When closing began and when all were closed, milliseconds.
+    close_ms: (Option<u64>, Option<u64>),
     peak: u64,
     forecasts: Vec<ForecastLine>,
     recorded_at: u64,
@@ -57,10 +59,21 @@ impl RunLog {
             self.peak = now.connections;
             self.record(now.connections, limits);
         }
+        match now.phase {
+            RunPhase::Closing => _ = self.close_ms.0.get_or_insert(sample.t_ms),
+            RunPhase::Closed => _ = self.close_ms.1.get_or_insert(sample.t_ms),
+            _ => {}
+        }
         let first = *self.first_ms.get_or_insert(sample.t_ms);
         if self.ramp_s.is_none() {
             self.elapsed_s = sample.t_ms.saturating_sub(first) as f64 / 1000.0;
         }
+    }
+
+    /// Seconds from the first close until all connections were closed.
+    pub(super) fn close_s(&self) -> Option<f64> {
+        let (began, done) = self.close_ms;
+        Some(done?.checked_sub(began?)? as f64 / 1000.0)
     }
 
     /// The next sample does not continue the last.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{Event, Severity};
 use super::limit::LimitState;
 use super::now::RunPhase;
+use crate::protocol::{Latency, Traffic};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +167,16 @@ pub struct Summary {
     pub limits: Vec<LimitLine>,
     /// What was predicted when.
     pub forecasts: Vec<ForecastLine>,
+    /// Seconds that closing everything took; null when nothing was closed or not all.
+    pub close_s: Option<f64>,
+    /// Failures of both engines, every errno.
+    pub failures: u64,
+    /// Connect times of the client, microseconds.
+    pub connect: Option<Latency>,
+    /// Greetings echoed; null without `--greet`.
+    pub greeted: Option<u64>,
+    /// Messages since the target was reached; null without `--active`.
+    pub traffic: Option<Traffic>,
     /// What watching cost.
     pub dashboard: Dashboard,
 }

@@ -1,10 +1,19 @@
 //! The sources of the whole machine.
 
-use super::sample::{Absent, FileNr, Host, Reading};
+use std::time::Instant;
+
+use super::sample::{Absent, FileNr, Host, Reading, SlabCache};
 use super::slab::{self, Tracked};
+use super::slab_pace::{SlabPace, Turn};
 use super::source::{Roots, Source};
 use super::text::{number, numbers, odd};
 use super::{meminfo, pressure, softnet, vmstat};
+
+/// Before the first reading.
+const NOT_READ: Absent = Absent::because("not read yet");
+/// See [`SlabPace`].
+const CLOSING: Absent =
+    Absent::because("not read while sockets are closed: the kernel would walk every half-empty slab");
 
 /// Kept-open files.
 #[derive(Debug)]
@@ -12,6 +21,9 @@ pub(crate) struct HostSources {
     meminfo: Source,
     slabinfo: Source,
     tracked: Tracked,
+    slab_pace: SlabPace,
+    /// The caches as last read.
+    caches: Reading<Vec<SlabCache>>,
     file_nr: Source,
     nr_open: Source,
     max_user_watches: Source,
@@ -35,6 +47,8 @@ impl HostSources {
             meminfo: open("/proc/meminfo"),
             slabinfo,
             tracked,
+            slab_pace: SlabPace::default(),
+            caches: Err(NOT_READ),
             file_nr: open("/proc/sys/fs/file-nr"),
             nr_open: open("/proc/sys/fs/nr_open"),
             max_user_watches: open("/proc/sys/fs/epoll/max_user_watches"),
@@ -50,11 +64,12 @@ impl HostSources {
         }
     }
 
-    pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Host {
-        let (tracked, page_size) = (&self.tracked, self.page_size);
+    /// Reads all. `sockets` is how many TCP sockets the host has now, where known.
+    pub(crate) fn read(&mut self, sockets: Option<u64>, buf: &mut Vec<u8>) -> Host {
+        let page_size = self.page_size;
         Host {
             mem: self.meminfo.get(buf, meminfo::parse),
-            slab: self.slabinfo.get(buf, |text| slab::parse(text, tracked, page_size)),
+            slab: self.slab(sockets, buf),
             reserve_bytes: self.zoneinfo.reserve_bytes.clone(),
             core_lists_bytes: self.zoneinfo.core_lists(buf, page_size),
             files: self.file_nr.get(buf, file_nr),
@@ -68,6 +83,22 @@ impl HostSources {
             pid_max: self.pid_max.get(buf, number),
             tasks: self.loadavg.get(buf, tasks),
         }
+    }
+}
+
+impl HostSources {
+    fn slab(&mut self, sockets: Option<u64>, buf: &mut Vec<u8>) -> Reading<Vec<SlabCache>> {
+        let start = Instant::now();
+        match self.slab_pace.next(sockets, start) {
+            Turn::Keep => {}
+            Turn::Leave => return Err(CLOSING),
+            Turn::Read => {
+                let (tracked, page_size) = (&self.tracked, self.page_size);
+                self.caches = self.slabinfo.get(buf, |text| slab::parse(text, tracked, page_size));
+                self.slab_pace.took(start.elapsed(), Instant::now());
+            }
+        }
+        self.caches.clone()
     }
 }
 

@@ -15,6 +15,7 @@ mod process;
 pub mod sample;
 mod sampler;
 mod slab;
+mod slab_pace;
 mod snmp;
 mod sockstat;
 mod softnet;

@@ -10,6 +10,9 @@ pub(crate) struct Stat<'t> {
     pub(crate) comm: &'t str,
     /// True for a zombie or a dead process.
     pub(crate) ended: bool,
+    /// On its way out: its memory is gone, its descriptors are being closed, and version 1 cgroups show it in their root
+    /// (`proc_cgroup_show`, `kernel/cgroup/cgroup.c`). With a million sockets this takes many seconds.
+    pub(crate) exiting: bool,
     /// User plus system time, clock ticks.
     pub(crate) ticks: u64,
     /// Threads.
@@ -17,6 +20,9 @@ pub(crate) struct Stat<'t> {
     /// Resident memory, pages.
     pub(crate) rss_pages: u64,
 }
+
+/// `PF_EXITING` of `include/linux/sched.h`.
+const EXITING: i64 = 4;
 
 /// Parses `/proc/PID/stat`.
 pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
@@ -27,7 +33,8 @@ pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
     let state = words.next().ok_or(CUT)?;
     // Field 3 is the state, so that field n is n - 4 words further on.
     let mut field = |skip: usize| words.nth(skip).and_then(|word| word.parse::<i64>().ok()).ok_or(CUT);
-    let utime = field(14 - 4)?;
+    let flags = field(9 - 4)?;
+    let utime = field(14 - 10)?;
     let stime = field(0)?;
     let threads = field(20 - 16)?;
     let rss = field(24 - 21)?;
@@ -36,6 +43,7 @@ pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
         comm,
         // A main thread that has ended before the others is shown as a zombie while the process goes on.
         ended: matches!(state, "Z" | "X" | "x") && threads <= 1,
+        exiting: flags & EXITING != 0,
         ticks: count(utime).saturating_add(count(stime)),
         threads: count(threads),
         rss_pages: count(rss),
@@ -72,7 +80,7 @@ mod tests {
 
     #[test]
     fn fields_are_counted_from_the_last_parenthesis() {
-        let want = Stat { comm: "cat", ended: false, ticks: 12, threads: 3, rss_pages: 388 };
+        let want = Stat { comm: "cat", ended: false, exiting: false, ticks: 12, threads: 3, rss_pages: 388 };
         assert_eq!(stat(STAT), Ok(want.clone()));
         assert_eq!(stat(&STAT.replace("cat", "a) Z (b")), Ok(Stat { comm: "a) Z (b", ..want }));
     }
@@ -81,6 +89,11 @@ mod tests {
     fn a_zombie_has_ended_unless_its_threads_go_on() {
         assert!(!stat(&STAT.replace(" R ", " Z ")).unwrap().ended);
         assert!(stat(&STAT.replace(" R ", " Z ").replace(" 3 0 71343", " 1 0 71343")).unwrap().ended);
+    }
+
+    #[test]
+    fn a_process_on_its_way_out_is_told_by_its_flags() {
+        assert!(stat(&STAT.replace("4194304", "4194308")).unwrap().exiting);
     }
 
     #[test]

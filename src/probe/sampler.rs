@@ -76,12 +76,14 @@ impl Sampler {
         let start = Instant::now();
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (roots, buf) = (&self.roots, &mut self.buf);
+        let net = self.net.read(buf);
+        let sockets = net.sockstat.as_ref().ok().map(|s| s.alloc);
         let mut sample = Sample {
             t_ms: start.duration_since(self.started).as_millis() as u64,
             wall_ms: wall.as_millis() as u64,
             took_us: 0,
-            host: self.host.read(buf),
-            net: self.net.read(buf),
+            host: self.host.read(sockets, buf),
+            net,
             targets: self.targets.iter_mut().map(|target| target.read(roots, buf)).collect(),
             own: self.own.read(buf),
         };

@@ -43,11 +43,15 @@ pub(crate) struct TargetSources {
     page_size: u64,
 }
 
+/// Why a process on its way out has no RSS.
+const EXITING: Absent = Absent::because("the process is ending");
+
 /// What is only known while the process lives.
 struct Live {
     rss_bytes: Reading<u64>,
     cpu_us: Reading<u64>,
     threads: Reading<u64>,
+    exiting: bool,
 }
 
 impl TargetSources {
@@ -104,8 +108,11 @@ impl TargetSources {
                 Ok((files, processes)) => (Ok(files), Ok(processes)),
                 Err(absent) => (Err(absent.clone()), Err(absent)),
             };
-            // What was found before stays open and is read below.
-            let _ = self.cgroups.follow(roots, buf);
+            // What was found before stays open and is read below. A process on its way out is shown in the root of version 1
+            // hierarchies, and it is the cgroup before that tells what killed it.
+            if !live.exiting {
+                let _ = self.cgroups.follow(roots, buf);
+            }
         }
         Target {
             pid: self.pid,
@@ -161,15 +168,18 @@ impl TargetSources {
 
 impl Live {
     fn of(stat: &Stat<'_>, page_size: u64) -> Self {
+        // Its memory is given back before its sockets are.
+        let rss_bytes = if stat.exiting { Err(EXITING) } else { Ok(stat.rss_pages.saturating_mul(page_size)) };
         Self {
-            rss_bytes: Ok(stat.rss_pages.saturating_mul(page_size)),
+            rss_bytes,
             cpu_us: Ok(stat.ticks.saturating_mul(TICK_US)),
             threads: Ok(stat.threads),
+            exiting: stat.exiting,
         }
     }
 
     fn absent(why: &Absent) -> Self {
-        Self { rss_bytes: Err(why.clone()), cpu_us: Err(why.clone()), threads: Err(why.clone()) }
+        Self { rss_bytes: Err(why.clone()), cpu_us: Err(why.clone()), threads: Err(why.clone()), exiting: false }
     }
 }
 

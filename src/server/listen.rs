@@ -97,16 +97,3 @@ fn explain(e: &io::Error, ip: IpAddr, port: u16) -> io::Error {
     };
     io::Error::new(e.kind(), text)
 }
-
-/// What the screen calls the addresses.
-pub fn describe(listen: &[IpAddr]) -> String {
-    let write = |ip: &IpAddr| match ip {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => format!("[{v6}]"),
-    };
-    match listen {
-        [] => "every address".to_owned(),
-        [one] => write(one),
-        [first, rest @ ..] => format!("{} and {} more", write(first), rest.len()),
-    }
-}

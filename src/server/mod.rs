@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
-pub use listen::{Listeners, describe};
+pub use listen::Listeners;
 
 use crate::engine::closing::Closing;
-use crate::engine::config::ServerConfig;
+use crate::engine::config::{self, ServerConfig};
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::pool::{Body, MOST_WORKERS, Pool};
@@ -70,7 +70,7 @@ impl Engine for Server {
             pid: std::process::id(),
             owner,
             target: self.config.common.target,
-            address: describe(&self.config.listen),
+            address: config::describe(&self.config.listen),
             port: self.config.common.port,
             ports: self.config.common.ports,
         }

@@ -11,6 +11,7 @@ use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterA
 use crossterm::{cursor, execute, queue, terminal};
 use ratatui::Frame;
 use ratatui::backend::{Backend, ClearType, CrosstermBackend};
+use ratatui::layout::{Position, Rect};
 
 /// Whether the screen is ours now. Swapped, so that the terminal is given back exactly once whoever comes first.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -46,6 +47,17 @@ impl Terminal {
         // answer stalls us for 2 s.
         inner.backend_mut().clear_region(ClearType::All)?;
         Ok(Self { inner })
+    }
+
+    /// Makes the next frame a whole one: what the terminal did with the screen when its size changed is not known, not even
+    /// when the size is the one before again.
+    ///
+    /// # Errors
+    /// When the terminal cannot be written to: it is gone.
+    pub fn repaint(&mut self) -> io::Result<()> {
+        let size = self.inner.size()?;
+        // Clears and forgets what was drawn, without asking the terminal for the cursor.
+        self.inner.resize(Rect::from((Position::ORIGIN, size)))
     }
 
     /// Draws one frame, wrapped in a synchronized update so that it appears at once.

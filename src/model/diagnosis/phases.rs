@@ -13,6 +13,8 @@ use super::limits::name;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Said {
     phase: RunPhase,
+    /// When closing began, milliseconds, and of how many connections.
+    closing: Option<(u64, u64)>,
 }
 
 impl Said {
@@ -48,8 +50,17 @@ impl Said {
                 let text = format!("the guard holds the ramp at {}: {}. --no-guard goes on", units::grouped(ceiling), held(facts));
                 tell(Severity::Info, "guarded", text);
             }
-            RunPhase::Closing => tell(Severity::Info, "closing", format!("closing {count} connections")),
-            RunPhase::Closed => tell(Severity::Info, "closed", "all connections are closed".to_owned()),
+            RunPhase::Closing => {
+                self.closing = Some((now.t_ms, now.connections));
+                tell(Severity::Info, "closing", format!("closing {count} connections"));
+            }
+            RunPhase::Closed => {
+                let took = self.closing.filter(|(at, _)| now.t_ms > *at).map_or(String::new(), |(at, closed)| {
+                    let s = (now.t_ms - at) as f64 / 1000.0;
+                    format!(" after {s:.1} s ({}/s)", units::grouped((closed as f64 / s) as u64))
+                });
+                tell(Severity::Info, "closed", format!("all connections are closed{took}"));
+            }
             RunPhase::Stopped => {
                 let stop = client.and_then(|c| c.stop.as_ref());
                 let why = stop.map_or(String::new(), |s| format!(": {}", s.text));

@@ -1,0 +1,95 @@
+//! Server and client engines without a dashboard, so that nothing else reads the sources meanwhile.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use c1m_top::engine::config::{ClientConfig, Common, EngineConfig, ServerConfig};
+use c1m_top::protocol::{CloseMode, Command, Phase};
+
+use crate::support::control::Engine;
+use crate::support::started::{Started, program};
+use crate::support::{Interrupted, Outcome};
+
+/// A ramp that takes longer has stalled.
+const LONGEST: Duration = Duration::from_mins(5);
+
+/// Both engines, holding their connections. They end with this value.
+#[derive(Debug)]
+pub(crate) struct Engines {
+    client: Engine,
+    server: Engine,
+    processes: [Started; 2],
+}
+
+impl Engines {
+    /// Starts them and opens `count` connections.
+    pub(crate) fn start(count: u64, stop: &Interrupted) -> Outcome<Self> {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        // An engine aims at one connection at least; told nothing, it opens none.
+        let common = Common { port: 9900, ports: 100, workers: None, target: count.max(1) };
+        let (server, server_process) =
+            engine(&EngineConfig::Server(ServerConfig { common: common.clone(), listen: vec![ip] }))?;
+        let client =
+            ClientConfig { common, target_ip: ip, sources: Vec::new(), rate: None, greet: false, traffic: None };
+        let (client, client_process) = engine(&EngineConfig::Client(client))?;
+        let mut engines = Self { client, server, processes: [client_process, server_process] };
+        if count > 0 {
+            engines.ramp(count, stop)?;
+        }
+        stop.sleep(Duration::from_secs(1))?;
+        Ok(engines)
+    }
+
+    fn ramp(&mut self, count: u64, stop: &Interrupted) -> Outcome<()> {
+        self.client.tell(&Command::Resume)?;
+        let start = Instant::now();
+        loop {
+            let (client, server) = (self.client.stats()?, self.server.stats()?);
+            if client.phase == Phase::Holding && server.open >= count {
+                return Ok(());
+            }
+            if let Some(reason) = client.stop {
+                return Err(format!("the client stopped at {}: {}", client.open, reason.text).into());
+            }
+            if start.elapsed() > LONGEST {
+                return Err(format!("stalled at {} established, {} accepted", client.open, server.open).into());
+            }
+            stop.sleep(Duration::from_millis(100))?;
+        }
+    }
+
+    pub(crate) fn server_pid(&self) -> u32 {
+        self.server.pid
+    }
+
+    pub(crate) fn client_pid(&self) -> u32 {
+        self.client.pid
+    }
+
+    /// Closes by reset, so that nothing stays behind in `TIME_WAIT`, and lets both end.
+    fn end(&mut self) -> Outcome<()> {
+        self.client.tell(&Command::Close { mode: CloseMode::Rst, per_s: None })?;
+        let start = Instant::now();
+        while self.client.stats()?.open + self.server.stats()?.open > 0 && start.elapsed() < LONGEST {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.client.tell(&Command::Stop)?;
+        self.server.tell(&Command::Stop)?;
+        for process in &mut self.processes {
+            process.wait(Duration::from_secs(5))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Engines {
+    fn drop(&mut self) {
+        // Where it fails the engines are killed with their connections.
+        let _ = self.end();
+    }
+}
+
+fn engine(config: &EngineConfig) -> Outcome<(Engine, Started)> {
+    let process = Started::new(program().arg("engine").arg(serde_json::to_string(config)?))?;
+    Ok((Engine::connect(process.pid())?, process))
+}

@@ -1,0 +1,102 @@
+//! The files that a sample reads, read the same way: opened once, `pread` from offset 0 to the end.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+use crate::support::Outcome;
+
+/// Machine and network namespace; the order of `probe::host` and `probe::net`.
+const FILES: [&str; 27] = [
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/sys/fs/file-nr",
+    "/proc/sys/fs/nr_open",
+    "/proc/sys/fs/epoll/max_user_watches",
+    "/proc/vmstat",
+    "/proc/pressure/memory",
+    "/proc/pressure/cpu",
+    "/proc/net/softnet_stat",
+    "/proc/sys/kernel/threads-max",
+    "/proc/sys/kernel/pid_max",
+    "/proc/loadavg",
+    "/proc/net/sockstat",
+    "/proc/net/sockstat6",
+    "/proc/net/snmp",
+    "/proc/net/netstat",
+    "/proc/net/stat/nf_conntrack",
+    "/proc/sys/net/netfilter/nf_conntrack_count",
+    "/proc/sys/net/netfilter/nf_conntrack_max",
+    "/proc/sys/net/ipv4/tcp_mem",
+    "/proc/sys/net/ipv4/ip_local_port_range",
+    "/proc/sys/net/ipv4/ip_local_reserved_ports",
+    "/proc/sys/net/ipv4/tcp_max_tw_buckets",
+    "/proc/sys/net/ipv4/tcp_max_orphans",
+    "/proc/sys/net/core/somaxconn",
+    "/proc/sys/net/ipv4/tcp_max_syn_backlog",
+    "/proc/sys/net/ipv4/tcp_ehash_entries",
+];
+
+/// Of each engine.
+const OF_PROCESS: [&str; 3] = ["stat", "limits", "cgroup"];
+
+/// Of the memory cgroup, version 1 or 2, where there is one; every ancestor costs the same again.
+const OF_CGROUP: [&str; 7] = [
+    "memory/memory.usage_in_bytes",
+    "memory/memory.stat",
+    "memory/memory.oom_control",
+    "memory.current",
+    "memory.stat",
+    "memory.events",
+    "pids/pids.current",
+];
+
+/// One source.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Kept(File),
+    /// Size of a descriptor directory: a `stat`, never a listing.
+    Size(String),
+}
+
+impl Source {
+    /// Reads it once.
+    pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Outcome<()> {
+        buf.resize(64 * 1024, 0);
+        match &self.what {
+            What::Size(path) => {
+                fs::metadata(path)?;
+            }
+            What::Kept(file) => {
+                let mut at = 0;
+                // 0 says that it is over; a seq_file may hand out less than it has.
+                loop {
+                    match file.read_at(buf, at)? {
+                        0 => break,
+                        n => at += n as u64,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens every source that exists here.
+pub(crate) fn open(server: u32, client: u32) -> Vec<Source> {
+    let kept = |name: String, path: &str| File::open(path).ok().map(|file| Source { name, what: What::Kept(file) });
+    let mut all: Vec<Source> = FILES.iter().filter_map(|path| kept((*path).to_owned(), path)).collect();
+    for (role, pid) in [("server", server), ("client", client)] {
+        let files = OF_PROCESS.iter().map(|f| (format!("{role}: {f}"), format!("/proc/{pid}/{f}")));
+        all.extend(files.filter_map(|(name, path)| kept(name, &path)));
+        all.push(Source { name: format!("{role}: size of fd/"), what: What::Size(format!("/proc/{pid}/fd")) });
+    }
+    let own = OF_CGROUP.iter().map(|f| format!("/sys/fs/cgroup/{f}"));
+    all.extend(own.filter_map(|path| kept(path.clone(), &path)));
+    all
+}

@@ -1,0 +1,83 @@
+//! Attaching: to a run that somebody else started, and to a process that knows nothing of this program.
+
+use std::net::{TcpListener, TcpStream};
+
+use c1m_top::model::{RunPhase, Verdict};
+
+use super::support::{Control, Run, in_namespace, is_running};
+
+#[test]
+fn a_second_dashboard_sees_the_same_counts_and_leaves_the_run_alone() {
+    in_namespace("attach::a_second_dashboard_sees_the_same_counts_and_leaves_the_run_alone", || {
+        let mut run = Run::start("--server --client 127.0.0.1 9900 --target 4k --interval 100ms");
+        let engines = run.engines(true, true);
+        run.wait_for("the target", |p| p.samples.iter().any(|s| s.phase == RunPhase::Holding).then_some(()));
+        // By the dashboard, by either engine: the same run.
+        for pid in [run.pid(), engines.server.unwrap(), engines.client.unwrap()] {
+            let second = Run::start(&format!("--attach {pid} --duration 500ms --interval 100ms"));
+            let ended = second.finish();
+            assert_eq!(ended.code, Some(0), "{ended:#?}");
+            for sample in &ended.printed.samples {
+                assert_eq!((sample.established, sample.accepted, sample.target), (4_000, Some(4_000), Some(4_000)));
+                assert_eq!(sample.phase, RunPhase::Holding);
+            }
+            assert_eq!(ended.summary().peak_established, Some(4_000));
+            assert!(is_running(engines.server.unwrap()) && is_running(engines.client.unwrap()));
+            assert_eq!(Control::connect(engines.client.unwrap()).unwrap().stats().open, 4_000);
+        }
+        run.signal(libc::SIGINT);
+        let ended = run.finish();
+        assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::TargetReached), "{ended:#?}");
+    });
+}
+
+#[test]
+fn an_attached_dashboard_says_when_the_run_dies() {
+    in_namespace("attach::an_attached_dashboard_says_when_the_run_dies", || {
+        let run = Run::start("--server --listen 127.0.0.1");
+        let pid = run.engines(true, false).server.unwrap();
+        let mut second = Run::start(&format!("--attach {pid} --interval 100ms"));
+        second.wait_for("a sample", |p| (p.samples.len() > 1).then_some(()));
+        drop(run);
+        let ended = second.finish();
+        assert_eq!((ended.code, ended.summary().verdict), (Some(4), Verdict::EngineKilled), "{ended:#?}");
+    });
+}
+
+#[test]
+fn a_foreign_process_and_the_sockets_of_its_namespace() {
+    const CONNECTIONS: u64 = 300;
+    in_namespace("attach::a_foreign_process_and_the_sockets_of_its_namespace", || {
+        // This test process is the stranger: a listener and both ends of its connections.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let pairs: Vec<_> =
+            (0..CONNECTIONS).map(|_| (TcpStream::connect(at).unwrap(), listener.accept().unwrap().0)).collect();
+        let own = std::process::id();
+        // The dashboard looks from a namespace in which there is no socket at all.
+        let elsewhere = Run::under(&["unshare", "--net"], &format!("--attach {own} --duration 500ms --interval 100ms"));
+        let ended = elsewhere.finish();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        let sample = ended.printed.samples.last().unwrap();
+        assert_eq!(sample.sockets, Some(2 * CONNECTIONS + 1), "{sample:?}");
+        // Both ends are in this namespace: CurrEstab counts each connection twice.
+        assert_eq!(sample.established, 2 * CONNECTIONS, "{sample:?}");
+        let limits = &ended.summary().limits;
+        let nofile = limits.iter().find(|l| l.id == "nofile").unwrap_or_else(|| panic!("{limits:#?}"));
+        let soft: u64 = limit_of_this_process("Max open files");
+        assert_eq!(nofile.limit, Some(soft), "{nofile:?}");
+        if let Some(used) = nofile.used {
+            let room = 2 * CONNECTIONS..2 * CONNECTIONS + 100;
+            assert!(room.contains(&used), "{nofile:?}");
+        }
+        assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (None, None));
+        drop(pairs);
+    });
+}
+
+/// The soft limit of a line of /proc/self/limits.
+fn limit_of_this_process(name: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/limits").unwrap();
+    let line = text.lines().find_map(|l| l.strip_prefix(name)).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}

@@ -1,0 +1,301 @@
+//! The dashboard in a pseudo-terminal: what it shows, and how it leaves the terminal.
+
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use c1m_top::sys;
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+
+use super::support::{BINARY, Control, Engines, engines_of, in_namespace, is_running, wait_until};
+
+const WHOLE: &str = "--server --client 127.0.0.1 9900 --target 5k --rate 2k --interval 100ms";
+
+/// The program in a terminal of its own.
+struct Tty {
+    child: Box<dyn Child + Send + Sync>,
+    master: Option<Box<dyn MasterPty + Send>>,
+    /// Kept open: a terminal whose program has ended can still be asked for its settings.
+    slave: Option<Box<dyn portable_pty::SlavePty + Send>>,
+    keys: Option<Box<dyn Write + Send>>,
+    seen: Arc<Mutex<Seen>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// What the program wrote: as a screen, and as it came.
+struct Seen {
+    screen: vt100::Parser,
+    raw: Vec<u8>,
+    /// The reader shall close its copy of the terminal.
+    leave: bool,
+}
+
+fn cells(n: u16) -> NonZeroU16 {
+    NonZeroU16::new(n).unwrap()
+}
+
+impl Tty {
+    fn start(options: &str, rows: u16, cols: u16, env: &[(&str, &str)]) -> Self {
+        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(BINARY);
+        command.args(options.split_whitespace());
+        command.env("TERM", "xterm-256color");
+        command.env_remove("NO_COLOR");
+        for (name, value) in env {
+            command.env(name, value);
+        }
+        let child = pair.slave.spawn_command(command).unwrap();
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let keys = pair.master.take_writer().unwrap();
+        let seen = Arc::new(Mutex::new(Seen {
+            screen: vt100::Parser::new(cells(rows), cells(cols), 0),
+            raw: Vec::new(),
+            leave: false,
+        }));
+        let into = Arc::clone(&seen);
+        let reader = std::thread::spawn(move || {
+            let mut buf = [0; 4096];
+            while let Ok(n @ 1..) = reader.read(&mut buf) {
+                let mut seen = into.lock().unwrap();
+                seen.screen.process(&buf[..n]);
+                seen.raw.extend_from_slice(&buf[..n]);
+                if seen.leave {
+                    return;
+                }
+            }
+        });
+        Self { child, master: Some(pair.master), slave: Some(pair.slave), keys: Some(keys), seen, reader: Some(reader) }
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.process_id().unwrap()
+    }
+
+    fn engines(&self) -> Engines {
+        engines_of(self.pid(), true, true)
+    }
+
+    fn press(&mut self, keys: &str) {
+        let to = self.keys.as_mut().unwrap();
+        to.write_all(keys.as_bytes()).unwrap();
+        to.flush().unwrap();
+    }
+
+    fn text(&self) -> String {
+        self.seen.lock().unwrap().screen.screen().contents()
+    }
+
+    /// Waits until the screen shows something.
+    fn shows(&self, what: &str) {
+        wait_for_text(what, || self.text());
+    }
+
+    fn resize(&self, rows: u16, cols: u16) {
+        {
+            let mut seen = self.seen.lock().unwrap();
+            seen.screen.screen_mut().set_size(cells(rows), cells(cols));
+            // What a terminal does with the screen then is its own affair; this one loses it.
+            seen.screen.process(b"\x1b[2J");
+        }
+        self.master.as_ref().unwrap().resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        wait_until("the end of the program", || self.child.try_wait().unwrap())
+    }
+
+    /// The terminal is as it was found: main screen, cursor shown, cooked.
+    fn is_restored(&self) {
+        wait_until("the main screen and a cursor", || {
+            let seen = self.seen.lock().unwrap();
+            let screen = seen.screen.screen();
+            (!screen.alternate_screen() && !screen.hide_cursor()).then_some(())
+        });
+        let modes = self.stty();
+        for mode in ["icanon", "echo", "isig", "opost", "icrnl"] {
+            assert!(modes.split_whitespace().any(|m| m == mode), "{mode} is off: {modes}");
+        }
+    }
+
+    /// The settings of the terminal, as stty(1) says them.
+    fn stty(&self) -> String {
+        assert!(self.slave.is_some(), "the terminal is open");
+        let path = self.master.as_ref().unwrap().tty_name().unwrap();
+        let out = std::process::Command::new("stty").arg("-F").arg(path).arg("-a").output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().replace(';', " ")
+    }
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for a text on the screen; shows the screen where it does not come.
+fn wait_for_text(what: &str, look: impl Fn() -> String) {
+    let mut last = String::new();
+    let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        wait_until(&format!("{what:?} on the screen"), || {
+            last = look();
+            last.contains(what).then_some(())
+        });
+    }));
+    assert!(shown.is_ok(), "{what:?} is not on the screen:\n{last}");
+}
+
+/// No engine is left.
+fn engines_end(engines: Engines) {
+    for pid in [engines.server.unwrap(), engines.client.unwrap()] {
+        wait_until("the end of an engine", || (!is_running(pid)).then_some(()));
+    }
+}
+
+#[test]
+fn climbs_holds_helps_and_leaves_a_clean_terminal() {
+    in_namespace("tty::climbs_holds_helps_and_leaves_a_clean_terminal", || {
+        let mut tty = Tty::start(WHOLE, 40, 120, &[]);
+        tty.shows("RAMPING");
+        tty.shows("of 5,000");
+        assert!(tty.seen.lock().unwrap().screen.screen().alternate_screen());
+        assert!(tty.stty().contains("-icanon"), "keys are read one by one");
+        let engines = tty.engines();
+        tty.shows("HOLDING");
+        tty.shows("5,000 of 5,000");
+        tty.press("?");
+        tty.shows("freeze");
+        tty.press("?");
+        tty.press("q");
+        assert_eq!(tty.ended().exit_code(), 0);
+        tty.is_restored();
+        // After the dashboard, on the main screen: what the run came to.
+        tty.shows("c1m-top: the target was reached");
+        tty.shows("established at once");
+        assert!(!tty.text().contains("HOLDING"), "{}", tty.text());
+        engines_end(engines);
+    });
+}
+
+#[test]
+fn keys_pause_and_resume_the_ramp() {
+    in_namespace("tty::keys_pause_and_resume_the_ramp", || {
+        let mut tty =
+            Tty::start("--server --client 127.0.0.1 9900 --target 1m --rate 500 --interval 100ms", 40, 120, &[]);
+        tty.shows("RAMPING");
+        let mut client = Control::connect(tty.engines().client.unwrap()).unwrap();
+        tty.press("p");
+        tty.shows("PAUSED");
+        tty.press("p");
+        tty.shows("RAMPING");
+        tty.press("+");
+        wait_until("a higher rate", || (client.stats().rate_limit == Some(1_000)).then_some(()));
+        tty.press("-");
+        wait_until("the rate before", || (client.stats().rate_limit == Some(500)).then_some(()));
+        // Ctrl-C is a key in raw mode.
+        tty.press("\u{3}");
+        assert_eq!(tty.ended().exit_code(), 0);
+        tty.is_restored();
+    });
+}
+
+#[test]
+fn fits_any_size_it_is_given() {
+    in_namespace("tty::fits_any_size_it_is_given", || {
+        let mut tty = Tty::start(WHOLE, 40, 120, &[]);
+        tty.shows("HOLDING");
+        // 1x1 is gone again before it can be looked at.
+        for (rows, cols) in [(12, 40), (24, 80), (1, 1), (24, 80), (1, 1), (40, 120), (60, 200)] {
+            tty.resize(rows, cols);
+            if rows > 1 {
+                tty.shows("5,000");
+            }
+        }
+        tty.shows("HOLDING");
+        tty.press("q");
+        assert_eq!(tty.ended().exit_code(), 0);
+        tty.is_restored();
+    });
+}
+
+#[test]
+fn signals_restore_the_terminal() {
+    in_namespace("tty::signals_restore_the_terminal", || {
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+            let mut tty = Tty::start(WHOLE, 40, 120, &[]);
+            tty.shows("RAMPING");
+            let engines = tty.engines();
+            sys::kill(tty.pid(), signal).unwrap();
+            tty.ended();
+            tty.is_restored();
+            engines_end(engines);
+        }
+    });
+}
+
+#[test]
+fn a_terminal_that_vanishes_ends_program_and_engines() {
+    in_namespace("tty::a_terminal_that_vanishes_ends_program_and_engines", || {
+        let mut tty = Tty::start(WHOLE, 40, 120, &[]);
+        tty.shows("RAMPING");
+        let engines = tty.engines();
+        // Every copy of the master goes; the reader's with the next frame.
+        tty.seen.lock().unwrap().leave = true;
+        tty.reader.take().unwrap().join().unwrap();
+        (tty.slave, tty.keys, tty.master) = (None, None, None);
+        tty.ended();
+        engines_end(engines);
+    });
+}
+
+#[test]
+fn an_engine_that_dies_stays_on_the_screen_and_ends_with_4() {
+    in_namespace("tty::an_engine_that_dies_stays_on_the_screen_and_ends_with_4", || {
+        let mut tty = Tty::start(WHOLE, 40, 120, &[]);
+        tty.shows("HOLDING");
+        let engines = tty.engines();
+        sys::kill(engines.client.unwrap(), libc::SIGKILL).unwrap();
+        tty.shows("signal 9");
+        tty.shows("at 5,000 connections");
+        assert_eq!(tty.child.try_wait().unwrap().map(|s| s.exit_code()), None, "stays until somebody leaves");
+        tty.press("q");
+        assert_eq!(tty.ended().exit_code(), 4);
+        tty.is_restored();
+        engines_end(engines);
+    });
+}
+
+/// `ESC [ … m` with a parameter that sets a colour: 30 to 49 and 90 to 107 (ECMA-48, and the bright ones of xterm).
+fn colours(raw: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(raw);
+    let mut found = Vec::new();
+    for sequence in text.split("\u{1b}[").skip(1) {
+        let end = sequence.find(|c: char| !(c.is_ascii_digit() || c == ';' || c == ':')).unwrap_or(sequence.len());
+        if !sequence[end..].starts_with('m') {
+            continue;
+        }
+        let sets = |p: &str| p.parse::<u32>().is_ok_and(|n| matches!(n, 30..=38 | 40..=48 | 90..=107));
+        if sequence[..end].split([';', ':']).any(sets) {
+            found.push(sequence[..end].to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn no_color_means_no_colour() {
+    in_namespace("tty::no_color_means_no_colour", || {
+        for (env, wanted) in [(&[("NO_COLOR", "1")][..], false), (&[][..], true)] {
+            let mut tty = Tty::start(WHOLE, 40, 120, env);
+            tty.shows("HOLDING");
+            tty.press("q");
+            tty.ended();
+            tty.is_restored();
+            let colours = colours(&tty.seen.lock().unwrap().raw);
+            assert_eq!(!colours.is_empty(), wanted, "{colours:?}");
+        }
+    });
+}

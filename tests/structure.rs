@@ -1,0 +1,140 @@
+//! The map in `src/lib.rs` is true: no module uses one it may not use, and `unsafe` stays where it is.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every source file below `src`.
+fn sources(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, out);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push(path);
+        }
+    }
+}
+
+fn every_source() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    sources(&root, &mut found);
+    assert!(found.len() > 50, "{}", found.len());
+    found
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (path.strip_prefix(&root).unwrap().to_owned(), text)
+        })
+        .collect()
+}
+
+/// The code of a file: without comments, and without its test modules, which may build on anything.
+fn code(text: &str) -> String {
+    let text = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// The module a file belongs to: the first part of its path.
+fn module(path: &Path) -> String {
+    path.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+/// What the table of `src/lib.rs` lets each module use.
+fn allowed() -> BTreeMap<String, Vec<String>> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let names = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(ToOwned::to_owned).collect() };
+    let mut table = BTreeMap::new();
+    for row in text.lines().filter_map(|line| line.strip_prefix("//! | [`")) {
+        let cells: Vec<&str> = row.split('|').collect();
+        let uses = if cells[2].contains("everything") { vec!["*".to_owned()] } else { names(cells[2]) };
+        // One row may stand for two modules.
+        for name in names(&format!("`{}", cells[0])) {
+            table.insert(name, uses.clone());
+        }
+    }
+    table
+}
+
+/// Paths that follow `crate::` in the code, groups taken apart: `use crate::{a, b::c}` is `a` and `b::c`.
+fn uses(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for after in code.split("crate::").skip(1) {
+        if let Some(group) = after.strip_prefix('{') {
+            let mut depth = 0;
+            let end = group.find(|c| {
+                depth += i32::from(c == '{') - i32::from(c == '}');
+                depth < 0
+            });
+            let mut depth = 0;
+            let items = group[..end.unwrap()].split(|c: char| {
+                depth += i32::from(c == '{') - i32::from(c == '}');
+                c == ',' && depth == 0
+            });
+            found.extend(items.map(str::trim).filter(|item| !item.is_empty()).map(ToOwned::to_owned));
+        } else {
+            let end = after.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(after.len());
+            found.push(after[..end].to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn the_parser_of_this_test_sees_groups_and_paths() {
+    let seen = uses(
+        "use crate::{app, model::{Model, now}, sys};\nuse crate::probe::sample::Sample;\nlet x = crate::units::grouped(1);",
+    );
+    assert_eq!(seen, ["app", "model::{Model, now}", "sys", "probe::sample::Sample", "units::grouped"]);
+    assert_eq!(code("a(); // crate::app\n#[cfg(test)]\nmod tests {\nuse crate::app;\n}"), "a(); ");
+}
+
+#[test]
+fn every_module_is_in_the_table_of_the_map() {
+    let table = allowed();
+    for (path, _) in every_source() {
+        let name = module(&path);
+        assert!(["lib", "main"].contains(&name.as_str()) || table.contains_key(&name), "{name} is not in src/lib.rs");
+    }
+}
+
+#[test]
+fn modules_use_only_what_the_map_lets_them() {
+    let table = allowed();
+    let mut wrong = Vec::new();
+    for (path, text) in every_source() {
+        let own = module(&path);
+        let Some(may) = table.get(&own) else { continue };
+        for used in uses(&code(&text)) {
+            let to = used.split("::").next().unwrap();
+            let permitted = to == own
+                || may.iter().any(|m| m == "*" || m == to || used == *m || used.starts_with(&format!("{m}::")));
+            if !permitted {
+                wrong.push(format!("{} uses crate::{used}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "src/lib.rs does not allow:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn unsafe_is_in_sys_alone() {
+    for (path, text) in every_source() {
+        if path == Path::new("sys.rs") {
+            continue;
+        }
+        let has = code(&text).split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == "unsafe");
+        assert!(!has, "unsafe in {}", path.display());
+        assert!(!text.contains("expect(unsafe_code"), "{}", path.display());
+    }
+}
+
+#[test]
+fn lints_are_expected_with_a_reason_and_never_allowed() {
+    for (path, text) in every_source() {
+        assert!(!code(&text).contains("[allow("), "#[allow] in {}", path.display());
+    }
+}
