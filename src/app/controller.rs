@@ -9,6 +9,10 @@ use crate::protocol::{CloseMode, Command, Phase, Role, Stop};
 /// Closing may take long (a million connections some ten seconds); without any progress for so long it is given up.
 const CLOSE_STALLED: Duration = Duration::from_secs(15);
 
+/// A server of our own that refuses connections is dying, and how can be told only once it is dead: with many sockets that
+/// takes a while.
+const DYING: Duration = Duration::from_secs(20);
+
 /// What the controller knows of the run.
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
@@ -137,6 +141,11 @@ impl Controller {
     }
 
     fn look_at_clock(&mut self, now: Instant, steps: &mut Vec<Step>) {
+        let refused = self.stopped.as_ref().is_some_and(|s| s.limit_id == "refused");
+        let awaited = self.terms.own_server && refused && !self.died;
+        if awaited && self.settled.is_some_and(|since| now.duration_since(since) < DYING) {
+            return;
+        }
         let stays = match (self.settled, self.terms.hold) {
             (Some(since), Some(hold)) => now.duration_since(since) < hold,
             // A ramp that cannot go on has nothing to wait for; a target that is held is what one came for.

@@ -40,7 +40,6 @@ pub use now::{CountSource, Now, RunPhase};
 pub use summary::{EventLine, SampleLine, Summary, Verdict};
 
 use crate::probe::sample::Sample;
-use crate::protocol::Role;
 
 use bridge::Bridge;
 use cost::CostTrends;
@@ -51,7 +50,7 @@ use engine::Roster;
 use failures::Failures;
 use guard::Guard;
 use history::{History, View};
-use meters::Context;
+use meters::{Baseline, Context};
 use now::Pace;
 use run::RunLog;
 use table::LimitTable;
@@ -96,7 +95,7 @@ pub struct Model {
     run: RunLog,
     events: EventLog,
     deaths: Vec<Death>,
-    ports_at_plan: Option<u64>,
+    baseline: Baseline,
     last: Option<Sample>,
 }
 
@@ -135,17 +134,14 @@ impl Model {
             self.trends.update(sample, self.now.connections);
             self.cost = self.trends.cost(sample);
         }
-        let planned = now::engine(sample, Role::Client).is_some_and(|c| c.capacity.is_some());
-        if let (None, true, Ok(ports)) = (self.ports_at_plan, planned, &sample.net.ports) {
-            self.ports_at_plan = Some(ports.usable());
-        }
+        self.baseline.note(sample);
         let context = Context {
             sample,
             headroom: self.headroom,
             counters: &self.counters,
             failures: self.failures.risen(),
             both_ends: self.cost.both_ends,
-            ports_at_plan: self.ports_at_plan,
+            baseline: self.baseline,
         };
         self.table.update(&context, &self.now, &self.deaths, old);
         if !engine_died {

@@ -11,13 +11,15 @@ use crate::protocol::{ErrorCount, Stop};
 fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
     let (mut table, mut pace, mut counters) = (LimitTable::default(), Pace::default(), Counters::default());
     let mut failures = Failures::default();
+    let mut baseline = meters::Baseline::default();
     for sample in samples {
         counters.update(sample);
+        baseline.note(sample);
         failures.update(sample);
         let now = pace.now(sample, target);
         let headroom = Headroom::of(sample, None);
         let both_ends = sample.targets.len() == 2;
-        let context = Context { sample, headroom, counters: &counters, failures: failures.risen(), both_ends, ports_at_plan: None };
+        let context = Context { sample, headroom, counters: &counters, failures: failures.risen(), both_ends, baseline };
         table.update(&context, &now, &[], false);
     }
     table

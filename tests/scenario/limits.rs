@@ -102,7 +102,7 @@ fn ports(guard: bool) -> Result<Outcome, Skipped> {
     let mut command = net.command(BINARY);
     both(&mut command, guard, "--ports 2 --source 127.0.0.1 --target 10k --rate 1500");
     let mut run = Run::start(command)?;
-    run.until(|o| o.samples.last().is_some_and(|s| s.established > 500));
+    run.until(|o| o.samples.last().is_some_and(|s| s.established > 0));
     net.sh("echo 20000 23499 > /proc/sys/net/ipv4/ip_local_port_range")?;
     Ok(run.finish())
 }

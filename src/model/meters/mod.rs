@@ -7,11 +7,13 @@ mod queues;
 mod tasks;
 
 use crate::probe::sample::{Absent, Sample};
+use crate::protocol::Role;
 
 use super::counters::Counters;
 use super::failures::Failure;
 use super::headroom::Headroom;
 use super::limit::LimitState;
+use super::now;
 
 pub(super) use memory::{bound, chains, charge, per_connection, tightest};
 
@@ -28,8 +30,32 @@ pub(super) struct Context<'a> {
     pub failures: &'a [Failure],
     /// Whether a connection has both its ends on this machine.
     pub both_ends: bool,
+    /// What was so at the start.
+    pub baseline: Baseline,
+}
+
+/// What is read once, when an engine is first seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Baseline {
     /// Local ports of one pair of addresses when the client made its plan.
-    pub ports_at_plan: Option<u64>,
+    pub ports: Option<u64>,
+    /// Epoll registrations of other programs.
+    pub epoll: Option<u64>,
+}
+
+impl Baseline {
+    /// Takes a sample.
+    pub(super) fn note(&mut self, sample: &Sample) {
+        let planned = now::engine(sample, Role::Client).is_some_and(|c| c.capacity.is_some());
+        if let (None, true, Ok(ports)) = (self.ports, planned, &sample.net.ports) {
+            self.ports = Some(ports.usable());
+        }
+        let own = descriptors::own_registrations(sample);
+        if let (None, Some(own), Ok(slab)) = (self.epoll, own, &sample.host.slab) {
+            let all = slab.iter().find(|c| c.name == "eventpoll_epi").map_or(0, |c| c.active_objs);
+            self.epoll = Some(all.saturating_sub(own));
+        }
+    }
 }
 
 impl Context<'_> {

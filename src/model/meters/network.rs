@@ -66,7 +66,7 @@ fn ports(context: &Context<'_>) -> Meter {
         return Meter::without("ports", "client", LimitState::Unknown, "the client has no address plan yet");
     };
     // The plan was made from the range as it was then; a range that has been changed since holds for every connect to come.
-    let capacity = match (&net.ports, context.ports_at_plan) {
+    let capacity = match (&net.ports, context.baseline.ports) {
         (Ok(now), Some(then)) if then > 0 => (planned as f64 * now.usable() as f64 / then as f64) as u64,
         _ => planned,
     };
