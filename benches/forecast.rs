@@ -5,7 +5,7 @@ use c1m_top::model::Verdict;
 use c1m_top::units::grouped;
 
 #[path = "../tests/scenario/mod.rs"]
-#[expect(dead_code, unreachable_pub, reason = "shared with the tests, which use the rest")]
+#[expect(dead_code, unreachable_pub, unused_imports, reason = "shared with the tests, which use the rest")]
 mod scenario;
 
 use scenario::{Outcome, SCENARIOS};

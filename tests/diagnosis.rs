@@ -63,7 +63,11 @@ fn a_server_elsewhere_without_descriptors_is_seen_as_a_stall() {
     client.until(|o| o.event("stall").is_some());
     far.until(|o| o.event("nofile/server").is_some());
     let (client, far) = (ended(client), ended(far));
-    said(&client, "stall", &["no connection was established", "other host", "1,024", "ulimit -n"]);
+    said(
+        &client,
+        "stall",
+        &["no connection was established", "near 1,024", "look at the other host. There, ss -ltn", "/proc/PID/limits"],
+    );
     said(&far, "nofile/server/accept/EMFILE", &["descriptor", "1,024", "Cure: ", "LimitNOFILE="]);
     assert_eq!(client.code, Some(0), "ended by the user, and no limit of this host was met");
 }
@@ -97,7 +101,16 @@ fn conntrack_drops_are_told_with_the_table() {
     match (scenario.run)(false) {
         Err(why) => eprintln!("skipped: {why}"),
         Ok(outcome) => {
-            said(&outcome, "conntrack_drop", &["connection tracking", "drop in /proc/net/stat/nf_conntrack +"]);
+            said(
+                &outcome,
+                "conntrack_drop",
+                &[
+                    "connection tracking",
+                    "(conntrack 8,000 of 8,000)",
+                    "sysctl -w net.netfilter.nf_conntrack_max=",
+                    "drop in /proc/net/stat/nf_conntrack +",
+                ],
+            );
             said(&outcome, "stall", &["8,000 of 8,000", "sysctl -w net.netfilter.nf_conntrack_max="]);
             assert_eq!(outcome.summary.unwrap().stopped_by.as_deref(), Some("conntrack"));
         }
@@ -110,7 +123,11 @@ fn an_oom_kill_in_a_cgroup_is_told_as_one() {
     match (scenario.run)(false) {
         Err(why) => eprintln!("skipped: {why}"),
         Ok(outcome) => {
-            said(&outcome, "death/", &["OOM killer", "memory cgroup /c1m-top-", "its limit of 200 MiB", "limit_in_bytes"]);
+            said(
+                &outcome,
+                "death/",
+                &["OOM killer", "memory cgroup /c1m-top-", "its limit of 200 MiB", "limit_in_bytes"],
+            );
             assert_eq!(outcome.code, Some(4));
             assert_eq!(outcome.summary.unwrap().stopped_by.as_deref(), Some("memcg"));
         }

@@ -8,7 +8,7 @@ use crate::units;
 
 use super::headroom::Headroom;
 use super::meters::{bound, chains, charge, per_connection, tightest};
-use super::now::Now;
+use super::now::{Now, RunPhase};
 use super::slope::Slope;
 use super::table::Brake;
 
@@ -38,6 +38,8 @@ pub(super) struct Guard {
     ceiling: Option<u64>,
     /// Id and scope of the limit that the ceiling comes from.
     by: Option<(&'static str, String)>,
+    /// The same when the ramp was last held.
+    held_by: Option<(&'static str, String)>,
 }
 
 impl Guard {
@@ -53,7 +55,8 @@ impl Guard {
 
     /// Id and scope of the limit that holds the ramp back first.
     pub(super) fn by(&self) -> Option<(&'static str, &str)> {
-        self.by.as_ref().map(|b| (b.0, b.1.as_str()))
+        // While a held run is being closed other limits come first.
+        self.held_by.as_ref().or(self.by.as_ref()).map(|b| (b.0, b.1.as_str()))
     }
 
     /// Share of a limit that may be used.
@@ -72,11 +75,15 @@ impl Guard {
             let skew = now.rate_per_s.unwrap_or(0.0).max(0.0) * SKEW_S;
             let left = self.share() * brake.limit - brake.used - brake.step;
             let more = (left / brake.cost - skew).max(0.0) as u64;
-            let count = now.connections.saturating_add(if brake.with_in_flight { in_flight } else { 0 }).saturating_add(more);
+            let count =
+                now.connections.saturating_add(if brake.with_in_flight { in_flight } else { 0 }).saturating_add(more);
             if self.ceiling.is_none_or(|c| count < c) {
                 self.ceiling = Some(count);
                 self.by = Some((brake.id, brake.scope.clone()));
             }
+        }
+        if now.phase == RunPhase::Guarded {
+            self.held_by.clone_from(&self.by);
         }
     }
 

@@ -237,7 +237,7 @@ impl Model {
 
     /// The highest count a client may reach with every limit that would stop it used to 90 % (or what `--guard` says) at
     /// most; of memory and memory cgroups, with a tenth left of the headroom that was there at the start. Before a slope has
-    /// been measured a connection is taken to cost a quarter more than expected. The bound holds between samples: a client
+    /// been measured a connection is taken to cost more than expected. The bound holds between samples: a client
     /// that obeys it cannot overshoot. `None` where nothing can be read.
     pub fn guard_ceiling(&self) -> Option<u64> {
         self.guard.ceiling()

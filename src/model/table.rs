@@ -27,10 +27,12 @@ const BEYOND: f64 = 10.0;
 /// Memory is alarmed at only once so many connections have been seen, unless a connection costs about what it should:
 /// before that, what other programs take within a second outweighs the run.
 const SEEN_OF_MEMORY: f64 = 50_000.0;
+/// Without a target, a limit that comes soon is an alarm from this share of it on.
+const UNAIMED: f64 = 0.5;
 /// A slope up to so many times the expected is about what it should be.
 const PLAUSIBLE: f64 = 3.0;
-/// Doubt in a cost that has not been measured yet.
-const DOUBT: f64 = 1.25;
+/// Doubt in a cost that has not been measured yet: half of the way is left until it has.
+const DOUBT: f64 = 2.0;
 
 /// A limit that grows with connections and would stop the run, as the guard needs it.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,7 +152,7 @@ impl LimitTable {
         let slope = trend.and_then(Trend::slope);
         let forecast = forecast(&meter, slope, now);
         let seen = trend.map_or(0.0, Trend::span);
-        self.brakes.extend(brake(&meter, slope));
+        self.brakes.extend(brake(&meter, slope, now));
         let hit = self.hits.iter().find(|h| h.id == meter.id && h.scope == meter.scope);
         let state = if hit.is_some() { LimitState::Hit } else { judge(&meter, forecast, slope, seen, now) };
         let per_connection = slope.filter(|s| s.grows()).map_or(meter.expected, |s| s.per_connection);
@@ -240,9 +242,11 @@ fn forecast(meter: &Meter, slope: Option<Slope>, now: &Now) -> Forecast {
 }
 
 /// What the guard has to know of a limit; `None` for one that does not stop a run, or that it judges by its own rule.
-fn brake(meter: &Meter, slope: Option<Slope>) -> Option<Brake> {
+fn brake(meter: &Meter, slope: Option<Slope>, now: &Now) -> Option<Brake> {
     let stops = ["nofile", "ports", "conntrack", "epoll", "file-max", "threads"].contains(&meter.id);
-    let grows = matches!(meter.growth, Growth::WithConnections { .. }) || meter.growth == Growth::NotTracking;
+    // Before the first connection nothing is tracked whatever the rules say.
+    let untried = meter.growth == Growth::NotTracking && now.connections == 0;
+    let grows = matches!(meter.growth, Growth::WithConnections { .. }) || untried;
     let (Some(used), Some(limit)) = (meter.used, meter.limit) else { return None };
     if !stops || !grows || limit == 0 {
         return None;
@@ -293,6 +297,8 @@ fn judge(meter: &Meter, forecast: Forecast, slope: Option<Slope>, seen: f64, now
                     state = if soon(SOON_S) { LimitState::Critical } else { LimitState::Warn };
                 }
             }
+            // Nobody knows how far a server's peers want to go: 300,000 that come within two seconds are on no way to millions.
+            None if share < UNAIMED => {}
             None if sure && soon(SOON_S) => state = LimitState::Critical,
             None if sure && soon(6.0 * SOON_S) => state = LimitState::Warn,
             None => {}

@@ -126,7 +126,11 @@ impl Net {
     /// Runs a line of shell inside.
     pub fn sh(&self, line: &str) -> Result<(), Skipped> {
         let out = self.command("sh").args(["-c", line]).output().map_err(|e| format!("nsenter: {e}"))?;
-        if out.status.success() { Ok(()) } else { Err(format!("{line}: {}", String::from_utf8_lossy(&out.stderr).trim())) }
+        if out.status.success() {
+            Ok(())
+        } else {
+            Err(format!("{line}: {}", String::from_utf8_lossy(&out.stderr).trim()))
+        }
     }
 
     /// Joins two by a veth pair: 10.9.0.1 here, 10.9.0.2 there.

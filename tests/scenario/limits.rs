@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
+use super::Skipped;
 use super::kernel::{Cgroup, Net, Undo, number, slab_objects};
 use super::run::{Outcome, Run, finish};
-use super::Skipped;
 
 /// The program.
 const BINARY: &str = env!("CARGO_BIN_EXE_c1m-top");
@@ -18,20 +18,22 @@ pub struct Scenario {
     pub name: &'static str,
     /// Id of the limit.
     pub limit: &'static str,
+    /// Most connections at 90 % of it, where that is exact.
+    pub ninety: Option<u64>,
     /// Runs into the limit, or with the guard up to it; or says why not here.
     pub run: fn(guard: bool) -> Result<Outcome, Skipped>,
 }
 
 /// Every scenario.
 pub static SCENARIOS: [Scenario; 8] = [
-    Scenario { name: "descriptors of the client", limit: "nofile", run: client_descriptors },
-    Scenario { name: "descriptors of the server", limit: "nofile", run: server_descriptors },
-    Scenario { name: "ports", limit: "ports", run: ports },
-    Scenario { name: "conntrack", limit: "conntrack", run: conntrack },
-    Scenario { name: "memory cgroup", limit: "memcg", run: memory_cgroup },
-    Scenario { name: "epoll registrations", limit: "epoll", run: epoll },
-    Scenario { name: "file-max", limit: "file-max", run: file_max },
-    Scenario { name: "threads", limit: "threads", run: threads },
+    Scenario { name: "descriptors of the client", limit: "nofile", ninety: Some(4_440), run: client_descriptors },
+    Scenario { name: "descriptors of the server", limit: "nofile", ninety: None, run: server_descriptors },
+    Scenario { name: "ports", limit: "ports", ninety: Some(6_300), run: ports },
+    Scenario { name: "conntrack", limit: "conntrack", ninety: Some(7_200), run: conntrack },
+    Scenario { name: "memory cgroup", limit: "memcg", ninety: None, run: memory_cgroup },
+    Scenario { name: "epoll registrations", limit: "epoll", ninety: None, run: epoll },
+    Scenario { name: "file-max", limit: "file-max", ninety: None, run: file_max },
+    Scenario { name: "threads", limit: "threads", ninety: None, run: threads },
 ];
 
 /// Both ends in one process group, a sample every 100 ms. Unguarded it ends when it can go no further, or after 20 s; guarded
@@ -43,7 +45,11 @@ fn both(command: &mut Command, guard: bool, more: &str) {
 }
 
 fn ends(command: &mut Command, guard: bool) {
-    command.args(if guard { ["--hold", "1s", "--duration", "40s"].as_slice() } else { &["--no-guard", "--duration", "20s"] });
+    command.args(if guard {
+        ["--hold", "1s", "--duration", "40s"].as_slice()
+    } else {
+        &["--no-guard", "--duration", "20s"]
+    });
 }
 
 /// A command inside `net` that becomes `program` after one line of shell.
@@ -75,7 +81,9 @@ fn server_descriptors(guard: bool) -> Result<Outcome, Skipped> {
     let net = Net::new()?;
     let mut server = server(&net, "--ports 2 --workers 1", "ulimit -n 5000")?;
     let mut command = net.command(BINARY);
-    command.args("--client 127.0.0.1 9900 --ports 2 --target 7k --rate 1200 --output json --duration 9s".split_whitespace());
+    command.args(
+        "--client 127.0.0.1 9900 --ports 2 --target 7k --rate 1200 --output json --duration 9s".split_whitespace(),
+    );
     let client = Run::start(command)?;
     server.until(|o| o.event("nofile/server").is_some());
     client.interrupt();
@@ -109,10 +117,8 @@ fn ports(guard: bool) -> Result<Outcome, Skipped> {
 
 fn conntrack(guard: bool) -> Result<Outcome, Skipped> {
     let net = Net::new()?;
-    net.sh(
-        "nft 'add table inet c1m; add chain inet c1m in { type filter hook input priority 0; }; \
-         add rule inet c1m in ct state new,established,related accept'",
-    )?;
+    net.sh("nft 'add table inet c1m; add chain inet c1m in { type filter hook input priority 0; }; \
+         add rule inet c1m in ct state new,established,related accept'")?;
     let _undo = Undo::sysctl("/proc/sys/net/netfilter/nf_conntrack_max", "8000")?;
     let mut command = net.command(BINARY);
     both(&mut command, guard, "--ports 2 --target 20k --rate 2k");
@@ -150,7 +156,8 @@ fn epoll(guard: bool) -> Result<Outcome, Skipped> {
 fn file_max(guard: bool) -> Result<Outcome, Skipped> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let copy = dir.path().join("c1m-top");
-    let copied = fs::copy(BINARY, &copy).and_then(|_| fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)));
+    let copied =
+        fs::copy(BINARY, &copy).and_then(|_| fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)));
     copied.map_err(|e| e.to_string())?;
     let used = number("/proc/sys/fs/file-nr")?;
     let _undo = Undo::sysctl("/proc/sys/fs/file-max", &(used + 16_000).to_string())?;

@@ -47,7 +47,11 @@ impl Said {
             RunPhase::Paused => tell(Severity::Info, "paused", format!("paused at {count} connections")),
             RunPhase::Guarded => {
                 let ceiling = client.and_then(|c| c.ceiling).unwrap_or(now.connections);
-                let text = format!("the guard holds the ramp at {}: {}. --no-guard goes on", units::grouped(ceiling), held(facts));
+                let text = format!(
+                    "the guard holds the ramp at {}: {}. --no-guard goes on",
+                    units::grouped(ceiling),
+                    held(facts)
+                );
                 tell(Severity::Info, "guarded", text);
             }
             RunPhase::Closing => {

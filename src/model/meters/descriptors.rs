@@ -58,9 +58,10 @@ fn table(target: &Target, nr_open: Option<u64>) -> Meter {
         Some(Ok(stats)) => {
             let (per_table, tables) = (stats.table_limit, stats.tables_max);
             let limit = per_table.saturating_mul(u64::from(tables));
+            let room = if stats.table_room > 0 { stats.table_room } else { per_table.max(1) };
             let mut meter =
                 Meter::growing("nofile", scope, stats.descriptors, limit, 8.0).levels(0.95, 0.99).cured(move |need| {
-                    let workers = need.div_ceil(per_table.max(1));
+                    let workers = need.div_ceil(room);
                     format!("--workers {workers}, or {}", raise(need, per_table, hard, nr_open))
                 });
             meter.planned = true;

@@ -32,7 +32,9 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         (Ok((tasks, max, key)), _) => Meter::growing("threads", "host", tasks, max, 8.0).expecting(0.0).sysctl(key),
         (Err(why), _) => Meter::unknown("threads", "host", why),
     };
-    if let (Some(used), Some(limit), Some((room_left, per_connection))) = (meter.used, meter.limit, tables(context.sample)) {
+    if let (Some(used), Some(limit), Some((room_left, per_connection))) =
+        (meter.used, meter.limit, tables(context.sample))
+    {
         // Threads come in steps of a whole descriptor table; how far the newest tables are filled smooths them.
         let at = used as f64 - room_left;
         meter.followed = Some(at);
