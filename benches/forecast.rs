@@ -1,6 +1,8 @@
 //! `cargo bench --bench forecast [-- NAME…]`: real runs into real limits; the count forecast at a quarter and at half of the
 //! way against the count at which the limit was then met.
 
+use std::fmt::Write;
+
 use c1m_top::model::Verdict;
 use c1m_top::units::grouped;
 
@@ -46,17 +48,14 @@ fn row(name: &str, limit: &str, outcome: &Outcome) -> u32 {
     let mut line = format!("| {name} | {} ", grouped(actual));
     let mut missed = 0;
     for (part, goal) in PARTS {
-        match outcome.forecast(limit, part * actual as f64) {
-            Some((at, forecast)) => {
-                let off = (forecast as f64 / actual as f64 - 1.0) * 100.0;
-                let mark = if off.abs() > goal { " MISSED" } else { "" };
-                missed += u32::from(off.abs() > goal);
-                line += &format!("| {} (at {}) | {off:+.2} %{mark} ", grouped(forecast), grouped(at));
-            }
-            None => {
-                missed += 1;
-                line += "| none | MISSED ";
-            }
+        if let Some((at, forecast)) = outcome.forecast(limit, part * actual as f64) {
+            let off = (forecast as f64 / actual as f64 - 1.0) * 100.0;
+            let mark = if off.abs() > goal { " MISSED" } else { "" };
+            missed += u32::from(off.abs() > goal);
+            let _ = write!(line, "| {} (at {}) | {off:+.2} %{mark} ", grouped(forecast), grouped(at));
+        } else {
+            missed += 1;
+            line.push_str("| none | MISSED ");
         }
     }
     let summary = outcome.summary.as_ref();

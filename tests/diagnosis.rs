@@ -1,5 +1,7 @@
 //! What a run says of failures that show nothing by themselves, on the real kernel; and that a healthy run says nothing.
 
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
+
 #[expect(dead_code, unreachable_pub, unused_imports, reason = "shared with the benchmark and other tests")]
 mod scenario;
 

@@ -195,8 +195,8 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
                 s.host.max_user_watches = Ok(200_000);
             },
             Severity::Critical,
-            "server: epoll_ctl failed with ENOSPC once: the user's epoll registrations are used up (epoll 200,000 of \
-             200,000). Cure: sysctl -w fs.epoll.max_user_watches=2200000",
+            "server: epoll_ctl failed with ENOSPC once: the user's epoll registrations are used up (epoll 208,192 of \
+             200,000). Cure: sysctl -w fs.epoll.max_user_watches=2210000",
         ),
         (
             "memory/client/socket/ENOBUFS",
@@ -386,6 +386,7 @@ fn an_oom_kill_of_a_cgroup_keeps_the_last_state_and_says_what_it_was() {
 fn memory_comes_first(sample: &mut Sample) {
     sample.host.max_user_watches = Ok(50_000_000);
     sample.host.files.as_mut().unwrap().max = 50_000_000;
+    sample.net.conntrack.as_mut().unwrap().max = 50_000_000;
 }
 
 #[test]

@@ -68,7 +68,12 @@ pub(super) struct Controller {
     guarded: bool,
     died: bool,
     ceiling: Option<u64>,
+    /// The rate last asked for, until a sample shows it: two keys may come between two samples.
+    asked_rate: Option<Rate>,
 }
+
+/// Connections per second; `None` is as fast as it goes.
+type Rate = Option<u64>;
 
 impl Controller {
     pub(super) fn new(terms: Terms, now: Instant) -> Self {
@@ -82,6 +87,7 @@ impl Controller {
             guarded: false,
             died: false,
             ceiling: None,
+            asked_rate: None,
         }
     }
 
@@ -101,6 +107,9 @@ impl Controller {
                 // A sample at the very start of the ramp follows with the phase change.
                 steps.push(client(Command::Resume));
             }
+        }
+        if self.asked_rate == Some(rate_limit(model)) {
+            self.asked_rate = None;
         }
         self.look_at_client(model, now, &mut steps);
         match self.state {
@@ -223,10 +232,11 @@ impl Controller {
     }
 
     /// A higher or lower rate, in steps of 1, 2 and 5.
-    pub(super) fn change_rate(model: &Model, up: bool) -> Step {
-        let client_rate = model.engines().iter().find(|e| e.role == Some(Role::Client)).and_then(|e| e.rate_limit);
+    pub(super) fn change_rate(&mut self, model: &Model, up: bool) -> Step {
+        let client_rate = self.asked_rate.unwrap_or_else(|| rate_limit(model));
         let now = client_rate.unwrap_or_else(|| model.now().rate_per_s.map_or(0, |r| r.max(0.0) as u64));
         let per_s = if up && client_rate.is_none() { None } else { step(now, up) };
+        self.asked_rate = Some(per_s);
         Step::Order(Order::Tell(Some(Role::Client), Command::Rate { per_s }))
     }
 
@@ -255,6 +265,11 @@ impl Controller {
             Verdict::Interrupted
         }
     }
+}
+
+/// Connections per second that the client is held to.
+fn rate_limit(model: &Model) -> Rate {
+    model.engines().iter().find(|e| e.role == Some(Role::Client)).and_then(|e| e.rate_limit)
 }
 
 fn client(command: Command) -> Step {

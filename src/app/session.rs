@@ -73,6 +73,8 @@ struct Session {
     /// Engines whose control connection has ended and whose status is not known yet.
     dying: Vec<u32>,
     probe: Handle,
+    /// The model as it was when the first engine died: that stays on the screen, and not what falls apart after it.
+    last_state: Option<Box<Model>>,
     view: View,
     interrupted: bool,
     /// A sample was ordered and has not come.
@@ -111,6 +113,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
         engines,
         dying: Vec::new(),
         probe,
+        last_state: None,
         view,
         interrupted: false,
         asked: false,
@@ -204,6 +207,9 @@ impl Session {
                 self.carry_out(steps)
             }
             Message::Report(Report::Gone(pid)) => {
+                if !self.controller.closing() {
+                    self.keep_last_state(pid);
+                }
                 self.dying.push(pid);
                 Ok(None)
             }
@@ -214,7 +220,7 @@ impl Session {
             Message::Input(Input::Gone) | Message::Signal(SIGHUP) => Ok(Some(End::AtOnce)),
             Message::Input(Input::Key(key)) => {
                 let action = match &mut self.view {
-                    View::Screen(screen) => screen.key(key, &self.model),
+                    View::Screen(screen) => screen.key(key, self.last_state.as_deref().unwrap_or(&self.model)),
                     View::Lines(_) => None,
                 };
                 self.act(action)
@@ -252,8 +258,8 @@ impl Session {
                 return self.carry_out(steps);
             }
             Some(Action::PauseToggle) => Controller::toggle_pause(&self.model),
-            Some(Action::RateUp) => Controller::change_rate(&self.model, true),
-            Some(Action::RateDown) => Controller::change_rate(&self.model, false),
+            Some(Action::RateUp) => self.controller.change_rate(&self.model, true),
+            Some(Action::RateDown) => self.controller.change_rate(&self.model, false),
             Some(Action::Close) => self.controller.paced_close(&self.model),
         };
         self.carry_out(vec![step, Step::Order(Order::Sample)])
@@ -297,7 +303,7 @@ impl Session {
                 self.dying.push(pid);
                 continue;
             };
-            let name = self.model.engines().iter().find(|e| e.pid == pid).map_or_else(String::new, |e| e.name.clone());
+            let name = self.name(pid);
             let closing = self.controller.closing();
             self.controller.on_death();
             if closing && cause == Cause::Exit(0) {
@@ -305,10 +311,29 @@ impl Session {
             }
             let said = self.engines.iter_mut().find(|e| e.pid() == pid).map(Engine::said).unwrap_or_default();
             self.model.note_death(&name, pid, cause);
+            if let Some(last) = &mut self.last_state {
+                last.adopt_deaths(&self.model);
+            }
+            self.redraw();
             if let Some(line) = said.lines().next() {
                 self.model.note(Severity::Critical, &format!("{name}_said"), format!("The {name} engine said: {line}"));
             }
         }
+    }
+
+    /// An engine's connection has ended. How it died is known once the kernel has taken it apart, which takes seconds with
+    /// many sockets; the screen says so meanwhile.
+    fn keep_last_state(&mut self, pid: u32) {
+        let name = self.name(pid);
+        let text = format!("the {name} engine {pid} has ended; the kernel still frees its sockets");
+        let mut last = self.last_state.take().unwrap_or_else(|| Box::new(self.model.clone()));
+        last.note(Severity::Warning, &format!("gone/{name}"), text);
+        self.last_state = Some(last);
+        self.redraw();
+    }
+
+    fn name(&self, pid: u32) -> String {
+        self.model.engines().iter().find(|e| e.pid == pid).map_or_else(String::new, |e| e.name.clone())
     }
 
     fn redraw(&mut self) {
@@ -319,7 +344,10 @@ impl Session {
 
     fn show(&mut self) -> Result<(), Failure> {
         match &mut self.view {
-            View::Screen(screen) => screen.draw(&self.model).map_err(|e| Failure::Internal(format!("terminal: {e}"))),
+            View::Screen(screen) => {
+                let model = self.last_state.as_deref().unwrap_or(&self.model);
+                screen.draw(model).map_err(|e| Failure::Internal(format!("terminal: {e}")))
+            }
             View::Lines(_) => Ok(()),
         }
     }
@@ -334,7 +362,11 @@ impl Session {
             let _ = engine.finish(if at_once { Duration::from_millis(200) } else { PATIENCE });
         }
         let verdict = self.controller.verdict(&self.model);
-        let summary = self.model.summary(verdict);
+        let mut summary = self.model.summary(verdict);
+        if let Some(last) = &self.last_state {
+            // Queues and TIME_WAIT after a death are its consequence.
+            summary.limits = last.summary(verdict).limits;
+        }
         let ran = match ended {
             Err(failure @ Failure::Usage(_)) => return Err(failure),
             Err(failure) => Err(failure),

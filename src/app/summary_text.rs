@@ -58,7 +58,7 @@ fn lines(text: &mut String, s: &Summary, model: &Model) -> std::fmt::Result {
     for death in model.deaths() {
         writeln!(
             text,
-            "  {} {} ended at {} connections: {:?}",
+            "  {} {} ended at {} connections: {}",
             death.role_or_name,
             death.pid,
             grouped(death.at_connections),

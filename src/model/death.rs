@@ -6,7 +6,7 @@ use crate::probe::sample::{MemCgroup, Sample};
 use crate::protocol::Role;
 use crate::units;
 
-use super::engine::{Cause, Death};
+use super::engine::{Cause, Death, signal_name};
 use super::headroom::Headroom;
 use super::meters::{bound, charge};
 use super::now::{Now, RunPhase};
@@ -41,6 +41,11 @@ pub(super) struct Witness {
 impl Witness {
     /// Takes a sample.
     pub(super) fn update(&mut self, sample: &Sample, now: &Now) {
+        // A process takes a while to die, and what was counted before it began to is what its end is judged by.
+        let known = |pid| self.seen.back().is_some_and(|s| s.alive.iter().any(|a| a.0 == pid && a.1.is_some()));
+        if sample.targets.iter().any(|t| t.alive && t.rss_bytes.is_err() && known(t.pid)) {
+            return;
+        }
         while self.seen.front().is_some_and(|s| s.t_ms + BACK_MS < sample.t_ms) {
             self.seen.pop_front();
         }
@@ -152,7 +157,10 @@ impl Witness {
         match &death.cause {
             Cause::Exit(0) => format!("{who} ended {at}"),
             Cause::Exit(code) => format!("{who} ended with exit code {code} {at}"),
-            Cause::Signal(signal) => format!("{who} was ended by signal {signal}{} {at}", signal_name(*signal)),
+            Cause::Signal(signal) => {
+                let name = signal_name(*signal).map_or(String::new(), |name| format!(" ({name})"));
+                format!("{who} was ended by signal {signal}{name} {at}")
+            }
             Cause::Vanished => format!("{who} is gone {at}; it was not started here, so how it ended cannot be seen"),
             Cause::OomKilled { cgroup: Some(path) } => {
                 let group = self.chain(death.pid).and_then(|c| c.iter().find(|g| g.path == *path));
@@ -169,25 +177,6 @@ impl Witness {
                  lower --target"
             ),
         }
-    }
-}
-
-/// ` (SIGTERM)` for the signals that are met in practice (signal(7)).
-fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        1 => " (SIGHUP)",
-        2 => " (SIGINT)",
-        3 => " (SIGQUIT)",
-        4 => " (SIGILL)",
-        6 => " (SIGABRT)",
-        7 => " (SIGBUS)",
-        9 => " (SIGKILL)",
-        11 => " (SIGSEGV)",
-        13 => " (SIGPIPE)",
-        15 => " (SIGTERM)",
-        24 => " (SIGXCPU)",
-        31 => " (SIGSYS)",
-        _ => "",
     }
 }
 
@@ -276,6 +265,21 @@ mod tests {
             assert_eq!(death.cause, want, "{name}: {text}");
             assert_eq!(death.at_connections, 62_300, "{name}: the client counted on");
         }
+    }
+
+    #[test]
+    fn a_slow_death_is_judged_by_what_was_counted_before_it() {
+        let mut witness = Witness::default();
+        let mut sample = synthetic::sample(50_000, 0);
+        synthetic::with_memcg(&mut sample, "/c1m", LIMIT);
+        witness.update(&sample, &Now::default());
+        rise(&mut sample, 1, 5);
+        sample.targets[0].rss_bytes = Err(Absent::because("the process is ending"));
+        for _ in 0..2 * DENSE {
+            witness.update(&sample, &Now::default());
+        }
+        let (death, _) = witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default());
+        assert_eq!(death.cause, oom(Some("/c1m")));
     }
 
     #[test]

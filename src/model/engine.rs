@@ -1,9 +1,50 @@
 //! The watched processes, as the engines view shows them, and how they ended.
 
+use std::fmt;
+
 use crate::probe::sample::{Sample, Target, TargetKind};
 use crate::protocol::{ErrorCount, Latency, Phase, Role, Stop, Traffic};
 
 use super::rate::CpuShare;
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Exit(code) => write!(f, "it ended with exit code {code}"),
+            Cause::Signal(signal) => match signal_name(*signal) {
+                Some(name) => write!(f, "killed by {name} ({signal})"),
+                None => write!(f, "killed by signal {signal}"),
+            },
+            Cause::OomKilled { cgroup: Some(path) } => {
+                write!(f, "killed by the kernel (OOM): the memory cgroup {path} is full")
+            }
+            Cause::OomKilled { cgroup: None } => {
+                f.write_str("killed by the kernel (OOM): the machine is out of memory")
+            }
+            Cause::Vanished => f.write_str("it is gone, and nobody saw how"),
+        }
+    }
+}
+
+/// Names of signal(7) on x86 and ARM.
+pub(super) fn signal_name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        31 => "SIGSYS",
+        _ => return None,
+    })
+}
 
 /// A watched process: an engine, or a foreign process.
 #[derive(Debug, Clone, PartialEq)]

@@ -182,6 +182,27 @@ impl Model {
         self.table.mark_killed(&self.deaths);
     }
 
+    /// Takes over the deaths that `later` knows of, so that a model kept from before them shows the last state with what
+    /// ended it.
+    pub fn adopt_deaths(&mut self, later: &Model) {
+        for death in &later.deaths {
+            if self.deaths.iter().any(|d| d.pid == death.pid) {
+                continue;
+            }
+            let id = format!("death/{}/{}", death.role_or_name, death.pid);
+            if let Some(event) = later.events.all().iter().find(|e| e.id == id) {
+                self.events.push(event.clone());
+            }
+            self.roster.died(death);
+            self.deaths.push(death.clone());
+            if !matches!(death.cause, Cause::Exit(0)) {
+                self.now.phase = RunPhase::EngineDied;
+                self.now.eta_s = None;
+            }
+        }
+        self.table.mark_killed(&self.deaths);
+    }
+
     /// Adds an event of the program's own.
     pub fn note(&mut self, severity: Severity, id: &str, text: impl Into<String>) {
         self.events.push(Event { t_ms: self.now.t_ms, severity, id: id.to_owned(), text: text.into(), count: 1 });

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::text::{put, wrap};
 use super::theme::Theme;
-use crate::model::{Cause, Death, Model};
+use crate::model::{Death, Model};
 use crate::units;
 
 /// Rows of banner at most: the numbers below matter as well.
@@ -39,47 +39,14 @@ fn death(death: &Death) -> String {
         death.pid,
         units::grouped(death.at_connections),
         units::seconds(death.t_ms as f64 / 1000.0),
-        cause(&death.cause)
+        death.cause
     )
-}
-
-/// How a process ended, in words.
-pub(super) fn cause(cause: &Cause) -> String {
-    match cause {
-        Cause::Exit(code) => format!("it ended with exit code {code}"),
-        Cause::Signal(signal) => format!("killed by {}", signal_name(*signal)),
-        Cause::OomKilled { cgroup: Some(path) } => {
-            format!("killed by the kernel (OOM): the memory cgroup {path} is full")
-        }
-        Cause::OomKilled { cgroup: None } => "killed by the kernel (OOM): the machine is out of memory".into(),
-        Cause::Vanished => "it is gone, and nobody saw how".into(),
-    }
-}
-
-/// `SIGKILL (9)`; numbers of signal(7) on x86 and ARM.
-fn signal_name(signal: i32) -> String {
-    let name = match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        31 => "SIGSYS",
-        _ => return format!("signal {signal}"),
-    };
-    format!("{name} ({signal})")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Cause;
 
     #[test]
     fn a_death_names_cause_and_count() {

@@ -4,7 +4,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::banner;
 use super::panel;
 use super::text::{cut, put, wrap};
 use super::theme::Theme;
@@ -90,7 +89,7 @@ fn rows(e: &Engine) -> Vec<Row> {
 
 fn state(e: &Engine) -> String {
     match (&e.death, e.alive, e.phase) {
-        (Some(death), _, _) => banner::cause(&death.cause),
+        (Some(death), _, _) => death.cause.to_string(),
         (None, false, _) => "gone".into(),
         (None, true, Some(phase)) => format!("{phase:?}").to_lowercase(),
         (None, true, None) => "running, watched without control".into(),

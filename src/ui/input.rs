@@ -11,6 +11,9 @@ use crossterm::event::{self, Event, KeyEvent, KeyEventKind};
 
 use crate::sys::{self, Wait};
 
+/// How long crossterm may look: with none at all its level-triggered source (`use-dev-tty`) does not look even once.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// What the terminal sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Input {
@@ -73,7 +76,7 @@ fn run<T: From<Input>>(tty: &Tty, to: &SyncSender<T>) {
 
 /// Forwards everything crossterm has; an error when it cannot read or nobody listens.
 fn drain<T: From<Input>>(to: &SyncSender<T>) -> io::Result<()> {
-    while event::poll(Duration::ZERO)? {
+    while event::poll(LOOK)? {
         if let Some(input) = understood(&event::read()?) {
             to.send(input.into()).map_err(|_| io::ErrorKind::BrokenPipe)?;
         }

@@ -12,7 +12,7 @@ pub(super) struct Raster {
     marker: Marker,
     columns: usize,
     rows: usize,
-    /// One bit a dot, in the order of [`bit`].
+    /// One bit a dot, in the order of `bit`.
     cells: Vec<u8>,
     styles: Vec<Style>,
 }

@@ -1,14 +1,11 @@
 //! Engines that die: the dashboard stays, says what happened at which count, and ends with 4.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use c1m_top::model::{Severity, Verdict};
 use c1m_top::sys;
 
-use super::support::{BINARY, Finished, Run, in_namespace, is_running, skip, sockstat, wait_until};
+use super::support::{Cgroup, Finished, Run, in_namespace, is_running, skip, sockstat, wait_until};
 
-/// The event of a death: critical, once, with the role, how, and a count that is not below what samples had shown.
+/// The event of a death: critical, once, with the role, how, and a count that is not below what the client had reported.
 fn death<'a>(ended: &'a Finished, role: &str) -> &'a str {
     let deaths: Vec<_> = ended.printed.events.iter().filter(|e| e.id.starts_with(&format!("death/{role}"))).collect();
     assert_eq!(deaths.len(), 1, "{}", ended.events());
@@ -17,7 +14,7 @@ fn death<'a>(ended: &'a Finished, role: &str) -> &'a str {
     assert!(text.contains(role), "{text}");
     let (head, _) = text.split_once(" connections").unwrap_or_else(|| panic!("no count: {text}"));
     let count: u64 = head.rsplit(' ').next().unwrap().replace(',', "").parse().unwrap();
-    let seen = ended.printed.samples.iter().map(|s| s.established).max().unwrap();
+    let seen = ended.summary().peak_established.unwrap();
     assert!(count >= seen && seen > 0, "{seen} connections were seen: {text}");
     text
 }
@@ -62,33 +59,6 @@ fn an_engine_that_is_stopped_and_continued_is_not_dead() {
     });
 }
 
-/// A memory cgroup of the test's own; removed at the end.
-struct Cgroup(PathBuf);
-
-impl Cgroup {
-    /// Makes one with a limit, v1 or v2; `Err` says why not.
-    fn with_limit(name: &str, bytes: u64) -> Result<Self, String> {
-        let (root, file) = if Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists() {
-            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
-        } else {
-            ("/sys/fs/cgroup", "memory.max")
-        };
-        let path = Path::new(root).join(format!("{name}-{}", std::process::id()));
-        std::fs::create_dir(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let made = Self(path);
-        std::fs::write(made.0.join(file), bytes.to_string()).map_err(|e| format!("{file}: {e}"))?;
-        // Without accounting of kernel memory (cgroup.memory=nokmem) sockets are not charged.
-        Ok(made)
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        // Charges of closed sockets may linger; the processes are gone.
-        wait_until("the cgroup empty", || std::fs::remove_dir(&self.0).ok());
-    }
-}
-
 #[test]
 fn an_oom_kill_is_named_with_its_cgroup() {
     const NAME: &str = "death::an_oom_kill_is_named_with_its_cgroup";
@@ -97,19 +67,30 @@ fn an_oom_kill_is_named_with_its_cgroup() {
             Ok(group) => group,
             Err(why) => return skip(NAME, &format!("no memory cgroup can be made: {why}")),
         };
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", r#"echo $$ > "$1/cgroup.procs" && shift && exec "$0" "$@""#, BINARY])
-            .arg(&group.0)
-            .args(["--server", "--client", "127.0.0.1", "9900", "--target", "60k", "--rate", "5k", "--no-guard"])
-            .args(["--interval", "100ms", "--output", "json"]);
-        let ended = Run::spawn(&mut command).finish();
+        let options = "--server --client 127.0.0.1 9900 --target 60k --rate 5k --no-guard --interval 100ms";
+        let ended = group.run(options).finish();
         assert_eq!(ended.code, Some(4), "{ended:#?}");
         assert_eq!(ended.summary().verdict, Verdict::EngineKilled);
         let text = death(&ended, "");
         assert!(text.contains("OOM killer"), "{text}");
-        let name = group.0.file_name().unwrap().to_str().unwrap();
-        assert!(text.contains(name) && text.contains("60.0 MiB"), "{text}");
+        assert!(text.contains(group.name()) && text.contains("60.0 MiB"), "{text}");
+        assert_eq!(ended.summary().stopped_by.as_deref(), Some("memcg"), "{}", ended.events());
+        let peak = ended.summary().peak_established.unwrap();
+        assert!(peak > 1_000 && peak < 60_000, "{peak}");
+    });
+}
+
+#[test]
+fn the_guard_stops_before_the_cgroups_limit() {
+    const NAME: &str = "death::the_guard_stops_before_the_cgroups_limit";
+    in_namespace(NAME, || {
+        let group = match Cgroup::with_limit("c1m-top-test", 60 << 20) {
+            Ok(group) => group,
+            Err(why) => return skip(NAME, &format!("no memory cgroup can be made: {why}")),
+        };
+        let options = "--server --client 127.0.0.1 9900 --target 60k --rate 5k --hold 500ms --interval 100ms";
+        let ended = group.run(options).finish();
+        assert_eq!((ended.code, ended.summary().verdict), (Some(3), Verdict::GuardStopped), "{ended:#?}");
         assert_eq!(ended.summary().stopped_by.as_deref(), Some("memcg"), "{}", ended.events());
         let peak = ended.summary().peak_established.unwrap();
         assert!(peak > 1_000 && peak < 60_000, "{peak}");

@@ -1,12 +1,12 @@
 //! What strangers do to the server's ports loses it nothing.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::support::{Control, Run, in_namespace, wait_until};
+use super::support::{Control, Run, in_namespace, skip, wait_until};
 
 const AT: &str = "127.0.0.1:9901";
 
@@ -85,6 +85,62 @@ fn garbage_resets_and_silence_lose_nothing() {
         echoes(&mut good, b"still here");
         let stats = server.stats();
         assert_eq!((stats.errors, stats.buffered_bytes), (Vec::new(), 0));
+    });
+}
+
+/// A SYN as it stands after the IP header (RFC 9293, 3.1), with its checksum.
+fn syn(source: Ipv4Addr, source_port: u16, to: SocketAddrV4) -> [u8; 20] {
+    let mut segment = [0; 20];
+    segment[0..2].copy_from_slice(&source_port.to_be_bytes());
+    segment[2..4].copy_from_slice(&to.port().to_be_bytes());
+    segment[12] = 5 << 4;
+    segment[13] = 2;
+    segment[14..16].copy_from_slice(&u16::MAX.to_be_bytes());
+    // The pseudo header: both addresses, the protocol (6) and the length.
+    let pseudo = [source.octets(), to.ip().octets(), [0, 6, 0, 20]].concat();
+    let words = pseudo.chunks(2).chain(segment.chunks(2));
+    let sum: u32 = words.map(|w| u32::from(u16::from_be_bytes([w[0], w[1]]))).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let checksum = !((folded & 0xffff) + (folded >> 16)) as u16;
+    segment[16..18].copy_from_slice(&checksum.to_be_bytes());
+    segment
+}
+
+#[test]
+fn half_open_connections_are_none() {
+    const NAME: &str = "hostile::half_open_connections_are_none";
+    in_namespace(NAME, || {
+        // Answers to 10.9.0.99 go to a neighbour that is not there.
+        let device = "ip link add d0 type veth peer name d1 && ip addr add 10.9.0.1/24 dev d0 && \
+                      ip link set d0 up && ip link set d1 up && \
+                      ip neigh add 10.9.0.99 lladdr 02:00:00:00:00:63 dev d0";
+        let made = std::process::Command::new("sh").args(["-c", device]).output().unwrap();
+        if !made.status.success() {
+            return skip(NAME, &format!("no device: {}", String::from_utf8_lossy(&made.stderr).trim()));
+        }
+        let run = Run::start("--server --listen 10.9.0.1 --ports 4");
+        let mut server = Control::connect(run.engines(true, false).server.unwrap()).unwrap();
+        let source = Ipv4Addr::new(10, 9, 0, 99);
+        let raw = match Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::TCP)) {
+            Ok(raw) => raw,
+            Err(e) => return skip(NAME, &format!("no raw socket: {e}")),
+        };
+        // From an address that is not this machine's.
+        raw.set_ip_transparent_v4(true).unwrap();
+        raw.bind(&SocketAddrV4::new(source, 0).into()).unwrap();
+        for i in 0..500 {
+            let to = SocketAddrV4::new(Ipv4Addr::new(10, 9, 0, 1), 9900 + i % 4);
+            raw.send_to(&syn(source, 20_000 + i, to), &to.into()).unwrap();
+        }
+        // State 03 is SYN_RECV (include/net/tcp_states.h). A handful of sockets: this file may be read.
+        wait_until("half-open connections", || {
+            let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+            (table.lines().filter(|l| l.split_whitespace().nth(3) == Some("03")).count() >= 400).then_some(())
+        });
+        let mut good = TcpStream::connect("10.9.0.1:9901").unwrap();
+        echoes(&mut good, b"served");
+        let stats = server.stats();
+        assert_eq!((stats.open, stats.opened, stats.errors), (1, 1, Vec::new()));
     });
 }
 

@@ -12,6 +12,7 @@ mod control;
 mod death;
 mod hostile;
 mod limits;
+mod readme;
 mod run;
 mod support;
 mod tty;

@@ -5,10 +5,11 @@ use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use c1m_top::protocol::Phase;
 use c1m_top::sys;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
-use super::support::{BINARY, Control, Engines, engines_of, in_namespace, is_running, wait_until};
+use super::support::{BINARY, Control, Engines, Run, engines_of, in_namespace, is_running, wait_until};
 
 const WHOLE: &str = "--server --client 127.0.0.1 9900 --target 5k --rate 2k --interval 100ms";
 
@@ -199,6 +200,27 @@ fn keys_pause_and_resume_the_ramp() {
         tty.press("\u{3}");
         assert_eq!(tty.ended().exit_code(), 0);
         tty.is_restored();
+    });
+}
+
+#[test]
+fn a_second_terminal_pauses_and_resumes_the_run() {
+    in_namespace("tty::a_second_terminal_pauses_and_resumes_the_run", || {
+        let run = Run::start("--server --client 127.0.0.1 9900 --target 1m --rate 500 --interval 100ms");
+        let engines = run.engines(true, true);
+        let mut client = Control::connect(engines.client.unwrap()).unwrap();
+        let mut tty = Tty::start(&format!("--attach {} --interval 100ms", run.pid()), 40, 120, &[]);
+        tty.shows("RAMPING");
+        tty.press("p");
+        wait_until("the pause", || (client.stats().phase == Phase::Paused).then_some(()));
+        tty.shows("PAUSED");
+        tty.press("p");
+        wait_until("the ramp going on", || (client.stats().phase == Phase::Ramping).then_some(()));
+        tty.shows("RAMPING");
+        tty.press("q");
+        assert_eq!(tty.ended().exit_code(), 0);
+        tty.is_restored();
+        assert!(is_running(run.pid()) && is_running(engines.client.unwrap()), "leaving does not end the run");
     });
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use c1m_top::model::{EventLine, SampleLine, Severity, Summary};
 
 /// No run of a scenario takes so long.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a run printed.
 #[derive(Debug, Default, Clone)]

@@ -1,5 +1,6 @@
 //! What the tests share: running the program, its control socket, namespaces, waiting.
 
+mod cgroup;
 mod control;
 mod namespace;
 mod run;
@@ -8,6 +9,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+pub(crate) use cgroup::Cgroup;
 pub(crate) use control::Control;
 pub(crate) use namespace::{in_namespace, sockstat};
 pub(crate) use run::{BINARY, Engines, Finished, Run, engines_of};

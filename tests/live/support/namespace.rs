@@ -43,8 +43,8 @@ pub(crate) fn in_namespace(name: &str, body: impl FnOnce()) {
     let (said, noise) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert!(out.status.success(), "{name}, inside its namespace:\n{said}\n{noise}");
     assert!(said.contains("1 passed"), "{name} is not the full name of a test:\n{said}");
-    for line in noise.lines().filter_map(|l| l.strip_prefix("skipped: ")) {
-        skip("inside", line);
+    for (test, why) in noise.lines().filter_map(|l| l.strip_prefix("skipped: ")?.split_once(": ")) {
+        skip(test, why);
     }
 }
 
