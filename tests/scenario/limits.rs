@@ -140,31 +140,34 @@ fn memory_cgroup(guard: bool) -> Result<Outcome, Skipped> {
     outcome
 }
 
+/// As a user who runs nothing else, so that every registration is the run's own.
 fn epoll(guard: bool) -> Result<Outcome, Skipped> {
     let used = slab_objects("eventpoll_epi")?;
     if used > 100_000 {
         return Err(format!("other programs hold {used} epoll registrations and would meet the lowered limit"));
     }
     let _undo = Undo::sysctl("/proc/sys/fs/epoll/max_user_watches", &(used + 40_000).to_string())?;
-    let net = Net::new()?;
-    let mut command = net.command(BINARY);
-    both(&mut command, guard, "--ports 4 --target 60k --rate 5k");
-    finish(command)
+    as_nobody(guard, "--ports 4 --target 60k --rate 5k")
 }
 
 /// As a user without privilege: root is exempt.
 fn file_max(guard: bool) -> Result<Outcome, Skipped> {
+    let used = number("/proc/sys/fs/file-nr")?;
+    let _undo = Undo::sysctl("/proc/sys/fs/file-max", &(used + 16_000).to_string())?;
+    as_nobody(guard, "--ports 4 --target 60k --rate 2k")
+}
+
+/// Both ends as a user without privilege, from a copy that this user can read.
+fn as_nobody(guard: bool, more: &str) -> Result<Outcome, Skipped> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let copy = dir.path().join("c1m-top");
     let copied =
         fs::copy(BINARY, &copy).and_then(|_| fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)));
     copied.map_err(|e| e.to_string())?;
-    let used = number("/proc/sys/fs/file-nr")?;
-    let _undo = Undo::sysctl("/proc/sys/fs/file-max", &(used + 16_000).to_string())?;
     let net = Net::new()?;
     let mut command = net.command("setpriv");
     command.args(["--reuid=65534", "--clear-groups", "--pdeathsig", "TERM"]).arg(&copy);
-    both(&mut command, guard, "--ports 4 --target 60k --rate 2k");
+    both(&mut command, guard, more);
     finish(command)
 }
 
