@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod advise;
+
+pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
+
 use crate::units::{parse_bytes, parse_count, parse_duration, parse_percent};
 
 /// Run and watch a million TCP connections: what they cost, which limit comes next, what broke.
@@ -37,6 +41,12 @@ pub enum Sub {
         /// Its configuration, JSON.
         config: String,
     },
+    /// Say, before any connection, whether this machine can hold a target, and which limit comes first.
+    #[command(after_help = advise::CHECK_HELP)]
+    Check(CheckArgs),
+    /// Print the settings that make a target fit, and no more; set them and put them back only when told to.
+    #[command(after_help = advise::TUNE_HELP)]
+    Tune(TuneArgs),
 }
 
 /// Options of a run.

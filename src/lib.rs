@@ -13,8 +13,10 @@
 //! | [`engine`] | what server and client share: workers, tables, control socket | `protocol`, `sys`, `units` |
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
 //! | [`ui`] | terminal, input, views | `model`, `probe::sample`, `protocol`, `sys`, `units` |
+//! | [`advise`] | what a target needs of this machine, before any connection; pure | `model`, `probe::sample`, `units` |
 //! | [`app`] | modes, processes, threads: the only one that sees all | everything |
 
+pub mod advise;
 pub mod app;
 pub mod cli;
 pub mod client;

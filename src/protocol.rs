@@ -135,6 +135,8 @@ pub enum Reply {
         /// The new phase.
         phase: Phase,
     },
+    /// Unasked: the engine ends because it was told to.
+    Bye,
     /// The line was refused; the connection is closed after it.
     Error {
         /// Why, for people.
@@ -249,7 +251,8 @@ pub struct EngineStats {
     pub opened: u64,
     /// Connections closed, whoever closed them.
     pub closed: u64,
-    /// Of these, closed by the other end or by an error, without being asked for here.
+    /// Of these, not asked for: for a client whatever it did not close itself, for a server what ended in an error (that its
+    /// peers close is no loss).
     pub lost: u64,
     /// Connects under way.
     pub in_flight: u64,

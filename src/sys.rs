@@ -42,19 +42,21 @@ pub fn raise_nofile() -> io::Result<u64> {
     Ok(hard)
 }
 
-/// Gives the calling thread a descriptor table of its own: a copy of the shared one, with a full `RLIMIT_NOFILE` of its
-/// own. Needs no privilege.
+/// Gives the calling thread a descriptor table of its own, with a full `RLIMIT_NOFILE` of its own: of the shared table it
+/// keeps the standard streams and `keep`, which must name every descriptor that values of this thread own or use. What
+/// other threads own stays open in theirs. Needs no privilege.
 ///
 /// # Errors
 /// What unshare(2) says.
-pub fn unshare_files() -> io::Result<()> {
+pub fn take_own_table(keep: &[RawFd]) -> io::Result<()> {
     // SAFETY: unshare(CLONE_FILES) touches no memory; descriptors of other threads stay valid in their own table.
-    check(unsafe { libc::unshare(libc::CLONE_FILES) }).map(drop)
+    check(unsafe { libc::unshare(libc::CLONE_FILES) })?;
+    close_inherited(keep);
+    Ok(())
 }
 
-/// Closes every descriptor above 2 that is not in `keep`, in the calling thread's *private* table (after
-/// [`unshare_files`]). What other threads own stays open in theirs.
-pub fn close_inherited(keep: &[RawFd]) {
+/// Closes every descriptor above 2 that is not in `keep`, in the calling thread's *private* table.
+fn close_inherited(keep: &[RawFd]) {
     let mut keep: Vec<u32> = keep.iter().map(|&fd| fd as u32).chain([2]).collect();
     keep.sort_unstable();
     keep.push(u32::MAX);

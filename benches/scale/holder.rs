@@ -121,7 +121,7 @@ pub(crate) fn hold(count: usize, reset: bool) -> Outcome<()> {
         let n = count / threads + usize::from(i < count % threads);
         thread::spawn(move || {
             let open = || -> Outcome<_> {
-                sys::unshare_files()?;
+                sys::take_own_table(&listeners.fds())?;
                 let pairs = Pairs::new(&listeners)?;
                 let (start, before) = (Instant::now(), sys::cpu_time());
                 let (near, far) = pairs.open(n)?;

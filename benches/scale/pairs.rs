@@ -1,7 +1,7 @@
 //! Both ends of a connection in one thread, in batches, without any waiting: the least the kernel lets a connection cost.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use c1m_top::sys;
 use mio::unix::SourceFd;
@@ -32,6 +32,11 @@ impl Listeners {
         };
         let all = PORTS.map(listen).collect::<std::io::Result<_>>();
         Ok(Self(all.map_err(|e| format!("cannot listen on ports {PORTS:?} of 127.0.0.1: {e}"))?))
+    }
+
+    /// Their descriptors.
+    pub(crate) fn fds(&self) -> Vec<RawFd> {
+        self.0.iter().map(|(socket, _)| socket.as_raw_fd()).collect()
     }
 }
 

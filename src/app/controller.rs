@@ -3,15 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::watcher::Order;
-use crate::model::{LimitState, Model, RunPhase, Verdict};
+use crate::model::{Cause, LimitState, Model, RunPhase, Verdict};
 use crate::protocol::{CloseMode, Command, Phase, Role, Stop};
 
 /// Closing may take long (a million connections some ten seconds); without any progress for so long it is given up.
 const CLOSE_STALLED: Duration = Duration::from_secs(15);
 
-/// A server of our own that refuses connections is dying, and how can be told only once it is dead: with many sockets that
-/// takes a while.
-const DYING: Duration = Duration::from_secs(20);
+/// How often to look while closing: more often than a long interval between samples would.
+const CLOSE_LOOK: Duration = Duration::from_millis(200);
+
+/// How long the client of a server that refuses waits to hear whether the server has died.
+const DEATH_KNOWN: Duration = Duration::from_secs(1);
 
 /// What the controller knows of the run.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +42,10 @@ enum State {
     Closing {
         progress: Instant,
         left: u64,
+        /// When to look again.
+        next: Instant,
+        /// The server was told too: connections of others are not the client's to close.
+        both: bool,
     },
     Ended,
 }
@@ -114,13 +120,8 @@ impl Controller {
         self.look_at_client(model, now, &mut steps);
         match self.state {
             State::Running => self.look_at_clock(now, &mut steps),
-            State::Closing { progress, left } => {
-                let open = open(model);
-                if open == 0 || now.duration_since(progress) > CLOSE_STALLED {
-                    self.end(&mut steps);
-                } else if open < left {
-                    self.state = State::Closing { progress: now, left: open };
-                }
+            State::Closing { progress, left, both, .. } => {
+                self.look_at_close(model, now, (progress, left, both), &mut steps);
             }
             State::Warming | State::Ended => {}
         }
@@ -134,6 +135,8 @@ impl Controller {
         let Some(client) = model.engines().iter().find(|e| e.role == Some(Role::Client)) else { return };
         match client.phase {
             Some(Phase::Holding) => self.reached = true,
+            // Somebody else's dashboard has closed everything: a run that nobody watches has come to its end.
+            Some(Phase::Closed) if self.state == State::Running && !self.terms.interactive => return self.end(steps),
             Some(Phase::Stopped) => self.stopped.clone_from(&client.stop),
             Some(Phase::Guarded) => self.guarded = true,
             // Held back for a moment is not stopped by the guard.
@@ -145,20 +148,37 @@ impl Controller {
         {
             steps.push(Step::Unreachable(stop.text.clone()));
         }
-        let settled = self.reached || self.stopped.is_some() || self.guarded;
+        // The server may still have some in its queues; the hold begins when both ends have all.
+        let behind = self.terms.own_server && model.now().accepted.is_some_and(|n| n < client.open.unwrap_or(0));
+        let settled = (self.reached && !behind) || self.stopped.is_some() || self.guarded;
         self.settled = if settled { self.settled.or(Some(now)) } else { None };
     }
 
-    fn look_at_clock(&mut self, now: Instant, steps: &mut Vec<Step>) {
-        let refused = self.stopped.as_ref().is_some_and(|s| s.limit_id == "refused");
-        let awaited = self.terms.own_server && refused && !self.died;
-        if awaited && self.settled.is_some_and(|since| now.duration_since(since) < DYING) {
-            return;
+    fn look_at_close(&mut self, model: &Model, now: Instant, was: (Instant, u64, bool), steps: &mut Vec<Step>) {
+        let (progress, left, mut both) = was;
+        let open = open(model);
+        let progress = if open < left { now } else { progress };
+        if open == 0 || now.duration_since(progress) > CLOSE_STALLED {
+            return self.end(steps);
         }
+        let client = model.engines().iter().find(|e| e.role == Some(Role::Client));
+        if !both && self.terms.own_server && client.is_none_or(|c| !c.alive || c.phase == Some(Phase::Closed)) {
+            both = true;
+            let command = Command::Close { mode: CloseMode::Rst, per_s: None };
+            steps.push(Step::Order(Order::Tell(Some(Role::Server), command)));
+        }
+        self.state = State::Closing { progress, left: open.min(left), next: now + CLOSE_LOOK, both };
+    }
+
+    fn look_at_clock(&mut self, now: Instant, steps: &mut Vec<Step>) {
         let stays = match (self.settled, self.terms.hold) {
             (Some(since), Some(hold)) => now.duration_since(since) < hold,
             // A ramp that cannot go on has nothing to wait for; a target that is held is what one came for.
-            (Some(_), None) => self.terms.interactive || self.stopped.is_none(),
+            // Refused by a server of our own it may have died, and what of is known in a moment.
+            (Some(since), None) => {
+                let moment = self.terms.own_server && now.duration_since(since) < DEATH_KNOWN;
+                self.terms.interactive || self.stopped.is_none() || moment
+            }
             (None, _) => true,
         };
         let over = self.terms.duration.is_some_and(|d| now.duration_since(self.started) >= d);
@@ -170,18 +190,29 @@ impl Controller {
 
     /// When to look again without a new sample: the end of the hold or of the duration.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        if self.state != State::Running {
-            return None;
+        match self.state {
+            State::Running => {}
+            State::Closing { next, .. } => return Some(next),
+            State::Warming | State::Ended => return None,
         }
-        let hold = self.settled.zip(self.terms.hold).map(|(since, hold)| since + hold);
+        let moment = (self.stopped.is_some() && !self.terms.interactive).then_some(DEATH_KNOWN);
+        let hold = self.settled.zip(self.terms.hold.or(moment)).map(|(since, hold)| since + hold);
         let over = self.terms.duration.map(|d| self.started + d);
         hold.into_iter().chain(over).min()
     }
 
-    /// A process of the run has ended.
-    pub(super) fn on_death(&mut self) {
-        // While everything is being closed an engine that ends is no accident.
-        self.died |= !matches!(self.state, State::Closing { .. } | State::Ended);
+    /// A process of the run has ended. While everything is being closed, one that ends by itself is no accident.
+    pub(super) fn on_death(&mut self, cause: &Cause) {
+        self.died |= !(self.closing() && matches!(cause, Cause::Exit(0) | Cause::Vanished));
+    }
+
+    /// Every engine of an attached run has ended because it was told to: there is nothing left to watch.
+    pub(super) fn on_farewell(&mut self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if !self.terms.interactive {
+            self.end(&mut steps);
+        }
+        steps
     }
 
     /// The user wants to leave: closes first, and at the second time leaves at once.
@@ -203,7 +234,9 @@ impl Controller {
             self.end(&mut steps);
             return steps;
         }
-        self.state = State::Closing { progress: Instant::now(), left: u64::MAX };
+        let now = Instant::now();
+        self.state =
+            State::Closing { progress: now, left: u64::MAX, next: now + CLOSE_LOOK, both: !self.terms.own_client };
         let command = Command::Close { mode: self.terms.close, per_s: self.terms.close_rate };
         // The client closes, so that the server's end goes with the reset; a server alone closes its own.
         let role = if self.terms.own_client { Role::Client } else { Role::Server };
@@ -348,10 +381,12 @@ mod tests {
         };
         let mut run = Controller::new(terms, now);
         run.quit();
-        run.on_death();
+        run.on_death(&Cause::Exit(0));
         assert_eq!(run.verdict(&Model::default()), Verdict::Interrupted);
+        run.on_death(&Cause::Signal(9));
+        assert_eq!(run.verdict(&Model::default()), Verdict::EngineKilled, "killed while closing is one");
         let mut run = Controller::new(terms, now);
-        run.on_death();
+        run.on_death(&Cause::Exit(0));
         assert_eq!(run.verdict(&Model::default()), Verdict::EngineKilled);
     }
 }

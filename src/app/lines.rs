@@ -17,28 +17,41 @@ pub(super) struct Lines {
     json: bool,
     out: Box<dyn Write>,
     name: String,
+    /// Something has been written.
+    begun: bool,
+}
+
+/// Why a line could not be written.
+#[derive(Debug)]
+pub(super) enum Unwritten {
+    /// Nobody reads any more: `| head -1`.
+    NobodyReads,
+    /// Not even the first line could be: the output was never writable.
+    Never(String),
+    /// Anything else.
+    Failed(String),
 }
 
 impl Lines {
     /// Opens the output.
     pub(super) fn open(json: bool, file: Option<&Path>) -> Result<Self, String> {
         Ok(match file {
-            None => Self { json, out: Box::new(io::stdout()), name: "standard output".into() },
+            None => Self { json, out: Box::new(io::stdout()), name: "standard output".into(), begun: false },
             Some(path) => {
                 let file =
                     File::create(path).map_err(|e| format!("cannot write {}: {e} (--output-file)", path.display()))?;
-                Self { json, out: Box::new(file), name: path.display().to_string() }
+                Self { json, out: Box::new(file), name: path.display().to_string(), begun: false }
             }
         })
     }
 
     /// The events that are new, then the sample.
-    pub(super) fn sample(&mut self, model: &mut Model) -> Result<(), String> {
+    pub(super) fn sample(&mut self, model: &mut Model) -> Result<(), Unwritten> {
         self.events(model)?;
         if self.json { self.object(&model.sample_line()) } else { self.line(&progress(model)) }
     }
 
-    fn events(&mut self, model: &mut Model) -> Result<(), String> {
+    fn events(&mut self, model: &mut Model) -> Result<(), Unwritten> {
         for event in model.events_mut().take_new() {
             if self.json {
                 self.object(&EventLine::from(&event))?;
@@ -50,20 +63,24 @@ impl Lines {
     }
 
     /// What is left of the events, and the summary.
-    pub(super) fn summary(&mut self, model: &mut Model, summary: &Summary) -> Result<(), String> {
+    pub(super) fn summary(&mut self, model: &mut Model, summary: &Summary) -> Result<(), Unwritten> {
         self.events(model)?;
         if self.json { self.object(summary) } else { self.line(summary_text::write(summary, model).trim_end()) }
     }
 
-    fn object(&mut self, value: &impl Serialize) -> Result<(), String> {
-        let text = serde_json::to_string(value).map_err(|e| e.to_string())?;
+    fn object(&mut self, value: &impl Serialize) -> Result<(), Unwritten> {
+        let text = serde_json::to_string(value).map_err(|e| Unwritten::Failed(e.to_string()))?;
         self.line(&text)
     }
 
-    fn line(&mut self, text: &str) -> Result<(), String> {
-        writeln!(self.out, "{text}")
-            .and_then(|()| self.out.flush())
-            .map_err(|e| format!("cannot write to {}: {e}", self.name))
+    fn line(&mut self, text: &str) -> Result<(), Unwritten> {
+        let written = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
+        let begun = std::mem::replace(&mut self.begun, true);
+        written.map_err(|e| match e.kind() {
+            io::ErrorKind::BrokenPipe => Unwritten::NobodyReads,
+            _ if begun => Unwritten::Failed(format!("cannot write to {}: {e}", self.name)),
+            _ => Unwritten::Never(format!("cannot write to {}: {e}", self.name)),
+        })
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) struct Link {
     /// Statistics were asked for and have not come.
     pub(super) awaiting: bool,
     last_event: u64,
+    bye: bool,
 }
 
 /// What came.
@@ -33,8 +34,8 @@ pub(super) enum FromEngine {
     PhaseChanged,
     /// The engine refused something.
     Refused(String),
-    /// The connection has ended.
-    Gone,
+    /// The connection has ended; `bye`: the engine was told to end and said so.
+    Gone { bye: bool },
 }
 
 impl Link {
@@ -58,7 +59,14 @@ impl Link {
         };
         stream.set_read_timeout(None)?;
         stream.set_nonblocking(true)?;
-        Ok(Self { stream: UnixStream::from_std(stream), partial: Vec::new(), hello, awaiting: false, last_event: 0 })
+        Ok(Self {
+            stream: UnixStream::from_std(stream),
+            partial: Vec::new(),
+            hello,
+            awaiting: false,
+            last_event: 0,
+            bye: false,
+        })
     }
 
     pub(super) fn hello(&self) -> &Hello {
@@ -89,21 +97,15 @@ impl Link {
     pub(super) fn read(&mut self) -> Vec<FromEngine> {
         let mut out = Vec::new();
         let mut buf = [0; 8192];
-        loop {
+        let gone = loop {
             match self.stream.read(&mut buf) {
-                Ok(0) => {
-                    out.push(FromEngine::Gone);
-                    return out;
-                }
+                Ok(0) => break true,
                 Ok(n) => self.partial.extend_from_slice(&buf[..n]),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => {
-                    out.push(FromEngine::Gone);
-                    return out;
-                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break false,
+                Err(_) => break true,
             }
-        }
+        };
         while let Some(end) = self.partial.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = self.partial.drain(..=end).collect();
             match serde_json::from_slice(&line) {
@@ -114,9 +116,13 @@ impl Link {
                 }
                 Ok(Reply::Phase { .. }) => out.push(FromEngine::PhaseChanged),
                 Ok(Reply::Error { text }) => out.push(FromEngine::Refused(text)),
+                Ok(Reply::Bye) => self.bye = true,
                 Ok(Reply::Ok | Reply::Hello(_)) => {}
                 Err(e) => out.push(FromEngine::Refused(format!("unreadable answer: {e}"))),
             }
+        }
+        if gone {
+            out.push(FromEngine::Gone { bye: self.bye });
         }
         out
     }

@@ -9,8 +9,10 @@
 //! | `controller` | what the run does next |
 //! | `session` | one loop for every output: reports in, model updated, steps carried out |
 //! | `screen`, `lines` | the dashboard; text and JSON |
+//! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
 //! | `engine_process` | the other side: what `c1m-top engine` runs |
 
+mod advise;
 mod attach;
 mod child;
 mod controller;
@@ -22,6 +24,7 @@ mod screen;
 mod session;
 mod setup;
 mod summary_text;
+mod tuning;
 mod watcher;
 
 use std::fmt;
@@ -58,10 +61,12 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Some(Sub::Engine { config }) => return engine_process::run(&config),
-        None => session::run(&cli.run),
+        Some(Sub::Check(args)) => advise::check(&args.ask),
+        Some(Sub::Tune(args)) => advise::tune(&args),
+        None => session::run(&cli.run).map(status),
     };
     match result {
-        Ok(verdict) => ExitCode::from(status(verdict)),
+        Ok(status) => ExitCode::from(status),
         Err(failure) => {
             eprintln!("c1m-top: {failure}");
             ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })

@@ -8,7 +8,7 @@ use crate::engine::config::{ClientConfig, Common, ServerConfig, TrafficConfig};
 use crate::protocol::CloseMode;
 
 /// Port of a run that names none.
-const PORT: u16 = 9900;
+pub(super) const PORT: u16 = 9900;
 
 /// Most sources a prefix may stand for.
 const MOST_SOURCES: usize = 65_536;
@@ -62,13 +62,7 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
         }
         (a, b) => a.or(b).unwrap_or(PORT),
     };
-    let last = u32::from(port) + u32::from(args.ports) - 1;
-    if last > 65_535 {
-        return Err(format!(
-            "ports {port} to {last} (--ports {}) end beyond 65535: start lower or use fewer",
-            args.ports
-        ));
-    }
+    check_ports(port, args.ports)?;
     let common = Common { port, ports: args.ports, workers: args.workers, target: args.target.unwrap_or(TARGET) };
     let client = target_ip.map(|ip| client(args, ip, common.clone())).transpose()?;
     let server = args.server.then(|| ServerConfig {
@@ -96,20 +90,29 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
     })
 }
 
+/// Consecutive ports that exist.
+pub(super) fn check_ports(port: u16, ports: u16) -> Result<(), String> {
+    let last = u32::from(port) + u32::from(ports) - 1;
+    if last > 65_535 {
+        return Err(format!("ports {port} to {last} (--ports {ports}) end beyond 65535: start lower or use fewer"));
+    }
+    Ok(())
+}
+
+/// Messages on a share of the connections.
+pub(super) fn traffic(active: Option<f64>, message: u64, every: Duration) -> Result<Option<TrafficConfig>, String> {
+    let Some(percent) = active.filter(|percent| *percent > 0.0) else { return Ok(None) };
+    if message == 0 {
+        return Err("--message 0 sends nothing; write a size such as 64 or 1KiB".into());
+    }
+    if every < Duration::from_millis(1) {
+        return Err("--every is under 1ms; write a time such as 1s".into());
+    }
+    Ok(Some(TrafficConfig { share: percent / 100.0, message, every_us: every.as_micros() as u64 }))
+}
+
 fn client(args: &RunArgs, target_ip: IpAddr, common: Common) -> Result<ClientConfig, String> {
-    let traffic = match args.active {
-        Some(percent) if percent > 0.0 => {
-            if args.message == 0 {
-                return Err("--message 0 sends nothing; write a size such as 64 or 1KiB".into());
-            }
-            if args.every < Duration::from_millis(1) {
-                return Err("--every is under 1ms; write a time such as 1s".into());
-            }
-            let every_us = args.every.as_micros() as u64;
-            Some(TrafficConfig { share: percent / 100.0, message: args.message, every_us })
-        }
-        _ => None,
-    };
+    let traffic = traffic(args.active, args.message, args.every)?;
     let mut sources = Vec::new();
     for source in &args.source {
         expand(*source, &mut sources)?;
@@ -157,7 +160,7 @@ fn is_near(ip: IpAddr) -> bool {
 }
 
 /// The addresses a `--source` stands for: of an IPv4 subnet without its network and broadcast address.
-fn expand(source: Source, out: &mut Vec<IpAddr>) -> Result<(), String> {
+pub(super) fn expand(source: Source, out: &mut Vec<IpAddr>) -> Result<(), String> {
     let Some(prefix) = source.prefix else {
         out.push(source.ip);
         return Ok(());

@@ -10,7 +10,7 @@ use signal_hook::iterator::Signals;
 
 use super::child::Engine;
 use super::controller::{Controller, Step};
-use super::lines::Lines;
+use super::lines::{Lines, Unwritten};
 use super::screen::Screen;
 use super::setup::{self, Ready};
 use super::watcher::{self, Handle, Order, Report};
@@ -70,6 +70,8 @@ struct Session {
     model: Model,
     controller: Controller,
     engines: Vec<Engine>,
+    /// Engines attached to that have not said goodbye.
+    attached: usize,
     /// Engines whose control connection has ended and whose status is not known yet.
     dying: Vec<u32>,
     probe: Handle,
@@ -105,12 +107,14 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
         Some(lines) => View::Lines(lines),
         None => View::Screen(Screen::open(args.marker, to.clone()).map_err(failed)?),
     };
+    let attached = if engines.is_empty() { links.len() } else { 0 };
     let (probe, thread) = watcher::start(sampler, links, interval, to.clone()).map_err(failed)?;
     report_panic(thread, to);
     let mut session = Session {
         model: Model::new(setup),
         controller: Controller::new(terms, Instant::now()),
         engines,
+        attached,
         dying: Vec::new(),
         probe,
         last_state: None,
@@ -201,12 +205,28 @@ impl Session {
                 self.model.update(&sample);
                 self.note_deaths();
                 if let View::Lines(lines) = &mut self.view {
-                    lines.sample(&mut self.model).map_err(Failure::Internal)?;
+                    match lines.sample(&mut self.model) {
+                        Ok(()) => {}
+                        Err(Unwritten::NobodyReads) => return Ok(Some(End::AtOnce)),
+                        Err(Unwritten::Never(text)) => return Err(Failure::Usage(text)),
+                        Err(Unwritten::Failed(text)) => return Err(Failure::Internal(text)),
+                    }
                 }
                 let steps = self.controller.on_sample(&self.model, Instant::now());
                 self.carry_out(steps)
             }
-            Message::Report(Report::Gone(pid)) => {
+            Message::Report(Report::Gone { pid, bye: true }) if !self.is_own(pid) => {
+                let name = self.name(pid);
+                self.model.note(Severity::Info, &format!("ended/{name}"), format!("the {name} engine {pid} has ended"));
+                self.redraw();
+                self.attached = self.attached.saturating_sub(1);
+                if self.attached > 0 {
+                    return Ok(None);
+                }
+                let steps = self.controller.on_farewell();
+                self.carry_out(steps)
+            }
+            Message::Report(Report::Gone { pid, .. }) => {
                 if !self.controller.closing() {
                     self.keep_last_state(pid);
                 }
@@ -305,7 +325,7 @@ impl Session {
             };
             let name = self.name(pid);
             let closing = self.controller.closing();
-            self.controller.on_death();
+            self.controller.on_death(&cause);
             if closing && cause == Cause::Exit(0) {
                 continue;
             }
@@ -330,6 +350,11 @@ impl Session {
         last.note(Severity::Warning, &format!("gone/{name}"), text);
         self.last_state = Some(last);
         self.redraw();
+    }
+
+    /// Whether we started it.
+    fn is_own(&self, pid: u32) -> bool {
+        self.engines.iter().any(|e| e.pid() == pid)
     }
 
     fn name(&self, pid: u32) -> String {
@@ -361,6 +386,8 @@ impl Session {
         for engine in &mut self.engines {
             let _ = engine.finish(if at_once { Duration::from_millis(200) } else { PATIENCE });
         }
+        // What an engine that was killed died of is known by now.
+        self.note_deaths();
         let verdict = self.controller.verdict(&self.model);
         let mut summary = self.model.summary(verdict);
         if let Some(last) = &self.last_state {
@@ -378,7 +405,10 @@ impl Session {
 
     fn say(&mut self, summary: &Summary) -> Result<(), Failure> {
         match &mut self.view {
-            View::Lines(lines) => lines.summary(&mut self.model, summary).map_err(Failure::Internal),
+            View::Lines(lines) => match lines.summary(&mut self.model, summary) {
+                Ok(()) | Err(Unwritten::NobodyReads) => Ok(()),
+                Err(Unwritten::Never(text) | Unwritten::Failed(text)) => Err(Failure::Internal(text)),
+            },
             View::Screen(screen) => {
                 screen.close();
                 // A terminal that has gone cannot be told.

@@ -25,8 +25,13 @@ const ANSWER: Duration = Duration::from_millis(200);
 pub(super) enum Report {
     /// A sample.
     Sample(Box<Sample>),
-    /// The control connection of this process has ended.
-    Gone(u32),
+    /// The control connection of this process has ended; `bye`: it was told to end.
+    Gone {
+        /// The process.
+        pid: u32,
+        /// It said goodbye.
+        bye: bool,
+    },
     /// An engine refused a command.
     Refused(String),
 }
@@ -64,6 +69,8 @@ struct Watcher {
     interval: Duration,
     /// Something happened that is worth a sample at once.
     due: bool,
+    /// Answers that came after their sample was sent: their events are part of the next.
+    late: Vec<Option<Box<EngineStats>>>,
 }
 
 /// Starts the thread.
@@ -83,7 +90,16 @@ where
     for (i, link) in links.iter_mut().flatten().enumerate() {
         link.register(poll.registry(), Token(i))?;
     }
-    let mut watcher = Watcher { sampler, links, poll, events: Events::with_capacity(16), orders, interval, due: false };
+    let mut watcher = Watcher {
+        sampler,
+        links,
+        poll,
+        events: Events::with_capacity(16),
+        orders,
+        interval,
+        due: false,
+        late: Vec::new(),
+    };
     let thread = thread::Builder::new().name("probe".into()).spawn(move || {
         // The receiver has gone: the program is ending.
         let _ = watcher.run(&to);
@@ -99,8 +115,11 @@ impl Watcher {
         let mut next = Instant::now();
         loop {
             let until = if self.due { Instant::now() } else { next };
-            let mut late_answers = vec![None; self.links.len()];
-            self.wait(until, to, &mut late_answers)?;
+            let mut late = std::mem::take(&mut self.late);
+            late.resize(self.links.len(), None);
+            let waited = self.wait(until, to, &mut late);
+            self.late = late;
+            waited?;
             self.obey()?;
             let now = Instant::now();
             if self.due || now >= next {
@@ -134,9 +153,9 @@ impl Watcher {
                     FromEngine::Stats(s) => stats[i] = Some(s),
                     FromEngine::PhaseChanged => self.due = true,
                     FromEngine::Refused(text) => send(to, Report::Refused(text))?,
-                    FromEngine::Gone => {
+                    FromEngine::Gone { bye } => {
                         self.links[i] = None;
-                        send(to, Report::Gone(pid))?;
+                        send(to, Report::Gone { pid, bye })?;
                         self.due = true;
                         break;
                     }
@@ -176,14 +195,29 @@ impl Watcher {
         {
             self.wait(deadline, to, &mut stats)?;
         }
-        for (link, got) in self.links.iter().zip(stats) {
+        let mut late = std::mem::take(&mut self.late);
+        late.resize(self.links.len(), None);
+        for ((link, got), late) in self.links.iter().zip(stats).zip(late) {
             let Some(link) = link else { continue };
+            let got = joined(late, got);
             if let Some(target) = sample.targets.iter_mut().find(|t| t.pid == link.hello().pid) {
                 target.hello = Some(link.hello().clone());
                 target.stats = Some(got.ok_or(Absent::because("the engine did not answer in time")));
             }
         }
         send(to, Report::Sample(Box::new(sample)))
+    }
+}
+
+/// The newer answer with the events of both.
+fn joined(late: Option<Box<EngineStats>>, new: Option<Box<EngineStats>>) -> Option<Box<EngineStats>> {
+    match (late, new) {
+        (Some(mut late), Some(mut new)) => {
+            late.events.append(&mut new.events);
+            new.events = late.events;
+            Some(new)
+        }
+        (late, new) => new.or(late),
     }
 }
 

@@ -17,6 +17,7 @@ pub use plan::Plan;
 pub use ports::LocalPorts;
 use ramp::Ramp;
 use traffic::TrafficCounters;
+pub use worker::WINDOW;
 
 use crate::engine::closing::Closing;
 use crate::engine::config::{self, ClientConfig};

@@ -141,8 +141,9 @@ impl Sender {
     pub(super) fn add(&mut self, fd: RawFd, counters: &TrafficCounters) {
         counters.active.fetch_add(1, Relaxed);
         let bucket = self.next_bucket;
-        // A stride that is coprime to most lengths spreads the first few over the whole round.
-        self.next_bucket = (bucket + 7) % self.buckets.len();
+        // A stride that is coprime to the length spreads the first few over the whole round.
+        let stride = if self.buckets.len().is_multiple_of(7) { 1 } else { 7 };
+        self.next_bucket = (bucket + stride) % self.buckets.len();
         self.buckets[bucket].push(fd);
         let active = Active { bucket, due: None, sent: 0, received: 0, phase: fd as usize % PERIOD, differs: false };
         self.active.insert(fd, active);
@@ -159,9 +160,8 @@ impl Sender {
         }
     }
 
-    /// Forgets all.
-    pub(super) fn clear(&mut self, counters: &TrafficCounters) {
-        counters.active.fetch_sub(self.active.len() as u64, Relaxed);
+    /// Forgets all: the run is over, and the count of those that were active stays for its report.
+    pub(super) fn clear(&mut self) {
         self.active.clear();
         self.buckets.iter_mut().for_each(Vec::clear);
     }

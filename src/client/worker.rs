@@ -21,12 +21,13 @@ use crate::engine::conns::Conns;
 use crate::engine::pool::{Notice, Worker};
 use crate::protocol::{Severity, Stop};
 use crate::sys;
+use crate::units::grouped;
 
 /// Token of the eventfd; connections have their descriptor number.
 const WAKE: Token = Token(usize::MAX);
 
 /// Connects under way at once in one lane.
-const WINDOW: usize = 256;
+pub const WINDOW: usize = 256;
 
 /// Connects between two looks at the events.
 const LOT: u64 = 64;
@@ -74,6 +75,8 @@ struct State<'a> {
     greeted: u64,
     in_flight_told: u64,
     times: Vec<u64>,
+    /// Claims were given back outside the lane: whoever holds a lane has to hear of it.
+    given_back: bool,
     last_success: Instant,
     failures: u64,
     next_timeout_scan: Instant,
@@ -101,6 +104,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
         greeted: 0,
         in_flight_told: 0,
         times: Vec::new(),
+        given_back: false,
         last_success: now,
         failures: 0,
         next_timeout_scan: now,
@@ -111,6 +115,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
     let mut events = Events::with_capacity(512);
     loop {
         let timeout = state.work();
+        state.publish();
         if let Err(e) = state.poll.poll(&mut events, timeout)
             && e.kind() != io::ErrorKind::Interrupted
         {
@@ -136,7 +141,7 @@ impl State<'_> {
             return self.close_some(now);
         }
         let mut timeout = None;
-        if self.worker.mail.slot().is_some() {
+        if self.worker.mail.slots() != 0 {
             timeout = self.open_some(now);
         }
         if !self.pending.is_empty() {
@@ -169,6 +174,10 @@ impl State<'_> {
             Claim::Nothing => return None,
         };
         self.shared.ramp.begin(self.shared.counters.now_us());
+        if self.pending.is_empty() && self.failures == 0 {
+            // The time without success counts from here, and not from before a pause or a hand-over.
+            self.last_success = now;
+        }
         for done in 0..lot {
             let Some(tuple) = self.tuple() else {
                 self.shared.ramp.give_back(lot - done);
@@ -254,7 +263,8 @@ impl State<'_> {
                 return left == 0;
             }
             Consequence::Retry => {
-                if self.failures > GIVE_UP_FAILURES && self.last_success.elapsed() > GIVE_UP_AFTER {
+                let enough = GIVE_UP_FAILURES.min(self.shared.config.common.target);
+                if self.failures >= enough && self.last_success.elapsed() >= GIVE_UP_AFTER {
                     let name = crate::engine::errno::name(errno);
                     self.stop(
                         "stall",
@@ -290,8 +300,9 @@ impl State<'_> {
     /// The table is full: gives the lane back.
     fn hand_on(&mut self) {
         self.publish();
-        if let Some(slot) = self.worker.mail.release() {
-            self.worker.bell.ring(Notice::Full { worker: self.worker.mail.index, slot });
+        let slots = self.worker.mail.release();
+        if slots != 0 {
+            self.worker.bell.ring(Notice::Full { slots });
         }
     }
 
@@ -327,7 +338,7 @@ impl State<'_> {
         let Some(socket) = self.conns.remove(fd) else { return };
         let errno = SockRef::from(&socket).take_error().ok().flatten().and_then(|e| e.raw_os_error()).unwrap_or(0);
         drop(socket);
-        self.shared.ramp.give_back(1);
+        self.give_back();
         if let Some(pending) = self.pending.remove(&fd) {
             self.failed("connect", errno, pending.tuple);
         }
@@ -341,7 +352,7 @@ impl State<'_> {
             if let Some(socket) = self.conns.remove(fd) {
                 let _ = reset_on_close(&socket);
             }
-            self.shared.ramp.give_back(1);
+            self.give_back();
             return IDLE;
         }
         self.times.push(now.saturating_duration_since(pending.since).as_micros() as u64);
@@ -420,8 +431,24 @@ impl State<'_> {
         self.closed += 1;
         self.lost += 1;
         if !self.shared.ramp.reached() {
-            self.shared.ramp.give_back(1);
+            self.give_back();
+            let counters = &self.shared.counters;
+            let lost = counters.lost.load(Relaxed) + self.lost;
+            if lost > GIVE_UP_FAILURES && lost > counters.open.load(Relaxed) && counters.since_peak() >= GIVE_UP_AFTER {
+                let lost = grouped(lost);
+                self.stop(
+                    "stall",
+                    0,
+                    format!("the other end closes connections as fast as they are opened ({lost} so far)"),
+                );
+            }
         }
+    }
+
+    /// Gives a claim back, so that another connection is opened in its place.
+    fn give_back(&mut self) {
+        self.shared.ramp.give_back(1);
+        self.given_back = true;
     }
 
     /// Fails connects that had no answer.
@@ -432,7 +459,7 @@ impl State<'_> {
         for (fd, tuple) in fds {
             self.pending.remove(&fd);
             self.conns.remove(fd);
-            self.shared.ramp.give_back(1);
+            self.give_back();
             self.failed("connect", libc::ETIMEDOUT, tuple);
         }
     }
@@ -453,8 +480,8 @@ impl State<'_> {
             self.conns.remove(fd);
             self.shared.ramp.give_back(1);
         }
-        if let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic) {
-            sender.clear(traffic);
+        if let Some(sender) = &mut self.sender {
+            sender.clear();
         }
         if self.conns.is_empty() {
             return None;
@@ -488,6 +515,9 @@ impl State<'_> {
             if self.shared.ramp.check_reached(open) {
                 self.worker.bell.ring(Notice::Look);
             }
+        }
+        if std::mem::take(&mut self.given_back) && self.worker.mail.slots() == 0 {
+            self.worker.bell.ring(Notice::Look);
         }
         if self.greeted > 0 {
             counters.greeted.fetch_add(std::mem::take(&mut self.greeted), Relaxed);

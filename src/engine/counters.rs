@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
@@ -133,6 +133,11 @@ impl Counters {
             .iter()
             .map(|(&(op, errno), &count)| ErrorCount { op: op.to_owned(), errno, name: errno::name(errno), count })
             .collect()
+    }
+
+    /// How long ago the highest count was reached.
+    pub fn since_peak(&self) -> Duration {
+        Duration::from_micros(self.now_us().saturating_sub(self.peak_us.load(Relaxed)))
     }
 
     /// Adds the connect times of a batch, microseconds.

@@ -9,8 +9,8 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::control::{Control, Incoming};
 use super::counters::Counters;
-use super::pool::{Notice, Pool};
-use crate::protocol::{Command, EngineStats, Hello, Phase, Reply, Severity};
+use super::pool::{MOST_SLOTS, Notice, Pool};
+use crate::protocol::{CloseMode, Command, EngineStats, Hello, Phase, Reply, Severity};
 use crate::sys;
 
 /// Token of the workers' bell.
@@ -21,6 +21,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// An engine that nobody has connected to for so long was orphaned before its owner could.
 const OWNER_WAIT: Duration = Duration::from_secs(10);
+
+/// How long the end of the process may wait for connections to be reset.
+const LAST_CLOSE: Duration = Duration::from_millis(400);
 
 /// What makes an engine a server or a client.
 pub trait Engine {
@@ -104,7 +107,11 @@ pub fn run(engine: &mut dyn Engine, slots: usize) -> io::Result<()> {
                     let stats = Box::new(engine.stats(since));
                     control.send(peer, &Reply::Stats(stats));
                 }
-                Incoming::OwnerGone | Incoming::Command(_, Command::Stop) => return Ok(()),
+                Incoming::OwnerGone | Incoming::Command(_, Command::Stop) => {
+                    control.broadcast(&Reply::Bye);
+                    reset_all(engine);
+                    return Ok(());
+                }
                 Incoming::Command(peer, command) => {
                     engine.command(&command);
                     control.send(peer, &Reply::Ok);
@@ -118,14 +125,35 @@ pub fn run(engine: &mut dyn Engine, slots: usize) -> io::Result<()> {
     }
 }
 
+/// Resets what is still open before the process ends: closed by its end, connections would stay in `TIME_WAIT`. Bounded,
+/// because a terminal that has gone ends everything within a second.
+fn reset_all(engine: &mut dyn Engine) {
+    let open = |engine: &dyn Engine| engine.counters().open.load(std::sync::atomic::Ordering::Relaxed);
+    if open(engine) == 0 {
+        return;
+    }
+    engine.command(&Command::Close { mode: CloseMode::Rst, per_s: None });
+    let deadline = Instant::now() + LAST_CLOSE;
+    while open(engine) > 0 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Hands slots on and looks for workers that ended.
 fn notices(engine: &mut dyn Engine) {
     let bell = std::sync::Arc::clone(engine.pool().bell());
     let parked_before = engine.pool().parked();
     let mut result = engine.pool().retry_parked();
     for notice in bell.take() {
-        if let Notice::Full { slot, .. } = notice {
-            result = result.and_then(|()| engine.pool().place(slot));
+        match notice {
+            Notice::Full { slots } => {
+                for slot in (0..MOST_SLOTS).filter(|slot| slots & 1 << slot != 0) {
+                    let placed = engine.pool().place(slot);
+                    result = result.and(placed);
+                }
+            }
+            // Among other things a worker without a slot may have given claims back: those that hold one go on.
+            Notice::Look => engine.pool().wake_slots(),
         }
     }
     let failure = engine.pool().failure();

@@ -40,7 +40,8 @@ impl Pace {
         let Some(per_s) = self.per_s else { return Ok(want) };
         let rate = per_s.max(1) as f64;
         let passed = now.saturating_duration_since(self.since).as_secs_f64();
-        self.since = now;
+        // Two lanes may ask with times in the other order.
+        self.since = self.since.max(now);
         // At least one token fits in, or a slow rate would never give any.
         let most = (rate * CATCH_UP.as_secs_f64()).max(1.0);
         self.tokens = (self.tokens + passed * rate).min(most);

@@ -25,7 +25,10 @@ pub fn create(pid: u32) -> io::Result<PathBuf> {
     let mut last = io::Error::other("no directory for the control socket");
     for dir in candidates() {
         match private_dir(&dir) {
-            Ok(()) => return Ok(dir.join(format!("{pid}.sock"))),
+            Ok(()) => {
+                sweep(&dir);
+                return Ok(dir.join(format!("{pid}.sock")));
+            }
             Err(e) => last = io::Error::new(e.kind(), format!("{}: {e}", dir.display())),
         }
     }
@@ -43,6 +46,17 @@ fn private_dir(dir: &Path) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::PermissionDenied, "is not a directory of this user with mode 0700"))
+}
+
+/// Removes what engines that were killed left behind.
+fn sweep(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|n| n.strip_suffix(".sock")?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// The socket of the engine `pid`, where one exists.

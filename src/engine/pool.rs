@@ -7,7 +7,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -21,21 +21,23 @@ const STACK: usize = 256 * 1024;
 /// Descriptors a table keeps free: what the worker itself opens, and room for the kernel's count to lag.
 pub const SPARE: u32 = 8;
 
+/// Descriptors of each table that are neither listeners nor connections: standard streams, the two eventfds, the worker's
+/// epoll and its spare waker.
+pub const OWN: u64 = 6;
+
 /// Workers an engine may start when the command line names no number: 20 million connections at 20,000 a table.
 pub const MOST_WORKERS: usize = 1000;
 
-/// No slot.
-const NONE: i32 = -1;
+/// Most slots: a worker's are the bits of one word.
+pub const MOST_SLOTS: usize = 64;
 
 /// What a worker tells the main thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
-    /// My table is full; here is my slot back.
+    /// A table is full; here are its worker's slots back, a bit each.
     Full {
-        /// The worker.
-        worker: usize,
-        /// The slot.
-        slot: usize,
+        /// The slots.
+        slots: u64,
     },
     /// Look at the counters: target reached, stopped, or all closed.
     Look,
@@ -81,21 +83,21 @@ impl Bell {
 pub struct Mailbox {
     /// Position in the pool.
     pub index: usize,
-    slot: AtomicI32,
+    slots: AtomicU64,
     used: AtomicU32,
     wake: OwnedFd,
     closing: AtomicBool,
 }
 
 impl Mailbox {
-    /// The slot this worker holds.
-    pub fn slot(&self) -> Option<usize> {
-        usize::try_from(self.slot.load(SeqCst)).ok()
+    /// The slots this worker holds, a bit each: one as a rule, more when every other table is full.
+    pub fn slots(&self) -> u64 {
+        self.slots.load(SeqCst)
     }
 
-    /// Takes the slot away (by the worker, when its table is full).
-    pub fn release(&self) -> Option<usize> {
-        usize::try_from(self.slot.swap(NONE, SeqCst)).ok()
+    /// Takes the slots away (by the worker, when its table is full).
+    pub fn release(&self) -> u64 {
+        self.slots.swap(0, SeqCst)
     }
 
     /// Reports how many descriptors the worker's table holds.
@@ -168,8 +170,7 @@ impl Pool {
     pub fn new(max: usize, inherited: Vec<RawFd>, body: impl FnOnce(Arc<Bell>) -> Body) -> io::Result<Self> {
         let (soft, _) = sys::nofile()?;
         let bell = Arc::new(Bell::new()?);
-        // Standard streams, the two eventfds, the worker's epoll and its spare waker.
-        let fixed = inherited.len() as u64 + 6 + u64::from(SPARE);
+        let fixed = inherited.len() as u64 + OWN + u64::from(SPARE);
         let room = soft.saturating_sub(fixed) as usize;
         if room == 0 {
             return Err(io::Error::other(format!(
@@ -200,22 +201,37 @@ impl Pool {
     /// # Errors
     /// When a thread cannot be started (`EAGAIN`: a limit on threads).
     pub fn place(&mut self, slot: usize) -> io::Result<()> {
+        // Before the tables are looked at: a worker that closes its last connection right after has to ring.
+        self.wanted.store(true, SeqCst);
+        let placed = self.try_place(slot);
+        if !matches!(placed, Ok(true)) {
+            self.parked.push(slot);
+        }
+        if self.parked.is_empty() {
+            self.wanted.store(false, SeqCst);
+        }
+        placed.map(drop)
+    }
+
+    /// Whether some worker took the slot.
+    fn try_place(&mut self, slot: usize) -> io::Result<bool> {
         // Room enough that the slot does not come back at once: a sixteenth of the table.
         let enough = (self.room / 16).max(1);
         let free = |m: &Arc<Mailbox>| self.room.saturating_sub(m.used.load(SeqCst) as usize);
-        let best = self.workers.iter().filter(|m| m.slot().is_none()).max_by_key(|m| free(m)).cloned();
-        let index = match best {
-            Some(mail) if free(&mail) >= enough => mail.index,
-            _ if self.workers.len() < self.max => self.start()?,
-            _ => {
-                self.parked.push(slot);
-                self.wanted.store(true, SeqCst);
-                return Ok(());
-            }
+        let most = |idle: bool| {
+            let candidates = self.workers.iter().filter(|m| !idle || m.slots() == 0);
+            candidates.max_by_key(|m| free(m)).map(|m| (m.index, free(m)))
         };
-        self.workers[index].slot.store(slot as i32, SeqCst);
+        let index = match (most(true), most(false)) {
+            (Some((index, free)), _) if free >= enough => index,
+            _ if self.workers.len() < self.max => self.start()?,
+            // The last tables: one worker does the work of several slots rather than leave ports alone.
+            (_, Some((index, free))) if free > 0 => index,
+            _ => return Ok(false),
+        };
+        self.workers[index].slots.fetch_or(1 << slot, SeqCst);
         self.workers[index].wake();
-        Ok(())
+        Ok(true)
     }
 
     /// Tries the parked slots again.
@@ -223,8 +239,8 @@ impl Pool {
     /// # Errors
     /// See [`Pool::place`].
     pub fn retry_parked(&mut self) -> io::Result<()> {
-        self.wanted.store(false, SeqCst);
-        std::mem::take(&mut self.parked).into_iter().try_for_each(|slot| self.place(slot))
+        // Every slot is tried: one that cannot be placed must not take the others with it.
+        std::mem::take(&mut self.parked).into_iter().map(|slot| self.place(slot)).fold(Ok(()), Result::and)
     }
 
     /// Slots that wait for room in some table.
@@ -238,7 +254,7 @@ impl Pool {
         let index = self.workers.len();
         let mail = Arc::new(Mailbox {
             index,
-            slot: AtomicI32::new(NONE),
+            slots: AtomicU64::new(0),
             used: AtomicU32::new(0),
             wake: sys::eventfd()?,
             closing: AtomicBool::new(false),
@@ -255,21 +271,25 @@ impl Pool {
         let failed = self.failed.0.clone();
         let bell = Arc::clone(&self.bell);
         thread::Builder::new().name(format!("worker-{index}")).stack_size(STACK).spawn(move || {
-            let own_table = sys::unshare_files().inspect(|()| sys::close_inherited(&keep));
-            let _ = ready.send(());
-            if let Err(e) = own_table.and_then(|()| body(worker)) {
+            let own_table = sys::take_own_table(&keep);
+            let refused = own_table.is_err();
+            let _ = ready.send(own_table);
+            if refused {
+                return;
+            }
+            if let Err(e) = body(worker) {
                 let _ = failed.send(e);
                 bell.ring(Notice::Look);
             }
         })?;
-        let _ = is_ready.recv();
+        is_ready.recv().map_err(io::Error::other)??;
         self.workers.push(mail);
         Ok(index)
     }
 
     /// Wakes every worker that holds a slot: the ramp's settings have changed.
     pub fn wake_slots(&self) {
-        self.workers.iter().filter(|m| m.slot().is_some()).for_each(|m| m.wake());
+        self.workers.iter().filter(|m| m.slots() != 0).for_each(|m| m.wake());
     }
 
     /// Tells every worker to close its connections.
@@ -312,6 +332,6 @@ impl Pool {
 
     /// Descriptors of one table that are not connections.
     pub fn fixed(&self) -> u64 {
-        self.inherited.len() as u64 + 6
+        self.inherited.len() as u64 + OWN
     }
 }

@@ -17,6 +17,8 @@ use super::table::Brake;
 const UP_TO: u32 = 900;
 /// The kernel's counts are read some milliseconds before the engine's: what is opened in that time, seconds.
 const SKEW_S: f64 = 0.01;
+/// Unless told otherwise it keeps this share of the headroom that was there at the start.
+pub(crate) const KEEP: f64 = 0.1;
 /// A target chosen by the program leaves this share.
 const SPARE: f64 = 0.2;
 /// Doubt in a cost that has not been measured yet.

@@ -213,7 +213,7 @@ impl Pace {
 }
 
 /// Bytes in a page where the kernel counts pages: 4 KiB on every machine this program has been run on.
-pub(super) const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 
 #[cfg(test)]
 mod tests {

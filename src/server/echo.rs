@@ -102,6 +102,12 @@ impl Echo {
         }
     }
 
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.rests.clear();
+        self.buffered = 0;
+    }
+
     /// Bytes waiting for slow readers.
     pub(super) fn buffered(&self) -> u64 {
         self.buffered

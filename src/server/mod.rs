@@ -15,7 +15,7 @@ use crate::engine::closing::Closing;
 use crate::engine::config::{self, ServerConfig};
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
-use crate::engine::pool::{Body, MOST_WORKERS, Pool};
+use crate::engine::pool::{Body, MOST_SLOTS, MOST_WORKERS, Pool};
 use crate::protocol::{Command, EngineStats, Hello, Latency, PROTOCOL, Phase, Role, Severity};
 
 /// What the main thread and the workers of a server share.
@@ -47,7 +47,7 @@ pub fn start(config: ServerConfig) -> io::Result<(Server, usize)> {
     let listeners = Listeners::bind(&config)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let max = config.common.workers.map_or(MOST_WORKERS, |n| n as usize);
-    let slots = cores.min(max).min(listeners.len());
+    let slots = cores.min(max).min(listeners.len()).min(MOST_SLOTS);
     let inherited = listeners.fds();
     let shared = Arc::new(Shared {
         counters: Counters::new()?,

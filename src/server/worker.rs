@@ -47,8 +47,8 @@ struct State<'a> {
     conns: Conns,
     echo: Echo,
     listeners: Vec<RawFd>,
-    /// The slot whose listeners are registered.
-    slot: Option<usize>,
+    /// The slots whose listeners are registered, a bit each.
+    slots: u64,
     /// Listeners with something in their queue, by index.
     ready: Vec<usize>,
     /// Connections that used up their turn.
@@ -73,7 +73,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
         conns: Conns::default(),
         echo: Echo::new(),
         listeners: shared.listeners.fds(),
-        slot: None,
+        slots: 0,
         ready: Vec::new(),
         again: Vec::new(),
         closed: 0,
@@ -116,9 +116,9 @@ impl State<'_> {
         if self.worker.mail.closing() {
             return Ok(self.close_some());
         }
-        self.follow_slot()?;
+        self.follow_slots()?;
         let mut timeout = (!self.again.is_empty()).then_some(Duration::ZERO);
-        if self.slot.is_some() && !self.ready.is_empty() && !self.shared.paused.load(Relaxed) {
+        if self.slots != 0 && !self.ready.is_empty() && !self.shared.paused.load(Relaxed) {
             let accepted = self.accept();
             self.publish();
             if !self.ready.is_empty() {
@@ -133,31 +133,33 @@ impl State<'_> {
         Ok(timeout)
     }
 
-    /// Registers the listeners of a slot that was handed over.
-    fn follow_slot(&mut self) -> io::Result<()> {
-        let slot = self.worker.mail.slot();
-        if slot == self.slot {
-            return Ok(());
-        }
-        self.leave_listeners();
-        if let Some(slot) = slot {
-            for index in (slot..self.listeners.len()).step_by(self.shared.slots) {
-                let token = Token(LISTENERS + index);
-                self.poll.registry().register(&mut SourceFd(&self.listeners[index]), token, Interest::READABLE)?;
-                // What came before the registration is reported by it; asking once more is one call a hand-over.
-                self.ready.push(index);
+    /// Registers the listeners of the slots that were handed over.
+    fn follow_slots(&mut self) -> io::Result<()> {
+        let slots = self.worker.mail.slots();
+        let added = slots & !self.slots;
+        for index in 0..self.listeners.len() {
+            if added & self.slot_of(index) == 0 {
+                continue;
             }
+            let token = Token(LISTENERS + index);
+            self.poll.registry().register(&mut SourceFd(&self.listeners[index]), token, Interest::READABLE)?;
+            // What came before the registration is reported by it; asking once more is one call a hand-over.
+            self.ready.push(index);
         }
-        self.slot = slot;
+        self.slots |= added;
         Ok(())
     }
 
+    /// The slot that a listener belongs to, as its bit.
+    fn slot_of(&self, index: usize) -> u64 {
+        1 << (index % self.shared.slots)
+    }
+
     fn leave_listeners(&mut self) {
-        if let Some(slot) = self.slot.take() {
-            for index in (slot..self.listeners.len()).step_by(self.shared.slots) {
-                let _ = self.poll.registry().deregister(&mut SourceFd(&self.listeners[index]));
-            }
+        for index in (0..self.listeners.len()).filter(|i| self.slots & self.slot_of(*i) != 0) {
+            let _ = self.poll.registry().deregister(&mut SourceFd(&self.listeners[index]));
         }
+        self.slots = 0;
         self.ready.clear();
     }
 
@@ -216,8 +218,9 @@ impl State<'_> {
     fn hand_on(&mut self) {
         self.leave_listeners();
         self.publish();
-        if let Some(slot) = self.worker.mail.release() {
-            self.worker.bell.ring(Notice::Full { worker: self.worker.mail.index, slot });
+        let slots = self.worker.mail.release();
+        if slots != 0 {
+            self.worker.bell.ring(Notice::Full { slots });
         }
     }
 
@@ -267,6 +270,7 @@ impl State<'_> {
     fn close_some(&mut self) -> Option<Duration> {
         self.leave_listeners();
         if self.conns.is_empty() {
+            self.echo.clear();
             return None;
         }
         if self.cursor >= self.conns.bound() {

@@ -133,10 +133,10 @@ fn a_target_that_refuses_or_cannot_be_reached() {
 }
 
 #[test]
-fn an_output_that_fails_midway_ends_the_run_in_one_line() {
+fn an_output_that_cannot_be_written_is_bad_input() {
     let out = run(&["--output", "json", "--interval", "100ms", "--output-file", "/dev/full"]);
     let err = String::from_utf8(out.stderr).unwrap();
-    assert_eq!(out.status.code(), Some(1), "{err}");
+    assert_eq!(out.status.code(), Some(2), "{err}");
     assert!(err.starts_with("c1m-top: ") && err.contains("/dev/full") && err.lines().count() == 1, "{err}");
 }
 

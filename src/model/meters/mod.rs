@@ -15,7 +15,10 @@ use super::headroom::Headroom;
 use super::limit::LimitState;
 use super::now;
 
-pub(super) use memory::{bound, chains, charge, per_connection, tightest};
+pub(crate) use descriptors::raise;
+pub(super) use memory::chains;
+pub(crate) use memory::{bound, charge, charged_per_connection, per_connection, tightest};
+pub(crate) use network::LONG_CHAIN;
 
 /// What the readers need besides the sample.
 #[derive(Clone, Copy)]

@@ -6,6 +6,9 @@ use crate::protocol::Role;
 
 use super::{Context, Growth, Meter, namespace};
 
+/// Sockets for each bucket of the established hash from which on connecting is noticeably slower.
+pub(crate) const LONG_CHAIN: f64 = 4.0;
+
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let net = &context.sample.net;
     let scope = namespace(context.sample);
@@ -42,7 +45,7 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
                 )
             });
             meter.state = Some(LimitState::Ok);
-            if chain >= 4.0 {
+            if chain >= LONG_CHAIN {
                 meter.reason =
                     Some(format!("{chain:.0} sockets for each bucket: connecting slows down, nothing fails"));
             }

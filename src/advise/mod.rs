@@ -1,0 +1,95 @@
+//! What a target needs of this machine, before any connection: needs against a [`Sample`], verdicts, and the settings that
+//! cure. Pure: the sample and the [`Surroundings`] come in, rows and texts go out.
+//!
+//! | file | what it is for |
+//! | --- | --- |
+//! | `ask` | what the run is to be |
+//! | `row` | one limit: present, needed, verdict, cure |
+//! | `needs` | the limits, one file per kind of resource |
+//! | `table` | the report as text |
+//! | `proposal` | the settings that make the target fit, as files |
+//! | `obsolete` | keys of the running configuration that do nothing, or harm |
+//! | `state` | what `tune --apply` changed, so that it can be put back |
+
+pub mod ask;
+mod needs;
+pub mod obsolete;
+pub mod proposal;
+pub mod row;
+pub mod state;
+pub mod table;
+
+use serde::Serialize;
+
+use crate::model::per_connection;
+use crate::probe::sample::Sample;
+
+pub use ask::{Addresses, Ask, LinkSpeed, OwnEngines, Program, Side, Surroundings, Traffic};
+pub use proposal::Proposal;
+pub use row::{Measure, Row, Setting, Verdict};
+
+/// Everything found out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Always `check`.
+    pub kind: &'static str,
+    /// Connections asked for.
+    pub target: u64,
+    /// Which ends are on this machine.
+    pub role: Side,
+    /// Whose program holds them: `c1m-top` or `other`.
+    pub program: &'static str,
+    /// Whether no limit is too small.
+    pub fits: bool,
+    /// The limit that the run meets first, or would meet first beyond the target.
+    pub first_limit: Option<First>,
+    /// Kernel memory of all connections on this machine, bytes, and what the program itself needs where that was named.
+    pub memory_needed_bytes: u64,
+    /// Payload in each direction, bits per second.
+    pub bandwidth_bits_per_s: u64,
+    /// Every limit.
+    pub limits: Vec<Row>,
+}
+
+/// The limit that comes first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct First {
+    /// Its id.
+    pub id: &'static str,
+    /// What it belongs to.
+    pub scope: String,
+    /// The count at which it is met.
+    pub connections: u64,
+}
+
+/// Holds every limit against the target.
+pub fn check(ask: &Ask, sample: &Sample, around: &Surroundings) -> Report {
+    let limits = needs::rows(&needs::Given { ask, sample, around });
+    let small = || limits.iter().filter(|r| r.verdict == Verdict::TooSmall);
+    let fits = small().next().is_none();
+    let first = limits
+        .iter()
+        .filter(|r| r.fails && (fits || r.verdict == Verdict::TooSmall))
+        .filter_map(|r| Some(First { id: r.id, scope: r.scope.clone(), connections: r.met_at_connections? }))
+        .min_by_key(|f| f.connections);
+    Report {
+        kind: "check",
+        target: ask.target,
+        role: ask.role,
+        program: ask.program.name(),
+        fits,
+        first_limit: first,
+        memory_needed_bytes: memory_needed(ask),
+        bandwidth_bits_per_s: ask.payload_bits_per_s(ask.target),
+        limits,
+    }
+}
+
+/// Bytes a connection takes on this machine.
+fn bytes_per_connection(ask: &Ask) -> f64 {
+    per_connection(ask.role == Side::Both) + ask.user_bytes as f64
+}
+
+fn memory_needed(ask: &Ask) -> u64 {
+    (ask.target as f64 * bytes_per_connection(ask)) as u64
+}

@@ -1,0 +1,264 @@
+//! One limit held against a target.
+
+use serde::Serialize;
+
+use crate::model::names;
+use crate::probe::sample::Absent;
+use crate::units::{bytes, grouped};
+
+/// What a number counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Things.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Bits per second.
+    BitsPerSecond,
+}
+
+impl Measure {
+    /// A number of it, for people.
+    pub fn write(self, n: u64) -> String {
+        match self {
+            // file-max and cgroups write "no limit" as a number near 2^63.
+            _ if n >= 1 << 60 => "no limit".to_owned(),
+            Measure::Count => grouped(n),
+            Measure::Bytes => bytes(n),
+            Measure::BitsPerSecond => gbit(n),
+        }
+    }
+}
+
+/// Bits per second as `1.60 Gbit/s`.
+pub fn gbit(bits: u64) -> String {
+    format!("{:.2} Gbit/s", bits as f64 / 1e9)
+}
+
+/// Whether a limit is large enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Large enough.
+    Fits,
+    /// The run meets it before the target.
+    TooSmall,
+    /// The target is reached, but slower or less smoothly than need be.
+    Caution,
+    /// Does not bound this run.
+    NotApplicable,
+    /// Cannot be known beforehand.
+    Unknown,
+}
+
+impl Verdict {
+    /// For people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Fits => "fits",
+            Verdict::TooSmall => "TOO SMALL",
+            Verdict::Caution => "caution",
+            Verdict::NotApplicable => "not applicable",
+            Verdict::Unknown => "unknown",
+        }
+    }
+}
+
+/// A setting that cures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// A sysctl.
+    Sysctl {
+        /// `fs.file-max`.
+        key: &'static str,
+        /// Value that is enough.
+        to: String,
+    },
+    /// `RLIMIT_NOFILE` of whoever starts the program.
+    Nofile {
+        /// What one table needs.
+        soft: u64,
+        /// The hard limit: the same, or what it is already.
+        hard: u64,
+    },
+    /// Memory limit of a cgroup, bytes.
+    MemoryMax(u64),
+    /// Task limit of a cgroup.
+    TasksMax(u64),
+}
+
+impl Setting {
+    /// A sysctl of one number, rounded up.
+    pub(crate) fn sysctl(key: &'static str, need: u64) -> Self {
+        Setting::Sysctl { key, to: round_up(need).to_string() }
+    }
+
+    /// The command that sets it now.
+    pub fn command(&self) -> String {
+        match self {
+            Setting::Sysctl { key, to } if to.contains(' ') => format!("sysctl -w {key}=\"{to}\""),
+            Setting::Sysctl { key, to } => format!("sysctl -w {key}={to}"),
+            Setting::Nofile { soft, .. } => {
+                format!("LimitNOFILE={soft} in the service's systemd unit; limits.conf for a login")
+            }
+            Setting::MemoryMax(n) => {
+                format!("MemoryMax={} in the service's systemd unit; a container: its memory limit", mib(*n))
+            }
+            Setting::TasksMax(n) => format!("TasksMax={n} in the service's systemd unit; a container: its pids limit"),
+        }
+    }
+}
+
+/// Bytes as systemd writes them, in mebibytes.
+pub(crate) fn mib(bytes: u64) -> String {
+    format!("{}M", bytes.div_ceil(1 << 20))
+}
+
+/// One limit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// Id, as in the summary of a run: `file-max`.
+    pub id: &'static str,
+    /// What it belongs to.
+    pub scope: String,
+    /// What its numbers count.
+    pub unit: Measure,
+    /// Present value.
+    pub present: Option<u64>,
+    /// Value that the target needs.
+    pub needed: Option<u64>,
+    /// Whether it is enough.
+    pub verdict: Verdict,
+    /// The count of connections at which it is met.
+    pub met_at_connections: Option<u64>,
+    /// Whether the run fails where it is met; else it goes on more slowly or less smoothly.
+    pub fails: bool,
+    /// Why; or how the numbers come about.
+    pub reason: Option<String>,
+    /// What cures it on this machine; `None` where nothing needs to.
+    pub cure: Option<String>,
+    /// The setting behind the cure, where one is enough.
+    #[serde(skip)]
+    pub setting: Option<Setting>,
+}
+
+impl Row {
+    /// A limit of which nothing needs to, or can, be said.
+    pub(crate) fn without(id: &'static str, verdict: Verdict, why: impl Into<String>) -> Self {
+        Self {
+            id,
+            scope: String::new(),
+            unit: Measure::Count,
+            present: None,
+            needed: None,
+            verdict,
+            met_at_connections: None,
+            fails: true,
+            reason: Some(why.into()),
+            cure: None,
+            setting: None,
+        }
+    }
+
+    pub(crate) fn unknown(id: &'static str, why: &Absent) -> Self {
+        Self::without(id, Verdict::Unknown, why.why.clone())
+    }
+
+    /// Does not bound this run.
+    pub(crate) fn na(id: &'static str, why: impl Into<String>) -> Self {
+        Self::without(id, Verdict::NotApplicable, why)
+    }
+
+    /// A limit of which `needed` has to fit into `present`.
+    pub(crate) fn held(id: &'static str, scope: impl Into<String>, present: u64, needed: u64) -> Self {
+        let verdict = if needed <= present { Verdict::Fits } else { Verdict::TooSmall };
+        Self {
+            scope: scope.into(),
+            present: Some(present),
+            needed: Some(needed),
+            reason: None,
+            ..Self::without(id, verdict, "")
+        }
+    }
+
+    pub(crate) fn of(self, scope: impl Into<String>) -> Self {
+        Self { scope: scope.into(), ..self }
+    }
+
+    pub(crate) fn met_at(self, connections: u64) -> Self {
+        // A limit that is not there is never met.
+        let met_at_connections = (self.present.is_none_or(|p| p < 1 << 60)).then_some(connections);
+        Self { met_at_connections, ..self }
+    }
+
+    pub(crate) fn because(self, why: impl Into<String>) -> Self {
+        Self { reason: Some(why.into()), ..self }
+    }
+
+    /// Fails nothing: too small is a caution.
+    pub(crate) fn mild(mut self) -> Self {
+        self.fails = false;
+        if self.verdict == Verdict::TooSmall {
+            self.verdict = Verdict::Caution;
+        }
+        self
+    }
+
+    /// Whether something should be done.
+    pub fn is_short(&self) -> bool {
+        matches!(self.verdict, Verdict::TooSmall | Verdict::Caution)
+    }
+
+    /// What is done where it is too small.
+    pub(crate) fn cured(mut self, cure: impl FnOnce() -> String) -> Self {
+        if self.is_short() {
+            self.cure = Some(cure());
+        }
+        self
+    }
+
+    /// A setting that is done where it is too small, and its command as the cure.
+    pub(crate) fn set(mut self, setting: impl FnOnce() -> Setting) -> Self {
+        if self.is_short() {
+            let setting = setting();
+            self.cure.get_or_insert_with(|| setting.command());
+            self.setting = Some(setting);
+        }
+        self
+    }
+
+    /// Its name for people.
+    pub fn label(&self) -> &'static str {
+        names::info(self.id).map_or(self.id, |i| i.label)
+    }
+}
+
+/// Rounded up to three digits: at most a hundredth more than is needed.
+pub fn round_up(n: u64) -> u64 {
+    let unit = 10_u64.pow(n.max(1).ilog10().saturating_sub(2));
+    n.div_ceil(unit).saturating_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_rounded_up_by_a_hundredth_at_most() {
+        for (n, want) in
+            [(0, 0), (7, 7), (128, 128), (1_000_000, 1_000_000), (1_000_001, 1_010_000), (2_001_500, 2_010_000)]
+        {
+            assert_eq!(round_up(n), want);
+        }
+        assert!((1..200_000).all(|n| round_up(n) >= n && round_up(n) as f64 <= n as f64 * 1.01));
+    }
+
+    #[test]
+    fn a_limit_that_is_none_is_never_met() {
+        let row = Row::held("file-max", "host", i64::MAX as u64, 5).met_at(7);
+        assert_eq!((row.verdict, row.met_at_connections), (Verdict::Fits, None));
+        assert_eq!(Measure::Count.write(i64::MAX as u64), "no limit");
+        assert_eq!(Measure::BitsPerSecond.write(1_600_000_000), "1.60 Gbit/s");
+    }
+}

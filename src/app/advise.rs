@@ -1,0 +1,267 @@
+//! `c1m-top check` and `c1m-top tune`: gathers what is asked and what is there, prints what `advise` makes of it.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::tuning::{self, Done, Sysctls};
+use super::{Failure, plan};
+use crate::advise::obsolete::{self, Finding};
+use crate::advise::state::Here;
+use crate::advise::{
+    self, Addresses, Ask, LinkSpeed, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, table,
+};
+use crate::cli::{AskArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
+use crate::client::{self, LocalPorts};
+use crate::engine::config::{ClientConfig, Common};
+use crate::engine::pool::{MOST_WORKERS, OWN, SPARE};
+use crate::probe::sample::{Sample, TargetKind};
+use crate::probe::{Roots, Sampler, Watch};
+use crate::sys;
+
+/// The target fits, or all was set.
+const FITS: u8 = 0;
+/// It does not.
+const DOES_NOT: u8 = 3;
+
+/// Ports of a run that names none (the default of `--ports`).
+const PORTS: u16 = 100;
+
+/// `c1m-top check`.
+pub(super) fn check(args: &AskArgs) -> Result<u8, Failure> {
+    let (ask, report) = examine(args)?;
+    match args.output {
+        ReportArg::Text => print(&table::write(&ask, &report))?,
+        ReportArg::Json => print_json(&report)?,
+    }
+    Ok(if report.fits { FITS } else { DOES_NOT })
+}
+
+/// `c1m-top tune`.
+pub(super) fn tune(args: &TuneArgs) -> Result<u8, Failure> {
+    let sysctls = Sysctls::new("/proc/sys");
+    let state = args.state.clone().map_or_else(default_state, Ok)?;
+    if args.revert {
+        let done = tuning::revert(&sysctls, &state, &here(&sysctls)?, args.force).map_err(Failure::Usage)?;
+        let nothing = format!("Nothing to put back: there is no state file {}.", state.display());
+        return finish(&done, &nothing, &state, args.ask.output);
+    }
+    let (ask, report) = examine(&args.ask)?;
+    let proposal = Proposal::new(&report, configured(&sysctls));
+    if args.apply {
+        let done = tuning::apply(&sysctls, &state, &here(&sysctls)?, &proposal.sysctl).map_err(Failure::Usage)?;
+        let status = finish(&done, "Nothing to set: every sysctl is large enough.", &state, args.ask.output)?;
+        // Not the running kernel's to set: whoever starts the program does.
+        let rest = proposal.service();
+        if args.ask.output == ReportArg::Text && !rest.is_empty() {
+            print(&format!(
+                "Left to the program's unit or login: {} (c1m-top tune prints the files)\n",
+                rest.join(", ")
+            ))?;
+        }
+        return Ok(status);
+    }
+    match args.ask.output {
+        ReportArg::Text => print(&proposal.write(&ask))?,
+        ReportArg::Json => print_json(&proposal)?,
+    }
+    Ok(if proposal.fits_then { FITS } else { DOES_NOT })
+}
+
+/// Prints what was done to each key.
+fn finish(done: &[Done], nothing: &str, state: &Path, output: ReportArg) -> Result<u8, Failure> {
+    let kept = state.exists().then_some(state);
+    if output == ReportArg::Json {
+        print_json(&Changed { kind: "changed", done, state: kept })?;
+    } else {
+        let mut text: String = if done.is_empty() { format!("{nothing}\n") } else { lines(done) };
+        if let Some(state) = kept {
+            let _ = writeln!(text, "Old values are kept in {}: c1m-top tune --revert", state.display());
+        }
+        print(&text)?;
+    }
+    Ok(if done.iter().all(Done::is_well) { FITS } else { DOES_NOT })
+}
+
+/// What was done, as JSON.
+#[derive(Serialize)]
+struct Changed<'a> {
+    kind: &'static str,
+    done: &'a [Done],
+    /// The state file, while there is something to put back.
+    state: Option<&'a Path>,
+}
+
+fn lines(done: &[Done]) -> String {
+    done.iter().map(|d| d.to_string() + "\n").collect()
+}
+
+/// What is asked, held against this machine.
+fn examine(args: &AskArgs) -> Result<(Ask, Report), Failure> {
+    let watch = |pid| Watch { pid, kind: TargetKind::Foreign, name: None };
+    // The program first, this process (which would start c1m-top's engines) last.
+    let watches: Vec<Watch> = args.pid.into_iter().chain([std::process::id()]).map(watch).collect();
+    let sample = Sampler::new(Roots::default(), &watches).map_err(|e| Failure::Usage(e.why.into_owned()))?.sample();
+    let ask = ask(args, &sample).map_err(Failure::Usage)?;
+    let report = advise::check(&ask, &sample, &surroundings(&Roots::default()));
+    Ok((ask, report))
+}
+
+fn ask(args: &AskArgs, sample: &Sample) -> Result<Ask, String> {
+    if args.target == 0 {
+        return Err("--target 0 opens nothing; write a count such as 200k or 1m".into());
+    }
+    let port = args.port.unwrap_or(plan::PORT);
+    let other = args.pid.is_some() || args.program == ProgramArg::Other;
+    let ports = args.ports.unwrap_or(if other { 1 } else { PORTS });
+    plan::check_ports(port, ports)?;
+    let traffic = plan::traffic(args.active, args.message, args.every)?;
+    let traffic = traffic.map(|t| Traffic { share: t.share, message: t.message, every_us: t.every_us });
+    let mut sources = Vec::new();
+    for source in &args.source {
+        plan::expand(*source, &mut sources)?;
+    }
+    let workers = args.workers.map(u64::from);
+    let program = if other { Program::Other { processes: workers.unwrap_or(1) } } else { Program::Own };
+    let role = match args.role {
+        RoleArg::Server => Side::Server,
+        RoleArg::Client => Side::Client,
+        RoleArg::Both => Side::Both,
+    };
+    let addresses =
+        if role == Side::Server { None } else { addresses(args.target, role, (port, ports), &sources, sample)? };
+    // A slot of the ramp for each core (`engine::pool`), each with a window of its own.
+    let lanes = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Ask {
+        target: args.target,
+        role,
+        program,
+        running: args.pid.is_some(),
+        port,
+        ports,
+        sources_named: sources.len() as u64,
+        addresses,
+        traffic,
+        rate: args.rate,
+        user_bytes: args.user_memory,
+        engines: OwnEngines {
+            table_own: OWN + u64::from(SPARE),
+            most_workers: MOST_WORKERS as u64,
+            workers: workers.filter(|_| program == Program::Own),
+            lanes: lanes as u64,
+            in_flight: (lanes * client::WINDOW) as u64,
+        },
+    })
+}
+
+/// What a client with these addresses could open, as a run plans it.
+fn addresses(
+    target: u64,
+    role: Side,
+    (port, ports): (u16, u16),
+    sources: &[IpAddr],
+    sample: &Sample,
+) -> Result<Option<Addresses>, String> {
+    let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let config = ClientConfig {
+        common: Common { port, ports, workers: None, target },
+        // Where a client alone will connect to is not known: of the family of its sources.
+        target_ip: sources.first().copied().unwrap_or(loopback),
+        // Without a name a client elsewhere than on loopback has one address.
+        sources: if role == Side::Client && sources.is_empty() { vec![loopback] } else { sources.to_vec() },
+        rate: None,
+        greet: false,
+        traffic: None,
+    };
+    let range = sample.net.ports.as_ref().ok().map(|p| LocalPorts { low: p.low, high: p.high, reserved: p.reserved });
+    let plan = client::Plan::new(&config, range).map_err(|e| e.to_string())?;
+    let (sources, ports, per_pair) = plan.factors();
+    Ok(per_pair.map(|per_pair| Addresses { sources: sources.max(1) as u64, ports: ports as u64, per_pair }))
+}
+
+fn surroundings(roots: &Roots) -> Surroundings {
+    let number = |path: &str| -> Option<u64> {
+        std::fs::read_to_string(roots.proc.join("sys/net").join(path)).ok()?.trim().parse().ok()
+    };
+    Surroundings {
+        links: links(&roots.sys.join("class/net")),
+        gc_thresh3: number("ipv4/neigh/default/gc_thresh3"),
+        netdev_max_backlog: number("core/netdev_max_backlog"),
+    }
+}
+
+/// Interfaces that are up.
+fn links(dir: &Path) -> Vec<LinkSpeed> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let read = |file: &str| std::fs::read_to_string(entry.path().join(file)).unwrap_or_default();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name != "lo" && read("operstate").trim() == "up" {
+            // -1 where the driver does not know.
+            found.push(LinkSpeed { name, mbit: read("speed").trim().parse().ok().filter(|mbit| *mbit > 0) });
+        }
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+/// Obsolete and harmful settings, in the files of sysctl.d(5) and in the running kernel.
+fn configured(sysctls: &Sysctls) -> Vec<Finding> {
+    let mut files = Vec::new();
+    for dir in ["/usr/lib/sysctl.d", "/usr/local/lib/sysctl.d", "/run/sysctl.d", "/etc/sysctl.d"] {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|e| e.path());
+        let mut here: Vec<PathBuf> = entries.filter(|p| p.extension().is_some_and(|e| e == "conf")).collect();
+        here.sort();
+        files.extend(here);
+    }
+    files.push("/etc/sysctl.conf".into());
+    let mut found: Vec<Finding> = Vec::new();
+    let mut seen: Vec<PathBuf> = Vec::new();
+    for file in files {
+        // Debian links 99-sysctl.conf to /etc/sysctl.conf.
+        let real = file.canonicalize().unwrap_or_else(|_| file.clone());
+        if !seen.contains(&real) {
+            let text = std::fs::read(&file).unwrap_or_default();
+            found.extend(obsolete::scan(&file.display().to_string(), &String::from_utf8_lossy(&text)));
+            seen.push(real);
+        }
+    }
+    for key in ["net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"] {
+        found.extend(sysctls.read(key).ok().and_then(|value| obsolete::running(key, &value)));
+    }
+    found
+}
+
+fn here(sysctls: &Sysctls) -> Result<Here, Failure> {
+    let unknown = |what: &str, e: &io::Error| Failure::Internal(format!("{what} cannot be read: {e}"));
+    let boot_id = sysctls.read("kernel.random.boot_id").map_err(|e| unknown("the boot id", &e))?;
+    let netns = std::fs::read_link("/proc/self/ns/net").map_err(|e| unknown("the network namespace", &e))?;
+    Ok(Here { boot_id: boot_id.trim().to_owned(), netns: netns.to_string_lossy().into_owned() })
+}
+
+fn default_state() -> Result<PathBuf, Failure> {
+    let base = if sys::euid() == 0 {
+        Some(PathBuf::from("/var/lib"))
+    } else {
+        let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        named("XDG_STATE_HOME").or_else(|| named("HOME").map(|home| home.join(".local/state")))
+    };
+    base.map(|base| base.join("c1m-top/tune.json"))
+        .ok_or_else(|| Failure::Usage("neither XDG_STATE_HOME nor HOME is set: name a file with --state".into()))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        // Nobody reads on: the exit status still says how it stands.
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Usage(format!("cannot write the report: {e}"))),
+        _ => Ok(()),
+    }
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|e| Failure::Internal(e.to_string()))?;
+    print(&format!("{text}\n"))
+}

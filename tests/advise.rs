@@ -1,0 +1,424 @@
+//! What a target needs of a machine, as tables over made samples; and `check` and `tune` as programs.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use c1m_top::advise::{
+    Addresses, Ask, LinkSpeed, OwnEngines, Program, Proposal, Report, Row, Side, Surroundings, Traffic, Verdict, check,
+    obsolete, table,
+};
+use c1m_top::model::synthetic;
+use c1m_top::probe::sample::{Absent, MemCgroup, Sample, SoftHard};
+
+const MIB: u64 = 1 << 20;
+
+fn ask(target: u64, role: Side, program: Program) -> Ask {
+    Ask {
+        target,
+        role,
+        program,
+        running: false,
+        port: 9900,
+        ports: 100,
+        sources_named: 0,
+        addresses: (role != Side::Server).then_some(Addresses { sources: 1, ports: 100, per_pair: 28_232 }),
+        traffic: None,
+        rate: 50_000,
+        user_bytes: 0,
+        engines: OwnEngines { table_own: 14, most_workers: 1000, workers: None, lanes: 2, in_flight: 512 },
+    }
+}
+
+/// A machine of 24 GiB on which nothing runs; one process with these limits, root or not.
+fn machine(soft: u64, hard: u64, root: bool) -> Sample {
+    let mut sample = synthetic::host_only(0);
+    synthetic::foreign(&mut sample, 7, "shell", 10, soft);
+    sample.targets[0].nofile = Ok(SoftHard { soft, hard });
+    sample.targets[0].exempt_from_file_max = Ok(root);
+    sample
+}
+
+fn around() -> Surroundings {
+    Surroundings {
+        links: vec![LinkSpeed { name: "eth0".into(), mbit: Some(1000) }],
+        gc_thresh3: Some(1024),
+        netdev_max_backlog: Some(1000),
+    }
+}
+
+fn run(ask: &Ask, sample: &Sample) -> Report {
+    check(ask, sample, &around())
+}
+
+fn row<'a>(report: &'a Report, id: &str) -> &'a Row {
+    report.limits.iter().find(|r| r.id == id).unwrap()
+}
+
+const OTHER: Program = Program::Other { processes: 1 };
+
+#[test]
+fn descriptors_level_by_level() {
+    // soft, hard, program, processes, the verdict of each row with this id, what the first cure says
+    let rows: [(u64, u64, Program, &[Verdict], &str); 8] = [
+        (1024, 20_000, Program::Own, &[Verdict::Fits, Verdict::Fits], ""),
+        (20_000, 20_000, Program::Own, &[Verdict::Fits, Verdict::Fits], ""),
+        (100, 114, Program::Own, &[Verdict::TooSmall, Verdict::TooSmall], "LimitNOFILE=1120"),
+        (
+            1024,
+            2_000_000,
+            OTHER,
+            &[Verdict::TooSmall, Verdict::Fits],
+            "raise the soft limit 1024 to the hard limit 2000000",
+        ),
+        (
+            1024,
+            1_000_205,
+            OTHER,
+            &[Verdict::TooSmall, Verdict::Fits],
+            "raise the soft limit 1024 to the hard limit 1000205",
+        ),
+        (1024, 20_000, OTHER, &[Verdict::TooSmall, Verdict::TooSmall], "the hard limit first"),
+        (1_048_576, 1_048_576, OTHER, &[Verdict::Fits, Verdict::Fits], ""),
+        (20_000, 20_000, Program::Other { processes: 100 }, &[Verdict::Fits, Verdict::Fits], ""),
+    ];
+    for (soft, hard, program, verdicts, cure) in rows {
+        let role = if program == Program::Own { Side::Both } else { Side::Server };
+        let report = run(&ask(1_000_000, role, program), &machine(soft, hard, true));
+        let tables: Vec<&Row> = report.limits.iter().filter(|r| r.id == "nofile").collect();
+        assert_eq!(tables.iter().map(|r| r.verdict).collect::<Vec<_>>(), verdicts, "{soft} {hard} {program:?}");
+        let got = tables[0].cure.clone().unwrap_or_default();
+        assert!(got.starts_with(cure) && got.is_empty() == cure.is_empty(), "{soft} {hard}: {got}");
+    }
+}
+
+#[test]
+fn too_few_workers_are_cured_by_more_of_them() {
+    let mut few = ask(5000, Side::Both, Program::Own);
+    few.engines.workers = Some(2);
+    few.ports = 10;
+    let report = run(&few, &machine(2000, 2000, true));
+    let nofile = row(&report, "nofile");
+    // Measured: a server with two tables of 2,000 and ten listeners stops accepting at 3,952.
+    assert_eq!((nofile.verdict, nofile.met_at_connections), (Verdict::TooSmall, Some(3952)));
+    assert_eq!(nofile.cure.as_deref(), Some("--workers 4, or none: as many as it needs"));
+    assert!(Proposal::new(&report, vec![]).nofile.is_none(), "no limit of the machine has to change");
+}
+
+#[test]
+fn one_table_beyond_nr_open_needs_the_sysctl_first() {
+    let report = run(&ask(2_000_000, Side::Server, OTHER), &machine(1024, 1_048_576, false));
+    let nr_open = row(&report, "nr_open");
+    assert_eq!((nr_open.verdict, nr_open.cure.as_deref()), (Verdict::TooSmall, Some("sysctl -w fs.nr_open=2010000")));
+    let hard = report.limits.iter().filter(|r| r.id == "nofile").nth(1).unwrap();
+    assert!(hard.cure.as_ref().unwrap().starts_with("sysctl -w fs.nr_open=2010000, then LimitNOFILE=2010000"));
+    assert_eq!(report.first_limit.as_ref().unwrap().connections, 1024 - 200);
+    assert!(!report.fits);
+    let own = run(&ask(2_000_000, Side::Server, Program::Own), &machine(1024, 20_000, true));
+    assert_eq!(row(&own, "nr_open").verdict, Verdict::NotApplicable);
+    assert!(own.fits, "{}", table::write(&ask(2_000_000, Side::Server, Program::Own), &own));
+}
+
+#[test]
+fn file_max_binds_all_but_root_and_two_sockets_count_twice() {
+    let files = |root, role, program| {
+        let mut sample = machine(1024, 20_000, root);
+        sample.host.files.as_mut().unwrap().max = 1_500_000;
+        run(&ask(1_000_000, role, program), &sample)
+    };
+    let free = files(true, Side::Both, Program::Own);
+    assert_eq!(row(&free, "file-max").verdict, Verdict::NotApplicable);
+    let bound = files(false, Side::Both, Program::Own);
+    let bound = row(&bound, "file-max");
+    assert_eq!(
+        (bound.verdict, bound.needed, bound.met_at_connections),
+        (Verdict::TooSmall, Some(2_001_500), Some(749_250))
+    );
+    assert_eq!(bound.cure.as_deref(), Some("sysctl -w fs.file-max=2010000"));
+    let one_end = files(false, Side::Client, Program::Own);
+    assert_eq!(row(&one_end, "file-max").verdict, Verdict::Fits);
+    // Root asks, but the server will not run as root.
+    let server = files(true, Side::Both, OTHER);
+    assert_eq!(row(&server, "file-max").verdict, Verdict::TooSmall);
+}
+
+#[test]
+fn memory_keeps_a_tenth_and_small_memory_comes_first() {
+    let mut sample = machine(1024, 20_000, true);
+    let mem = sample.host.mem.as_mut().unwrap();
+    (mem.free, mem.active_file, mem.inactive_file) = (1024 * MIB, 0, 0);
+    let ask_both = ask(1_000_000, Side::Both, Program::Own);
+    let report = run(&ask_both, &sample);
+    let memory = row(&report, "memory");
+    assert_eq!((memory.verdict, memory.needed), (Verdict::TooSmall, Some(8_232_000_000)));
+    let met = memory.met_at_connections.unwrap();
+    assert_eq!(met, (memory.present.unwrap() as f64 / 8232.0) as u64);
+    assert_eq!(report.first_limit.as_ref().map(|f| (f.id, f.connections)), Some(("memory", met)));
+    assert!(memory.cure.as_ref().unwrap().contains("smaller buffers save nothing"));
+    let text = table::write(&ask_both, &report);
+    assert!(
+        text.contains("The target does not fit: 1 limit is too small. The run meets first: memory (host), at"),
+        "{text}"
+    );
+    assert!(!Proposal::new(&report, vec![]).fits_then, "no setting makes memory");
+    // One end needs half, and what the program takes comes on top.
+    let one = run(&Ask { user_bytes: 20_480, ..ask(1_000_000, Side::Server, OTHER) }, &sample);
+    assert_eq!(one.memory_needed_bytes, (4116 + 20_480) * 1_000_000);
+}
+
+#[test]
+fn the_cgroup_is_charged_less_but_may_be_the_first() {
+    let mut sample = machine(1024, 20_000, true);
+    let group = |limit| MemCgroup {
+        path: "/c1m.service".into(),
+        version: 2,
+        used: 30 * MIB,
+        limit,
+        file_bytes: 20 * MIB,
+        oom_kills: 0,
+        max_hits: 0,
+    };
+    sample.targets[0].memcg = Ok(vec![group(Some(400 * MIB))]);
+    let report = run(&ask(1_000_000, Side::Both, Program::Own), &sample);
+    let memcg = row(&report, "memcg");
+    assert_eq!(memcg.verdict, Verdict::TooSmall);
+    // 390 MiB of room, a tenth kept, 5,927 B each.
+    assert!(memcg.met_at_connections.unwrap().abs_diff(62_095) < 100, "{:?}", memcg.met_at_connections);
+    assert_eq!(report.first_limit.as_ref().unwrap().id, "memcg");
+    let proposal = Proposal::new(&report, vec![]);
+    assert!(proposal.fits_then);
+    // Set as proposed, it fits.
+    sample.targets[0].memcg = Ok(vec![group(proposal.memory_max_bytes)]);
+    assert_eq!(row(&run(&ask(1_000_000, Side::Both, Program::Own), &sample), "memcg").verdict, Verdict::Fits);
+    // The running server has a cgroup of its own, the client beside it none: one end is charged.
+    let mut apart = sample.clone();
+    apart.targets.push(machine(1024, 20_000, true).targets.remove(0));
+    let running = Ask { running: true, ..ask(10_000, Side::Both, OTHER) };
+    assert_eq!(row(&run(&running, &apart), "memcg").needed, Some(29_635_200));
+    sample.targets[0].memcg = Ok(vec![group(None)]);
+    assert_eq!(row(&run(&ask(1_000_000, Side::Both, Program::Own), &sample), "memcg").verdict, Verdict::NotApplicable);
+}
+
+#[test]
+fn conntrack_counts_where_something_is_tracked() {
+    let with = |count, max| {
+        let mut sample = machine(1024, 20_000, true);
+        let table = sample.net.conntrack.as_mut().unwrap();
+        (table.count, table.max) = (count, max);
+        run(&ask(1_000_000, Side::Both, Program::Own), &sample)
+    };
+    let idle = with(0, 262_144);
+    let idle = row(&idle, "conntrack");
+    assert_eq!(idle.verdict, Verdict::NotApplicable);
+    assert!(idle.reason.as_ref().unwrap().contains("262,144 would be met"));
+    let tracking = with(12, 262_144);
+    let tracking = row(&tracking, "conntrack");
+    assert_eq!((tracking.verdict, tracking.met_at_connections), (Verdict::TooSmall, Some(262_132)));
+    assert!(
+        tracking.cure.as_ref().unwrap().starts_with("sysctl -w net.netfilter.nf_conntrack_max=1010000, or a NOTRACK")
+    );
+    assert_eq!(row(&with(12, 1_010_000), "conntrack").verdict, Verdict::Fits, "as cured");
+}
+
+#[test]
+fn ports_narrow_and_wide() {
+    let with = |sources, ports: u16, per_pair, target| {
+        let addresses = Some(Addresses { sources, ports: u64::from(ports), per_pair });
+        run(&Ask { addresses, ports, ..ask(target, Side::Client, Program::Own) }, &machine(1024, 20_000, true))
+    };
+    let narrow = with(1, 1, 28_232, 50_000);
+    let ports = row(&narrow, "ports");
+    assert_eq!((ports.verdict, ports.met_at_connections), (Verdict::TooSmall, Some(28_232)));
+    assert_eq!(
+        ports.cure.as_deref(),
+        Some(
+            "--ports 2 (the server too), or 2 source addresses (--source); or sysctl -w net.ipv4.ip_local_port_range=\"15000 65535\""
+        )
+    );
+    let change = &Proposal::new(&narrow, vec![]).sysctl[0];
+    assert_eq!((change.key, change.to.as_str()), ("net.ipv4.ip_local_port_range", "15000 65535"));
+    // Beyond what a range can give there is nothing to set.
+    let far = with(1, 1, 28_232, 1_000_000);
+    assert_eq!(
+        row(&far, "ports").cure.as_deref(),
+        Some("--ports 36 (the server too), or 36 source addresses (--source)")
+    );
+    assert!(Proposal::new(&far, vec![]).sysctl.is_empty());
+    assert_eq!(row(&with(36, 1, 28_232, 1_000_000), "ports").verdict, Verdict::Fits);
+    assert_eq!(
+        row(&run(&ask(1, Side::Server, OTHER), &machine(1024, 1024, true)), "ports").verdict,
+        Verdict::NotApplicable
+    );
+}
+
+#[test]
+fn bandwidth_is_the_classic_sum_against_the_link() {
+    let traffic = Some(Traffic { share: 0.2, message: 1000, every_us: 1_000_000 });
+    let ask = Ask { traffic, ..ask(1_000_000, Side::Server, Program::Own) };
+    let report = run(&ask, &machine(1024, 20_000, true));
+    assert_eq!(report.bandwidth_bits_per_s, 1_600_000_000);
+    let bandwidth = row(&report, "bandwidth");
+    assert_eq!((bandwidth.verdict, bandwidth.scope.as_str()), (Verdict::TooSmall, "eth0"));
+    assert_eq!(bandwidth.met_at_connections, Some(573_394), "with headers: 1.744 Gbit/s");
+    let virtual_link = Surroundings { links: vec![LinkSpeed { name: "eth0".into(), mbit: None }], ..around() };
+    let unknown = check(&ask, &machine(1024, 20_000, true), &virtual_link);
+    assert_eq!(row(&unknown, "bandwidth").verdict, Verdict::Unknown);
+    let text = table::write(&ask, &report);
+    assert!(
+        text.contains("Bandwidth needed: 1.60 Gbit/s each way, 3.20 Gbit/s in all (20 % of the connections"),
+        "{text}"
+    );
+}
+
+#[test]
+fn queues_slow_down_and_do_not_fail() {
+    let mut sample = machine(1_048_576, 1_048_576, true);
+    sample.net.somaxconn = Ok(128);
+    let report = run(&Ask { ports: 1, ..ask(100_000, Side::Server, OTHER) }, &sample);
+    let queue = row(&report, "accept_queue");
+    assert_eq!((queue.verdict, queue.needed), (Verdict::Caution, Some(5000)));
+    assert_eq!(queue.cure.as_deref(), Some("sysctl -w net.core.somaxconn=5000"));
+    assert!(report.fits);
+    assert!(report.first_limit.as_ref().is_some_and(|f| f.id != "hash_load"), "{:?}", report.first_limit);
+}
+
+#[test]
+fn what_cannot_be_read_is_unknown_and_not_too_small() {
+    let mut sample = machine(1024, 20_000, true);
+    let hidden = || Absent::because("hidden");
+    sample.host.mem = Err(hidden());
+    sample.host.max_user_watches = Err(hidden());
+    sample.net.tcp_mem = Err(hidden());
+    let report = run(&ask(1_000_000, Side::Both, Program::Own), &sample);
+    for id in ["memory", "epoll", "tcp_mem"] {
+        assert_eq!(row(&report, id).verdict, Verdict::Unknown, "{id}");
+    }
+    assert!(report.fits);
+}
+
+#[test]
+fn the_files_hold_a_line_only_where_it_is_needed_each_with_its_reason() {
+    let server = Ask { ports: 1, ..ask(2_000_000, Side::Server, OTHER) };
+    let mut sample = machine(1024, 524_288, false);
+    sample.host.max_user_watches = Ok(712_000);
+    let found = obsolete::scan("/etc/sysctl.conf", "net.ipv4.tcp_tw_recycle = 1\n");
+    let proposal = Proposal::new(&run(&server, &sample), found);
+    let text = proposal.write(&server);
+    for part in [
+        "# ---- /etc/sysctl.d/90-c1m-top.conf",
+        "# nr_open: 1,048,576 now, 2,000,101 needed; the most that any hard limit may be\nfs.nr_open = 2010000\n",
+        "# epoll: 712,000 now, 2,000,000 needed\nfs.epoll.max_user_watches = 2000000\n",
+        "*    hard nofile 2010000\n",
+        "[Service]\nLimitNOFILE=2010000\n",
+        "# /etc/sysctl.conf:1: net.ipv4.tcp_tw_recycle: gone since Linux 4.12",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in:\n{text}");
+    }
+    assert!(!text.contains("fs.file-max ="), "2,460,000 is enough:\n{text}");
+    assert!(!text.contains("tcp_rmem") && !text.contains("tcp_wmem"), "{text}");
+    // The hard limit stays where only the soft one is too small.
+    let soft = Ask { target: 100_000, ..server };
+    let text = Proposal::new(&run(&soft, &sample), vec![]).write(&soft);
+    assert!(text.contains("LimitNOFILE=101000:524288\n") && !text.contains("hard nofile"), "{text}");
+    let nothing = ask(1000, Side::Both, Program::Own);
+    let text = Proposal::new(&run(&nothing, &sample), vec![]).write(&nothing);
+    assert!(text.contains("Nothing to set"), "{text}");
+}
+
+fn program(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_c1m-top")).args(args).output().unwrap()
+}
+
+#[test]
+fn bad_input_is_one_line_and_exit_2() {
+    for (line, part) in [
+        ("check --target 0", "--target 0"),
+        ("check --port 65500 --ports 100", "beyond 65535"),
+        ("check --active 5% --message 0", "--message 0"),
+        ("check --pid 4194304", "4194304"),
+        ("check --source 192.0.2.77", "192.0.2.77"),
+        ("check --target many", "many"),
+        ("tune --apply --revert", "--revert"),
+        ("tune --force", "--revert"),
+    ] {
+        let out = program(&line.split(' ').collect::<Vec<_>>());
+        let text = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(2), "{line}: {text}");
+        assert!(text.contains(part) && text.trim_end().lines().count() == 1, "{line}: {text}");
+    }
+}
+
+#[test]
+fn check_speaks_json_and_says_by_its_status_whether_it_fits() {
+    for (target, fits) in [("1k", true), ("900g", false)] {
+        let out = program(&["check", "--target", target, "--output", "json"]);
+        let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        assert_eq!((report["kind"].as_str(), report["fits"].as_bool()), (Some("check"), Some(fits)));
+        assert_eq!(out.status.code(), Some(if fits { 0 } else { 3 }));
+        let first = &report["limits"][0];
+        for key in ["id", "scope", "unit", "present", "needed", "verdict", "met_at_connections", "reason", "cure"] {
+            assert!(first.get(key).is_some(), "{key}");
+        }
+    }
+}
+
+/// In a network namespace of its own: the port range of that namespace is set and put back, this one's is not touched.
+#[test]
+fn apply_and_revert_in_a_network_namespace() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state/tune.json");
+    let script = format!(
+        "set -e
+        cd /proc/sys/net
+        was=$(cat ipv4/ip_local_port_range)
+        {bin} tune --apply --target 50k --role client --ports 1 --state {state}
+        echo MIDDLE: $(cat ipv4/ip_local_port_range)
+        {bin} tune --apply --target 51k --role client --ports 1 --state {state}
+        test -e {state}
+        {bin} tune --revert --state {state}
+        test ! -e {state}
+        test \"$was\" = \"$(cat ipv4/ip_local_port_range)\"
+        echo SAME",
+        bin = env!("CARGO_BIN_EXE_c1m-top"),
+        state = state.display()
+    );
+    let mine = || std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let before = mine();
+    let out = Command::new("unshare").args(["-n", "sh", "-c", &script]).output().unwrap();
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+    if errors.contains("unshare failed") {
+        println!("skipped: no privilege to make a network namespace");
+        return;
+    }
+    assert_eq!(mine(), before);
+    assert!(out.status.success(), "{text}{errors}");
+    assert!(text.contains("MIDDLE: 15000 65535") && text.contains("SAME"), "{text}");
+    assert!(!Path::new(&state).exists());
+}
+
+#[test]
+fn without_privilege_the_lines_that_cannot_be_set_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("tune.json");
+    let before = std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap();
+    let out = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_c1m-top"), "tune", "--apply"])
+        .args(["--target", "900m", "--role", "server", "--program", "other", "--state"])
+        .arg(&state)
+        .output();
+    let Ok(out) = out.as_ref().map(|out| (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned())) else {
+        println!("skipped: no setpriv");
+        return;
+    };
+    if !matches!(out.0, Some(0..=3)) || out.1.is_empty() {
+        println!("skipped: no privilege to become another user, or the program is out of that user's reach");
+        return;
+    }
+    assert_eq!(out.0, Some(3), "{}", out.1);
+    assert!(out.1.contains("fs.nr_open: NOT set, still") && out.1.contains("needs root"), "{}", out.1);
+    assert!(!out.1.contains("->"), "nothing was set: {}", out.1);
+    assert_eq!(std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap(), before);
+    assert!(!state.exists());
+}
