@@ -81,8 +81,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Ramp")]
     pub duration: Option<Duration>,
 
-    /// Do not hold the ramp back when real memory headroom falls under a tenth.
-    #[arg(long, help_heading = "Ramp")]
+    /// Hold the ramp back before a limit that would stop it is used further than this. Of memory, the rest of the headroom
+    /// that was there at the start is kept.
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent, default_value = "90%", help_heading = "Ramp")]
+    pub guard: f64,
+
+    /// Run on into the limit, to see what happens.
+    #[arg(long, conflicts_with = "guard", help_heading = "Ramp")]
     pub no_guard: bool,
 
     /// How connections are closed at the end.

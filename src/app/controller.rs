@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::watcher::Order;
-use crate::model::{Cause, Model, RunPhase, Verdict};
+use crate::model::{Cause, LimitState, Model, RunPhase, Verdict};
 use crate::protocol::{CloseMode, Command, Phase, Role, Stop};
 
 /// Closing may take long (a million connections some ten seconds); without any progress for so long it is given up.
@@ -281,7 +281,7 @@ impl Controller {
     }
 
     /// How the run ended.
-    pub(super) fn verdict(&self) -> Verdict {
+    pub(super) fn verdict(&self, model: &Model) -> Verdict {
         if self.died {
             Verdict::EngineKilled
         } else if self.reached {
@@ -290,6 +290,10 @@ impl Controller {
             Verdict::LimitHit
         } else if self.guarded {
             Verdict::GuardStopped
+        } else if self.terms.own_client && model.limits().iter().any(|l| l.state == LimitState::Hit) {
+            // A limit that answers nothing (a full conntrack table, a server without descriptors) leaves the client waiting
+            // until the run is ended.
+            Verdict::LimitHit
         } else {
             Verdict::Interrupted
         }
@@ -359,7 +363,7 @@ mod tests {
         assert!(matches!(own.quit()[0], Step::Order(Order::Tell(Some(Role::Client), Command::Close { .. }))));
         assert_eq!(own.quit(), [Step::End]);
         assert!(own.quit().is_empty());
-        assert_eq!(own.verdict(), Verdict::Interrupted);
+        assert_eq!(own.verdict(&Model::default()), Verdict::Interrupted);
     }
 
     #[test]
@@ -378,11 +382,11 @@ mod tests {
         let mut run = Controller::new(terms, now);
         run.quit();
         run.on_death(&Cause::Exit(0));
-        assert_eq!(run.verdict(), Verdict::Interrupted);
+        assert_eq!(run.verdict(&Model::default()), Verdict::Interrupted);
         run.on_death(&Cause::Signal(9));
-        assert_eq!(run.verdict(), Verdict::EngineKilled, "killed while closing is one");
+        assert_eq!(run.verdict(&Model::default()), Verdict::EngineKilled, "killed while closing is one");
         let mut run = Controller::new(terms, now);
         run.on_death(&Cause::Exit(0));
-        assert_eq!(run.verdict(), Verdict::EngineKilled);
+        assert_eq!(run.verdict(&Model::default()), Verdict::EngineKilled);
     }
 }

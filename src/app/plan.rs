@@ -25,6 +25,8 @@ pub(super) struct Plan {
     /// The target was named on the command line.
     pub(super) target_given: bool,
     pub(super) guard: bool,
+    /// Share of a limit up to which the guard lets the ramp go, in thousandths.
+    pub(super) guard_per_mille: u32,
     pub(super) hold: Option<Duration>,
     pub(super) duration: Option<Duration>,
     pub(super) interval: Duration,
@@ -45,6 +47,9 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
     }
     if args.target == Some(0) {
         return Err("--target 0 opens nothing; write a count such as 200k or 1m".into());
+    }
+    if args.guard < 1.0 {
+        return Err("--guard under 1% lets nothing be opened; write a share such as 90%, or --no-guard".into());
     }
     let target_ip = args.client.as_ref().map(|c| parse_ip(&c[0], args.allow_public)).transpose()?;
     let client_port = match args.client.as_deref() {
@@ -73,6 +78,7 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
         attach: args.attach,
         target_given: args.target.is_some(),
         guard: !args.no_guard,
+        guard_per_mille: (args.guard * 10.0).round() as u32,
         hold: args.hold,
         duration: args.duration,
         interval: args.interval,
@@ -198,6 +204,7 @@ mod tests {
         for (line, part) in [
             ("--interval 50ms", "--interval 50ms"),
             ("--server --target 0", "--target 0"),
+            ("--server --guard 0%", "--guard"),
             ("--server --port 65500", "beyond 65535"),
             ("--client 127.0.0.1 9900 --port 9901", "differ"),
             ("--client 127.0.0.1 0", "not a port"),

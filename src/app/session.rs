@@ -388,7 +388,7 @@ impl Session {
         }
         // What an engine that was killed died of is known by now.
         self.note_deaths();
-        let verdict = self.controller.verdict();
+        let verdict = self.controller.verdict(&self.model);
         let mut summary = self.model.summary(verdict);
         if let Some(last) = &self.last_state {
             // Queues and TIME_WAIT after a death are its consequence.

@@ -137,6 +137,7 @@ fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
         endpoint,
         listen,
         guard: plan.guard && plan.client.is_some(),
+        guard_per_mille: Some(plan.guard_per_mille),
         interval_ms: plan.interval.as_millis() as u64,
     }
 }

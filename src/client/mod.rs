@@ -42,6 +42,7 @@ struct Shared {
 pub struct Client {
     shared: Arc<Shared>,
     pool: Pool,
+    lanes: usize,
     ramp_cpu_us: Option<u64>,
 }
 
@@ -63,7 +64,7 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     let pool = Pool::new(max, Vec::new(), |_| -> Body { Arc::new(move |w| worker::run(&w, &for_workers)) })?;
     let target = shared.config.common.target as usize;
     let lanes = lanes(cores, target, pool.room()).min(max);
-    Ok((Client { shared, pool, ramp_cpu_us: None }, lanes))
+    Ok((Client { shared, pool, lanes, ramp_cpu_us: None }, lanes))
 }
 
 /// Workers that open connections at once: one where a single table and core are enough, else one a core.
@@ -163,6 +164,10 @@ impl Engine for Client {
     }
 
     fn tables_full(&mut self) {
+        // A lane without a table is not the end while another fills the last of them.
+        if self.pool.parked() < self.lanes {
+            return;
+        }
         let (tables, room) = (self.pool.max(), self.pool.room());
         self.shared.counters.add_error("socket", libc::EMFILE);
         self.shared.ramp.stop(Stop {

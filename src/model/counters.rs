@@ -18,6 +18,8 @@ pub(super) struct CounterInfo {
     pub what: &'static str,
     /// What helps.
     pub cure: &'static str,
+    /// The limit whose numbers and cure say more, where that is readable.
+    pub limit: Option<&'static str>,
 }
 
 fn ext(sample: &Sample, read: fn(&TcpExt) -> u64) -> Option<u64> {
@@ -37,6 +39,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Warning,
         what: "the accept queue of a listening socket was full: connections were dropped and are retried after a second",
         cure: "accept faster, a larger backlog, sysctl -w net.core.somaxconn=65535",
+        limit: None,
     },
     CounterInfo {
         id: "listen_drops",
@@ -45,6 +48,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Warning,
         what: "a listening socket dropped connections for another reason than a full queue, mostly for want of memory",
         cure: "look at memory and tcp_mem",
+        limit: None,
     },
     CounterInfo {
         id: "syncookies_sent",
@@ -53,6 +57,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Warning,
         what: "the SYN queue was full and the kernel answered with SYN cookies",
         cure: "sysctl -w net.ipv4.tcp_max_syn_backlog=65536 net.core.somaxconn=65535",
+        limit: None,
     },
     CounterInfo {
         id: "req_q_full_do_cookies",
@@ -61,6 +66,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Warning,
         what: "the SYN queue was full: SYN cookies took over",
         cure: "sysctl -w net.ipv4.tcp_max_syn_backlog=65536 net.core.somaxconn=65535",
+        limit: None,
     },
     CounterInfo {
         id: "req_q_full_drop",
@@ -69,6 +75,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Warning,
         what: "the SYN queue was full and SYNs were dropped",
         cure: "sysctl -w net.ipv4.tcp_max_syn_backlog=65536 net.core.somaxconn=65535",
+        limit: None,
     },
     CounterInfo {
         id: "memory_pressures",
@@ -77,6 +84,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Warning,
         what: "TCP buffer memory passed its pressure mark: every socket slows down",
         cure: "read faster, or raise net.ipv4.tcp_mem",
+        limit: None,
     },
     CounterInfo {
         id: "prune_called",
@@ -85,6 +93,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Warning,
         what: "receive queues were squeezed for want of buffer memory: someone does not read what is sent to them",
         cure: "read faster, or raise net.ipv4.tcp_rmem and tcp_mem",
+        limit: None,
     },
     CounterInfo {
         id: "rcv_pruned",
@@ -93,6 +102,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Warning,
         what: "packets were dropped from receive queues for want of buffer memory",
         cure: "read faster, or raise net.ipv4.tcp_rmem and tcp_mem",
+        limit: None,
     },
     CounterInfo {
         id: "abort_on_memory",
@@ -101,6 +111,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Critical,
         what: "the kernel reset connections for want of TCP memory or because of too many orphans",
         cure: "raise net.ipv4.tcp_mem, or close at a lower rate (net.ipv4.tcp_max_orphans)",
+        limit: None,
     },
     CounterInfo {
         id: "time_wait_overflow",
@@ -109,6 +120,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Warning,
         what: "the TIME_WAIT table was full: connections ended without the wait",
         cure: "close by reset or at a lower rate, or raise net.ipv4.tcp_max_tw_buckets",
+        limit: Some("time_wait"),
     },
     CounterInfo {
         id: "backlog_drop",
@@ -117,6 +129,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Warning,
         what: "packets were dropped because a socket's own backlog was full",
         cure: "read faster, or raise net.ipv4.tcp_rmem",
+        limit: None,
     },
     CounterInfo {
         id: "conntrack_drop",
@@ -125,6 +138,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Critical,
         what: "connection tracking dropped packets without an answer, as it does when its table is full",
         cure: "raise net.netfilter.nf_conntrack_max, or a NOTRACK rule for the ports of this run",
+        limit: Some("conntrack"),
     },
     CounterInfo {
         id: "softnet_dropped",
@@ -133,6 +147,7 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Warning,
         what: "packets were dropped because a core's queue was full",
         cure: "sysctl -w net.core.netdev_max_backlog=10000",
+        limit: None,
     },
 ];
 

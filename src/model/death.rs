@@ -11,14 +11,20 @@ use super::headroom::Headroom;
 use super::meters::{bound, charge};
 use super::now::{Now, RunPhase};
 
-/// Samples looked back over: the counters may rise while the dying process is still seen alive.
-const BACK: usize = 4;
+/// Time looked back over, milliseconds: the counters rise at the kill, and the process is seen alive until the kernel has
+/// closed its sockets, of which 37,000 take a second and a million take ten.
+const BACK_MS: u64 = 30_000;
+/// The newest samples are all kept, older ones one a second.
+const DENSE: usize = 4;
+/// See [`DENSE`].
+const APART_MS: u64 = 1000;
 /// `SIGKILL`, signal(7).
 const SIGKILL: i32 = 9;
 
 /// What one sample tells of processes that may be about to die.
 #[derive(Debug, Clone, Default)]
 struct Seen {
+    t_ms: u64,
     oom_kills: Option<u64>,
     /// Highest count that holds for this moment: own count, or the peak of whoever still counts.
     connections: u64,
@@ -40,11 +46,16 @@ impl Witness {
         if sample.targets.iter().any(|t| t.alive && t.rss_bytes.is_err() && known(t.pid)) {
             return;
         }
-        if self.seen.len() == BACK {
+        while self.seen.front().is_some_and(|s| s.t_ms + BACK_MS < sample.t_ms) {
             self.seen.pop_front();
+        }
+        let aging = self.seen.len().saturating_sub(DENSE);
+        if aging > 0 && self.seen[aging].t_ms < self.seen[aging - 1].t_ms + APART_MS {
+            self.seen.remove(aging);
         }
         let alive = sample.targets.iter().filter(|t| t.alive);
         self.seen.push_back(Seen {
+            t_ms: sample.t_ms,
             oom_kills: sample.host.oom_kills.as_ref().ok().copied(),
             connections: now.connections,
             phase: now.phase,
@@ -264,7 +275,7 @@ mod tests {
         witness.update(&sample, &Now::default());
         rise(&mut sample, 1, 5);
         sample.targets[0].rss_bytes = Err(Absent::because("the process is ending"));
-        for _ in 0..2 * BACK {
+        for _ in 0..2 * DENSE {
             witness.update(&sample, &Now::default());
         }
         let (death, _) = witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default());
@@ -316,6 +327,29 @@ mod tests {
         }
         let (death, _) = witness.judge("client", 4022, Cause::Signal(9), Some(&last), &now(3));
         assert_eq!(death.at_connections, 1_950);
+    }
+
+    #[test]
+    fn a_kill_is_told_by_its_counter_however_long_the_process_takes_to_die() {
+        let mut witness = Witness::default();
+        let now = Now { connections: 37_000, phase: RunPhase::Ramping, ..Now::default() };
+        let at = |t_ms, kills| {
+            let mut sample = synthetic::sample(37_000, t_ms);
+            synthetic::with_memcg(&mut sample, "/c1m", LIMIT);
+            rise(&mut sample, kills, kills * 9);
+            sample
+        };
+        // Killed at 5 s, seen alive until 12 s, a sample every 100 ms.
+        (0..120).for_each(|i| witness.update(&at(i * 100, u64::from(i > 50)), &now));
+        assert!(witness.seen.len() < 24, "{}", witness.seen.len());
+        let mut after = at(12_000, 1);
+        after.targets[0].alive = false;
+        let (death, _) = witness.judge("server", after.targets[0].pid, Cause::Signal(9), Some(&after), &now);
+        assert_eq!(death.cause, Cause::OomKilled { cgroup: Some("/c1m".into()) });
+        // A minute later another kill is another matter.
+        (130..700).for_each(|i| witness.update(&at(i * 100, 1), &now));
+        let (death, _) = witness.judge("client", after.targets[1].pid, Cause::Signal(9), Some(&at(70_000, 1)), &now);
+        assert_eq!(death.cause, Cause::Signal(9));
     }
 
     #[test]

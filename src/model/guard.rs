@@ -1,14 +1,23 @@
 //! How many connections are safe: the guard's ceiling and the default target.
+//!
+//! The ceiling is a count that the client obeys by itself: between two samples it stops there, at whatever rate it
+//! connects, and nothing has to act in time. Each sample moves it.
 
 use crate::probe::sample::{MemCgroup, Sample};
 use crate::units;
 
 use super::headroom::Headroom;
 use super::meters::{bound, chains, charge, per_connection, tightest};
-use super::now::Now;
+use super::now::{Now, RunPhase};
 use super::slope::Slope;
+use super::table::Brake;
 
-/// The guard keeps this share of the headroom that was there at the start.
+/// Share of a limit up to which the guard lets the ramp go, in thousandths. Of memory it keeps the rest of the headroom that
+/// was there at the start.
+const UP_TO: u32 = 900;
+/// The kernel's counts are read some milliseconds before the engine's: what is opened in that time, seconds.
+const SKEW_S: f64 = 0.01;
+/// Unless told otherwise it keeps this share of the headroom that was there at the start.
 pub(crate) const KEEP: f64 = 0.1;
 /// A target chosen by the program leaves this share.
 const SPARE: f64 = 0.2;
@@ -22,17 +31,62 @@ const DEFAULT: u64 = 1_000_000;
 /// The target where no memory figure can be read.
 const BLIND: u64 = 100_000;
 
-/// Headroom at the first sight of each bound on memory.
+/// The ceiling, and what it comes from.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Guard {
+    per_mille: Option<u32>,
+    /// Headroom at the first sight of each cgroup that bounds memory.
     groups: Vec<(String, u64)>,
     ceiling: Option<u64>,
+    /// Id and scope of the limit that the ceiling comes from.
+    by: Option<(&'static str, String)>,
+    /// The same when the ramp was last held.
+    held_by: Option<(&'static str, String)>,
 }
 
 impl Guard {
-    /// The highest count that keeps a tenth of every headroom.
+    /// A guard that lets a limit be used to so many thousandths (`None`: 900).
+    pub(super) fn new(per_mille: Option<u32>) -> Self {
+        Self { per_mille, ..Self::default() }
+    }
+
+    /// The highest count that keeps a tenth of every headroom and of every limit.
     pub(super) fn ceiling(&self) -> Option<u64> {
         self.ceiling
+    }
+
+    /// Id and scope of the limit that holds the ramp back first.
+    pub(super) fn by(&self) -> Option<(&'static str, &str)> {
+        // While a held run is being closed other limits come first.
+        self.held_by.as_ref().or(self.by.as_ref()).map(|b| (b.0, b.1.as_str()))
+    }
+
+    /// Share of a limit that may be used.
+    pub(super) fn share(&self) -> f64 {
+        f64::from(self.per_mille.unwrap_or(UP_TO)) / 1000.0
+    }
+
+    /// Lowers the ceiling to what the limits besides memory allow.
+    pub(super) fn brake(&mut self, now: &Now, brakes: &[Brake]) {
+        let in_flight = now.in_flight.unwrap_or(0);
+        for brake in brakes {
+            // A target that fits into what this run alone fills is no danger: the engine counts those rooms exactly.
+            if brake.room.zip(now.target).is_some_and(|(room, target)| target <= room) {
+                continue;
+            }
+            let skew = now.rate_per_s.unwrap_or(0.0).max(0.0) * SKEW_S;
+            let left = self.share() * brake.limit - brake.used - brake.step;
+            let more = (left / brake.cost - skew).max(0.0) as u64;
+            let count =
+                now.connections.saturating_add(if brake.with_in_flight { in_flight } else { 0 }).saturating_add(more);
+            if self.ceiling.is_none_or(|c| count < c) {
+                self.ceiling = Some(count);
+                self.by = Some((brake.id, brake.scope.clone()));
+            }
+        }
+        if now.phase == RunPhase::Guarded {
+            self.held_by.clone_from(&self.by);
+        }
     }
 
     /// Takes a sample. `slope` is that of a limit's use, by id and scope.
@@ -44,14 +98,20 @@ impl Guard {
         both_ends: bool,
         slope: impl Fn(&str, &str) -> Option<Slope>,
     ) {
+        let keep = 1.0 - self.share();
         let mut ceiling: Option<u64> = None;
-        let mut bounded = |left: f64, cost: f64| {
+        let mut by = None;
+        let mut bounded = |left: f64, cost: f64, id: &'static str, scope: &str| {
             let more = (left / cost).max(0.0) as u64;
             let count = now.connections.saturating_add(more);
-            ceiling = Some(ceiling.map_or(count, |c| c.min(count)));
+            if ceiling.is_none_or(|c| count < c) {
+                ceiling = Some(count);
+                by = Some((id, scope.to_owned()));
+            }
         };
         if let Some(h) = headroom {
-            bounded(h.bytes as f64 - KEEP * h.at_start_bytes as f64, dear(slope("memory", "host"), both_ends));
+            let cost = dear(slope("memory", "host"), both_ends);
+            bounded(h.bytes as f64 - keep * h.at_start_bytes as f64, cost, "memory", "host");
         }
         for group in tightest(engine_chains(sample)) {
             let left = bound(group).unwrap_or(u64::MAX).saturating_sub(charge(group));
@@ -60,9 +120,10 @@ impl Guard {
                 self.groups.len() - 1
             });
             let start = self.groups[known].1;
-            bounded(left as f64 - KEEP * start as f64, dear(slope("memcg", &group.path), both_ends));
+            let cost = dear(slope("memcg", &group.path), both_ends);
+            bounded(left as f64 - keep * start as f64, cost, "memcg", &group.path);
         }
-        self.ceiling = ceiling;
+        (self.ceiling, self.by) = (ceiling, by);
     }
 }
 

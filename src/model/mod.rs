@@ -51,7 +51,7 @@ use failures::Failures;
 use guard::Guard;
 pub(crate) use guard::KEEP;
 use history::{History, View};
-use meters::Context;
+use meters::{Baseline, Context};
 pub(crate) use meters::{LONG_CHAIN, bound, charge, charged_per_connection, per_connection, raise, tightest};
 use now::Pace;
 use run::RunLog;
@@ -70,6 +70,8 @@ pub struct Setup {
     pub listen: Option<String>,
     /// Whether the guard is on.
     pub guard: bool,
+    /// Share of a limit up to which the guard lets the ramp go, in thousandths; `None` is 900.
+    pub guard_per_mille: Option<u32>,
     /// Interval of samples, milliseconds.
     pub interval_ms: u64,
 }
@@ -95,13 +97,15 @@ pub struct Model {
     run: RunLog,
     events: EventLog,
     deaths: Vec<Death>,
+    baseline: Baseline,
     last: Option<Sample>,
 }
 
 impl Model {
     /// A model before its first sample.
     pub fn new(setup: Setup) -> Self {
-        let mut model = Self { now: Now { target: setup.target, ..Now::default() }, setup, ..Self::default() };
+        let guard = Guard::new(setup.guard_per_mille);
+        let mut model = Self { now: Now { target: setup.target, ..Now::default() }, setup, guard, ..Self::default() };
         if let Some(note) = model.setup.target_note.clone() {
             model.note(Severity::Info, "target", note);
         }
@@ -132,17 +136,20 @@ impl Model {
             self.trends.update(sample, self.now.connections);
             self.cost = self.trends.cost(sample);
         }
+        self.baseline.note(sample);
         let context = Context {
             sample,
             headroom: self.headroom,
             counters: &self.counters,
             failures: self.failures.risen(),
             both_ends: self.cost.both_ends,
+            baseline: self.baseline,
         };
         self.table.update(&context, &self.now, &self.deaths, old);
         if !engine_died {
             let slope = |id: &str, scope: &str| self.table.slope(id, scope);
             self.guard.update(sample, &self.now, self.headroom, self.cost.both_ends, slope);
+            self.guard.brake(&self.now, self.table.brakes());
         }
         let view = Self::view(&self.now, &self.table, self.headroom, &self.cost);
         self.history.update(sample, &view);
@@ -152,6 +159,7 @@ impl Model {
             limits: self.table.limits(),
             failures: self.failures.risen(),
             counters: &self.counters,
+            guard: &self.guard,
         };
         self.diagnosis.update(&facts, &mut self.events);
         self.run.update(sample, &self.now, self.table.limits(), self.setup.interval_ms);
@@ -250,11 +258,17 @@ impl Model {
         self.headroom
     }
 
-    /// The highest count a client may reach without real headroom falling under a tenth of what it was at the start.
-    /// Before a slope has been measured a connection is taken to cost a quarter more than measured on Linux 6.18. The bound
-    /// holds between samples: a client that obeys it cannot overshoot. `None` where no memory figure can be read.
+    /// The highest count a client may reach with every limit that would stop it used to 90 % (or what `--guard` says) at
+    /// most; of memory and memory cgroups, with a tenth left of the headroom that was there at the start. Before a slope has
+    /// been measured a connection is taken to cost more than expected. The bound holds between samples: a client
+    /// that obeys it cannot overshoot. `None` where nothing can be read.
     pub fn guard_ceiling(&self) -> Option<u64> {
         self.guard.ceiling()
+    }
+
+    /// Id of the limit that the guard's ceiling comes from.
+    pub fn guard_limit(&self) -> Option<&'static str> {
+        self.guard.by().map(|b| b.0)
     }
 
     /// The memory chart.

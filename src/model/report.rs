@@ -100,11 +100,7 @@ fn stopped_by(model: &Model, verdict: Verdict) -> Option<String> {
         Verdict::LimitHit => {
             model.engines().iter().find_map(|e| e.stop.as_ref()).map(|s| s.limit_id.clone()).or_else(hit)
         }
-        Verdict::GuardStopped => {
-            // The guard watches memory alone; the nearer of its two bounds stopped it.
-            let near = model.limits().iter().find(|l| matches!(l.info.id, "memory" | "memcg") && l.limit.is_some());
-            near.map(|l| l.info.id.to_owned())
-        }
+        Verdict::GuardStopped => model.guard_limit().map(str::to_owned),
         Verdict::EngineKilled => model.deaths().iter().find_map(|d| match &d.cause {
             Cause::OomKilled { cgroup: Some(_) } => Some("memcg".to_owned()),
             Cause::OomKilled { cgroup: None } => Some("memory".to_owned()),

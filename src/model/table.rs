@@ -24,6 +24,37 @@ const SOON_S: f64 = 10.0;
 /// A limit is "never" met when it lies this many times beyond target and count.
 const BEYOND: f64 = 10.0;
 
+/// Memory is alarmed at only once so many connections have been seen, unless a connection costs about what it should:
+/// before that, what other programs take within a second outweighs the run.
+const SEEN_OF_MEMORY: f64 = 50_000.0;
+/// Without a target, a limit that comes soon is an alarm from this share of it on.
+const UNAIMED: f64 = 0.5;
+/// A slope up to so many times the expected is about what it should be.
+const PLAUSIBLE: f64 = 3.0;
+/// Doubt in a cost that has not been measured yet: half of the way is left until it has.
+const DOUBT: f64 = 2.0;
+
+/// A limit that grows with connections and would stop the run, as the guard needs it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Brake {
+    /// Id of the limit.
+    pub id: &'static str,
+    /// Its scope.
+    pub scope: String,
+    /// Use and bound, in the limit's own unit.
+    pub used: f64,
+    /// See `used`.
+    pub limit: f64,
+    /// The most that one connection may add.
+    pub cost: f64,
+    /// Steps in which the use grows, own unit: kept as a distance.
+    pub step: f64,
+    /// The use counts connects under way.
+    pub with_in_flight: bool,
+    /// The connections it has room for, where the run alone uses it and that is exact.
+    pub room: Option<u64>,
+}
+
 /// A limit that refused something.
 #[derive(Debug, Clone)]
 struct Hit {
@@ -40,9 +71,15 @@ pub(super) struct LimitTable {
     trends: Vec<(&'static str, String, Trend)>,
     hits: Vec<Hit>,
     limits: Vec<Limit>,
+    brakes: Vec<Brake>,
 }
 
 impl LimitTable {
+    /// What the guard watches besides memory.
+    pub(super) fn brakes(&self) -> &[Brake] {
+        &self.brakes
+    }
+
     /// Every limit, nearest first.
     pub(super) fn limits(&self) -> &[Limit] {
         &self.limits
@@ -68,6 +105,7 @@ impl LimitTable {
         if !(now.phase == RunPhase::EngineDied || old) || self.limits.is_empty() {
             let meters = meters::read(context);
             self.collect_hits(context, &meters);
+            self.brakes.clear();
             self.limits = meters.into_iter().filter_map(|m| self.limit(m, now)).collect();
         }
         self.mark_killed(deaths);
@@ -95,13 +133,13 @@ impl LimitTable {
 
     /// Adds the point of one meter to its trend.
     fn follow(&mut self, meter: &Meter, connections: u64, noise: f64, bytes: bool) {
-        let Some(used) = meter.followed.or(meter.used) else { return };
+        let Some(used) = meter.followed.or(meter.way.map(|w| w.0)).or(meter.used.map(|u| u as f64)) else { return };
         let known = self.trends.iter().position(|t| t.0 == meter.id && t.1 == meter.scope).unwrap_or_else(|| {
             let range = if bytes { RANGE_BYTES } else { RANGE_COUNT };
             self.trends.push((meter.id, meter.scope.clone(), Trend::new(noise, range)));
             self.trends.len() - 1
         });
-        self.trends[known].2.add(connections, used as f64);
+        self.trends[known].2.add(connections, used);
     }
 
     fn limit(&mut self, meter: Meter, now: &Now) -> Option<Limit> {
@@ -113,9 +151,10 @@ impl LimitTable {
         let trend = self.trend(meter.id, &meter.scope);
         let slope = trend.and_then(Trend::slope);
         let forecast = forecast(&meter, slope, now);
-        let hit = self.hits.iter().find(|h| h.id == meter.id && h.scope == meter.scope);
         let seen = trend.map_or(0.0, Trend::span);
-        let state = if hit.is_some() { LimitState::Hit } else { judge(&meter, forecast, seen, now) };
+        self.brakes.extend(brake(&meter, slope, now));
+        let hit = self.hits.iter().find(|h| h.id == meter.id && h.scope == meter.scope);
+        let state = if hit.is_some() { LimitState::Hit } else { judge(&meter, forecast, slope, seen, now) };
         let per_connection = slope.filter(|s| s.grows()).map_or(meter.expected, |s| s.per_connection);
         let cure = (meter.cure)(need(&meter, per_connection, now));
         Some(Limit {
@@ -187,8 +226,9 @@ fn forecast(meter: &Meter, slope: Option<Slope>, now: &Now) -> Forecast {
     if !slope.grows() {
         return Forecast::Never;
     }
+    let (at, end) = meter.way.unwrap_or((used as f64, limit as f64));
     // From where the run is, by the slope of the ramp: a constant offset, before or after the ramp, cancels out.
-    let left = (limit as f64 - used as f64).max(0.0) / slope.per_connection;
+    let left = (end - at).max(0.0) / slope.per_connection;
     let at = now.connections as f64 + left;
     let anything = now.target.unwrap_or(0).max(now.connections).max(1_000_000);
     if at > BEYOND * anything as f64 {
@@ -201,6 +241,32 @@ fn forecast(meter: &Meter, slope: Option<Slope>, now: &Now) -> Forecast {
     }
 }
 
+/// What the guard has to know of a limit; `None` for one that does not stop a run, or that it judges by its own rule.
+fn brake(meter: &Meter, slope: Option<Slope>, now: &Now) -> Option<Brake> {
+    let stops = ["nofile", "ports", "conntrack", "epoll", "file-max", "threads"].contains(&meter.id);
+    // Before the first connection nothing is tracked whatever the rules say.
+    let untried = meter.growth == Growth::NotTracking && now.connections == 0;
+    let grows = matches!(meter.growth, Growth::WithConnections { .. }) || untried;
+    let (Some(used), Some(limit)) = (meter.used, meter.limit) else { return None };
+    if !stops || !grows || limit == 0 {
+        return None;
+    }
+    let measured = slope.map(|s| s.per_connection + 2.0 * s.spread);
+    let cost = measured.map_or(meter.expected * DOUBT, |m| m.max(meter.expected / 2.0));
+    Some(Brake {
+        id: meter.id,
+        scope: meter.scope.clone(),
+        used: used as f64,
+        limit: limit as f64,
+        cost,
+        // Two engines, each with a worker more than its connections need by now.
+        step: if meter.id == "threads" { 2.0 } else { 0.0 },
+        with_in_flight: meter.scope != "server",
+        room: meter.way.filter(|_| meter.planned).map(|w| w.1 as u64),
+    })
+    .filter(|b| b.cost > 0.0)
+}
+
 fn rising(now: &Now) -> bool {
     matches!(now.phase, RunPhase::Ramping | RunPhase::Watching)
 }
@@ -211,7 +277,7 @@ fn aiming(now: &Now) -> bool {
 }
 
 /// How near a limit is: by the forecast first, by the level second.
-fn judge(meter: &Meter, forecast: Forecast, seen: f64, now: &Now) -> LimitState {
+fn judge(meter: &Meter, forecast: Forecast, slope: Option<Slope>, seen: f64, now: &Now) -> LimitState {
     if let Some(state) = meter.state {
         return state;
     }
@@ -220,7 +286,9 @@ fn judge(meter: &Meter, forecast: Forecast, seen: f64, now: &Now) -> LimitState 
     let mut fits = now.target.is_some_and(|t| now.connections >= t);
     let mut state = LimitState::Ok;
     if let Forecast::At { connections, plus_minus, seconds } = forecast {
-        let sure = seen >= SEEN * connections as f64;
+        let plausible = slope.is_none_or(|s| s.per_connection <= PLAUSIBLE * meter.expected);
+        let known = meter.id != "memory" || seen >= SEEN_OF_MEMORY || plausible;
+        let sure = known && seen >= SEEN * connections as f64;
         let soon = |s: f64| seconds.is_some_and(|left| left <= s);
         match now.target {
             Some(target) => {
@@ -229,6 +297,8 @@ fn judge(meter: &Meter, forecast: Forecast, seen: f64, now: &Now) -> LimitState 
                     state = if soon(SOON_S) { LimitState::Critical } else { LimitState::Warn };
                 }
             }
+            // Nobody knows how far a server's peers want to go: 300,000 that come within two seconds are on no way to millions.
+            None if share < UNAIMED => {}
             None if sure && soon(SOON_S) => state = LimitState::Critical,
             None if sure && soon(6.0 * SOON_S) => state = LimitState::Warn,
             None => {}

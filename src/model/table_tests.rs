@@ -11,13 +11,16 @@ use crate::protocol::{ErrorCount, Stop};
 fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
     let (mut table, mut pace, mut counters) = (LimitTable::default(), Pace::default(), Counters::default());
     let mut failures = Failures::default();
+    let mut baseline = meters::Baseline::default();
     for sample in samples {
         counters.update(sample);
+        baseline.note(sample);
         failures.update(sample);
         let now = pace.now(sample, target);
         let headroom = Headroom::of(sample, None);
         let both_ends = sample.targets.len() == 2;
-        let context = Context { sample, headroom, counters: &counters, failures: failures.risen(), both_ends };
+        let context =
+            Context { sample, headroom, counters: &counters, failures: failures.risen(), both_ends, baseline };
         table.update(&context, &now, &[], false);
     }
     table
@@ -231,4 +234,75 @@ fn a_limit_raised_during_the_run_is_followed() {
     samples.last_mut().unwrap().host.files.as_mut().unwrap().max = 4_000_000;
     let after = find(&drive(&samples, None), "file-max").forecast.connections().unwrap();
     assert!(before < 1_240_000 && after > 1_980_000, "{before} {after}");
+}
+
+#[test]
+fn memory_that_others_take_at_the_start_is_no_alarm() {
+    // A neighbour took 465 MB of slab within the first half second: 230 kB for each of 2,000 connections.
+    let ramp = |bytes: u64| {
+        let samples: Vec<Sample> = (0..=5)
+            .map(|i| {
+                let mut sample = synthetic::sample(i * 400, i * 100);
+                sample.host.slab.as_mut().unwrap()[0].bytes += bytes * i * 400;
+                sample
+            })
+            .collect();
+        find(&drive(&samples, Some(4_000_000)), "memory").state
+    };
+    assert_eq!(ramp(230_000), LimitState::Ok);
+    assert_eq!(
+        find(&drive(&rows(400_000, |_, _| ()), Some(4_000_000)), "memory").state,
+        LimitState::Warn,
+        "a real one"
+    );
+}
+
+#[test]
+fn threads_that_come_with_whole_tables_are_forecast_between_the_steps() {
+    // Tables of 206 connections: each engine starts a thread whenever one is full; the last of 100 threads is the end.
+    let samples: Vec<Sample> = (0..=30)
+        .map(|i| {
+            let n = i * 130;
+            let mut sample = synthetic::sample(n, i * 100);
+            let tables = n / 206 + 1;
+            for role in [Role::Server, Role::Client] {
+                let stats = synthetic::engine(&mut sample, role).unwrap();
+                (stats.tables, stats.tables_max, stats.table_room) = (tables as u32, 1000, 206);
+            }
+            (sample.host.tasks, sample.host.threads_max) = (Ok(8 + 2 * tables), Ok(100));
+            sample
+        })
+        .collect();
+    // 46 tables each are full at 9,476.
+    let got = find(&drive(&samples, None), "threads").forecast.connections().unwrap();
+    assert!(got.abs_diff(9_476) <= 206, "{got}");
+}
+
+#[test]
+fn a_range_of_ports_that_is_narrowed_on_the_way_is_followed() {
+    let samples = rows(100_000, |s, n| {
+        if n > 40_000 {
+            s.net.ports.as_mut().unwrap().high = 32_768 + 14_115;
+        }
+        synthetic::engine(s, Role::Client).unwrap().capacity = Some(282_320);
+    });
+    let ports = drive(&samples, None);
+    let ports = find(&ports, "ports");
+    assert_eq!(ports.limit, Some(141_160));
+    assert!(ports.forecast.connections().unwrap().abs_diff(141_160) <= 256, "{ports:?}");
+}
+
+#[test]
+fn registrations_of_other_programs_count_against_the_users_limit() {
+    let samples = rows(100_000, |s, n| {
+        let slab = s.host.slab.as_mut().unwrap();
+        let cache = slab.iter_mut().find(|c| c.name == "eventpoll_epi").unwrap();
+        // Free objects kept for later look active in the middle of a ramp.
+        cache.active_objs = 19_400 + 512 + n * 3;
+        s.host.max_user_watches = Ok(419_400);
+        synthetic::engine(s, Role::Client).unwrap().in_flight = if n == 0 { 512 } else { 256 };
+    });
+    let epoll = drive(&samples, None);
+    let got = find(&epoll, "epoll").forecast.connections().unwrap();
+    assert!(got.abs_diff(200_000) < 300, "{got}");
 }

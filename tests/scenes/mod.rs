@@ -26,6 +26,7 @@ fn setup() -> Setup {
         endpoint: Some("127.0.0.1:9900-9999".into()),
         listen: Some("loopback only".into()),
         guard: true,
+        guard_per_mille: None,
         interval_ms: 1000,
     }
 }

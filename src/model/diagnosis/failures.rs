@@ -10,7 +10,11 @@ use super::Facts;
 pub(super) fn tell(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
     for failure in facts.failures {
         let (role, error) = (failure.role.name(), &failure.error);
-        let goodbye = is_goodbye(&error.op, &error.name);
+        // A server of this run that is dying resets and refuses: its death is what is told.
+        let echo = error.op == "connect"
+            && matches!(error.name.as_str(), "ECONNRESET" | "ECONNREFUSED")
+            && facts.server_gone();
+        let goodbye = echo || is_goodbye(&error.op, &error.name);
         if goodbye && facts.ending() {
             continue;
         }
@@ -37,7 +41,7 @@ pub(super) fn tell(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, Stri
 }
 
 /// The numbers of the limit.
-fn proof(limit: &crate::model::limit::Limit) -> String {
+pub(super) fn proof(limit: &crate::model::limit::Limit) -> String {
     match (limit.used, limit.limit) {
         (Some(used), Some(max)) if limit.info.unit == crate::model::limit::Unit::Count => {
             format!(" ({} {} of {})", limit.info.label, units::grouped(used), units::grouped(max))

@@ -34,14 +34,24 @@ impl Said {
     }
 }
 
-/// When, or how full, and what helps.
-fn sentence(limit: &Limit, facts: &Facts<'_>) -> String {
-    let name = match limit.info.id {
+/// The limit in words.
+pub(super) fn name(limit: &Limit) -> String {
+    match limit.info.id {
         "memory" => "memory (by real headroom)".to_owned(),
         "memcg" => format!("the memory limit of cgroup {}", limit.scope),
-        "nofile" => format!("the descriptor limit of {}", limit.scope),
+        "nofile" => format!("the descriptor limit of the {}", limit.scope),
+        "conntrack" => "the connection tracking table".to_owned(),
+        "epoll" => "the user's limit of epoll registrations".to_owned(),
+        "ports" => "the local ports towards these destinations".to_owned(),
+        "threads" if limit.scope == "host" => "the machine's limit of threads".to_owned(),
+        "threads" => "the cgroup's limit of threads (pids.max)".to_owned(),
         _ => limit.info.label.to_owned(),
-    };
+    }
+}
+
+/// When, or how full, and what helps.
+fn sentence(limit: &Limit, facts: &Facts<'_>) -> String {
+    let name = name(limit);
     match limit.forecast {
         Forecast::At { connections, seconds, .. } if facts.now.target.is_none_or(|t| connections < t) => {
             let when = seconds.map_or(String::new(), |s| format!(", in {}", units::seconds(s)));

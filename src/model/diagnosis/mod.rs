@@ -5,12 +5,13 @@ mod limits;
 mod phases;
 mod stall;
 
-use crate::probe::sample::Sample;
+use crate::probe::sample::{Sample, TargetKind};
 use crate::units;
 
 use super::counters::Counters;
 use super::event::{Event, EventLog, Severity};
 use super::failures::Failure;
+use super::guard::Guard;
 use super::limit::Limit;
 use super::now::{Now, RunPhase, engine};
 use crate::protocol::Role;
@@ -30,6 +31,8 @@ pub(super) struct Facts<'a> {
     pub failures: &'a [Failure],
     /// Counters of the kernel.
     pub counters: &'a Counters,
+    /// What holds the ramp back.
+    pub guard: &'a Guard,
 }
 
 impl Facts<'_> {
@@ -37,6 +40,12 @@ impl Facts<'_> {
     fn limit(&self, id: &str, scope: Option<&str>) -> Option<&Limit> {
         let mut rows = self.limits.iter().filter(|l| l.info.id == id);
         rows.clone().find(|l| scope.is_some_and(|s| s == l.scope)).or_else(|| rows.next())
+    }
+
+    /// Whether a server of this run has died, or no longer answers while its connections go.
+    fn server_gone(&self) -> bool {
+        let mut servers = self.sample.targets.iter().filter(|t| t.kind == TargetKind::Engine(Role::Server));
+        servers.any(|t| !t.alive || t.rss_bytes.is_err())
     }
 
     /// Whether connections are being closed, or those who held them are gone: resets are then no news.
@@ -95,7 +104,12 @@ impl Diagnosis {
 fn counters(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
     for (info, step, total) in facts.counters.risen() {
         let severity = if total < FEW && info.severity == Severity::Warning { Severity::Info } else { info.severity };
-        let text = format!("{} ({} +{}). Cure: {}", info.what, info.proof, units::grouped(total), info.cure);
+        let row = info.limit.and_then(|id| facts.limit(id, None)).filter(|l| l.share().is_some());
+        let (used, cure) = match row {
+            Some(row) => (failures::proof(row), row.cure.as_str()),
+            None => (String::new(), info.cure),
+        };
+        let text = format!("{}{used} ({} +{}). Cure: {cure}", info.what, info.proof, units::grouped(total));
         say(severity, info.id.to_owned(), text, step);
     }
 }

@@ -1,11 +1,13 @@
 //! Changes of phase, in words.
 
 use crate::model::event::Severity;
+use crate::model::limit::Unit;
 use crate::model::now::{RunPhase, engine};
 use crate::protocol::Role;
 use crate::units;
 
 use super::Facts;
+use super::limits::name;
 
 /// The phase last told of.
 #[derive(Debug, Clone, Default)]
@@ -46,9 +48,9 @@ impl Said {
             RunPhase::Guarded => {
                 let ceiling = client.and_then(|c| c.ceiling).unwrap_or(now.connections);
                 let text = format!(
-                    "the guard holds the ramp at {}: more would take real memory headroom under a tenth of what it was at \
-                     the start. --no-guard goes on",
-                    units::grouped(ceiling)
+                    "the guard holds the ramp at {}: {}. --no-guard goes on",
+                    units::grouped(ceiling),
+                    held(facts)
                 );
                 tell(Severity::Info, "guarded", text);
             }
@@ -73,4 +75,27 @@ impl Said {
             RunPhase::Watching | RunPhase::Starting | RunPhase::EngineDied => {}
         }
     }
+}
+
+/// What the guard keeps the run from.
+fn held(facts: &Facts<'_>) -> String {
+    let left = 100.0 - facts.guard.share() * 100.0;
+    let part = if (left - 10.0).abs() < 0.05 { "a tenth".to_owned() } else { format!("{left:.0} %") };
+    let (id, scope) = facts.guard.by().unwrap_or(("memory", "host"));
+    if id == "memory" {
+        return format!("more would take real memory headroom under {part} of what it was at the start");
+    }
+    let Some(limit) = facts.limits.iter().find(|l| l.info.id == id && l.scope == scope) else {
+        return format!("more would leave under {part} of {id}");
+    };
+    let name = name(limit);
+    let of = |n: u64| if limit.info.unit == Unit::Bytes { units::bytes(n) } else { units::grouped(n) };
+    let used = format!("{} of {}", of(limit.used.unwrap_or(0)), of(limit.limit.unwrap_or(0)));
+    let what = if id == "memcg" {
+        format!("more would leave under {part} of the room that {name} had at the start ({used} used)")
+    } else {
+        let percent = facts.guard.share() * 100.0;
+        format!("{name} would be more than {percent:.0} % used ({used})")
+    };
+    format!("{what}. To go further: {}", limit.cure)
 }

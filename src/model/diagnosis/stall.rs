@@ -59,29 +59,30 @@ fn cause(facts: &Facts<'_>, open: u64) -> String {
     if !swallowed.is_empty() {
         return swallowed;
     }
-    match round_number(open) {
-        Some(hint) => format!(": {hint}"),
-        None if engine(facts.sample, Role::Server).is_none() => {
-            ": look at the other host: is its server at a descriptor limit, paused, or behind a full conntrack table?"
-                .into()
-        }
-        None => String::new(),
-    }
+    let hint = round_number(open).map_or(String::new(), |hint| format!(": {hint}"));
+    if engine(facts.sample, Role::Server).is_some() { hint } else { format!("{hint}: {ELSEWHERE}") }
 }
+
+/// What tells the causes apart that only the server's host can see.
+const ELSEWHERE: &str = "look at the other host. There, ss -ltn with a Recv-Q as \
+    large as Send-Q says that the server does not accept: out of descriptors (grep files /proc/PID/limits), paused or slow; \
+    sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max shows a full connection table, \
+    nstat -az TcpExtListenOverflows a full accept queue; c1m-top --attach PID shows all of them";
 
 /// A client that stalls at a round number meets a known limit. A few connections of other programs and those under way
 /// make the count a little lower.
 fn round_number(open: u64) -> Option<&'static str> {
-    // The number, how far below it still counts, what it is.
-    let known: [(u64, u64, &'static str); 6] = [
-        (1_024, 24, "near 1,024, the usual soft limit of descriptors (ulimit -n) of a server"),
-        (28_232, 100, "near 28,232, all ports of the default ip_local_port_range towards one destination port"),
-        (64_512, 100, "near 64,512, all local ports above 1023 towards one destination port"),
-        (65_536, 400, "near 65,536, a common nf_conntrack_max"),
-        (262_144, 600, "near 262,144, a common nf_conntrack_max"),
-        (1_048_576, 1_000, "near 1,048,576, the default fs.nr_open: the most descriptors one table may have"),
+    // The number, how far below and above it still counts, what it is. Above: what waits in the accept queues of a server
+    // that has no descriptor left is established to the client.
+    let known: [(u64, u64, u64, &'static str); 6] = [
+        (1_024, 24, 256, "near 1,024, the usual soft limit of descriptors (ulimit -n) of a server"),
+        (28_232, 100, 0, "near 28,232, all ports of the default ip_local_port_range towards one destination port"),
+        (64_512, 100, 0, "near 64,512, all local ports above 1023 towards one destination port"),
+        (65_536, 400, 0, "near 65,536, a common nf_conntrack_max"),
+        (262_144, 600, 0, "near 262,144, a common nf_conntrack_max"),
+        (1_048_576, 1_000, 0, "near 1,048,576, the default fs.nr_open: the most descriptors one table may have"),
     ];
-    known.iter().find(|(n, below, _)| open <= *n && open + below >= *n).map(|k| k.2)
+    known.iter().find(|(n, below, above, _)| open <= n + above && open + below >= *n).map(|k| k.3)
 }
 
 #[cfg(test)]
@@ -92,6 +93,8 @@ mod tests {
     fn round_numbers_are_known() {
         let rows = [
             (1_020, Some("1,024")),
+            (1_136, Some("1,024")),
+            (1_400, None),
             (28_232, Some("28,232")),
             (28_200, Some("28,232")),
             (64_512, Some("64,512")),

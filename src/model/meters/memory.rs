@@ -17,7 +17,7 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         (Ok(_), None) => Meter::without("memory", "host", LimitState::Unknown, "not readable"),
         (Ok(_), Some(headroom)) => Meter {
             // Memory in use moves with whatever else runs here; the cost of a connection does not.
-            followed: held(sample),
+            followed: held(sample).map(|b| b as f64),
             ..Meter::growing("memory", "host", headroom.used_bytes(), headroom.capacity_bytes, 2.0 * MIB)
         }
         .expecting(per_connection(context.both_ends))

@@ -7,11 +7,13 @@ mod queues;
 mod tasks;
 
 use crate::probe::sample::{Absent, Sample};
+use crate::protocol::Role;
 
 use super::counters::Counters;
 use super::failures::Failure;
 use super::headroom::Headroom;
 use super::limit::LimitState;
+use super::now;
 
 pub(crate) use descriptors::raise;
 pub(super) use memory::chains;
@@ -31,6 +33,32 @@ pub(super) struct Context<'a> {
     pub failures: &'a [Failure],
     /// Whether a connection has both its ends on this machine.
     pub both_ends: bool,
+    /// What was so at the start.
+    pub baseline: Baseline,
+}
+
+/// What is read once, when an engine is first seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Baseline {
+    /// Local ports of one pair of addresses when the client made its plan.
+    pub ports: Option<u64>,
+    /// Epoll registrations of other programs.
+    pub epoll: Option<u64>,
+}
+
+impl Baseline {
+    /// Takes a sample.
+    pub(super) fn note(&mut self, sample: &Sample) {
+        let planned = now::engine(sample, Role::Client).is_some_and(|c| c.capacity.is_some());
+        if let (None, true, Ok(ports)) = (self.ports, planned, &sample.net.ports) {
+            self.ports = Some(ports.usable());
+        }
+        let own = descriptors::own_registrations(sample);
+        if let (None, Some(own), Ok(slab)) = (self.epoll, own, &sample.host.slab) {
+            let all = slab.iter().find(|c| c.name == "eventpoll_epi").map_or(0, |c| c.active_objs);
+            self.epoll = Some(all.saturating_sub(own));
+        }
+    }
 }
 
 impl Context<'_> {
@@ -65,7 +93,10 @@ pub(super) struct Meter {
     /// The bound.
     pub limit: Option<u64>,
     /// What is followed for the slope where that is not the use itself: something that grows with it, and with nothing else.
-    pub followed: Option<u64>,
+    pub followed: Option<f64>,
+    /// Where the run is and where it ends, in connections or the limit's own unit, where that is finer or nearer to the truth
+    /// than use and bound.
+    pub way: Option<(f64, f64)>,
     /// How the use behaves.
     pub growth: Growth,
     /// What a connection is expected to add before that has been measured.
@@ -91,6 +122,7 @@ impl Meter {
             used: Some(used),
             limit: Some(limit),
             followed: None,
+            way: None,
             growth: Growth::WithConnections { noise },
             expected: 1.0,
             levels: (0.9, 0.95),
@@ -121,6 +153,13 @@ impl Meter {
     /// A limit whose source cannot be read.
     fn unknown(id: &'static str, scope: impl Into<String>, why: &Absent) -> Self {
         Self::without(id, scope, LimitState::Unknown, why.why.clone())
+    }
+
+    /// What the use may move without any connection.
+    fn noise(&mut self, noise: f64) {
+        if let Growth::WithConnections { noise: known } = &mut self.growth {
+            *known = noise;
+        }
     }
 
     fn levels(self, warn: f64, critical: f64) -> Self {

@@ -56,6 +56,7 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
 
 /// Tuples the client's plan allows; held by open connections, those under way, and TIME_WAIT.
 fn ports(context: &Context<'_>) -> Meter {
+    let net = &context.sample.net;
     let Some(client) = engine(context.sample, Role::Client) else {
         return Meter::without(
             "ports",
@@ -64,12 +65,17 @@ fn ports(context: &Context<'_>) -> Meter {
             "bounds who connects: no client engine here",
         );
     };
-    let Some(capacity) = client.capacity else {
+    let Some(planned) = client.capacity else {
         return Meter::without("ports", "client", LimitState::Unknown, "the client has no address plan yet");
     };
-    let time_wait = context.sample.net.sockstat.as_ref().map_or(0, |s| s.tw);
-    let per_tuple = context.sample.net.ports.as_ref().map_or(28_232, |p| p.usable()).max(1);
-    let wide = context.sample.net.ports.as_ref().is_ok_and(|p| p.low <= 1024 && p.high == u16::MAX);
+    // The plan was made from the range as it was then; a range that has been changed since holds for every connect to come.
+    let capacity = match (&net.ports, context.baseline.ports) {
+        (Ok(now), Some(then)) if then > 0 => (planned as f64 * now.usable() as f64 / then as f64) as u64,
+        _ => planned,
+    };
+    let time_wait = net.sockstat.as_ref().map_or(0, |s| s.tw);
+    let per_tuple = net.ports.as_ref().map_or(28_232, |p| p.usable()).max(1);
+    let wide = net.ports.as_ref().is_ok_and(|p| p.low <= 1024 && p.high == u16::MAX);
     let used = client.open + client.in_flight + time_wait;
     let mut meter = Meter::growing("ports", "client", used, capacity, 8.0).levels(0.95, 0.99).cured(move |need| {
         let tuples = need.div_ceil(per_tuple);
@@ -77,6 +83,7 @@ fn ports(context: &Context<'_>) -> Meter {
         format!("more destination ports or sources (--ports, --source): {tuples} pairs of them for the target{range}")
     });
     meter.planned = true;
+    meter.way = Some(((client.open + time_wait) as f64, capacity as f64));
     meter
 }
 

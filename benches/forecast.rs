@@ -1,0 +1,66 @@
+//! `cargo bench --bench forecast [-- NAME…]`: real runs into real limits; the count forecast at a quarter and at half of the
+//! way against the count at which the limit was then met.
+
+use std::fmt::Write;
+
+use c1m_top::model::Verdict;
+use c1m_top::units::grouped;
+
+#[path = "../tests/scenario/mod.rs"]
+#[expect(dead_code, unreachable_pub, unused_imports, reason = "shared with the tests, which use the rest")]
+mod scenario;
+
+use scenario::{Outcome, SCENARIOS};
+
+/// Part of the way, and how far the forecast may be off, percent.
+const PARTS: [(f64, f64); 2] = [(0.25, 5.0), (0.5, 2.0)];
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    println!("| limit met | count | forecast at a quarter | off | forecast at half | off | ended as |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | --- |");
+    let mut missed = 0;
+    let mut sentences = Vec::new();
+    for scenario in &SCENARIOS {
+        if !wanted.is_empty() && !wanted.iter().any(|w| scenario.name.contains(w) || scenario.limit == w) {
+            continue;
+        }
+        match (scenario.run)(false) {
+            Err(why) => println!("| {} | skipped: {why} | | | | | |", scenario.name),
+            Ok(outcome) => {
+                missed += row(scenario.name, scenario.limit, &outcome);
+                sentences.push((scenario.name, outcome));
+            }
+        }
+    }
+    println!("\ngoal: within 5 % at a quarter, 2 % at half; missed: {missed}");
+    for (name, outcome) in sentences {
+        println!("\n{name}:");
+        for event in &outcome.events {
+            println!("  {:>6} ms {:?} {} x{}: {}", event.t_ms, event.severity, event.id, event.count, event.text);
+        }
+    }
+}
+
+/// Prints one row; how many of its forecasts missed the goal.
+fn row(name: &str, limit: &str, outcome: &Outcome) -> u32 {
+    let actual = outcome.peak();
+    let mut line = format!("| {name} | {} ", grouped(actual));
+    let mut missed = 0;
+    for (part, goal) in PARTS {
+        if let Some((at, forecast)) = outcome.forecast(limit, part * actual as f64) {
+            let off = (forecast as f64 / actual as f64 - 1.0) * 100.0;
+            let mark = if off.abs() > goal { " MISSED" } else { "" };
+            missed += u32::from(off.abs() > goal);
+            let _ = write!(line, "| {} (at {}) | {off:+.2} %{mark} ", grouped(forecast), grouped(at));
+        } else {
+            missed += 1;
+            line.push_str("| none | MISSED ");
+        }
+    }
+    let summary = outcome.summary.as_ref();
+    let verdict = summary.map_or(Verdict::Interrupted, |s| s.verdict);
+    let by = summary.and_then(|s| s.stopped_by.clone()).unwrap_or_default();
+    println!("{line}| {verdict:?} {by} |");
+    missed
+}

@@ -1,0 +1,152 @@
+//! What a run says of failures that show nothing by themselves, on the real kernel; and that a healthy run says nothing.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
+
+#[expect(dead_code, unreachable_pub, unused_imports, reason = "shared with the benchmark and other tests")]
+mod scenario;
+
+use std::process::Command;
+
+use scenario::{Net, Outcome, Run};
+
+/// The program.
+const BINARY: &str = env!("CARGO_BIN_EXE_c1m-top");
+
+/// A run inside `net`, a sample every 100 ms, after a line of shell.
+fn start(net: &Net, before: &str, options: &str) -> Run {
+    let mut command = net.command("sh");
+    command.args(["-c", &format!("{before}; exec \"$0\" \"$@\""), BINARY]);
+    command.args(["--output", "json", "--interval", "100ms"]).args(options.split_whitespace());
+    Run::start(command).unwrap()
+}
+
+/// A server that listens.
+fn server(net: &Net, before: &str, options: &str) -> Run {
+    let mut server = start(net, before, &format!("--server {options}"));
+    server.until(|o| !o.samples.is_empty());
+    assert!(!server.printed().samples.is_empty(), "{}", server.finish().noise);
+    server
+}
+
+fn ended(run: Run) -> Outcome {
+    run.interrupt();
+    run.finish()
+}
+
+/// The text of an event, with everything that was said where there is none.
+#[track_caller]
+fn said(outcome: &Outcome, id: &str, parts: &[&str]) {
+    let event = outcome.event(id).unwrap_or_else(|| panic!("no event {id}: {:#?}", outcome.events));
+    eprintln!("{id} x{}: {}", event.count, event.text);
+    for part in parts {
+        assert!(event.text.contains(part), "'{part}' is not in: {}", event.text);
+    }
+}
+
+/// Namespaces, or a line that says why not.
+fn net() -> Option<Net> {
+    Net::new().map_err(|why| eprintln!("skipped: {why}")).ok()
+}
+
+/// Sends a signal to the engine of a run.
+fn signal(run: &Run, signal: &str) {
+    let parent = run.pid().to_string();
+    let status = Command::new("sh").args(["-c", &format!("kill -{signal} $(ps -o pid= --ppid {parent})")]).status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn a_server_elsewhere_without_descriptors_is_seen_as_a_stall() {
+    let (Some(here), Some(there)) = (net(), net()) else { return };
+    here.join(&there).unwrap();
+    there.sh("echo 64 > /proc/sys/net/core/somaxconn").unwrap();
+    let mut far = server(&there, "ulimit -n 1024", "--workers 1 --ports 2");
+    let mut client = start(&here, ":", "--client 10.9.0.2 9900 --ports 2 --target 5k --rate 1k --duration 30s");
+    client.until(|o| o.event("stall").is_some());
+    far.until(|o| o.event("nofile/server").is_some());
+    let (client, far) = (ended(client), ended(far));
+    said(
+        &client,
+        "stall",
+        &["no connection was established", "near 1,024", "look at the other host. There, ss -ltn", "/proc/PID/limits"],
+    );
+    said(&far, "nofile/server/accept/EMFILE", &["descriptor", "1,024", "Cure: ", "LimitNOFILE="]);
+    assert_eq!(client.code, Some(0), "ended by the user, and no limit of this host was met");
+}
+
+#[test]
+fn a_paused_server_overflows_its_accept_queue() {
+    let Some(net) = net() else { return };
+    net.sh("echo 64 > /proc/sys/net/core/somaxconn").unwrap();
+    let server = server(&net, ":", "--listen 127.0.0.1 --ports 1");
+    signal(&server, "STOP");
+    let mut client = start(&net, ":", "--client 127.0.0.1 9900 --ports 1 --target 2k --rate 1k --duration 30s");
+    client.until(|o| o.event("stall").is_some());
+    signal(&server, "CONT");
+    let (client, server) = (ended(client), ended(server));
+    said(&client, "listen_overflows", &["accept queue", "ListenOverflows +", "Cure: ", "somaxconn"]);
+    said(&client, "stall", &["accept queue", "ListenOverflows"]);
+    drop(server);
+}
+
+#[test]
+fn syn_cookies_are_told() {
+    let Some(net) = net() else { return };
+    net.sh("echo 2 > /proc/sys/net/ipv4/tcp_syncookies").unwrap();
+    let run = start(&net, ":", "--server --client 127.0.0.1 9900 --ports 1 --target 1k --rate 2k --hold 100ms");
+    said(&run.finish(), "syncookies_sent", &["SYN cookies", "SyncookiesSent +", "tcp_max_syn_backlog"]);
+}
+
+#[test]
+fn conntrack_drops_are_told_with_the_table() {
+    let scenario = scenario::SCENARIOS.iter().find(|s| s.limit == "conntrack").unwrap();
+    match (scenario.run)(false) {
+        Err(why) => eprintln!("skipped: {why}"),
+        Ok(outcome) => {
+            said(
+                &outcome,
+                "conntrack_drop",
+                &[
+                    "connection tracking",
+                    "(conntrack 8,000 of 8,000)",
+                    "sysctl -w net.netfilter.nf_conntrack_max=",
+                    "drop in /proc/net/stat/nf_conntrack +",
+                ],
+            );
+            said(&outcome, "stall", &["8,000 of 8,000", "sysctl -w net.netfilter.nf_conntrack_max="]);
+            assert_eq!(outcome.summary.unwrap().stopped_by.as_deref(), Some("conntrack"));
+        }
+    }
+}
+
+#[test]
+fn an_oom_kill_in_a_cgroup_is_told_as_one() {
+    let scenario = scenario::SCENARIOS.iter().find(|s| s.limit == "memcg").unwrap();
+    match (scenario.run)(false) {
+        Err(why) => eprintln!("skipped: {why}"),
+        Ok(outcome) => {
+            said(
+                &outcome,
+                "death/",
+                &["OOM killer", "memory cgroup /c1m-top-", "its limit of 200 MiB", "limit_in_bytes"],
+            );
+            assert_eq!(outcome.code, Some(4));
+            assert_eq!(outcome.summary.unwrap().stopped_by.as_deref(), Some("memcg"));
+        }
+    }
+}
+
+#[test]
+fn a_healthy_run_and_each_end_of_one_raise_no_alarm() {
+    let (Some(here), Some(there)) = (net(), net()) else { return };
+    here.join(&there).unwrap();
+    let joint = start(&here, ":", "--server --client 127.0.0.1 9900 --target 20k --hold 500ms").finish();
+    let mut far = server(&there, ":", "");
+    let client = start(&here, ":", "--client 10.9.0.2 9900 --target 20k --hold 500ms").finish();
+    far.until(|o| o.samples.last().is_some_and(|s| s.established == 0));
+    let far = ended(far);
+    for (view, outcome) in [("joint", joint), ("client", client), ("server", far)] {
+        assert_eq!(outcome.alarms(), Vec::<&_>::new(), "{view}");
+        assert_eq!(outcome.code, Some(0), "{view}");
+    }
+}
