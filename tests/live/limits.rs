@@ -22,7 +22,7 @@ fn one_worker_stops_at_its_descriptor_limit() {
     in_namespace("limits::one_worker_stops_at_its_descriptor_limit", || {
         let run = Run::under(
             &["prlimit", "--nofile=2000"],
-            "--server --client 127.0.0.1 9900 --workers 1 --target 30k --interval 100ms",
+            "--server --client 127.0.0.1 9900 --workers 1 --target 30k --interval 100ms --no-guard",
         );
         let ended = run.finish();
         stopped_by(&ended, "nofile");
