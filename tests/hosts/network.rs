@@ -110,8 +110,8 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Makes one server and so many clients, each with `sources` addresses of either family: 10.77.0.2 and on, fd77::2 and on,
-    /// for the first; 10.78.0.2 and on for the second. A thousand local ports each, so that small counts need several
+    /// Makes one server and so many clients, each with `sources` addresses of either family: 10.77.0.2 and `fd77::2`
+    /// and on for the first, 10.78.0.2 and on for the second. A thousand local ports each, so that small counts need several
     /// addresses. `None`, and a line that says why, where this may not be done.
     pub(crate) fn new(test: &str, clients: u8, sources: u8) -> Option<Self> {
         Self::make(clients, sources).map_err(|why| skip(test, &why)).ok()

@@ -10,7 +10,7 @@ use super::{accepted, holding, serve};
 #[test]
 fn a_full_server_is_a_stall_that_points_to_the_other_host() {
     let Some(network) = Network::new("a_full_server_is_a_stall_that_points_to_the_other_host", 1, 2) else { return };
-    // What the server does not accept waits in its queues, established for the client: two of these few.
+    // Small queues: what the server does not accept waits there.
     network.server.sysctl("net.core.somaxconn", "16");
     let options = format!("--server --listen {SERVER} --ports 2 --workers 1 --interval 100ms");
     let mut server = network.server.run_under(&["prlimit", "--nofile=500"], &options);
@@ -29,7 +29,8 @@ fn a_full_server_is_a_stall_that_points_to_the_other_host() {
     });
     let open = accepted(&server);
     assert!((400..500).contains(&open), "{open}");
-    assert!((open..=open + 2 * 17).contains(&at), "{at}: what was accepted, and two full queues beyond {open}");
+    // For the client those in the queues are established too, and those whose last ACK the full queue dropped.
+    assert!((open..3_000).contains(&at), "{at} at the client, {open} at the server");
 }
 
 #[test]
