@@ -87,3 +87,13 @@ fn a_target_beyond_its_addresses_is_refused_with_what_would_do() {
     client.add_addresses(77, 4..7);
     assert_eq!(peers(&network, SERVER, "", 9_000).len(), 5);
 }
+#[test]
+fn leaves_out_an_address_that_the_server_has_no_way_back_to() {
+    let Some(network) = Network::new("leaves_out_an_address_that_the_server_has_no_way_back_to", 1, 4) else { return };
+    let client = network.client();
+    // Such as that of docker0: packets from it find a way to the server, and no answer finds one back.
+    client.set("link add bridge0 type veth peer name bridge1");
+    client.set("address add 172.20.0.1/16 dev bridge0");
+    client.set("link set bridge0 up");
+    assert_eq!(peers(&network, SERVER, "", 3_000).len(), 4);
+}
