@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 use super::child::Engine;
@@ -131,10 +131,11 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
 
 /// Turns signals into messages. SIGHUP is a terminal that has gone.
 fn catch_signals(to: SyncSender<Message>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGWINCH])?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
-            if to.send(Message::Signal(signal)).is_err() {
+            let message = if signal == SIGWINCH { Message::Input(Input::Resize) } else { Message::Signal(signal) };
+            if to.send(message).is_err() {
                 return;
             }
         }

@@ -25,9 +25,8 @@ pub enum Input {
     Gone,
 }
 
-/// How long to wait for a key before asking crossterm for a resize it noted meanwhile; also the longest time that a
-/// vanished terminal stays unnoticed.
-const TICK: Duration = Duration::from_millis(100);
+/// How long to wait for a key before looking whether anybody still listens. A terminal that vanishes ends the wait at once.
+const TICK: Duration = Duration::from_millis(500);
 
 /// The descriptor crossterm reads: standard input, or the controlling terminal where that is redirected.
 enum Tty {
@@ -65,7 +64,13 @@ fn run<T: From<Input>>(tty: &Tty, to: &SyncSender<T>) {
     loop {
         // crossterm 0.29 spins inside its own poll once the terminal is gone (read gives 0 or EIO for ever), so that it
         // must not be the one that waits: we wait, and let it look only at a terminal that is there.
-        let gone = sys::wait_readable(tty.fd(), TICK) == Wait::HungUp || drain(to).is_err();
+        let gone = match sys::wait_readable(tty.fd(), TICK) {
+            Wait::HungUp => true,
+            // And only at one that has something: its level-triggered source spins through the last millisecond of every wait,
+            // which ten times a second cost more than all samples. A resize is told by the program's own SIGWINCH.
+            Wait::Ready => drain(to).is_err(),
+            Wait::Nothing => false,
+        };
         if gone {
             // The receiver may be gone as well; either way there is nothing more to read.
             let _ = to.send(Input::Gone.into());
