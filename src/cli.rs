@@ -90,6 +90,10 @@ pub struct RunArgs {
     #[arg(long, conflicts_with = "guard", help_heading = "Ramp")]
     pub no_guard: bool,
 
+    /// Set the sysctls that the target lacks (see c1m-top tune), and put the old values back at the end.
+    #[arg(long, help_heading = "Ramp")]
+    pub tune: bool,
+
     /// How connections are closed at the end.
     #[arg(long, value_enum, default_value = "rst", help_heading = "Ramp")]
     pub close: CloseArg,

@@ -391,7 +391,7 @@ fn memory_comes_first(sample: &mut Sample) {
 
 #[test]
 fn the_guard_and_a_stop_are_told_with_their_reason() {
-    let guarded = after(
+    let mut guarded = after(
         500_000,
         1_000_000,
         |_, _| (),
@@ -401,6 +401,11 @@ fn the_guard_and_a_stop_are_told_with_their_reason() {
             memory_comes_first(s);
         },
     );
+    let told = |model: &Model| model.events().all().iter().any(|e| e.id == "phase/guarded");
+    assert!(!told(&guarded), "held for a moment is not told");
+    let mut again = guarded.last_sample().unwrap().clone();
+    again.t_ms += 1000;
+    guarded.update(&again);
     let text = &event(&guarded, "phase/guarded").text;
     let want = "the guard holds the ramp at 500,000: more would take real memory headroom under a tenth";
     assert!(text.starts_with(want), "{text}");

@@ -14,7 +14,7 @@ use crate::advise::state::Here;
 use crate::advise::{
     self, Addresses, Ask, LinkSpeed, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, table,
 };
-use crate::cli::{AskArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
+use crate::cli::{AskArgs, ProgramArg, ReportArg, RoleArg, RunArgs, TuneArgs};
 use crate::client::{self, LocalPorts};
 use crate::engine::config::{ClientConfig, Common};
 use crate::engine::pool::{MOST_WORKERS, OWN, SPARE};
@@ -97,6 +97,67 @@ struct Changed<'a> {
 
 fn lines(done: &[Done]) -> String {
     done.iter().map(|d| d.to_string() + "\n").collect()
+}
+
+/// Sysctls set for one run, put back when it ends. After a kill -9 the state file is still there: `c1m-top tune --revert`.
+#[derive(Debug)]
+pub(super) struct Tuned {
+    sysctls: Sysctls,
+    state: PathBuf,
+    here: Here,
+    /// What was done to each key.
+    pub(super) done: Vec<Done>,
+}
+
+impl Tuned {
+    /// Sets what a run with these options lacks.
+    pub(super) fn apply(args: &RunArgs) -> Result<Self, Failure> {
+        let sysctls = Sysctls::new("/proc/sys");
+        let state = default_state()?;
+        if state.exists() {
+            // Its old values are somebody else's to put back.
+            return Err(Failure::Usage(format!(
+                "--tune: sysctls are tuned already ({}): run without --tune, or put them back first (c1m-top tune --revert)",
+                state.display()
+            )));
+        }
+        let share = if args.no_guard { 1.0 } else { args.guard.clamp(1.0, 100.0) / 100.0 };
+        let (_, report) = examine(&AskArgs {
+            // Room for the target below the share at which the run's own guard would hold.
+            target: (args.target.unwrap_or(plan::TARGET) as f64 / share).ceil() as u64,
+            role: match (args.server, args.client.is_some()) {
+                (true, false) => RoleArg::Server,
+                (false, true) => RoleArg::Client,
+                _ => RoleArg::Both,
+            },
+            program: ProgramArg::Own,
+            pid: None,
+            port: args.port,
+            ports: Some(args.ports),
+            source: args.source.clone(),
+            workers: args.workers,
+            rate: args.rate.0.unwrap_or(50_000),
+            active: args.active,
+            message: args.message,
+            every: args.every,
+            user_memory: 0,
+            output: ReportArg::Text,
+        })?;
+        let proposal = Proposal::new(&report, configured(&sysctls));
+        let here = here(&sysctls)?;
+        let done = tuning::apply(&sysctls, &state, &here, &proposal.sysctl).map_err(Failure::Usage)?;
+        Ok(Self { sysctls, state, here, done })
+    }
+}
+
+impl Drop for Tuned {
+    fn drop(&mut self) {
+        match tuning::revert(&self.sysctls, &self.state, &self.here, false) {
+            Ok(done) if done.iter().all(Done::is_well) => {}
+            Ok(done) => eprint!("c1m-top: not every sysctl could be put back:\n{}", lines(&done)),
+            Err(e) => eprintln!("c1m-top: sysctls were not put back: {e} (c1m-top tune --revert)"),
+        }
+    }
 }
 
 /// What is asked, held against this machine.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::iterator::Signals;
 
+use super::advise::Tuned;
 use super::child::Engine;
 use super::controller::{Controller, Step};
 use super::lines::{Lines, Unwritten};
@@ -98,6 +99,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
         Output::Tui => None,
         other => Some(Lines::open(other == Output::Json, args.output_file.as_deref()).map_err(Failure::Usage)?),
     };
+    let tuned = args.tune.then(|| Tuned::apply(args)).transpose()?;
     let interval = plan.interval;
     let Ready { engines, links, sampler, setup, terms, capacity } = setup::prepare(plan, output == Output::Tui)?;
     let (to, messages) = sync_channel::<Message>(CHANNEL);
@@ -124,6 +126,10 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
     };
     if let Some(sentence) = capacity {
         session.model.note(Severity::Info, "capacity", sentence);
+    }
+    for done in tuned.iter().flat_map(|t| &t.done) {
+        let severity = if done.is_well() { Severity::Info } else { Severity::Warning };
+        session.model.note(severity, &format!("tuned/{}", done.key), done.to_string());
     }
     let ended = session.run(&messages);
     session.leave(ended)

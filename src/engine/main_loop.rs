@@ -107,8 +107,13 @@ pub fn run(engine: &mut dyn Engine, slots: usize) -> io::Result<()> {
                     let stats = Box::new(engine.stats(since));
                     control.send(peer, &Reply::Stats(stats));
                 }
-                Incoming::OwnerGone | Incoming::Command(_, Command::Stop) => {
+                Incoming::Command(_, Command::Stop) => {
                     control.broadcast(&Reply::Bye);
+                    reset_all(engine);
+                    return Ok(());
+                }
+                Incoming::OwnerGone => {
+                    // No farewell: whoever else watches shall see that the run has died.
                     reset_all(engine);
                     return Ok(());
                 }

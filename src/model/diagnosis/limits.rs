@@ -67,7 +67,10 @@ fn sentence(limit: &Limit, facts: &Facts<'_>) -> String {
             let of = |n: u64| if limit.info.unit == Unit::Bytes { units::bytes(n) } else { units::grouped(n) };
             let (used, max) = (limit.used.unwrap_or(0), limit.limit.unwrap_or(0));
             let percent = limit.share().unwrap_or(0.0) * 100.0;
-            format!("{name} is {percent:.0} % used ({} of {}): {}", of(used), of(max), limit.cure)
+            // Whom it binds, where that is not this run.
+            let whom = limit.reason.as_ref().filter(|_| limit.info.id == "file-max");
+            let whom = whom.map_or(String::new(), |r| format!("; it {r}"));
+            format!("{name} is {percent:.0} % used ({} of {}){whom}: {}", of(used), of(max), limit.cure)
         }
     }
 }

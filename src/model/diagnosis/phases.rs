@@ -15,11 +15,20 @@ pub(super) struct Said {
     phase: RunPhase,
     /// When closing began, milliseconds, and of how many connections.
     closing: Option<(u64, u64)>,
+    /// Since when the guard holds, milliseconds.
+    guarded: Option<u64>,
 }
+
+/// A ramp that is held for less waits for the next sample to move the ceiling on; nothing has come near.
+const MOMENT_MS: u64 = 400;
 
 impl Said {
     pub(super) fn update(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
         let now = facts.now;
+        self.guarded = (now.phase == RunPhase::Guarded).then(|| self.guarded.unwrap_or(now.t_ms));
+        if self.guarded.is_some_and(|since| now.t_ms - since < MOMENT_MS) {
+            return;
+        }
         let before = std::mem::replace(&mut self.phase, now.phase);
         if before == now.phase {
             return;
