@@ -41,13 +41,15 @@ impl SlabPace {
     pub(crate) fn next(&mut self, sockets: Option<u64>, now: Instant) -> Turn {
         let (Some(count), Some(read)) = (sockets, self.read) else { return self.go(sockets) };
         let falling = count + (self.before / SHARE).max(FEW) < self.before;
+        // The first few of a close are too few to tell it from coming and going; a reading then would be amid it already.
+        let fewer = count < self.before;
         self.before = count;
         if falling {
             // What is left in the caches says nothing of the sockets that are left.
             self.at = None;
             return Turn::Leave;
         }
-        if self.not_before.is_some_and(|at| now < at) {
+        if fewer || self.not_before.is_some_and(|at| now < at) {
             return if self.at.is_some() { Turn::Keep } else { Turn::Leave };
         }
         let moved = self.at.is_none_or(|at| count.abs_diff(at) >= (at / SHARE).max(FEW));
@@ -94,6 +96,11 @@ mod tests {
         let quick = Duration::from_micros(80);
         assert_eq!(run(&[0, 100_000, 200_000, 300_000, 300_000, 300_010, 300_000], quick), "RRRRkkk");
         assert_eq!(run(&[300_000, 200_000, 100_000, 0, 0, 0], quick), "R---Rk");
+        let mut begins = vec![300_000; 12];
+        begins.push(299_900);
+        assert_eq!(run(&begins, quick), "RkkkkkkkkkRkk", "a close that has just begun is no time to look");
+        begins[10] = 299_900;
+        assert_eq!(&run(&begins, quick)[9..12], "kkR", "due, but falling; read once that is over");
         assert_eq!(run(&[7; 22], quick), "RkkkkkkkkkRkkkkkkkkkRk", "every ten seconds while nothing changes");
     }
 
