@@ -17,6 +17,7 @@ use super::setup::{self, Ready};
 use super::watcher::{self, Handle, Order, Report};
 use super::{Failure, plan, summary_text};
 use crate::cli::{Output, RunArgs};
+use crate::engine::main_loop::LAST_CLOSE;
 use crate::model::closing::fin_forecast;
 use crate::model::{Cause, Model, Severity, Summary, Verdict};
 use crate::protocol::{CloseMode, Command};
@@ -27,6 +28,10 @@ const CHANNEL: usize = 64;
 
 /// How long an engine may take to end once told to. Its sockets are closed by then, as a rule.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same where the program leaves at once: the engine still resets what it can, and a terminal that has gone ends all within
+/// a second.
+const HASTE: Duration = LAST_CLOSE.saturating_add(Duration::from_millis(200));
 
 /// What comes to the loop.
 #[derive(Debug)]
@@ -391,7 +396,7 @@ impl Session {
             self.probe.give(Order::Tell(None, Command::Stop));
         }
         for engine in &mut self.engines {
-            let _ = engine.finish(if at_once { Duration::from_millis(200) } else { PATIENCE });
+            let _ = engine.finish(if at_once { HASTE } else { PATIENCE });
         }
         // What an engine that was killed died of is known by now.
         self.note_deaths();

@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(100);
 const OWNER_WAIT: Duration = Duration::from_secs(10);
 
 /// How long the end of the process may wait for connections to be reset.
-const LAST_CLOSE: Duration = Duration::from_millis(400);
+pub const LAST_CLOSE: Duration = Duration::from_millis(400);
 
 /// What makes an engine a server or a client.
 pub trait Engine {
