@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::watcher::Order;
-use crate::model::{Cause, LimitState, Model, RunPhase, Verdict};
+use crate::model::{Cause, LimitState, Model, Verdict};
 use crate::protocol::{CloseMode, Command, Phase, Role, Stop};
 
 /// Closing may take long (a million connections some ten seconds); without any progress for so long it is given up.
@@ -132,7 +132,7 @@ impl Controller {
         if !self.terms.own_client {
             return;
         }
-        let Some(client) = model.engines().iter().find(|e| e.role == Some(Role::Client)) else { return };
+        let Some(client) = model.engine(Role::Client) else { return };
         match client.phase {
             Some(Phase::Holding) => self.reached = true,
             // Somebody else's dashboard has closed everything: a run that nobody watches has come to its end.
@@ -161,7 +161,7 @@ impl Controller {
         if open == 0 || now.duration_since(progress) > CLOSE_STALLED {
             return self.end(steps);
         }
-        let client = model.engines().iter().find(|e| e.role == Some(Role::Client));
+        let client = model.engine(Role::Client);
         if !both && self.terms.own_server && client.is_none_or(|c| !c.alive || c.phase == Some(Phase::Closed)) {
             both = true;
             let command = Command::Close { mode: CloseMode::Rst, per_s: None };
@@ -260,7 +260,7 @@ impl Controller {
     /// Pauses or resumes the ramp; a run without a client pauses accepting.
     pub(super) fn toggle_pause(model: &Model) -> Step {
         let role = driven(model);
-        let paused = model.engines().iter().any(|e| e.role == role && e.phase == Some(Phase::Paused));
+        let paused = role.and_then(|role| model.engine(role)).is_some_and(|e| e.phase == Some(Phase::Paused));
         Step::Order(Order::Tell(role, if paused { Command::Resume } else { Command::Pause }))
     }
 
@@ -302,7 +302,7 @@ impl Controller {
 
 /// Connections per second that the client is held to.
 fn rate_limit(model: &Model) -> Rate {
-    model.engines().iter().find(|e| e.role == Some(Role::Client)).and_then(|e| e.rate_limit)
+    model.engine(Role::Client).and_then(|e| e.rate_limit)
 }
 
 fn client(command: Command) -> Step {
@@ -311,15 +311,11 @@ fn client(command: Command) -> Step {
 
 /// The engine that keys drive: the client where there is one, else the server.
 fn driven(model: &Model) -> Option<Role> {
-    let has = |role| model.engines().iter().any(|e| e.role == Some(role));
-    [Role::Client, Role::Server].into_iter().find(|r| has(*r))
+    [Role::Client, Role::Server].into_iter().find(|role| model.engine(*role).is_some())
 }
 
 /// Connections still open at our engines.
 fn open(model: &Model) -> u64 {
-    if model.now().phase == RunPhase::Closed && model.engines().iter().all(|e| e.open.unwrap_or(0) == 0) {
-        return 0;
-    }
     model.engines().iter().filter(|e| e.alive).filter_map(|e| Some(e.open? + e.in_flight.unwrap_or(0))).sum()
 }
 

@@ -129,7 +129,6 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
                 state.event(event.token().0 as RawFd, event, now);
             }
         }
-        state.publish();
     }
 }
 

@@ -40,6 +40,7 @@ pub use now::{CountSource, Now, RunPhase};
 pub use summary::{EventLine, SampleLine, Summary, Verdict};
 
 use crate::probe::sample::Sample;
+use crate::protocol::Role;
 
 use bridge::Bridge;
 use cost::CostTrends;
@@ -236,6 +237,11 @@ impl Model {
     /// The watched processes.
     pub fn engines(&self) -> &[Engine] {
         self.roster.engines()
+    }
+
+    /// The engine of a role, where one is watched.
+    pub fn engine(&self, role: Role) -> Option<&Engine> {
+        self.engines().iter().find(|e| e.role == Some(role))
     }
 
     /// What one connection costs.

@@ -47,7 +47,7 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
 
 pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary {
     let cost = model.cost();
-    let client = model.engines().iter().find(|e| e.role == Some(Role::Client));
+    let client = model.engine(Role::Client);
     let bytes = |slope: Option<super::Slope>| slope.map(|s| s.per_connection);
     let time_to_peak_s = run.time_to_peak_s();
     Summary {

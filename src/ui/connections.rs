@@ -80,7 +80,7 @@ fn rate(model: &Model) -> String {
 
 /// ` (at most 50,000/s)` where the user set a limit.
 fn rate_limit(model: &Model) -> String {
-    let limit = model.engines().iter().filter(|e| e.role == Some(Role::Client)).find_map(|e| e.rate_limit);
+    let limit = model.engine(Role::Client).and_then(|e| e.rate_limit);
     limit.map_or_else(String::new, |l| format!(" (at most {}/s)", units::grouped(l)))
 }
 

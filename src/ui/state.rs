@@ -142,5 +142,5 @@ impl View {
 
 /// Whether there is a client engine to pause, to speed up or to close.
 pub(super) fn can_drive(model: &Model) -> bool {
-    model.engines().iter().any(|e| e.role == Some(Role::Client) && e.alive)
+    model.engine(Role::Client).is_some_and(|e| e.alive)
 }
