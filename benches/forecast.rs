@@ -10,7 +10,7 @@ use c1m_top::units::grouped;
 #[expect(dead_code, unreachable_pub, unused_imports, reason = "shared with the tests, which use the rest")]
 mod scenario;
 
-use scenario::{Outcome, SCENARIOS};
+use scenario::{Mode, Outcome, SCENARIOS};
 
 /// Part of the way, and how far the forecast may be off, percent.
 const PARTS: [(f64, f64); 2] = [(0.25, 5.0), (0.5, 2.0)];
@@ -25,7 +25,7 @@ fn main() {
         if !wanted.is_empty() && !wanted.iter().any(|w| scenario.name.contains(w) || scenario.limit == w) {
             continue;
         }
-        match (scenario.run)(false) {
+        match (scenario.run)(Mode::Meet) {
             Err(why) => println!("| {} | skipped: {why} | | | | | |", scenario.name),
             Ok(outcome) => {
                 missed += row(scenario.name, scenario.limit, &outcome);

@@ -172,6 +172,7 @@ fn the_cgroup_is_charged_less_but_may_be_the_first() {
     let mut sample = machine(1024, 20_000, true);
     let group = |limit| MemCgroup {
         path: "/c1m.service".into(),
+        dir: "/sys/fs/cgroup/c1m".into(),
         version: 2,
         used: 30 * MIB,
         limit,

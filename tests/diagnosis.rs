@@ -5,9 +5,12 @@
 #[expect(dead_code, unreachable_pub, unused_imports, reason = "shared with the benchmark and other tests")]
 mod scenario;
 
-use std::process::Command;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 
-use scenario::{Net, Outcome, Run};
+use c1m_top::engine::path;
+use c1m_top::protocol::Command;
+use scenario::{Mode, Net, Outcome, Run, engine, signal};
 
 /// The program.
 const BINARY: &str = env!("CARGO_BIN_EXE_c1m-top");
@@ -48,13 +51,6 @@ fn net() -> Option<Net> {
     Net::new().map_err(|why| eprintln!("skipped: {why}")).ok()
 }
 
-/// Sends a signal to the engine of a run.
-fn signal(run: &Run, signal: &str) {
-    let parent = run.pid().to_string();
-    let status = Command::new("sh").args(["-c", &format!("kill -{signal} $(ps -o pid= --ppid {parent})")]).status();
-    assert!(status.unwrap().success());
-}
-
 #[test]
 fn a_server_elsewhere_without_descriptors_is_seen_as_a_stall() {
     let (Some(here), Some(there)) = (net(), net()) else { return };
@@ -75,64 +71,68 @@ fn a_server_elsewhere_without_descriptors_is_seen_as_a_stall() {
 }
 
 #[test]
-fn a_paused_server_overflows_its_accept_queue() {
-    let Some(net) = net() else { return };
-    net.sh("echo 64 > /proc/sys/net/core/somaxconn").unwrap();
-    let server = server(&net, ":", "--listen 127.0.0.1 --ports 1");
-    signal(&server, "STOP");
-    let mut client = start(&net, ":", "--client 127.0.0.1 9900 --ports 1 --target 2k --rate 1k --duration 30s");
-    client.until(|o| o.event("stall").is_some());
-    signal(&server, "CONT");
-    let (client, server) = (ended(client), ended(server));
-    said(&client, "listen_overflows", &["accept queue", "ListenOverflows +", "Cure: ", "somaxconn"]);
-    said(&client, "stall", &["accept queue", "ListenOverflows"]);
-    drop(server);
-}
-
-#[test]
-fn syn_cookies_are_told() {
-    let Some(net) = net() else { return };
-    net.sh("echo 2 > /proc/sys/net/ipv4/tcp_syncookies").unwrap();
-    let run = start(&net, ":", "--server --client 127.0.0.1 9900 --ports 1 --target 1k --rate 2k --hold 100ms");
-    said(&run.finish(), "syncookies_sent", &["SYN cookies", "SyncookiesSent +", "tcp_max_syn_backlog"]);
-}
-
-#[test]
-fn conntrack_drops_are_told_with_the_table() {
-    let scenario = scenario::SCENARIOS.iter().find(|s| s.limit == "conntrack").unwrap();
-    match (scenario.run)(false) {
+fn a_stopped_server_overflows_its_accept_queue() {
+    let scenario = scenario::SILENT.iter().find(|s| s.name == "accept queue").unwrap();
+    match (scenario.run)(Mode::Meet) {
         Err(why) => eprintln!("skipped: {why}"),
-        Ok(outcome) => {
-            said(
-                &outcome,
-                "conntrack_drop",
-                &[
-                    "connection tracking",
-                    "(conntrack 8,000 of 8,000)",
-                    "sysctl -w net.netfilter.nf_conntrack_max=",
-                    "drop in /proc/net/stat/nf_conntrack +",
-                ],
-            );
-            said(&outcome, "stall", &["8,000 of 8,000", "sysctl -w net.netfilter.nf_conntrack_max="]);
-            assert_eq!(outcome.summary.unwrap().stopped_by.as_deref(), Some("conntrack"));
+        Ok(client) => {
+            said(&client, "stall", &["no connection was established for 2", "accept queue", "ListenOverflows"])
         }
     }
 }
 
 #[test]
-fn an_oom_kill_in_a_cgroup_is_told_as_one() {
-    let scenario = scenario::SCENARIOS.iter().find(|s| s.limit == "memcg").unwrap();
-    match (scenario.run)(false) {
+fn a_server_paused_by_command_is_named() {
+    let Some(net) = net() else { return };
+    let options = "--server --client 127.0.0.1 9900 --ports 1 --target 20k --rate 1k --duration 30s";
+    let mut run = start(&net, "echo 64 > /proc/sys/net/core/somaxconn", options);
+    run.until(|o| o.samples.last().is_some_and(|s| s.established > 200));
+    let socket = path::find(engine(&run, "server")).unwrap();
+    let mut control = UnixStream::connect(socket).unwrap();
+    writeln!(control, "{}", serde_json::to_string(&Command::Pause).unwrap()).unwrap();
+    run.until(|o| o.event("stall").is_some());
+    said(&ended(run), "stall", &["no connection was established for 2", ": the server is paused"]);
+}
+
+#[test]
+fn messages_that_nobody_reads_are_told_from_both_sides() {
+    let (Some(here), Some(there)) = (net(), net()) else { return };
+    here.join(&there).unwrap();
+    let traffic = "--ports 1 --target 50 --active 100% --message 1KiB --every 100ms --hold 10s";
+    let mut joint = start(&here, ":", &format!("--server --client 127.0.0.1 9900 {traffic}"));
+    let far = server(&there, ":", "--ports 1");
+    let mut client = start(&here, ":", &format!("--client 10.9.0.2 9900 {traffic}"));
+    let holds = |o: &Outcome| o.samples.last().is_some_and(|s| s.established == 50);
+    for (run, of) in [(&mut joint, None), (&mut client, Some(&far))] {
+        run.until(holds);
+        let server = engine(of.unwrap_or(run), "server");
+        signal(server, "STOP");
+        run.until(|o| o.event("echo_stall").is_some());
+        signal(server, "CONT");
+    }
+    let (joint, client) = (ended(joint), ended(client));
+    let what = "no message has come back for 2";
+    said(&joint, "echo_stall", &[what, "on 50 active connections: the server's engine does not read"]);
+    said(&client, "echo_stall", &[what, "look at the other host. There, ss -tn"]);
+    ended(far);
+}
+
+#[test]
+fn cookies_that_are_always_sent_are_no_alarm() {
+    let Some(net) = net() else { return };
+    let set = "echo 2 > /proc/sys/net/ipv4/tcp_syncookies";
+    let run = start(&net, set, "--server --client 127.0.0.1 9900 --ports 1 --target 1k --rate 2k --hold 100ms");
+    let outcome = run.finish();
+    said(&outcome, "syn_cookies_always", &["every connection is answered with a SYN cookie", "no queue was full"]);
+    assert_eq!(outcome.alarms(), Vec::<&_>::new());
+}
+
+#[test]
+fn a_full_connection_table_is_the_cause_of_the_stall() {
+    let scenario = scenario::SCENARIOS.iter().find(|s| s.limit == "conntrack").unwrap();
+    match (scenario.run)(Mode::Meet) {
         Err(why) => eprintln!("skipped: {why}"),
-        Ok(outcome) => {
-            said(
-                &outcome,
-                "death/",
-                &["OOM killer", "memory cgroup /c1m-top-", "its limit of 200 MiB", "limit_in_bytes"],
-            );
-            assert_eq!(outcome.code, Some(4));
-            assert_eq!(outcome.summary.unwrap().stopped_by.as_deref(), Some("memcg"));
-        }
+        Ok(outcome) => said(&outcome, "stall", &["8,000 of 8,000", "sysctl -w net.netfilter.nf_conntrack_max="]),
     }
 }
 

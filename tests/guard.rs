@@ -8,12 +8,12 @@ mod scenario;
 use c1m_top::model::{LimitState, Model, Setup, Verdict, synthetic};
 use c1m_top::probe::sample::Sample;
 use c1m_top::protocol::Role;
-use scenario::SCENARIOS;
+use scenario::{Mode, SCENARIOS};
 
 /// Runs a scenario with the guard on and holds what came against the limit.
 fn holds(name: &str) {
     let scenario = SCENARIOS.iter().find(|s| s.name == name).unwrap();
-    let outcome = match (scenario.run)(true) {
+    let outcome = match (scenario.run)(Mode::Guarded) {
         Ok(outcome) => outcome,
         Err(why) => return eprintln!("skipped: {name}: {why}"),
     };

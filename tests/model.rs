@@ -129,7 +129,7 @@ fn a_limit_before_the_target_is_said_once_with_its_cure() {
     let model = after(200_000, 2_000_000, |_, _| (), |_| ());
     assert_eq!(
         event(&model, "limit/file-max/host").text,
-        "file-max would be hit at 1.23 M connections, in 30 s, before the target of 2,000,000: sysctl -w fs.file-max=4410000"
+        "file-max would be hit at 1.23 M connections, in 30 s, before the target of 2,000,000: sysctl -w fs.file-max=4900000"
     );
     assert_eq!(event(&model, "limit/file-max/host").count, 1);
     assert_eq!(model.nearest().map(|l| l.info.id), Some("file-max"));
@@ -173,7 +173,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
             },
             Severity::Critical,
             "client: socket failed with ENFILE once: the machine's table of open files is full (file-max 201,500 of \
-             201,500). Cure: sysctl -w fs.file-max=2210000",
+             201,500). Cure: sysctl -w fs.file-max=2450000",
         ),
         (
             "ports/client/connect/EADDRNOTAVAIL",
@@ -184,8 +184,8 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
             },
             Severity::Critical,
             "client: connect failed with EADDRNOTAVAIL 256 times: no local port is left for these sources and destination \
-             ports (ports 100,259 of 100,259). Cure: more destination ports or sources (--ports, --source): 40 pairs of \
-             them for the target, or sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"",
+             ports (ports 100,259 of 100,259). Cure: --ports 1108 (at the server too), or more \
+             addresses to connect from (--source), or sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"",
         ),
         (
             "epoll/server/epoll_ctl/ENOSPC",
@@ -196,7 +196,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
             },
             Severity::Critical,
             "server: epoll_ctl failed with ENOSPC once: the user's epoll registrations are used up (epoll 208,192 of \
-             200,000). Cure: sysctl -w fs.epoll.max_user_watches=2210000",
+             200,000). Cure: sysctl -w fs.epoll.max_user_watches=2460000",
         ),
         (
             "memory/client/socket/ENOBUFS",
@@ -223,7 +223,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
             Severity::Warning,
             "client: connect failed with ETIMEDOUT 5 times: no answer came: packets are dropped on the way, by a full \
              conntrack table or a firewall, or the other host is down; connection tracking is full (conntrack 20,000 of \
-             20,000). Cure: sysctl -w net.netfilter.nf_conntrack_max=1100000, or a NOTRACK rule for the ports of this run",
+             20,000). Cure: sysctl -w net.netfilter.nf_conntrack_max=1230000, or a NOTRACK rule for the ports of this run",
         ),
         (
             "client/connect/EHOSTUNREACH",
@@ -366,8 +366,8 @@ fn an_oom_kill_of_a_cgroup_keeps_the_last_state_and_says_what_it_was() {
     assert_eq!(
         event(&model, "death/server/4021").text,
         "server engine 4021 was killed by the kernel's OOM killer at 62,300 connections: memory cgroup /c1m reached its limit \
-         of 400 MiB (RSS was 1.70 MiB; the memory is kernel socket memory, which RSS does not show). Raise memory.max of \
-         /c1m (a container: its memory limit), or lower --target"
+         of 400 MiB (RSS was 1.70 MiB; the memory is kernel socket memory, which RSS does not show). Cure: echo \
+         7230000000 > /sys/fs/cgroup/c1m/memory.max (a container: its memory limit), or a lower --target"
     );
     assert_eq!(model.deaths().len(), 1);
     assert_eq!(model.now().phase, RunPhase::EngineDied);
@@ -423,7 +423,7 @@ fn the_guard_and_a_stop_are_told_with_their_reason() {
         },
     );
     let text = &event(&stopped, "phase/stopped").text;
-    let want = "the client stopped at 500,000 connections: no address is left. Cure: more destination ports";
+    let want = "the client stopped at 500,000 connections: no address is left. Cure: --ports ";
     assert!(text.starts_with(want), "{text}");
     assert_eq!(stopped.summary(Verdict::LimitHit).stopped_by.as_deref(), Some("ports"));
 }

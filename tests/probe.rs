@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use c1m_top::probe::sample::{
-    Conntrack, FileNr, MemCgroup, PortRange, Pressure, Reading, Sample, Sockstat, SoftHard, Softnet, TargetKind,
-    UsedLimit,
+    Conntrack, FileNr, MemCgroup, PidsCgroup, PortRange, Pressure, Reading, Sample, Sockstat, SoftHard, Softnet,
+    TargetKind,
 };
 use c1m_top::probe::{Roots, Sampler, Watch};
 
@@ -79,6 +79,7 @@ fn kernel_4_18_with_cgroups_of_version_1() {
     let memcg = target.memcg.as_ref().unwrap();
     let nearest = MemCgroup {
         path: "/system.slice/ejabberd.service".into(),
+        dir: "/sys/fs/cgroup/memory/system.slice/ejabberd.service".into(),
         version: 1,
         used: 3_000_000_000,
         limit: Some(4_294_967_296),
@@ -89,7 +90,10 @@ fn kernel_4_18_with_cgroups_of_version_1() {
     assert_eq!(memcg[0], nearest);
     let above: Vec<_> = memcg[1..].iter().map(|cg| (cg.path.as_str(), cg.limit, cg.used)).collect();
     assert_eq!(above, [("/system.slice", None, 3_300_000_000), ("/", None, 3_500_000_000)]);
-    assert_eq!(target.pids_cgroup, Ok(Some(UsedLimit { used: 60, limit: 4000 })));
+    assert_eq!(
+        target.pids_cgroup,
+        Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup/pids/system.slice".into(), used: 60, limit: 4000 }))
+    );
     assert_eq!(s.own.rss_bytes, 2048 * procfs::page_size());
 }
 
@@ -117,7 +121,10 @@ fn kernel_5_15_with_cgroups_of_version_2() {
     assert_eq!(memcg, want);
     let limited = &target.memcg.as_ref().unwrap()[1];
     assert_eq!((limited.version, limited.oom_kills, limited.max_hits), (2, 2, 12));
-    assert_eq!(target.pids_cgroup, Ok(Some(UsedLimit { used: 40, limit: 10_813 })));
+    assert_eq!(
+        target.pids_cgroup,
+        Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup/user.slice/user-1000.slice".into(), used: 40, limit: 10_813 }))
+    );
 }
 
 #[test]
@@ -170,7 +177,10 @@ fn kernel_6_18_with_merged_slab_caches() {
     assert_eq!(s.net.ehash_entries, Ok(262_144));
     assert_eq!(s.net.conntrack.unwrap().count, 0);
     assert_eq!(s.targets[0].descriptors, Ok(268));
-    assert_eq!(s.targets[0].pids_cgroup, Ok(Some(UsedLimit { used: 30, limit: 500 })));
+    assert_eq!(
+        s.targets[0].pids_cgroup,
+        Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup/pids/run".into(), used: 30, limit: 500 }))
+    );
 }
 
 #[test]
@@ -182,7 +192,7 @@ fn a_container_sees_its_own_part() {
     assert_eq!(s.net.ehash_entries, Ok(262_144), "shared with the first namespace, so written as negative");
     let top = &s.targets[0].memcg.as_ref().unwrap()[0];
     assert_eq!((top.path.as_str(), top.limit, top.oom_kills, top.max_hits), ("/", Some(536_870_912), 1, 3));
-    assert_eq!(s.targets[0].pids_cgroup, Ok(Some(UsedLimit { used: 4, limit: 100 })));
+    assert_eq!(s.targets[0].pids_cgroup, Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup".into(), used: 4, limit: 100 })));
 
     let outside = sample("proc-container", 8);
     absent(&outside.targets[0].memcg, "its cgroup is not visible from here");

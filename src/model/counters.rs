@@ -1,6 +1,6 @@
 //! Counters of the kernel since the first sample: what was dropped, refused or squeezed, and what that means.
 
-use crate::probe::sample::{Sample, TcpExt};
+use crate::probe::sample::{LogTopic, Sample, TcpExt};
 
 use super::event::Severity;
 
@@ -14,95 +14,130 @@ pub(super) struct CounterInfo {
     read: fn(&Sample) -> Option<u64>,
     /// How bad a rise is.
     pub severity: Severity,
+    /// A rise by less is told of, not warned of: other programs drop a packet now and then.
+    pub few: u64,
     /// What happened, to be followed by the number.
     pub what: &'static str,
     /// What helps.
     pub cure: &'static str,
     /// The limit whose numbers and cure say more, where that is readable.
     pub limit: Option<&'static str>,
+    /// What the kernel logs with it.
+    pub log: &'static [LogTopic],
 }
 
 fn ext(sample: &Sample, read: fn(&TcpExt) -> u64) -> Option<u64> {
     sample.net.ext.as_ref().ok().map(read)
 }
 
-fn conntrack_drops(sample: &Sample) -> Option<u64> {
-    sample.net.conntrack.as_ref().ok().and_then(|c| c.drop)
+/// `tcp_syncookies`, where it can be seen.
+fn syncookies(sample: &Sample) -> Option<u64> {
+    sample.net.syncookies.as_ref().ok().copied()
 }
 
-/// Every counter that speaks. `ListenDrops` counts each overflow again, so only what exceeds those is its own.
-pub(super) static COUNTERS: [CounterInfo; 13] = [
+/// `ListenDrops` counts each overflow of either queue again; only what exceeds those is its own.
+fn other_drops(sample: &Sample) -> Option<u64> {
+    ext(sample, |e| e.listen_drops.saturating_sub(e.listen_overflows + e.req_q_full_drop))
+}
+
+/// How a queue of a listening socket is made larger. `listen(2)` reads `somaxconn`, and since Linux 4.4 it bounds the SYN
+/// queue as well as the accept queue (`inet_csk_reqsk_queue_is_full`); `tcp_max_syn_backlog` does so without SYN cookies only.
+const LARGER_QUEUES: &str = "accept faster; or sysctl -w net.core.somaxconn=65535 and a server started anew with as large \
+                             a backlog: a listener keeps the size it was opened with";
+
+/// What the rows below leave out.
+const COUNTER: CounterInfo = CounterInfo {
+    id: "",
+    proof: "",
+    read: |_| None,
+    severity: Severity::Warning,
+    few: 5,
+    what: "",
+    cure: "",
+    limit: None,
+    log: &[],
+};
+
+/// Every counter that speaks.
+pub(super) static COUNTERS: [CounterInfo; 15] = [
     CounterInfo {
         id: "listen_overflows",
         proof: "ListenOverflows",
         read: |s| ext(s, |e| e.listen_overflows),
-        severity: Severity::Warning,
         what: "the accept queue of a listening socket was full: connections were dropped and are retried after a second",
-        cure: "accept faster, a larger backlog, sysctl -w net.core.somaxconn=65535",
-        limit: None,
+        cure: LARGER_QUEUES,
+        ..COUNTER
     },
     CounterInfo {
         id: "listen_drops",
-        proof: "ListenDrops less ListenOverflows",
-        read: |s| ext(s, |e| e.listen_drops.saturating_sub(e.listen_overflows)),
-        severity: Severity::Warning,
+        proof: "ListenDrops less ListenOverflows and TCPReqQFullDrop",
+        read: |s| if syncookies(s) == Some(0) { None } else { other_drops(s) },
         what: "a listening socket dropped connections for another reason than a full queue, mostly for want of memory",
         cure: "look at memory and tcp_mem",
-        limit: None,
+        ..COUNTER
     },
     CounterInfo {
-        id: "syncookies_sent",
-        proof: "SyncookiesSent",
-        read: |s| ext(s, |e| e.syncookies_sent),
-        severity: Severity::Warning,
-        what: "the SYN queue was full and the kernel answered with SYN cookies",
-        cure: "sysctl -w net.ipv4.tcp_max_syn_backlog=65536 net.core.somaxconn=65535",
-        limit: None,
+        id: "syn_drop",
+        proof: "ListenDrops less ListenOverflows and TCPReqQFullDrop",
+        read: |s| if syncookies(s) == Some(0) { other_drops(s) } else { None },
+        what: "SYNs were dropped: three quarters of net.ipv4.tcp_max_syn_backlog were half open, and SYN cookies are off",
+        cure: "sysctl -w net.ipv4.tcp_max_syn_backlog=65535, or net.ipv4.tcp_syncookies=1",
+        log: &[LogTopic::SynQueue],
+        ..COUNTER
     },
     CounterInfo {
-        id: "req_q_full_do_cookies",
+        id: "syn_cookies",
         proof: "TCPReqQFullDoCookies",
-        read: |s| ext(s, |e| e.req_q_full_do_cookies),
-        severity: Severity::Warning,
-        what: "the SYN queue was full: SYN cookies took over",
-        cure: "sysctl -w net.ipv4.tcp_max_syn_backlog=65536 net.core.somaxconn=65535",
-        limit: None,
+        read: |s| if syncookies(s) == Some(2) { None } else { ext(s, |e| e.req_q_full_do_cookies) },
+        what: "the SYN queue of a listening socket was full: connections were answered with SYN cookies, which keep no place in it",
+        cure: LARGER_QUEUES,
+        log: &[LogTopic::SynQueue],
+        ..COUNTER
+    },
+    CounterInfo {
+        id: "syn_cookies_always",
+        proof: "TCPReqQFullDoCookies",
+        read: |s| if syncookies(s) == Some(2) { ext(s, |e| e.req_q_full_do_cookies) } else { None },
+        severity: Severity::Info,
+        what: "every connection is answered with a SYN cookie, because net.ipv4.tcp_syncookies is 2: no queue was full",
+        cure: "sysctl -w net.ipv4.tcp_syncookies=1, unless that is meant",
+        ..COUNTER
     },
     CounterInfo {
         id: "req_q_full_drop",
         proof: "TCPReqQFullDrop",
         read: |s| ext(s, |e| e.req_q_full_drop),
-        severity: Severity::Warning,
-        what: "the SYN queue was full and SYNs were dropped",
-        cure: "sysctl -w net.ipv4.tcp_max_syn_backlog=65536 net.core.somaxconn=65535",
-        limit: None,
+        what: "the SYN queue of a listening socket was full and SYNs were dropped, because SYN cookies are off",
+        cure: LARGER_QUEUES,
+        log: &[LogTopic::SynQueue],
+        ..COUNTER
     },
     CounterInfo {
         id: "memory_pressures",
         proof: "TCPMemoryPressures",
         read: |s| ext(s, |e| e.memory_pressures),
-        severity: Severity::Warning,
+        // Counts how often pressure began, not whom it met.
+        few: 1,
         what: "TCP buffer memory passed its pressure mark: every socket slows down",
         cure: "read faster, or raise net.ipv4.tcp_mem",
-        limit: None,
+        limit: Some("tcp_mem"),
+        ..COUNTER
     },
     CounterInfo {
         id: "prune_called",
         proof: "PruneCalled",
         read: |s| ext(s, |e| e.prune_called),
-        severity: Severity::Warning,
         what: "receive queues were squeezed for want of buffer memory: someone does not read what is sent to them",
         cure: "read faster, or raise net.ipv4.tcp_rmem and tcp_mem",
-        limit: None,
+        ..COUNTER
     },
     CounterInfo {
         id: "rcv_pruned",
         proof: "RcvPruned",
         read: |s| ext(s, |e| e.rcv_pruned),
-        severity: Severity::Warning,
         what: "packets were dropped from receive queues for want of buffer memory",
         cure: "read faster, or raise net.ipv4.tcp_rmem and tcp_mem",
-        limit: None,
+        ..COUNTER
     },
     CounterInfo {
         id: "abort_on_memory",
@@ -111,43 +146,55 @@ pub(super) static COUNTERS: [CounterInfo; 13] = [
         severity: Severity::Critical,
         what: "the kernel reset connections for want of TCP memory or because of too many orphans",
         cure: "raise net.ipv4.tcp_mem, or close at a lower rate (net.ipv4.tcp_max_orphans)",
-        limit: None,
+        log: &[LogTopic::TcpMemory, LogTopic::Orphans],
+        ..COUNTER
     },
     CounterInfo {
         id: "time_wait_overflow",
         proof: "TCPTimeWaitOverflow",
         read: |s| ext(s, |e| e.time_wait_overflow),
-        severity: Severity::Warning,
         what: "the TIME_WAIT table was full: connections ended without the wait",
         cure: "close by reset or at a lower rate, or raise net.ipv4.tcp_max_tw_buckets",
         limit: Some("time_wait"),
+        log: &[LogTopic::TimeWait],
+        ..COUNTER
     },
     CounterInfo {
         id: "backlog_drop",
         proof: "TCPBacklogDrop",
         read: |s| ext(s, |e| e.backlog_drop),
-        severity: Severity::Warning,
         what: "packets were dropped because a socket's own backlog was full",
         cure: "read faster, or raise net.ipv4.tcp_rmem",
-        limit: None,
+        ..COUNTER
     },
     CounterInfo {
         id: "conntrack_drop",
         proof: "drop in /proc/net/stat/nf_conntrack",
-        read: conntrack_drops,
+        read: |s| s.net.conntrack.as_ref().ok().and_then(|c| c.drop),
         severity: Severity::Critical,
         what: "connection tracking dropped packets without an answer, as it does when its table is full",
         cure: "raise net.netfilter.nf_conntrack_max, or a NOTRACK rule for the ports of this run",
         limit: Some("conntrack"),
+        log: &[LogTopic::Conntrack],
+        ..COUNTER
+    },
+    CounterInfo {
+        id: "neighbours_full",
+        proof: "table_fulls in /proc/net/stat",
+        read: |s| s.host.neighbours.iter().flatten().map(|n| n.table_fulls).reduce(|a, b| a + b),
+        what: "the neighbour table was full: packets to more addresses of the link were dropped without an answer",
+        cure: "a routed prefix for the clients, or raise net.ipv4.neigh.default.gc_thresh3",
+        limit: Some("neighbours"),
+        log: &[LogTopic::Neighbours],
+        ..COUNTER
     },
     CounterInfo {
         id: "softnet_dropped",
         proof: "column 2 of softnet_stat",
         read: |s| s.host.softnet.as_ref().ok().map(|n| n.dropped),
-        severity: Severity::Warning,
         what: "packets were dropped because a core's queue was full",
         cure: "sysctl -w net.core.netdev_max_backlog=10000",
-        limit: None,
+        ..COUNTER
     },
 ];
 
@@ -200,6 +247,11 @@ impl Counters {
     /// Those that rose with the last sample, by how much, and in all.
     pub(super) fn risen(&self) -> impl Iterator<Item = (&'static CounterInfo, u64, u64)> {
         COUNTERS.iter().zip(&self.counters).filter(|(_, c)| c.step > 0).map(|(info, c)| (info, c.step, c.total))
+    }
+
+    /// Whether one that speaks for this limit has risen.
+    pub(super) fn told_of(&self, limit: &str) -> bool {
+        COUNTERS.iter().zip(&self.counters).any(|(info, c)| info.limit == Some(limit) && c.total >= info.few)
     }
 
     fn find(&self, id: &str) -> Option<&Counter> {

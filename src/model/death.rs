@@ -8,6 +8,7 @@ use crate::units;
 
 use super::engine::{Cause, Death, signal_name};
 use super::headroom::Headroom;
+use super::kernel_log::KernelLog;
 use super::meters::{bound, charge};
 use super::now::{Now, RunPhase};
 
@@ -73,6 +74,7 @@ impl Witness {
         status: Cause,
         after: Option<&Sample>,
         now: &Now,
+        log: &KernelLog,
     ) -> (Death, String) {
         // The last sample that saw it alive; the count then is the nearest to the count at its death, unless the other
         // engine still counted on.
@@ -94,11 +96,16 @@ impl Witness {
             }
         };
         let cause = match status {
-            Cause::Signal(SIGKILL) => after.and_then(|s| self.oom(pid, s)).unwrap_or(status),
+            // The log names the process. Without it the counters tell, by when they rose.
+            Cause::Signal(SIGKILL) if log.killed(pid) != Some(false) => {
+                let certain = Cause::OomKilled { cgroup: None };
+                let otherwise = if log.killed(pid) == Some(true) { certain } else { status };
+                after.and_then(|s| self.oom(pid, s)).unwrap_or(otherwise)
+            }
             other => other,
         };
         let death = Death { role_or_name: name.to_owned(), pid, cause, at_connections, t_ms: now.t_ms };
-        let text = self.sentence(&death);
+        let text = self.sentence(&death) + &log.quote_kill(pid);
         (death, text)
     }
 
@@ -166,16 +173,13 @@ impl Witness {
                 let group = self.chain(death.pid).and_then(|c| c.iter().find(|g| g.path == *path));
                 let limit = group.and_then(bound);
                 let limit_text = limit.map_or(String::new(), |l| format!(" of {}", units::bytes(l)));
-                let file = if group.is_some_and(|g| g.version == 1) { "memory.limit_in_bytes" } else { "memory.max" };
                 format!(
-                    "{who} was killed by the kernel's OOM killer {at}: memory cgroup {path} reached its limit{limit_text}{rss}. \
-                     Raise {file} of {path} (a container: its memory limit), or lower --target"
+                    "{who} was killed by the kernel's OOM killer {at}: memory cgroup {path} reached its limit{limit_text}{rss}"
                 )
             }
-            Cause::OomKilled { cgroup: None } => format!(
-                "{who} was killed by the kernel's OOM killer {at}: the machine had no memory left{rss}. More memory, or a \
-                 lower --target"
-            ),
+            Cause::OomKilled { cgroup: None } => {
+                format!("{who} was killed by the kernel's OOM killer {at}: the machine had no memory left{rss}")
+            }
         }
     }
 }
@@ -184,7 +188,7 @@ impl Witness {
 mod tests {
     use super::super::synthetic;
     use super::*;
-    use crate::probe::sample::Absent;
+    use crate::probe::sample::{Absent, LogLine, LogTopic};
 
     const LIMIT: u64 = 400 << 20;
 
@@ -207,7 +211,7 @@ mod tests {
         last.targets[0].stats = Some(Err(Absent::because("process gone")));
         after(&mut last);
         witness.update(&last, &now(62_300));
-        witness.judge("server", 4021, status, Some(&last), &now(62_300))
+        witness.judge("server", 4021, status, Some(&last), &now(62_300), &KernelLog::default())
     }
 
     fn rise(sample: &mut Sample, oom: u64, hits: u64) {
@@ -268,6 +272,31 @@ mod tests {
     }
 
     #[test]
+    fn the_log_knows_whom_the_oom_killer_took() {
+        let mut witness = Witness::default();
+        let now = Now { connections: 1000, ..Now::default() };
+        let mut sample = synthetic::sample(1000, 0);
+        synthetic::with_memcg(&mut sample, "/c1m", LIMIT);
+        witness.update(&sample, &now);
+        rise(&mut sample, 1, 5);
+        let mut log = KernelLog::default();
+        let line = LogLine {
+            topic: LogTopic::OomKill { pid: 4021 },
+            text: "Memory cgroup out of memory: Killed process 4021 (c1m-top) total-vm:5kB".into(),
+        };
+        sample.host.log = Ok(vec![line]);
+        log.update(&sample);
+        let cause = |pid| witness.judge("x", pid, Cause::Signal(9), Some(&sample), &now, &log);
+        let (death, text) = cause(4021);
+        assert_eq!(death.cause, oom(Some("/c1m")));
+        assert!(
+            text.ends_with("; the kernel's log: \"Memory cgroup out of memory: Killed process 4021 (c1m-top)\""),
+            "{text}"
+        );
+        assert_eq!(cause(4022).0.cause, Cause::Signal(9), "kill -9, just after an OOM kill in its cgroup");
+    }
+
+    #[test]
     fn a_slow_death_is_judged_by_what_was_counted_before_it() {
         let mut witness = Witness::default();
         let mut sample = synthetic::sample(50_000, 0);
@@ -278,7 +307,8 @@ mod tests {
         for _ in 0..2 * DENSE {
             witness.update(&sample, &Now::default());
         }
-        let (death, _) = witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default());
+        let (death, _) =
+            witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default(), &KernelLog::default());
         assert_eq!(death.cause, oom(Some("/c1m")));
     }
 
@@ -287,6 +317,7 @@ mod tests {
         let chain = |hits: [u64; 2], kills| {
             let group = |path: &str, limit, max_hits| MemCgroup {
                 path: path.into(),
+                dir: path.into(),
                 version: 2,
                 used: 1 << 20,
                 limit: Some(limit),
@@ -302,7 +333,8 @@ mod tests {
             sample.targets.iter_mut().for_each(|t| t.memcg = chain([0, 0], 0));
             witness.update(&sample, &Now::default());
             sample.targets.iter_mut().for_each(|t| t.memcg = chain(hits, 1));
-            let (death, _) = witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default());
+            let (death, _) =
+                witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default(), &KernelLog::default());
             assert_eq!(death.cause, oom(Some(want)));
         }
     }
@@ -325,7 +357,7 @@ mod tests {
         if let Some(Ok(server)) = &mut last.targets[0].stats {
             server.peak = 1_950;
         }
-        let (death, _) = witness.judge("client", 4022, Cause::Signal(9), Some(&last), &now(3));
+        let (death, _) = witness.judge("client", 4022, Cause::Signal(9), Some(&last), &now(3), &KernelLog::default());
         assert_eq!(death.at_connections, 1_950);
     }
 
@@ -344,11 +376,19 @@ mod tests {
         assert!(witness.seen.len() < 24, "{}", witness.seen.len());
         let mut after = at(12_000, 1);
         after.targets[0].alive = false;
-        let (death, _) = witness.judge("server", after.targets[0].pid, Cause::Signal(9), Some(&after), &now);
+        let (death, _) =
+            witness.judge("server", after.targets[0].pid, Cause::Signal(9), Some(&after), &now, &KernelLog::default());
         assert_eq!(death.cause, Cause::OomKilled { cgroup: Some("/c1m".into()) });
         // A minute later another kill is another matter.
         (130..700).for_each(|i| witness.update(&at(i * 100, 1), &now));
-        let (death, _) = witness.judge("client", after.targets[1].pid, Cause::Signal(9), Some(&at(70_000, 1)), &now);
+        let (death, _) = witness.judge(
+            "client",
+            after.targets[1].pid,
+            Cause::Signal(9),
+            Some(&at(70_000, 1)),
+            &now,
+            &KernelLog::default(),
+        );
         assert_eq!(death.cause, Cause::Signal(9));
     }
 
@@ -358,8 +398,7 @@ mod tests {
         assert_eq!(
             text,
             "server engine 4021 was killed by the kernel's OOM killer at 62,300 connections: memory cgroup /c1m reached its \
-             limit of 400 MiB (RSS was 4.12 MiB; the memory is kernel socket memory, which RSS does not show). Raise \
-             memory.max of /c1m (a container: its memory limit), or lower --target"
+             limit of 400 MiB (RSS was 4.12 MiB; the memory is kernel socket memory, which RSS does not show)"
         );
         let (_, text) = judge(false, Cause::Signal(9), |_| ());
         assert_eq!(text, "server engine 4021 was ended by signal 9 (SIGKILL) at 62,300 connections");

@@ -23,8 +23,8 @@ pub struct Event {
 #[derive(Debug, Clone, Default)]
 pub struct EventLog {
     events: Vec<Event>,
-    /// Events since the last [`EventLog::take_new`], by position.
-    fresh: usize,
+    /// The severity at which each was last taken; `None` for one that has not been.
+    taken: Vec<Option<Severity>>,
 }
 
 /// More distinct ids than this is a defect, not a history; the oldest go.
@@ -41,9 +41,10 @@ impl EventLog {
         }
         if self.events.len() == MOST {
             self.events.remove(0);
-            self.fresh = self.fresh.saturating_sub(1);
+            self.taken.remove(0);
         }
         self.events.push(event);
+        self.taken.push(None);
     }
 
     /// Every event, oldest first.
@@ -51,10 +52,15 @@ impl EventLog {
         &self.events
     }
 
-    /// Events not yet taken: for outputs that print each once.
+    /// Events not yet taken, for outputs that print each once, and those that have become worse since.
     pub fn take_new(&mut self) -> Vec<Event> {
-        let new = self.events[self.fresh..].to_vec();
-        self.fresh = self.events.len();
+        let mut new = Vec::new();
+        for (event, taken) in self.events.iter().zip(&mut self.taken) {
+            if *taken < Some(event.severity) {
+                *taken = Some(event.severity);
+                new.push(event.clone());
+            }
+        }
         new
     }
 }
@@ -76,6 +82,13 @@ mod tests {
         assert_eq!((log.all()[0].count, log.all()[0].severity), (2, Severity::Critical));
         assert_eq!(log.take_new().len(), 1);
         assert!(log.take_new().is_empty());
+        log.push(event("b", Severity::Info));
+        log.push(event("a", Severity::Critical));
+        assert_eq!(log.take_new().len(), 1, "a is no worse than it was");
+        log.push(event("b", Severity::Warning));
+        log.push(event("b", Severity::Warning));
+        let worse = log.take_new();
+        assert_eq!((worse.len(), worse[0].severity, worse[0].count), (1, Severity::Warning, 3));
     }
 
     #[test]

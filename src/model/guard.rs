@@ -265,6 +265,7 @@ mod tests {
     fn the_default_target_fits_the_machine_and_says_why() {
         let group = |limit| MemCgroup {
             path: "/user.slice".into(),
+            dir: "/sys/fs/cgroup/c1m".into(),
             version: 2,
             used: 10 * MIB,
             limit: Some(limit),

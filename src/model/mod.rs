@@ -15,6 +15,7 @@ mod failures;
 pub mod guard;
 pub mod headroom;
 mod history;
+mod kernel_log;
 pub mod limit;
 mod meters;
 pub mod names;
@@ -52,11 +53,16 @@ use failures::Failures;
 use guard::Guard;
 pub(crate) use guard::KEEP;
 use history::{History, View};
+use kernel_log::KernelLog;
 use meters::{Baseline, Context};
 pub(crate) use meters::{LONG_CHAIN, bound, charge, charged_per_connection, per_connection, raise, tightest};
 use now::Pace;
 use run::RunLog;
 use table::LimitTable;
+
+/// A cure makes a limit so many times as large as the target needs, and the guard's share on top: the next run may have a
+/// guard though this one has none. The forecast may be off by some percent, and memory is told of from nine tenths on.
+const SPARE: f64 = 1.1;
 
 /// What is known of the run before its first sample.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -89,6 +95,7 @@ pub struct Model {
     cost: Cost,
     counters: Counters,
     failures: Failures,
+    log: KernelLog,
     table: LimitTable,
     headroom: Option<Headroom>,
     guard: Guard,
@@ -118,6 +125,7 @@ impl Model {
         let raw = sample;
         let (sample, old) = self.bridge.fill(raw);
         let sample = &*sample;
+        let old = old || now::engine_dies(sample);
         let source = self.now.source;
         self.now = self.pace.now(sample, self.setup.target);
         let engine_died = self.now.phase == RunPhase::EngineDied;
@@ -131,6 +139,7 @@ impl Model {
         self.roster.update(sample);
         self.counters.update(sample);
         self.failures.update(sample);
+        self.log.update(sample);
         self.headroom = Headroom::of(sample, self.headroom);
         if !engine_died && !old {
             // What the kernel frees behind a dead engine says nothing of a connection's cost.
@@ -145,6 +154,7 @@ impl Model {
             failures: self.failures.risen(),
             both_ends: self.cost.both_ends,
             baseline: self.baseline,
+            spare: SPARE / self.guard.share(),
         };
         self.table.update(&context, &self.now, &self.deaths, old);
         if !engine_died {
@@ -160,6 +170,7 @@ impl Model {
             limits: self.table.limits(),
             failures: self.failures.risen(),
             counters: &self.counters,
+            log: &self.log,
             guard: &self.guard,
         };
         self.diagnosis.update(&facts, &mut self.events);
@@ -174,15 +185,18 @@ impl Model {
         if self.deaths.iter().any(|d| d.pid == pid) {
             return;
         }
-        let (death, text) = self.witness.judge(role_or_name, pid, status, self.last.as_ref(), &self.now);
+        let (death, text) = self.witness.judge(role_or_name, pid, status, self.last.as_ref(), &self.now, &self.log);
         let severity = match death.cause {
             Cause::Exit(0) => Severity::Info,
             _ => Severity::Critical,
         };
-        self.note(severity, &format!("death/{role_or_name}/{pid}"), text);
         self.roster.died(&death);
+        let killed = matches!(death.cause, Cause::OomKilled { .. });
         self.deaths.push(death);
         self.table.mark_killed(&self.deaths);
+        let cure = self.table.nearest().filter(|l| killed && l.state == LimitState::Hit).map(|l| l.cure.as_str());
+        let cure = cure.map_or(String::new(), |cure| format!(". Cure: {cure}, or a lower --target"));
+        self.note(severity, &format!("death/{role_or_name}/{pid}"), text + &cure);
     }
 
     /// Takes over the deaths that `later` knows of, so that a model kept from before them shows the last state with what

@@ -48,6 +48,11 @@ pub enum RunPhase {
 }
 
 impl RunPhase {
+    /// Whether the target is still wanted: a pause does not take a limit away.
+    pub(super) fn aims(self) -> bool {
+        !matches!(self, RunPhase::Holding | RunPhase::Closing | RunPhase::Closed | RunPhase::EngineDied)
+    }
+
     /// The word in the header.
     pub fn word(self) -> &'static str {
         match self {
@@ -127,6 +132,12 @@ pub(super) fn engine(sample: &Sample, role: Role) -> Option<&EngineStats> {
     })
 }
 
+/// Whether an engine of this sample is on its way out: its memory is given back, and its connections go. With many of them
+/// that takes seconds, in which it does not count as dead.
+pub(super) fn engine_dies(sample: &Sample) -> bool {
+    sample.targets.iter().any(|t| t.alive && t.rss_bytes.is_err() && matches!(t.kind, TargetKind::Engine(_)))
+}
+
 /// Whether an engine of this sample has ended.
 pub(super) fn engine_died(sample: &Sample) -> bool {
     sample.targets.iter().any(|t: &Target| !t.alive && matches!(t.kind, TargetKind::Engine(_)))
@@ -147,7 +158,10 @@ impl Pace {
     pub(super) fn now(&mut self, sample: &Sample, target: Option<u64>) -> Now {
         let (client, server) = (engine(sample, Role::Client), engine(sample, Role::Server));
         let estab = sample.net.tcp.as_ref().map_or(0, |t| t.curr_estab);
+        // The namespace counts both ends and everybody's; when the engines are gone their connections are, too.
+        let gone = self.source != CountSource::Namespace && client.or(server).is_none();
         let (source, t_us, open, opened) = match (client, server) {
+            _ if gone => (self.source, 0, 0, 0),
             (Some(c), _) => (CountSource::Client, c.t_us, c.open, c.opened),
             (None, Some(s)) => (CountSource::Server, s.t_us, s.open, s.opened),
             (None, None) => (CountSource::Namespace, sample.t_ms * 1000, estab, estab),
@@ -158,13 +172,16 @@ impl Pace {
         } else if engine_died(sample) {
             RunPhase::EngineDied
         } else {
-            client.or(server).map_or(RunPhase::Watching, |e| RunPhase::from(e.phase))
+            let otherwise = if gone { self.phase } else { RunPhase::Watching };
+            client.or(server).map_or(otherwise, |e| RunPhase::from(e.phase))
         };
         if source != self.source {
             *self = Self { source, own: self.own, ..Self::default() };
         }
-        self.opened.add(t_us, opened);
-        self.open.add(t_us, open);
+        if !gone {
+            self.opened.add(t_us, opened);
+            self.open.add(t_us, open);
+        }
         if phase != self.phase {
             let before = std::mem::replace(&mut self.phase, phase);
             let start = client.or(server).and_then(|e| e.ramp_started_us);
@@ -219,6 +236,7 @@ pub(crate) const PAGE: u64 = 4096;
 mod tests {
     use super::super::synthetic;
     use super::*;
+    use crate::probe::sample::Absent;
 
     #[test]
     fn the_count_comes_from_the_best_source_there_is() {
@@ -237,6 +255,21 @@ mod tests {
             let now = Pace::default().now(&sample, None);
             assert_eq!((now.source, now.connections, now.phase), (source, connections, phase));
         }
+    }
+
+    #[test]
+    fn with_both_engines_gone_their_connections_are() {
+        let mut pace = Pace::default();
+        let mut sample = synthetic::sample(5000, 1000);
+        pace.now(&sample, None);
+        for target in &mut sample.targets {
+            target.stats = Some(Err(Absent::because("no answer")));
+        }
+        let now = pace.now(&sample, None);
+        assert_eq!((now.source, now.connections, now.phase), (CountSource::Client, 0, RunPhase::Ramping));
+        sample.targets.iter_mut().for_each(|t| t.alive = false);
+        let now = pace.now(&sample, None);
+        assert_eq!((now.connections, now.phase, now.rate_per_s), (0, RunPhase::EngineDied, None));
     }
 
     #[test]

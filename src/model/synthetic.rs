@@ -2,8 +2,8 @@
 //! physics has measured on Linux 6.18. Tests change what they are about and leave the rest.
 
 use crate::probe::sample::{
-    Absent, Conntrack, FileNr, Host, Mem, MemCgroup, Net, Own, PortRange, Pressure, Sample, SlabCache, Sockstat,
-    SoftHard, Softnet, Target, TargetKind, TcpCounters, TcpExt,
+    Absent, Conntrack, FileNr, Host, Mem, MemCgroup, Neighbours, Net, Own, PortRange, Pressure, Sample, SlabCache,
+    Sockstat, SoftHard, Softnet, Target, TargetKind, TcpCounters, TcpExt,
 };
 use crate::protocol::{EngineStats, Hello, Latency, PROTOCOL, Phase, Role};
 
@@ -81,6 +81,7 @@ pub fn with_memcg(sample: &mut Sample, path: &str, limit: u64) {
     let open = engine(sample, Role::Client).map_or(0, |c| c.open);
     let group = MemCgroup {
         path: path.to_owned(),
+        dir: format!("/sys/fs/cgroup{path}"),
         version: 2,
         used: 30 * MIB + open * 5900,
         limit: Some(limit),
@@ -88,7 +89,8 @@ pub fn with_memcg(sample: &mut Sample, path: &str, limit: u64) {
         oom_kills: 0,
         max_hits: 0,
     };
-    let root = MemCgroup { path: "/".into(), limit: None, used: 4 * GIB, ..group.clone() };
+    let root =
+        MemCgroup { path: "/".into(), dir: "/sys/fs/cgroup".into(), limit: None, used: 4 * GIB, ..group.clone() };
     for target in &mut sample.targets {
         target.memcg = Ok(vec![group.clone(), root.clone()]);
     }
@@ -161,6 +163,8 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         threads_max: Ok(190_000),
         pid_max: Ok(4_194_304),
         tasks: Ok(150 + n / 9_000),
+        neighbours: [Ok(Neighbours { entries: 2, table_fulls: 0, max: Some(1024) }), Ok(Neighbours::default())],
+        log: Err(Absent::because("needs root (/dev/kmsg)")),
     };
     let net = Net {
         scope: "this".into(),
@@ -182,6 +186,7 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         max_orphans: Ok(131_072),
         somaxconn: Ok(4096),
         max_syn_backlog: Ok(2048),
+        syncookies: Ok(1),
         ehash_entries: Ok(262_144),
     };
     let targets = if engines { vec![target(Role::Server, n, t_ms), target(Role::Client, n, t_ms)] } else { Vec::new() };

@@ -29,6 +29,8 @@ const BEYOND: f64 = 10.0;
 const SEEN_OF_MEMORY: f64 = 50_000.0;
 /// Without a target, a limit that comes soon is an alarm from this share of it on.
 const UNAIMED: f64 = 0.5;
+/// What a cure adds to a limit that the run uses to the brim, as a factor.
+const SPARE_OF_PLANNED: f64 = 1.1;
 /// A slope up to so many times the expected is about what it should be.
 const PLAUSIBLE: f64 = 3.0;
 /// Doubt in a cost that has not been measured yet: half of the way is left until it has.
@@ -106,7 +108,7 @@ impl LimitTable {
             let meters = meters::read(context);
             self.collect_hits(context, &meters);
             self.brakes.clear();
-            self.limits = meters.into_iter().filter_map(|m| self.limit(m, now)).collect();
+            self.limits = meters.into_iter().filter_map(|m| self.limit(m, now, context.spare)).collect();
         }
         self.mark_killed(deaths);
         self.limits.sort_by(order);
@@ -142,7 +144,7 @@ impl LimitTable {
         self.trends[known].2.add(connections, used);
     }
 
-    fn limit(&mut self, meter: Meter, now: &Now) -> Option<Limit> {
+    fn limit(&mut self, meter: Meter, now: &Now, spare: f64) -> Option<Limit> {
         let info = names::info(meter.id)?;
         let bytes = info.unit == Unit::Bytes;
         if let Growth::WithConnections { noise } = meter.growth {
@@ -156,7 +158,7 @@ impl LimitTable {
         let hit = self.hits.iter().find(|h| h.id == meter.id && h.scope == meter.scope);
         let state = if hit.is_some() { LimitState::Hit } else { judge(&meter, forecast, slope, seen, now) };
         let per_connection = slope.filter(|s| s.grows()).map_or(meter.expected, |s| s.per_connection);
-        let cure = (meter.cure)(need(&meter, per_connection, now));
+        let cure = (meter.cure)(need(&meter, per_connection, now, spare));
         Some(Limit {
             info,
             scope: meter.scope,
@@ -271,11 +273,6 @@ fn rising(now: &Now) -> bool {
     matches!(now.phase, RunPhase::Ramping | RunPhase::Watching)
 }
 
-/// Whether the target is still wanted: a pause does not take a limit away.
-fn aiming(now: &Now) -> bool {
-    !matches!(now.phase, RunPhase::Holding | RunPhase::Closing | RunPhase::Closed | RunPhase::EngineDied)
-}
-
 /// How near a limit is: by the forecast first, by the level second.
 fn judge(meter: &Meter, forecast: Forecast, slope: Option<Slope>, seen: f64, now: &Now) -> LimitState {
     if let Some(state) = meter.state {
@@ -283,7 +280,8 @@ fn judge(meter: &Meter, forecast: Forecast, slope: Option<Slope>, seen: f64, now
     }
     let (Some(used), Some(limit)) = (meter.used, meter.limit) else { return LimitState::Unknown };
     let share = if limit == 0 { 0.0 } else { used as f64 / limit as f64 };
-    let mut fits = now.target.is_some_and(|t| now.connections >= t);
+    // What closes was at its target, or has given it up: entries of connections that are gone live on for a while.
+    let mut fits = !now.phase.aims() || now.target.is_some_and(|t| now.connections >= t);
     let mut state = LimitState::Ok;
     if let Forecast::At { connections, plus_minus, seconds } = forecast {
         let plausible = slope.is_none_or(|s| s.per_connection <= PLAUSIBLE * meter.expected);
@@ -293,7 +291,7 @@ fn judge(meter: &Meter, forecast: Forecast, slope: Option<Slope>, seen: f64, now
         match now.target {
             Some(target) => {
                 fits |= connections + plus_minus >= target;
-                if sure && aiming(now) && !fits {
+                if sure && !fits {
                     state = if soon(SOON_S) { LimitState::Critical } else { LimitState::Warn };
                 }
             }
@@ -325,11 +323,13 @@ fn is_bytes(meter: &Meter) -> bool {
     names::info(meter.id).is_some_and(|i| i.unit == Unit::Bytes)
 }
 
-/// The bound that the target needs, a tenth of it spare; where the present one suffices, twice that.
-fn need(meter: &Meter, per_connection: f64, now: &Now) -> u64 {
+/// The bound that the target needs; where the present one suffices, twice that.
+fn need(meter: &Meter, per_connection: f64, now: &Now, spare: f64) -> u64 {
     let (used, limit) = (meter.used.unwrap_or(0), meter.limit.unwrap_or(0));
     let more = now.target.map_or(0, |t| t.saturating_sub(now.connections));
-    let need = round_up((used as f64 + per_connection * more as f64) * 1.1);
+    // The guard lets a run fill to the brim what it has planned for.
+    let spare = if meter.planned { SPARE_OF_PLANNED } else { spare };
+    let need = round_up((used as f64 + per_connection * more as f64) * spare);
     if need > limit { need } else { limit.saturating_mul(2).min(i64::MAX as u64) }
 }
 

@@ -4,7 +4,7 @@ use super::super::headroom::Headroom;
 use super::super::now::Pace;
 use super::super::synthetic;
 use super::*;
-use crate::probe::sample::{Absent, Sample, UsedLimit};
+use crate::probe::sample::{Absent, PidsCgroup, Sample};
 use crate::protocol::{ErrorCount, Stop};
 
 /// Drives a table with these samples.
@@ -19,8 +19,15 @@ fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
         let now = pace.now(sample, target);
         let headroom = Headroom::of(sample, None);
         let both_ends = sample.targets.len() == 2;
-        let context =
-            Context { sample, headroom, counters: &counters, failures: failures.risen(), both_ends, baseline };
+        let context = Context {
+            sample,
+            headroom,
+            counters: &counters,
+            failures: failures.risen(),
+            both_ends,
+            baseline,
+            spare: 1.1,
+        };
         table.update(&context, &now, &[], false);
     }
     table
@@ -214,7 +221,8 @@ fn the_nearest_cgroup_is_judged_by_its_own_slope() {
     let table = drive(
         &rows(40_000, |s, _| {
             synthetic::with_memcg(s, "/c1m", 400 << 20);
-            s.targets[0].pids_cgroup = Ok(Some(UsedLimit { used: 50, limit: 60 }));
+            s.targets[0].pids_cgroup =
+                Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup/pids/c1m".into(), used: 50, limit: 60 }));
         }),
         Some(1_000_000),
     );

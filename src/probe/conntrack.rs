@@ -5,7 +5,7 @@
 //! `entries` (`net/netfilter/nf_conntrack_standalone.c`).
 
 use super::sample::Reading;
-use super::text::odd;
+use super::text::per_core;
 
 /// `/proc/net/stat/nf_conntrack`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,25 +18,10 @@ pub(crate) struct Stat {
     pub(crate) early_drop: u64,
 }
 
-/// Parses the per-core rows, hexadecimal under a line of names.
+/// Parses the columns wanted.
 pub(crate) fn parse(text: &str) -> Reading<Stat> {
-    let mut lines = text.lines();
-    let head = lines.next().unwrap_or_default();
-    let column = |name| head.split_ascii_whitespace().position(|n| n == name).ok_or(odd("lacks a column"));
-    let (entries, drop, early_drop) = (column("entries")?, column("drop")?, column("early_drop")?);
-    let mut stat = Stat::default();
-    let mut cores = 0_u32;
-    for line in lines {
-        let get = |i| {
-            let word = line.split_ascii_whitespace().nth(i);
-            word.and_then(|word| u64::from_str_radix(word, 16).ok()).ok_or(odd("cut short"))
-        };
-        stat.entries = get(entries)?;
-        stat.drop = stat.drop.saturating_add(get(drop)?);
-        stat.early_drop = stat.early_drop.saturating_add(get(early_drop)?);
-        cores += 1;
-    }
-    if cores == 0 { Err(odd("lists no core")) } else { Ok(stat) }
+    let (last, sum) = per_core(text, ["entries", "drop", "early_drop"])?;
+    Ok(Stat { entries: last[0], drop: sum[1], early_drop: sum[2] })
 }
 
 #[cfg(test)]

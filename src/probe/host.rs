@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::kernel_log::KernelLog;
+use super::neighbours::NeighbourTable;
 use super::sample::{Absent, FileNr, Host, Reading, SlabCache};
 use super::slab::{self, Tracked};
 use super::slab_pace::{SlabPace, Turn};
@@ -34,6 +36,8 @@ pub(crate) struct HostSources {
     threads_max: Source,
     pid_max: Source,
     loadavg: Source,
+    neighbours: [NeighbourTable; 2],
+    log: KernelLog,
     zoneinfo: Zoneinfo,
     page_size: u64,
 }
@@ -59,6 +63,8 @@ impl HostSources {
             threads_max: open("/proc/sys/kernel/threads-max"),
             pid_max: open("/proc/sys/kernel/pid_max"),
             loadavg: open("/proc/loadavg"),
+            neighbours: ["ipv4", "ipv6"].map(|family| NeighbourTable::open(roots, family)),
+            log: KernelLog::open(roots),
             zoneinfo: Zoneinfo::open(open("/proc/zoneinfo"), buf, page_size),
             page_size,
         }
@@ -82,6 +88,9 @@ impl HostSources {
             threads_max: self.threads_max.get(buf, number),
             pid_max: self.pid_max.get(buf, number),
             tasks: self.loadavg.get(buf, tasks),
+            neighbours: self.neighbours.each_mut().map(|table| table.read(buf)),
+            // Last: what the counters above show has been logged by then.
+            log: self.log.read(buf),
         }
     }
 }

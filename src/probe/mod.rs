@@ -6,8 +6,10 @@
 mod cgroup;
 mod conntrack;
 mod host;
+mod kernel_log;
 mod meminfo;
 mod namespace;
+mod neighbours;
 mod net;
 mod ports;
 mod pressure;

@@ -35,6 +35,7 @@ pub(crate) struct NetSources {
     max_orphans: Source,
     somaxconn: Source,
     max_syn_backlog: Source,
+    syncookies: Source,
     ehash_entries: Source,
 }
 
@@ -65,6 +66,7 @@ impl NetSources {
             max_orphans: sysctl("ipv4/tcp_max_orphans"),
             somaxconn: sysctl("core/somaxconn"),
             max_syn_backlog: sysctl("ipv4/tcp_max_syn_backlog"),
+            syncookies: sysctl("ipv4/tcp_syncookies"),
             ehash_entries: Source::open(roots, "/proc/sys/net/ipv4/tcp_ehash_entries"),
         }
     }
@@ -83,6 +85,7 @@ impl NetSources {
             max_orphans: self.max_orphans.get(buf, number),
             somaxconn: own(self.foreign, &mut self.somaxconn, buf, number),
             max_syn_backlog: own(self.foreign, &mut self.max_syn_backlog, buf, number),
+            syncookies: own(self.foreign, &mut self.syncookies, buf, number),
             ehash_entries: own(self.foreign, &mut self.ehash_entries, buf, buckets),
         }
     }

@@ -73,6 +73,57 @@ pub struct Host {
     pub pid_max: Reading<u64>,
     /// Tasks that exist: field 4 of `/proc/loadavg` after the slash.
     pub tasks: Reading<u64>,
+    /// The neighbour tables of IPv4 and of IPv6.
+    pub neighbours: [Reading<Neighbours>; 2],
+    /// What the kernel has logged since the sample before, where that is of use here (`/dev/kmsg`).
+    pub log: Reading<Vec<LogLine>>,
+}
+
+/// One neighbour table, all network namespaces together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Neighbours {
+    /// Entries.
+    pub entries: u64,
+    /// Times an entry was refused because the table was full (`table_fulls` of `/proc/net/stat/arp_cache`, `ndisc_cache`).
+    pub table_fulls: u64,
+    /// `gc_thresh3`: the most entries; `None` where it cannot be seen, which is every network namespace but the first.
+    pub max: Option<u64>,
+}
+
+/// One line of the kernel's log that proves something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// What it is about.
+    pub topic: LogTopic,
+    /// As logged.
+    pub text: String,
+}
+
+/// What a line of the kernel's log is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogTopic {
+    /// `fs.file-max` was met (`fs/file_table.c`).
+    FileMax,
+    /// TCP buffer memory was at its maximum (`net/ipv4/tcp.c`).
+    TcpMemory,
+    /// Too many orphans (`net/ipv4/tcp.c`).
+    Orphans,
+    /// The TIME_WAIT table was full (`net/ipv4/inet_timewait_sock.c`).
+    TimeWait,
+    /// The connection tracking table was full (`net/netfilter/nf_conntrack_core.c`).
+    Conntrack,
+    /// A SYN queue was full, or nearly (`net/ipv4/tcp_input.c`).
+    SynQueue,
+    /// A neighbour table was full (`net/core/neighbour.c`).
+    Neighbours,
+    /// Memory could not be allocated (`mm/page_alloc.c`).
+    Allocation,
+    /// The OOM killer took this process (`mm/oom_kill.c`).
+    OomKill {
+        /// Its number, in the first pid namespace.
+        pid: u32,
+    },
 }
 
 /// `/proc/meminfo`, bytes.
@@ -165,6 +216,8 @@ pub struct Net {
     pub somaxconn: Reading<u64>,
     /// `tcp_max_syn_backlog`.
     pub max_syn_backlog: Reading<u64>,
+    /// `tcp_syncookies`: 0 never, 1 when a SYN queue is full, 2 always.
+    pub syncookies: Reading<u64>,
     /// `tcp_ehash_entries`: buckets of the established hash.
     pub ehash_entries: Reading<u64>,
 }
@@ -289,8 +342,8 @@ pub struct Target {
     pub nproc: Reading<SoftHard>,
     /// Its memory cgroup and every ancestor that can be seen, nearest first.
     pub memcg: Reading<Vec<MemCgroup>>,
-    /// `pids.current` and `pids.max` of its nearest limiting cgroup.
-    pub pids_cgroup: Reading<Option<UsedLimit>>,
+    /// Its nearest cgroup that limits tasks.
+    pub pids_cgroup: Reading<Option<PidsCgroup>>,
     /// Whether `fs.file-max` does not bind it: `CAP_SYS_ADMIN` in the first user namespace (`alloc_empty_file` in
     /// `fs/file_table.c`).
     pub exempt_from_file_max: Reading<bool>,
@@ -308,11 +361,14 @@ pub struct SoftHard {
     pub hard: u64,
 }
 
-/// A use and what bounds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the two words say it")]
-pub struct UsedLimit {
+/// One pids cgroup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PidsCgroup {
+    /// Its directory.
+    pub dir: String,
+    /// `pids.current`.
     pub used: u64,
+    /// `pids.max`.
     pub limit: u64,
 }
 
@@ -321,6 +377,8 @@ pub struct UsedLimit {
 pub struct MemCgroup {
     /// Path below the mount point: `/system.slice/ejabberd.service`.
     pub path: String,
+    /// Its directory: mount point and path.
+    pub dir: String,
     /// 1 or 2.
     pub version: u8,
     /// Charge, bytes.

@@ -27,6 +27,28 @@ pub(crate) fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
+/// Columns of a `/proc/net/stat` file: a row per core, hexadecimal under a line of names. The last row, for what is the same
+/// in each, and the sum of all rows.
+pub(crate) fn per_core<const N: usize>(text: &str, names: [&str; N]) -> Reading<([u64; N], [u64; N])> {
+    let mut lines = text.lines();
+    let head = lines.next().unwrap_or_default();
+    let mut places = [0; N];
+    for (place, name) in places.iter_mut().zip(names) {
+        *place = head.split_ascii_whitespace().position(|n| n == name).ok_or(odd("lacks a column"))?;
+    }
+    let (mut last, mut sum) = ([0; N], [0_u64; N]);
+    let mut cores = 0_u32;
+    for line in lines {
+        for (i, place) in places.iter().enumerate() {
+            let word = line.split_ascii_whitespace().nth(*place);
+            last[i] = word.and_then(|word| u64::from_str_radix(word, 16).ok()).ok_or(odd("cut short"))?;
+            sum[i] = sum[i].saturating_add(last[i]);
+        }
+        cores += 1;
+    }
+    if cores == 0 { Err(odd("lists no core")) } else { Ok((last, sum)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,10 +4,12 @@
 mod kernel;
 mod limits;
 mod run;
+mod silent;
 
 pub use kernel::{Net, Undo};
-pub use limits::{SCENARIOS, Scenario};
-pub use run::{Outcome, Run, finish};
+pub use limits::{Mode, SCENARIOS, Scenario};
+pub use run::{Outcome, Run, engine, finish, signal};
+pub use silent::SILENT;
 
 /// Why a scenario cannot be run here.
 pub type Skipped = String;

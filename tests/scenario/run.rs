@@ -139,6 +139,20 @@ impl Drop for Run {
     }
 }
 
+/// The process of a run's engine.
+pub fn engine(run: &Run, role: &str) -> u32 {
+    let line = format!("ps -o pid=,comm= --ppid {} | awk '/{role}/ {{ print $1 }}'", run.pid());
+    let out = Command::new("sh").args(["-c", &line]).output().map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
+    let pid = out.as_deref().unwrap_or_default().trim().parse();
+    pid.unwrap_or_else(|_| panic!("no {role} engine: {out:?}"))
+}
+
+/// Sends a signal to a process of a run.
+pub fn signal(pid: u32, signal: &str) {
+    let status = Command::new("kill").args([format!("-{signal}"), pid.to_string()]).status();
+    assert!(status.is_ok_and(|s| s.success()), "kill -{signal} {pid}");
+}
+
 /// Runs a command to its end; an error where it printed no summary.
 pub fn finish(command: Command) -> Result<Outcome, String> {
     let outcome = Run::start(command)?.finish();

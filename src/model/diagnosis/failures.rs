@@ -3,6 +3,7 @@
 use crate::model::errno::{is_goodbye, limit_of, meaning};
 use crate::model::event::Severity;
 use crate::model::limit::LimitState;
+use crate::probe::sample::LogTopic;
 use crate::units;
 
 use super::Facts;
@@ -30,7 +31,9 @@ pub(super) fn tell(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, Stri
                 severity = Severity::Info;
                 text = format!("{role}: one descriptor table is full; the next worker takes over");
             } else {
-                text = format!("{text}{}. Cure: {}", proof(limit), limit.cure);
+                let log =
+                    if limit.info.id == "file-max" { facts.log.quote(&[LogTopic::FileMax]) } else { String::new() };
+                text = format!("{text}{}{log}. Cure: {}", proof(limit), limit.cure);
             }
         } else if error.name == "ETIMEDOUT" {
             text.push_str(&silence(facts));

@@ -19,8 +19,8 @@ impl Said {
             if !matches!(limit.state, LimitState::Warn | LimitState::Critical) {
                 continue;
             }
-            // Queues speak through their counters.
-            if limit.limit.is_none() {
+            // What a counter has told of already, with these numbers; and queues, which speak through their counters alone.
+            if limit.limit.is_none() || facts.counters.told_of(limit.info.id) {
                 continue;
             }
             match self.worst.iter_mut().find(|w| w.0 == limit.info.id && w.1 == limit.scope) {
@@ -53,7 +53,9 @@ pub(super) fn name(limit: &Limit) -> String {
 fn sentence(limit: &Limit, facts: &Facts<'_>) -> String {
     let name = name(limit);
     match limit.forecast {
-        Forecast::At { connections, seconds, .. } if facts.now.target.is_none_or(|t| connections < t) => {
+        Forecast::At { connections, seconds, .. }
+            if facts.now.phase.aims() && facts.now.target.is_none_or(|t| connections < t) =>
+        {
             let when = seconds.map_or(String::new(), |s| format!(", in {}", units::seconds(s)));
             let target =
                 facts.now.target.map_or(String::new(), |t| format!(", before the target of {}", units::grouped(t)));

@@ -5,19 +5,17 @@ mod limits;
 mod phases;
 mod stall;
 
-use crate::probe::sample::{Sample, TargetKind};
+use crate::probe::sample::{LogTopic, Sample, TargetKind};
 use crate::units;
 
 use super::counters::Counters;
 use super::event::{Event, EventLog, Severity};
 use super::failures::Failure;
 use super::guard::Guard;
+use super::kernel_log::KernelLog;
 use super::limit::Limit;
 use super::now::{Now, RunPhase, engine};
 use crate::protocol::Role;
-
-/// A counter that rose by less than this is told of, not warned of: other programs drop a packet now and then.
-const FEW: u64 = 5;
 
 /// What the sentences are made from.
 pub(super) struct Facts<'a> {
@@ -31,6 +29,8 @@ pub(super) struct Facts<'a> {
     pub failures: &'a [Failure],
     /// Counters of the kernel.
     pub counters: &'a Counters,
+    /// The kernel's log.
+    pub log: &'a KernelLog,
     /// What holds the ramp back.
     pub guard: &'a Guard,
 }
@@ -73,6 +73,7 @@ impl Diagnosis {
         self.phases.update(facts, &mut say);
         failures::tell(facts, &mut say);
         counters(facts, &mut say);
+        allocations(facts, &mut say);
         self.stall.update(facts, &mut say);
         self.limits.update(facts, &mut say);
         self.pass_on(facts, &mut say);
@@ -88,8 +89,10 @@ impl Diagnosis {
             });
             let last = &mut self.passed[known].1;
             for event in stats.events.iter().filter(|e| e.seq > *last) {
+                // What a client says of a server that is dying is its echo.
+                let echo = role == Role::Client && facts.server_gone();
                 say(
-                    event.severity,
+                    if echo { Severity::Info } else { event.severity },
                     format!("{}/{}", role.name(), event.id),
                     format!("{}: {}", role.name(), event.text),
                     1,
@@ -103,14 +106,33 @@ impl Diagnosis {
 /// Counters of the kernel that rose.
 fn counters(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
     for (info, step, total) in facts.counters.risen() {
-        let severity = if total < FEW && info.severity == Severity::Warning { Severity::Info } else { info.severity };
+        let few = total < info.few && info.severity == Severity::Warning;
+        let severity = if few { Severity::Info } else { info.severity };
         let row = info.limit.and_then(|id| facts.limit(id, None)).filter(|l| l.share().is_some());
         let (used, cure) = match row {
+            // What has fallen again since it was full would seem to contradict.
+            Some(row) if row.share() < Some(0.5) => (String::new(), row.cure.as_str()),
             Some(row) => (failures::proof(row), row.cure.as_str()),
             None => (String::new(), info.cure),
         };
-        let text = format!("{}{used} ({} +{}). Cure: {cure}", info.what, info.proof, units::grouped(total));
+        let log = facts.log.quote(info.log);
+        let text = format!("{}{used} ({} +{}){log}. Cure: {cure}", info.what, info.proof, units::grouped(total));
         say(severity, info.id.to_owned(), text, step);
+    }
+}
+
+/// Requests of the kernel's own for which it found no memory: no counter tells of them.
+fn allocations(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
+    let lines = facts.sample.host.log.iter().flatten().filter(|line| line.topic == LogTopic::Allocation);
+    for _ in lines {
+        let cure = facts.limit("memory", None).map_or(String::new(), |l| format!(". Cure: {}", l.cure));
+        let log = facts.log.quote(&[LogTopic::Allocation]);
+        say(
+            Severity::Warning,
+            "memory/allocation".into(),
+            format!("the kernel found no memory for a request{log}{cure}"),
+            1,
+        );
     }
 }
 

@@ -79,7 +79,9 @@ impl Said {
                 let why = stop.map_or(String::new(), |s| format!(": {}", s.text));
                 let limit = stop.and_then(|s| facts.limit(&s.limit_id, Some(Role::Client.name())));
                 let cure = limit.map_or(String::new(), |l| format!(". Cure: {}", l.cure));
-                tell(Severity::Critical, "stopped", format!("the client stopped at {count} connections{why}{cure}"));
+                // A server of this run that is dying is what is told.
+                let severity = if facts.server_gone() { Severity::Info } else { Severity::Critical };
+                tell(severity, "stopped", format!("the client stopped at {count} connections{why}{cure}"));
             }
             RunPhase::Watching | RunPhase::Starting | RunPhase::EngineDied => {}
         }

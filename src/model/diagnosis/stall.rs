@@ -1,46 +1,102 @@
-//! A ramp that no longer moves though connects are under way: something swallows them.
+//! Something that no longer moves though it should: connects under way, or messages without an answer.
 
 use crate::model::event::Severity;
 use crate::model::now::engine;
-use crate::protocol::{Phase, Role};
+use crate::protocol::{EngineStats, Phase, Role};
 use crate::units;
 
 use super::Facts;
 use super::failures::silence;
 
-/// Time without a new connection that is a stall, microseconds: the first SYN is retried after one second.
+/// Time without a new connection that is a stall, microseconds: the first SYN is retried after one second. The same for
+/// messages, whose segments are retried sooner.
 const STALL_US: u64 = 2_000_000;
 
-/// The last progress.
+/// A count that has to rise.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Watch {
-    /// `opened` of the client, and its clock when that last rose.
+struct Still {
+    /// The count, and the client's clock when it last rose.
     progress: Option<(u64, u64)>,
     told: bool,
+}
+
+impl Still {
+    /// Microseconds for which the count has stood though it was `due` to rise, said once a stall.
+    fn stands(&mut self, count: u64, t_us: u64, due: bool) -> Option<u64> {
+        let moved = self.progress.is_none_or(|(last, since)| count != last || t_us < since);
+        if moved || !due {
+            *self = Self { progress: Some((count, t_us)), told: false };
+            return None;
+        }
+        let since = self.progress.map_or(0, |p| t_us - p.1);
+        let new = since >= STALL_US && !self.told;
+        self.told |= new;
+        new.then_some(since)
+    }
+}
+
+/// What is watched.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Watch {
+    connects: Still,
+    echoes: Still,
+    /// Messages not sent for want of an answer to the one before, when an answer last came.
+    skipped: u64,
 }
 
 impl Watch {
     pub(super) fn update(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
         let Some(client) = engine(facts.sample, Role::Client) else { return };
-        let moved = self.progress.is_none_or(|(opened, t_us)| client.opened != opened || client.t_us < t_us);
-        if moved || client.phase != Phase::Ramping || client.in_flight == 0 {
-            self.progress = Some((client.opened, client.t_us));
-            self.told = false;
-            return;
+        let due = client.phase == Phase::Ramping && client.in_flight > 0;
+        if let Some(since) = self.connects.stands(client.opened, client.t_us, due) {
+            let text = format!(
+                "no connection was established for {} at {} with {} under way{}",
+                units::seconds(since as f64 / 1e6),
+                units::grouped(client.open),
+                units::grouped(client.in_flight),
+                cause(facts, client.open)
+            );
+            say(Severity::Warning, "stall".into(), text, 1);
         }
-        let since = self.progress.map_or(0, |p| client.t_us - p.1);
-        if since < STALL_US || self.told {
-            return;
+        self.messages(client, facts, say);
+    }
+
+    fn messages(
+        &mut self,
+        client: &EngineStats,
+        facts: &Facts<'_>,
+        say: &mut dyn FnMut(Severity, String, String, u64),
+    ) {
+        let Some(traffic) = client.traffic else { return };
+        if self.echoes.progress.is_none_or(|(echoed, _)| echoed != traffic.echoed) {
+            self.skipped = traffic.skipped;
         }
-        self.told = true;
-        let text = format!(
-            "no connection was established for {} at {} with {} under way{}",
-            units::seconds(since as f64 / 1e6),
-            units::grouped(client.open),
-            units::grouped(client.in_flight),
-            cause(facts, client.open)
-        );
-        say(Severity::Warning, "stall".into(), text, 1);
+        // Where nothing was due nothing is missing: a message that falls due while the one before is unanswered is skipped.
+        let due = !facts.ending() && traffic.skipped > self.skipped;
+        if let Some(since) = self.echoes.stands(traffic.echoed, client.t_us, due) {
+            let text = format!(
+                "no message has come back for {} on {} active connections{}",
+                units::seconds(since as f64 / 1e6),
+                units::grouped(traffic.active),
+                unread(facts)
+            );
+            say(Severity::Warning, "echo_stall".into(), text, 1);
+        }
+    }
+}
+
+/// Why messages have no answer.
+fn unread(facts: &Facts<'_>) -> String {
+    if facts.counters.total("memory_pressures") > 0 {
+        let cure = facts.limit("tcp_mem", None).filter(|l| l.share().is_some());
+        let cure = cure.map_or(String::new(), |l| format!(". Cure: {}", l.cure));
+        return format!(": TCP buffer memory is short, and what has been sent waits unread{cure}");
+    }
+    match engine(facts.sample, Role::Server) {
+        Some(_) => ": the server's engine does not read: stopped, or short of CPU".into(),
+        None => ": look at the other host. There, ss -tn with a Recv-Q that stays says that the server does not read: \
+                 stopped, or short of CPU"
+            .into(),
     }
 }
 

@@ -76,7 +76,7 @@ fn groups(context: &Context<'_>, out: &mut Vec<Meter>) {
     let sample = context.sample;
     let limiting = tightest(chains(sample));
     for group in &limiting {
-        let path = group.path.clone();
+        let dir = group.dir.clone();
         let v2 = group.version == 2;
         let limit = bound(group).unwrap_or(u64::MAX);
         out.push(
@@ -84,7 +84,7 @@ fn groups(context: &Context<'_>, out: &mut Vec<Meter>) {
                 .expecting(charged_per_connection(context.both_ends))
                 .cured(move |need| {
                     let file = if v2 { "memory.max" } else { "memory.limit_in_bytes" };
-                    format!("raise the cgroup's limit: echo {need} > …{path}/{file} (a container: its memory limit)")
+                    format!("echo {need} > {dir}/{file} (a container: its memory limit)")
                 }),
         );
     }
@@ -129,7 +129,16 @@ mod tests {
     use super::*;
 
     fn group(path: &str, used: u64, limit: Option<u64>) -> MemCgroup {
-        MemCgroup { path: path.into(), version: 2, used, limit, file_bytes: 0, oom_kills: 0, max_hits: 0 }
+        MemCgroup {
+            path: path.into(),
+            dir: path.into(),
+            version: 2,
+            used,
+            limit,
+            file_bytes: 0,
+            oom_kills: 0,
+            max_hits: 0,
+        }
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) struct Context<'a> {
     pub both_ends: bool,
     /// What was so at the start.
     pub baseline: Baseline,
+    /// How many times what the target uses a limit should be, for the run to pass below it.
+    pub spare: f64,
 }
 
 /// What is read once, when an engine is first seen.

@@ -2,9 +2,13 @@
 
 use crate::model::limit::LimitState;
 use crate::model::now::engine;
+use crate::probe::sample::{Neighbours, Reading};
 use crate::protocol::Role;
 
 use super::{Context, Growth, Meter, namespace};
+
+/// How many addresses there are on the link nobody knows: room for a /20.
+const ENOUGH_NEIGHBOURS: u64 = 4096;
 
 /// Sockets for each bucket of the established hash from which on connecting is noticeably slower.
 pub(crate) const LONG_CHAIN: f64 = 4.0;
@@ -14,6 +18,7 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let scope = namespace(context.sample);
     out.push(ports(context));
     out.push(conntrack(context, &scope));
+    out.push(neighbours(context));
     let sockstat = match &net.sockstat {
         Ok(sockstat) => sockstat,
         Err(why) => {
@@ -74,17 +79,42 @@ fn ports(context: &Context<'_>) -> Meter {
         _ => planned,
     };
     let time_wait = net.sockstat.as_ref().map_or(0, |s| s.tw);
-    let per_tuple = net.ports.as_ref().map_or(28_232, |p| p.usable()).max(1);
     let wide = net.ports.as_ref().is_ok_and(|p| p.low <= 1024 && p.high == u16::MAX);
-    let used = client.open + client.in_flight + time_wait;
+    // A connect that finds no port is under way for a moment and holds none.
+    let used = (client.open + client.in_flight + time_wait).min(capacity);
+    let hello = context.sample.targets.iter().find_map(|t| t.hello.as_ref().filter(|h| h.role == Role::Client));
+    let (first, ports) = hello.map_or((0, 1), |h| (u64::from(h.port), u64::from(h.ports)));
     let mut meter = Meter::growing("ports", "client", used, capacity, 8.0).levels(0.95, 0.99).cured(move |need| {
-        let tuples = need.div_ceil(per_tuple);
+        let more = (need.saturating_mul(ports)).div_ceil(capacity.max(1));
         let range = if wide { "" } else { ", or sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"" };
-        format!("more destination ports or sources (--ports, --source): {tuples} pairs of them for the target{range}")
+        let more =
+            if first + more > 1 << 16 { String::new() } else { format!("--ports {more} (at the server too), or ") };
+        format!("{more}more addresses to connect from (--source){range}")
     });
     meter.planned = true;
     meter.way = Some(((client.open + time_wait) as f64, capacity as f64));
     meter
+}
+
+/// The fuller table of the two. It grows with peers on the same link, not with connections: a client adds one entry for its
+/// server, a server one for each address it is connected from.
+fn neighbours(context: &Context<'_>) -> Meter {
+    let [v4, v6] = &context.sample.host.neighbours;
+    let of = |table: &Reading<Neighbours>, family| table.as_ref().ok().and_then(|t| Some((t.entries, t.max?, family)));
+    let known = [of(v4, "ipv4"), of(v6, "ipv6")];
+    let fuller = known.into_iter().flatten().max_by(|a, b| (a.0 * b.1).cmp(&(b.0 * a.1)));
+    match (fuller, v4) {
+        (Some((used, max, family)), _) => {
+            Meter::apart("neighbours", "host", used, Some(max)).levels(0.95, f64::INFINITY).cured(move |need| {
+                let most = need.max(ENOUGH_NEIGHBOURS);
+                format!("a routed prefix for the clients, or sysctl -w net.{family}.neigh.default.gc_thresh3={most}")
+            })
+        }
+        (None, Err(why)) => Meter::unknown("neighbours", "host", why),
+        (None, Ok(_)) => {
+            Meter::without("neighbours", "host", LimitState::Unknown, "gc_thresh3 is not in this network namespace")
+        }
+    }
 }
 
 fn conntrack(context: &Context<'_>, scope: &str) -> Meter {

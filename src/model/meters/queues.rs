@@ -39,7 +39,7 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         out.push(
             queue(
                 "syn_queue",
-                &["req_q_full_do_cookies", "req_q_full_drop"],
+                &["syn_cookies", "req_q_full_drop", "syn_drop"],
                 format!("overflows since the start; tcp_max_syn_backlog is {backlog}, net.core.somaxconn {somaxconn}"),
             )
             .cured(|_| "sysctl -w net.ipv4.tcp_max_syn_backlog=65536 net.core.somaxconn=65535".into()),

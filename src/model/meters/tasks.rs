@@ -18,7 +18,7 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         .targets
         .iter()
         .filter(|t| t.alive)
-        .filter_map(|t| t.pids_cgroup.as_ref().ok().copied().flatten())
+        .filter_map(|t| t.pids_cgroup.as_ref().ok()?.as_ref())
         .min_by_key(|g| g.limit.saturating_sub(g.used));
     let nearer = match (&machine, group) {
         (Ok((tasks, max, _)), Some(g)) => g.limit.saturating_sub(g.used) < max.saturating_sub(*tasks),
@@ -28,7 +28,12 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let mut meter = match (machine, group) {
         (_, Some(group)) if nearer => Meter::growing("threads", "cgroup", group.used, group.limit, 8.0)
             .expecting(0.0)
-            .cured(|need| format!("raise pids.max of the engines' cgroup to {need}, or fewer --workers")),
+            .cured({
+                let dir = group.dir.clone();
+                move |need| {
+                    format!("echo {need} > {dir}/pids.max, or larger descriptor tables (ulimit -n), which need fewer threads")
+                }
+            }),
         (Ok((tasks, max, key)), _) => Meter::growing("threads", "host", tasks, max, 8.0).expecting(0.0).sysctl(key),
         (Err(why), _) => Meter::unknown("threads", "host", why),
     };

@@ -57,6 +57,7 @@ impl MemoryFiles {
         };
         Ok(MemCgroup {
             path: self.level.path.clone(),
+            dir: self.level.dir.clone(),
             version,
             used: self.usage.get(buf, number)?,
             limit: self.limit.get(buf, limit)?,

@@ -4,7 +4,7 @@ mod locate;
 mod memory;
 mod pids;
 
-use super::sample::{Absent, MemCgroup, Reading, UsedLimit};
+use super::sample::{Absent, MemCgroup, PidsCgroup, Reading};
 use super::source::{Roots, Source};
 use locate::{Level, levels};
 use memory::MemoryFiles;
@@ -66,7 +66,7 @@ impl Cgroups {
     }
 
     /// Tasks of the nearest cgroup that limits them.
-    pub(crate) fn pids(&mut self, buf: &mut Vec<u8>) -> Reading<Option<UsedLimit>> {
+    pub(crate) fn pids(&mut self, buf: &mut Vec<u8>) -> Reading<Option<PidsCgroup>> {
         match &mut self.pids {
             Ok(levels) => pids::nearest(levels, buf),
             Err(absent) => Err(absent.clone()),
