@@ -26,7 +26,7 @@ use crate::probe::sample::Sample;
 
 pub use ask::{Addresses, Ask, LinkSpeed, OwnEngines, Program, Side, Surroundings, Traffic};
 pub use proposal::Proposal;
-pub use row::{Measure, Row, Setting, Verdict};
+pub use row::{Row, Setting, Verdict};
 
 /// Everything found out.
 #[derive(Debug, Clone, PartialEq, Serialize)]

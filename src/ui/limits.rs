@@ -22,6 +22,8 @@ fn amount(unit: Unit, value: u64) -> String {
     match unit {
         Unit::Count => units::short_count(value),
         Unit::Bytes => units::bytes(value),
+        // Per second, as the label says: `12.3 Gb`.
+        Unit::BitsPerSecond => units::short_count(value) + "b",
     }
 }
 
@@ -88,7 +90,7 @@ fn row_of(buf: &mut Buffer, area: Rect, label: &str, limit: &Limit, theme: Theme
     if extra > 0
         && let (Some(used), Some(bound)) = (limit.used, limit.limit)
     {
-        let unit = limit.info.unit;
+        let unit = limit.unit;
         let both = format!("{:>8} / {:<8}", amount(unit, used), amount(unit, bound));
         put(buf, area, column, 0, &both, theme.dim());
     }
@@ -176,7 +178,7 @@ pub(super) fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, scroll: us
 fn below(limit: &Limit, with_help: bool, with_numbers: bool, columns: usize) -> Vec<String> {
     let mut text = limit.scope.clone();
     if with_numbers && let (Some(used), Some(bound)) = (limit.used, limit.limit) {
-        let unit = limit.info.unit;
+        let unit = limit.unit;
         text = format!("{} of {}, {text}", amount(unit, used), amount(unit, bound));
     }
     if limit.state == LimitState::Hit
@@ -232,7 +234,7 @@ impl Columns {
     }
 
     fn numbers(&self, buf: &mut Buffer, area: Rect, limit: &Limit, theme: Theme) {
-        let unit = limit.info.unit;
+        let unit = limit.unit;
         put(buf, area, 1, 0, &cut(limit.info.label, LABEL.into()), theme.strong());
         for (column, value) in [(self.used, limit.used), (self.bound, limit.limit)] {
             let text = value.map_or_else(|| "–".into(), |v| amount(unit, v));

@@ -1,9 +1,10 @@
 //! Connection tracking, the hash, bandwidth, neighbours: what the network takes.
 
-use crate::advise::row::{Measure, Row, Setting, gbit};
+use crate::advise::row::{Row, Setting};
 use crate::advise::{Side, Verdict};
 use crate::model::LONG_CHAIN;
-use crate::units::grouped;
+use crate::model::Unit;
+use crate::units::{bits_per_s, grouped};
 
 use super::Given;
 
@@ -66,10 +67,10 @@ fn bandwidth(given: &Given<'_>) -> Row {
     let segments = traffic.message.div_ceil(SEGMENT).max(1);
     let wire = |n: u64| ask.payload_bits_per_s(n) + (ask.messages_per_s(n) * (segments * HEADERS * 8) as f64) as u64;
     let payload = ask.payload_bits_per_s(ask.target);
-    let sum = format!("{} of payload each way, the rest is headers", gbit(payload));
+    let sum = format!("{} of payload each way, the rest is headers", bits_per_s(payload));
     let needed = wire(ask.target);
     let without = |verdict, why: String| Row {
-        unit: Measure::BitsPerSecond,
+        unit: Unit::BitsPerSecond,
         needed: Some(needed),
         ..Row::without("bandwidth", verdict, why)
     };
@@ -88,7 +89,7 @@ fn bandwidth(given: &Given<'_>) -> Row {
     };
     let row = Row::held("bandwidth", name.as_str(), mbit * 1_000_000, needed);
     let met = u128::from(ask.target) * u128::from(mbit * 1_000_000) / u128::from(needed.max(1));
-    Row { unit: Measure::BitsPerSecond, ..row }
+    Row { unit: Unit::BitsPerSecond, ..row }
         .met_at(u64::try_from(met).unwrap_or(u64::MAX))
         .because(sum)
         .cured(|| "a faster link, fewer active connections, or less often (--every)".to_owned())

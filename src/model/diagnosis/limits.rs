@@ -1,7 +1,7 @@
 //! Limits that come near: each said once, and once more when it gets worse.
 
 use crate::model::event::Severity;
-use crate::model::limit::{Forecast, Limit, LimitState, Unit};
+use crate::model::limit::{Forecast, Limit, LimitState};
 use crate::units;
 
 use super::Facts;
@@ -64,7 +64,7 @@ fn sentence(limit: &Limit, facts: &Facts<'_>) -> String {
             )
         }
         _ => {
-            let of = |n: u64| if limit.info.unit == Unit::Bytes { units::bytes(n) } else { units::grouped(n) };
+            let of = |n: u64| limit.unit.write(n);
             let (used, max) = (limit.used.unwrap_or(0), limit.limit.unwrap_or(0));
             let percent = limit.share().unwrap_or(0.0) * 100.0;
             // Whom it binds, where that is not this run.

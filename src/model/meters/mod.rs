@@ -12,8 +12,8 @@ use crate::protocol::Role;
 use super::counters::Counters;
 use super::failures::Failure;
 use super::headroom::Headroom;
-use super::limit::LimitState;
-use super::now;
+use super::limit::{LimitState, Unit};
+use super::{names, now};
 
 pub(crate) use descriptors::raise;
 pub(super) use memory::chains;
@@ -88,6 +88,8 @@ pub(super) struct Meter {
     pub id: &'static str,
     /// What it belongs to.
     pub scope: String,
+    /// What its numbers count: what its row of names says, unless changed.
+    pub unit: Unit,
     /// Use now.
     pub used: Option<u64>,
     /// The bound.
@@ -119,6 +121,7 @@ impl Meter {
         Self {
             id,
             scope: scope.into(),
+            unit: names::info(id).map_or(Unit::Count, |i| i.unit),
             used: Some(used),
             limit: Some(limit),
             followed: None,
