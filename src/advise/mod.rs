@@ -24,7 +24,7 @@ use serde::Serialize;
 use crate::model::per_connection;
 use crate::probe::sample::Sample;
 
-pub use ask::{Addresses, Ask, LinkSpeed, OwnEngines, Program, Side, Surroundings, Traffic};
+pub use ask::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
 pub use proposal::Proposal;
 pub use row::{Row, Setting, Verdict};
 

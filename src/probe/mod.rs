@@ -6,12 +6,14 @@
 mod cgroup;
 mod conntrack;
 mod host;
+mod link;
 mod meminfo;
 mod namespace;
 mod net;
 mod ports;
 mod pressure;
 mod process;
+mod runtime;
 pub mod sample;
 mod sampler;
 mod slab;
@@ -22,6 +24,7 @@ mod softnet;
 mod source;
 mod target;
 mod text;
+mod user;
 mod vmstat;
 
 pub use sampler::Sampler;

@@ -4,6 +4,7 @@ mod descriptors;
 mod memory;
 mod network;
 mod queues;
+mod runtime;
 mod tasks;
 
 use crate::probe::sample::{Absent, Sample};
@@ -18,7 +19,10 @@ use super::{names, now};
 pub(crate) use descriptors::raise;
 pub(super) use memory::chains;
 pub(crate) use memory::{bound, charge, charged_per_connection, per_connection, tightest};
-pub(crate) use network::LONG_CHAIN;
+pub(crate) use network::{LONG_CHAIN, on_the_wire};
+pub(super) use runtime::name as runtime_name;
+pub(crate) use runtime::{heap_note, more_heap, more_ports};
+pub(crate) use tasks::more_threads;
 
 /// What the readers need besides the sample.
 #[derive(Clone, Copy)]
@@ -191,6 +195,7 @@ pub(super) fn read(context: &Context<'_>) -> Vec<Meter> {
     network::read(context, &mut meters);
     queues::read(context, &mut meters);
     tasks::read(context, &mut meters);
+    runtime::read(context, &mut meters);
     meters
 }
 

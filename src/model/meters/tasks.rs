@@ -1,37 +1,32 @@
-//! Threads: of the machine, and of the engines' cgroup.
+//! Threads: of the machine, of the engines' cgroup, of their user.
 
-use crate::probe::sample::Sample;
+use crate::probe::sample::{Reading, Sample, Target, UsedLimit};
 
 use super::{Context, Meter};
 
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let host = &context.sample.host;
+    // The bound of its kind that is nearest among the watched processes.
+    let nearest = |of: fn(&Target) -> &Reading<Option<UsedLimit>>| {
+        let living = context.sample.targets.iter().filter(|t| t.alive);
+        living.filter_map(|t| of(t).as_ref().ok().copied().flatten()).min_by_key(|b| b.limit.saturating_sub(b.used))
+    };
+    let growing = |scope, used, limit| Meter::growing("threads", scope, used, limit, 8.0).expecting(0.0);
     let machine = match (&host.tasks, &host.threads_max, &host.pid_max) {
-        (Err(why), ..) | (_, Err(why), _) | (_, _, Err(why)) => Err(why),
+        (Err(why), ..) | (_, Err(why), _) | (_, _, Err(why)) => Meter::unknown("threads", "host", why),
         (Ok(tasks), Ok(threads_max), Ok(pid_max)) => {
             let key = if threads_max <= pid_max { "kernel.threads-max" } else { "kernel.pid_max" };
-            Ok((*tasks, *threads_max.min(pid_max), key))
+            growing("host", *tasks, *threads_max.min(pid_max)).sysctl(key)
         }
     };
-    let group = context
-        .sample
-        .targets
-        .iter()
-        .filter(|t| t.alive)
-        .filter_map(|t| t.pids_cgroup.as_ref().ok().copied().flatten())
-        .min_by_key(|g| g.limit.saturating_sub(g.used));
-    let nearer = match (&machine, group) {
-        (Ok((tasks, max, _)), Some(g)) => g.limit.saturating_sub(g.used) < max.saturating_sub(*tasks),
-        (Err(_), Some(_)) => true,
-        _ => false,
-    };
-    let mut meter = match (machine, group) {
-        (_, Some(group)) if nearer => Meter::growing("threads", "cgroup", group.used, group.limit, 8.0)
-            .expecting(0.0)
-            .cured(|need| format!("raise pids.max of the engines' cgroup to {need}, or fewer --workers")),
-        (Ok((tasks, max, key)), _) => Meter::growing("threads", "host", tasks, max, 8.0).expecting(0.0).sysctl(key),
-        (Err(why), _) => Meter::unknown("threads", "host", why),
-    };
+    let group = nearest(|t| &t.pids_cgroup).map(|group| {
+        growing("cgroup", group.used, group.limit)
+            .cured(|need| format!("raise pids.max of the engines' cgroup to {need}, or fewer --workers"))
+    });
+    let user = nearest(|t| &t.user_threads).map(|user| growing("user", user.used, user.limit).cured(more_threads));
+    // The kernel asks each of them; whichever has the least room left answers first.
+    let room = |m: &Meter| m.limit.zip(m.used).map_or(u64::MAX, |(limit, used)| limit.saturating_sub(used));
+    let Some(mut meter) = [Some(machine), group, user].into_iter().flatten().min_by_key(room) else { return };
     if let (Some(used), Some(limit), Some((room_left, per_connection, engines))) =
         (meter.used, meter.limit, tables(context.sample))
     {
@@ -44,6 +39,11 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         meter.noise(1.0);
     }
     out.push(meter);
+}
+
+/// What lets a user have so many threads (`RLIMIT_NPROC`).
+pub(crate) fn more_threads(need: u64) -> String {
+    format!("ulimit -u {need} before the start, or LimitNPROC={need} in the service's systemd unit")
 }
 
 /// Threads' worth of connections that the engines' present tables still have room for, and threads that a connection
