@@ -25,7 +25,7 @@ pub struct Scenario {
 }
 
 /// Every scenario.
-pub static SCENARIOS: [Scenario; 8] = [
+pub static SCENARIOS: [Scenario; 9] = [
     Scenario { name: "descriptors of the client", limit: "nofile", ninety: Some(4_440), run: client_descriptors },
     Scenario { name: "descriptors of the server", limit: "nofile", ninety: None, run: server_descriptors },
     Scenario { name: "ports", limit: "ports", ninety: Some(6_300), run: ports },
@@ -34,6 +34,7 @@ pub static SCENARIOS: [Scenario; 8] = [
     Scenario { name: "epoll registrations", limit: "epoll", ninety: None, run: epoll },
     Scenario { name: "file-max", limit: "file-max", ninety: None, run: file_max },
     Scenario { name: "threads", limit: "threads", ninety: None, run: threads },
+    Scenario { name: "threads of a user", limit: "threads", ninety: None, run: threads_of_a_user },
 ];
 
 /// Both ends in one process group, a sample every 100 ms. Unguarded it ends when it can go no further, or after 20 s; guarded
@@ -147,26 +148,26 @@ fn epoll(guard: bool) -> Result<Outcome, Skipped> {
         return Err(format!("other programs hold {used} epoll registrations and would meet the lowered limit"));
     }
     let _undo = Undo::sysctl("/proc/sys/fs/epoll/max_user_watches", &(used + 40_000).to_string())?;
-    as_nobody(guard, "--ports 4 --target 60k --rate 5k")
+    as_nobody(guard, &[], "--ports 4 --target 60k --rate 5k")
 }
 
 /// As a user without privilege: root is exempt.
 fn file_max(guard: bool) -> Result<Outcome, Skipped> {
     let used = number("/proc/sys/fs/file-nr")?;
     let _undo = Undo::sysctl("/proc/sys/fs/file-max", &(used + 16_000).to_string())?;
-    as_nobody(guard, "--ports 4 --target 60k --rate 2k")
+    as_nobody(guard, &[], "--ports 4 --target 60k --rate 2k")
 }
 
-/// Both ends as a user without privilege, from a copy that this user can read.
-fn as_nobody(guard: bool, more: &str) -> Result<Outcome, Skipped> {
+/// Both ends as a user without privilege and with these options of prlimit, from a copy that this user can read.
+fn as_nobody(guard: bool, limits: &[&str], more: &str) -> Result<Outcome, Skipped> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let copy = dir.path().join("c1m-top");
     let copied =
         fs::copy(BINARY, &copy).and_then(|_| fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)));
     copied.map_err(|e| e.to_string())?;
     let net = Net::new()?;
-    let mut command = net.command("setpriv");
-    command.args(["--reuid=65534", "--clear-groups", "--pdeathsig", "TERM"]).arg(&copy);
+    let mut command = net.command("prlimit");
+    command.args(limits).args(["setpriv", "--reuid=65534", "--clear-groups", "--pdeathsig", "TERM"]).arg(&copy);
     both(&mut command, guard, more);
     finish(command)
 }
@@ -182,4 +183,9 @@ fn threads(guard: bool) -> Result<Outcome, Skipped> {
     let outcome = finish(command);
     std::thread::sleep(Duration::from_millis(100));
     outcome
+}
+
+/// The same for a user whose threads are limited, and who runs nothing else.
+fn threads_of_a_user(guard: bool) -> Result<Outcome, Skipped> {
+    as_nobody(guard, &["--nproc=100", "--nofile=220"], "--ports 2 --target 20k --rate 2k")
 }
