@@ -178,6 +178,12 @@ pub struct Latency {
 pub struct Traffic {
     /// Connections that carry traffic.
     pub active: u64,
+    /// Bytes of one message.
+    #[serde(default)]
+    pub message: u64,
+    /// Microseconds between two messages of one connection; 0 from an engine that does not say.
+    #[serde(default)]
+    pub every_us: u64,
     /// Messages sent whole.
     pub sent: u64,
     /// Messages echoed whole and equal.

@@ -96,6 +96,11 @@ pub fn bytes(n: u64) -> String {
     short(n as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB"])
 }
 
+/// Bits per second with a decimal unit: `35.2 Mbit/s`, `1.60 Gbit/s`.
+pub fn bits_per_s(n: u64) -> String {
+    short(n as f64, 1000.0, &["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"])
+}
+
 /// Three significant digits and a unit.
 fn short(mut value: f64, base: f64, units: &[&str]) -> String {
     let mut unit = 0;
@@ -175,6 +180,8 @@ mod tests {
         }
         assert_eq!(bytes(8232), "8.04 KiB");
         assert_eq!(bytes(1_048_575), "1.00 MiB");
+        assert_eq!(bits_per_s(1_600_000_000), "1.60 Gbit/s");
+        assert_eq!(bits_per_s(40_000_000), "40.0 Mbit/s");
         assert_eq!(seconds(125.0), "2 min 05 s");
         assert_eq!(clock(3_661_000), "01:01:01");
     }

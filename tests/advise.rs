@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use c1m_top::advise::{
-    Addresses, Ask, LinkSpeed, OwnEngines, Program, Proposal, Report, Row, Side, Surroundings, Traffic, Verdict, check,
-    obsolete, table,
+    Addresses, Ask, OwnEngines, Program, Proposal, Report, Row, Side, Surroundings, Traffic, Verdict, check, obsolete,
+    table,
 };
 use c1m_top::model::synthetic;
-use c1m_top::probe::sample::{Absent, MemCgroup, Sample, SoftHard};
+use c1m_top::probe::sample::{Absent, Link, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UsedLimit};
 
 const MIB: u64 = 1 << 20;
 
@@ -37,15 +37,12 @@ fn machine(soft: u64, hard: u64, root: bool) -> Sample {
     synthetic::foreign(&mut sample, 7, "shell", 10, soft);
     sample.targets[0].nofile = Ok(SoftHard { soft, hard });
     sample.targets[0].exempt_from_file_max = Ok(root);
+    sample.net.link = Ok(Link { name: "eth0".into(), bits_per_s: 1_000_000_000 });
     sample
 }
 
 fn around() -> Surroundings {
-    Surroundings {
-        links: vec![LinkSpeed { name: "eth0".into(), mbit: Some(1000) }],
-        gc_thresh3: Some(1024),
-        netdev_max_backlog: Some(1000),
-    }
+    Surroundings { gc_thresh3: Some(1024), netdev_max_backlog: Some(1000) }
 }
 
 fn run(ask: &Ask, sample: &Sample) -> Report {
@@ -262,14 +259,65 @@ fn bandwidth_is_the_classic_sum_against_the_link() {
     let bandwidth = row(&report, "bandwidth");
     assert_eq!((bandwidth.verdict, bandwidth.scope.as_str()), (Verdict::TooSmall, "eth0"));
     assert_eq!(bandwidth.met_at_connections, Some(573_394), "with headers: 1.744 Gbit/s");
-    let virtual_link = Surroundings { links: vec![LinkSpeed { name: "eth0".into(), mbit: None }], ..around() };
-    let unknown = check(&ask, &machine(1024, 20_000, true), &virtual_link);
-    assert_eq!(row(&unknown, "bandwidth").verdict, Verdict::Unknown);
+    let mut virtual_link = machine(1024, 20_000, true);
+    virtual_link.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
+    let unknown = run(&ask, &virtual_link);
+    let unknown = row(&unknown, "bandwidth");
+    assert_eq!((unknown.verdict, unknown.needed), (Verdict::Unknown, Some(1_744_000_000)));
     let text = table::write(&ask, &report);
     assert!(
         text.contains("Bandwidth needed: 1.60 Gbit/s each way, 3.20 Gbit/s in all (20 % of the connections"),
         "{text}"
     );
+}
+
+#[test]
+fn the_runtime_of_a_program_that_runs_bounds_it() {
+    let running = |limit: Option<(Runtime, u64, &str)>, ask: &Ask| {
+        let mut sample = machine(2_000_000, 2_000_000, false);
+        let limit = limit.map(|(runtime, limit, set_by)| RuntimeLimit { runtime, limit, set_by: set_by.into() });
+        sample.targets[0].runtime = Ok(limit);
+        run(ask, &sample)
+    };
+    let server = Ask { ports: 1, running: true, ..ask(1_000_000, Side::Server, OTHER) };
+    let beam = running(Some((Runtime::Beam, 65_536, "the default")), &server);
+    let ports = row(&beam, "runtime");
+    assert_eq!((ports.scope.as_str(), ports.verdict), ("shell 7", Verdict::TooSmall));
+    assert_eq!((ports.needed, ports.met_at_connections), (Some(1_000_101), Some(65_435)));
+    assert!(ports.cure.as_ref().unwrap().starts_with("start it with +Q 1010000, or with ERL_MAX_PORTS=1010000"));
+    assert_eq!(beam.first_limit.as_ref().unwrap().id, "runtime");
+    let raised = running(Some((Runtime::Beam, 1 << 20, "+Q 1010000")), &server);
+    assert_eq!(row(&raised, "runtime").verdict, Verdict::Fits, "as cured: the table is a power of two");
+    // Of a heap nothing can be said before somebody says what a connection needs of it.
+    let java = Some((Runtime::Jvm, 1 << 30, "-Xmx1g"));
+    let unsaid = running(java, &server);
+    assert_eq!((row(&unsaid, "runtime").verdict, row(&unsaid, "runtime").present), (Verdict::Unknown, Some(1 << 30)));
+    let said = running(java, &Ask { user_bytes: 4096, ..server.clone() });
+    let heap = row(&said, "runtime");
+    assert_eq!((heap.verdict, heap.met_at_connections), (Verdict::Caution, Some(262_144)));
+    assert_eq!(heap.cure.as_deref(), Some("-Xmx3911m"));
+    assert_eq!(row(&running(None, &server), "runtime").verdict, Verdict::Unknown);
+    // Before it runs, nothing is known of it.
+    let not_yet = Ask { running: false, ..server };
+    let not_yet = running(java, &not_yet);
+    assert!(row(&not_yet, "runtime").reason.as_ref().unwrap().contains("not seen from here: BEAM +Q"));
+}
+
+#[test]
+fn a_users_limit_of_threads_counts_what_the_user_runs_already() {
+    let with = |user| {
+        let mut sample = machine(1024, 20_000, false);
+        sample.targets[0].user_threads = Ok(user);
+        run(&ask(1_000_000, Side::Both, Program::Own), &sample)
+    };
+    // 51 workers and 2 threads each.
+    let fits = with(Some(UsedLimit { used: 300, limit: 500 }));
+    let row_of = |report: &Report| row(report, "threads").clone();
+    assert_eq!((row_of(&fits).scope.as_str(), row_of(&fits).verdict), ("user", Verdict::Fits));
+    let small = row_of(&with(Some(UsedLimit { used: 300, limit: 400 })));
+    assert_eq!((small.verdict, small.needed), (Verdict::TooSmall, Some(406)));
+    assert!(small.cure.unwrap().starts_with("ulimit -u 406 before the start, or LimitNPROC=406"));
+    assert_eq!(row_of(&with(None)).scope, "host", "root");
 }
 
 #[test]

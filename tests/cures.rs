@@ -121,6 +121,15 @@ fn threads() {
 }
 
 #[test]
+fn threads_of_a_user() {
+    cured(
+        "threads of a user",
+        "threads/client/thread/EAGAIN",
+        &["no more threads are allowed", "of 100)", "ulimit -u "],
+    );
+}
+
+#[test]
 fn accept_queue() {
     cured(
         "accept queue",

@@ -76,7 +76,7 @@ fn a_stopped_server_overflows_its_accept_queue() {
     match (scenario.run)(Mode::Meet) {
         Err(why) => eprintln!("skipped: {why}"),
         Ok(client) => {
-            said(&client, "stall", &["no connection was established for 2", "accept queue", "ListenOverflows"])
+            said(&client, "stall", &["no connection was established for 2", "accept queue", "ListenOverflows"]);
         }
     }
 }

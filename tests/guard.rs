@@ -56,6 +56,11 @@ fn threads() {
     holds("threads");
 }
 
+#[test]
+fn threads_of_a_user() {
+    holds("threads of a user");
+}
+
 /// A client that obeys the ceiling between samples at 50,000 connections a second, one sample a second, towards a limit
 /// that is two seconds away.
 #[test]

@@ -109,7 +109,7 @@ fn kernel_5_15_with_cgroups_of_version_2() {
     assert_eq!(s.net.conntrack, Ok(Conntrack { count: 20_000, max: 20_000, drop: Some(32), early_drop: Some(0) }));
     let target = &s.targets[0];
     assert_eq!(target.name, "tmux: server");
-    assert_eq!(target.nproc, Ok(SoftHard { soft: u64::MAX, hard: u64::MAX }));
+    assert_eq!(target.user_threads, Ok(None), "unlimited");
     // The root counts nothing and is not in the list.
     let memcg: Vec<_> =
         target.memcg.as_ref().unwrap().iter().map(|cg| (cg.path.as_str(), cg.limit, cg.file_bytes)).collect();

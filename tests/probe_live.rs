@@ -98,6 +98,36 @@ fn a_process_that_ends_is_noticed_and_its_number_is_not_read_again() {
     assert_eq!((target.alive, target.rss_bytes.unwrap_err().why.as_ref()), (false, "the process has ended"));
 }
 
+#[test]
+fn the_threads_of_a_user_without_privilege_are_counted_and_those_of_root_are_not() {
+    let nobody = || {
+        let mut sleep = Command::new("setpriv");
+        sleep.args("--reuid=65534 --clear-groups prlimit --nproc=5000:5000 sleep 60".split_whitespace());
+        Started(sleep.spawn().unwrap())
+    };
+    if number_after("/proc/self/status", "Uid:") != 0 {
+        return eprintln!("skipped: only root can become another user");
+    }
+    let ps = || Command::new("ps").args(["-L", "-U", "65534", "-o", "lwp="]).output();
+    if ps().is_err() {
+        return eprintln!("skipped: ps is not installed");
+    }
+    let (beside, target) = (nobody(), nobody());
+    let becomes_sleep = |pid: u32| {
+        (0..500).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == "sleep")
+        })
+    };
+    assert!(becomes_sleep(beside.0.id()) && becomes_sleep(target.0.id()));
+    let mut sampler = Sampler::new(Roots::default(), &[watch(target.0.id()), watch(std::process::id())]).unwrap();
+    let s = sampler.sample();
+    let threads = s.targets[0].user_threads.clone().unwrap().unwrap();
+    assert_eq!(threads.used, String::from_utf8_lossy(&ps().unwrap().stdout).lines().count() as u64);
+    assert_eq!(threads.limit, 5000);
+    assert_eq!(s.targets[1].user_threads, Ok(None), "root is not bound");
+}
+
 /// A memory cgroup of 20 MB for one test; removed at the end.
 struct Cgroup(std::path::PathBuf);
 

@@ -137,20 +137,9 @@ impl Ask {
     }
 }
 
-/// A network interface that is up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkSpeed {
-    /// `eth0`.
-    pub name: String,
-    /// Megabits per second; `None` where the driver gives none (virtual ones).
-    pub mbit: Option<u64>,
-}
-
 /// What of the machine no sample holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Surroundings {
-    /// Interfaces that are up, loopback left out.
-    pub links: Vec<LinkSpeed>,
     /// `net.ipv4.neigh.default.gc_thresh3`.
     pub gc_thresh3: Option<u64>,
     /// `net.core.netdev_max_backlog`.

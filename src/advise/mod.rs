@@ -24,9 +24,9 @@ use serde::Serialize;
 use crate::model::per_connection;
 use crate::probe::sample::Sample;
 
-pub use ask::{Addresses, Ask, LinkSpeed, OwnEngines, Program, Side, Surroundings, Traffic};
+pub use ask::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
 pub use proposal::Proposal;
-pub use row::{Measure, Row, Setting, Verdict};
+pub use row::{Row, Setting, Verdict};
 
 /// Everything found out.
 #[derive(Debug, Clone, PartialEq, Serialize)]

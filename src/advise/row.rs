@@ -2,39 +2,9 @@
 
 use serde::Serialize;
 
+use crate::model::Unit;
 use crate::model::names;
 use crate::probe::sample::Absent;
-use crate::units::{bytes, grouped};
-
-/// What a number counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// Things.
-    Count,
-    /// Bytes.
-    Bytes,
-    /// Bits per second.
-    BitsPerSecond,
-}
-
-impl Measure {
-    /// A number of it, for people.
-    pub fn write(self, n: u64) -> String {
-        match self {
-            // file-max and cgroups write "no limit" as a number near 2^63.
-            _ if n >= 1 << 60 => "no limit".to_owned(),
-            Measure::Count => grouped(n),
-            Measure::Bytes => bytes(n),
-            Measure::BitsPerSecond => gbit(n),
-        }
-    }
-}
-
-/// Bits per second as `1.60 Gbit/s`.
-pub fn gbit(bits: u64) -> String {
-    format!("{:.2} Gbit/s", bits as f64 / 1e9)
-}
 
 /// Whether a limit is large enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -123,7 +93,7 @@ pub struct Row {
     /// What it belongs to.
     pub scope: String,
     /// What its numbers count.
-    pub unit: Measure,
+    pub unit: Unit,
     /// Present value.
     pub present: Option<u64>,
     /// Value that the target needs.
@@ -149,7 +119,7 @@ impl Row {
         Self {
             id,
             scope: String::new(),
-            unit: Measure::Count,
+            unit: Unit::Count,
             present: None,
             needed: None,
             verdict,
@@ -258,7 +228,5 @@ mod tests {
     fn a_limit_that_is_none_is_never_met() {
         let row = Row::held("file-max", "host", i64::MAX as u64, 5).met_at(7);
         assert_eq!((row.verdict, row.met_at_connections), (Verdict::Fits, None));
-        assert_eq!(Measure::Count.write(i64::MAX as u64), "no limit");
-        assert_eq!(Measure::BitsPerSecond.write(1_600_000_000), "1.60 Gbit/s");
     }
 }

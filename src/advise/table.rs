@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::units::{bytes, grouped};
+use crate::units::{bits_per_s, bytes, grouped};
 
 use super::ask::Side;
-use super::row::{Row, Verdict, gbit};
+use super::row::{Row, Verdict};
 use super::{Ask, Program, Report};
 
 /// One line: what was asked.
@@ -99,8 +99,8 @@ fn sums(out: &mut String, ask: &Ask, report: &Report) {
         let _ = writeln!(
             out,
             "Bandwidth needed: {} each way, {} in all ({:.0} % of the connections x {} B, {} messages a second).",
-            gbit(report.bandwidth_bits_per_s),
-            gbit(2 * report.bandwidth_bits_per_s),
+            bits_per_s(report.bandwidth_bits_per_s),
+            bits_per_s(2 * report.bandwidth_bits_per_s),
             traffic.share * 100.0,
             grouped(traffic.message),
             grouped(ask.messages_per_s(ask.target) as u64),

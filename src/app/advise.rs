@@ -11,9 +11,7 @@ use super::tuning::{self, Done, Sysctls};
 use super::{Failure, plan};
 use crate::advise::obsolete::{self, Finding};
 use crate::advise::state::Here;
-use crate::advise::{
-    self, Addresses, Ask, LinkSpeed, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, table,
-};
+use crate::advise::{self, Addresses, Ask, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, table};
 use crate::cli::{AskArgs, ProgramArg, ReportArg, RoleArg, RunArgs, TuneArgs};
 use crate::client::{self, LocalPorts};
 use crate::engine::config::{ClientConfig, Common};
@@ -248,25 +246,9 @@ fn surroundings(roots: &Roots) -> Surroundings {
         std::fs::read_to_string(roots.proc.join("sys/net").join(path)).ok()?.trim().parse().ok()
     };
     Surroundings {
-        links: links(&roots.sys.join("class/net")),
         gc_thresh3: number("ipv4/neigh/default/gc_thresh3"),
         netdev_max_backlog: number("core/netdev_max_backlog"),
     }
-}
-
-/// Interfaces that are up.
-fn links(dir: &Path) -> Vec<LinkSpeed> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let read = |file: &str| std::fs::read_to_string(entry.path().join(file)).unwrap_or_default();
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name != "lo" && read("operstate").trim() == "up" {
-            // -1 where the driver does not know.
-            found.push(LinkSpeed { name, mbit: read("speed").trim().parse().ok().filter(|mbit| *mbit > 0) });
-        }
-    }
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    found
 }
 
 /// Obsolete and harmful settings, in the files of sysctl.d(5) and in the running kernel.

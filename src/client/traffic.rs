@@ -38,7 +38,7 @@ const LOT: usize = 256;
 /// What all workers count.
 #[derive(Debug)]
 pub(super) struct TrafficCounters {
-    share: f64,
+    config: TrafficConfig,
     candidates: AtomicU64,
     active: AtomicU64,
     sent: AtomicU64,
@@ -53,7 +53,7 @@ impl TrafficCounters {
     pub(super) fn new(config: TrafficConfig) -> io::Result<Self> {
         let zero = || AtomicU64::new(0);
         Ok(Self {
-            share: config.share,
+            config,
             candidates: zero(),
             active: zero(),
             sent: zero(),
@@ -68,7 +68,7 @@ impl TrafficCounters {
     /// Whether the next established connection is an active one: exactly the share, evenly spread.
     pub(super) fn choose(&self) -> bool {
         let n = self.candidates.fetch_add(1, Relaxed) as f64;
-        ((n + 1.0) * self.share).floor() > (n * self.share).floor()
+        ((n + 1.0) * self.config.share).floor() > (n * self.config.share).floor()
     }
 
     /// Counts anew, but for mismatches: what was sent while connections were being opened tells of the ramp, not of the load.
@@ -82,6 +82,8 @@ impl TrafficCounters {
     pub(super) fn report(&self) -> Traffic {
         Traffic {
             active: self.active.load(Relaxed),
+            message: self.config.message,
+            every_us: self.config.every_us,
             sent: self.sent.load(Relaxed),
             echoed: self.echoed.load(Relaxed),
             mismatched: self.mismatched.load(Relaxed),

@@ -189,15 +189,17 @@ impl History {
         let is_nearest = |limit: &Limit| nearest.is_some_and(|n| n.info.id == limit.info.id && n.scope == limit.scope);
         let sight = IN_SIGHT * view.aim(self.peak.unwrap_or(0));
         for limit in view.limits {
-            let at = match (limit.info.id, limit.info.unit, limit.limit) {
+            let at = match (limit.info.id, limit.unit, limit.limit) {
                 ("memory", _, Some(bytes)) => LineAt::Bytes(bytes as f64),
                 ("memcg", _, Some(bytes)) if view.group().is_some_and(|g| g.scope == limit.scope) => {
                     LineAt::Bytes(bytes as f64)
                 }
-                (_, Unit::Count, _) if x == XAxis::Connections => match limit.forecast.connections() {
-                    Some(count) if count as f64 <= sight => LineAt::Connections(count as f64),
-                    _ => continue,
-                },
+                (_, Unit::Count | Unit::BitsPerSecond, _) if x == XAxis::Connections => {
+                    match limit.forecast.connections() {
+                        Some(count) if count as f64 <= sight => LineAt::Connections(count as f64),
+                        _ => continue,
+                    }
+                }
                 _ => continue,
             };
             let label = match at {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::units;
+
 /// How a limit's numbers are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -10,6 +12,21 @@ pub enum Unit {
     Count,
     /// Bytes.
     Bytes,
+    /// Bits per second.
+    BitsPerSecond,
+}
+
+impl Unit {
+    /// A number of it, for people.
+    pub fn write(self, n: u64) -> String {
+        match self {
+            // file-max and cgroups write "no limit" as a number near 2^63.
+            _ if n >= 1 << 60 => "no limit".to_owned(),
+            Unit::Count => units::grouped(n),
+            Unit::Bytes => units::bytes(n),
+            Unit::BitsPerSecond => units::bits_per_s(n),
+        }
+    }
 }
 
 /// Names of one limit.
@@ -19,7 +36,7 @@ pub struct LimitInfo {
     pub id: &'static str,
     /// At most 12 characters, for the narrow panel.
     pub label: &'static str,
-    /// Its unit.
+    /// Its unit, unless a limit of this name says otherwise ([`Limit::unit`]).
     pub unit: Unit,
     /// One sentence for the help and the wide view: what it bounds and how meeting it shows.
     pub help: &'static str,
@@ -95,6 +112,8 @@ pub struct Limit {
     pub info: &'static LimitInfo,
     /// What it belongs to: `host`, `server`, `client`, a cgroup's path, `network namespace of 4021`.
     pub scope: String,
+    /// What its numbers count: a runtime bounds ports or bytes, under one name.
+    pub unit: Unit,
     /// Use now; `None` when it cannot be read.
     pub used: Option<u64>,
     /// The bound; `None` when there is none or it cannot be read.
@@ -116,5 +135,18 @@ impl Limit {
             (Some(used), Some(limit)) if limit > 0 => Some(used as f64 / limit as f64),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_their_unit() {
+        assert_eq!(Unit::Count.write(65_536), "65,536");
+        assert_eq!(Unit::Bytes.write(1 << 30), "1.00 GiB");
+        assert_eq!(Unit::BitsPerSecond.write(1_600_000_000), "1.60 Gbit/s");
+        assert_eq!(Unit::Count.write(i64::MAX as u64), "no limit");
     }
 }

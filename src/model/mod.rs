@@ -55,7 +55,10 @@ pub(crate) use guard::KEEP;
 use history::{History, View};
 use kernel_log::KernelLog;
 use meters::{Baseline, Context};
-pub(crate) use meters::{LONG_CHAIN, bound, charge, charged_per_connection, per_connection, raise, tightest};
+pub(crate) use meters::{
+    LONG_CHAIN, bound, charge, charged_per_connection, heap_note, more_heap, more_ports, more_threads, on_the_wire,
+    per_connection, raise, tightest,
+};
 use now::Pace;
 use run::RunLog;
 use table::LimitTable;

@@ -8,7 +8,7 @@ const fn row(id: &'static str, label: &'static str, unit: Unit, help: &'static s
 }
 
 /// Every limit the model knows.
-pub static LIMITS: [LimitInfo; 17] = [
+pub static LIMITS: [LimitInfo; 19] = [
     row(
         "nofile",
         "descriptors",
@@ -97,13 +97,25 @@ pub static LIMITS: [LimitInfo; 17] = [
         "threads",
         "threads",
         Unit::Count,
-        "Threads of the machine (threads-max, pid_max) or of the engines' cgroup (pids.max), whichever is nearer. Met, clone fails with EAGAIN.",
+        "Threads of the machine (threads-max, pid_max), of the engines' cgroup (pids.max) or of their user (RLIMIT_NPROC), whichever is nearest. Met, clone fails with EAGAIN.",
     ),
     row(
         "hash_load",
         "hash load",
         Unit::Count,
         "Sockets for each bucket of the established hash. It fails nothing: connecting slows down as chains grow.",
+    ),
+    row(
+        "bandwidth",
+        "bandwidth",
+        Unit::BitsPerSecond,
+        "What the active connections send each way, headers included, against the fastest link. Above it messages are late.",
+    ),
+    row(
+        "runtime",
+        "runtime",
+        Unit::Count,
+        "What a watched program limits itself to when it starts: BEAM's ports (+Q), the heap of V8 and the JVM, Go's GOMEMLIMIT.",
     ),
     row(
         "neighbours",

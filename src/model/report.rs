@@ -75,6 +75,7 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
             .map(|l| LimitLine {
                 id: l.info.id.to_owned(),
                 scope: l.scope.clone(),
+                unit: l.unit,
                 used: l.used,
                 limit: l.limit,
                 state: l.state,
@@ -151,7 +152,7 @@ mod tests {
         got.sort_unstable();
         assert_eq!(got, want);
         let limit = keys(&value["limits"][0]);
-        for key in ["id", "scope", "used", "limit", "state", "forecast_connections", "reason"] {
+        for key in ["id", "scope", "unit", "used", "limit", "state", "forecast_connections", "reason"] {
             assert!(limit.iter().any(|k| k == key), "{key}");
         }
         for key in ["cpu_s", "rss_bytes", "sample_us_p50", "sample_us_max", "samples", "late_samples"] {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Event, Severity};
-use super::limit::LimitState;
+use super::limit::{LimitState, Unit};
 use super::now::RunPhase;
 use crate::protocol::{Latency, Traffic};
 
@@ -205,6 +205,8 @@ pub struct LimitLine {
     pub id: String,
     /// What it belongs to.
     pub scope: String,
+    /// What `used` and `limit` count.
+    pub unit: Unit,
     /// Use.
     pub used: Option<u64>,
     /// Bound.

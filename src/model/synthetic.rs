@@ -2,8 +2,8 @@
 //! physics has measured on Linux 6.18. Tests change what they are about and leave the rest.
 
 use crate::probe::sample::{
-    Absent, Conntrack, FileNr, Host, Mem, MemCgroup, Neighbours, Net, Own, PortRange, Pressure, Sample, SlabCache,
-    Sockstat, SoftHard, Softnet, Target, TargetKind, TcpCounters, TcpExt,
+    Absent, Conntrack, FileNr, Host, Link, Mem, MemCgroup, Neighbours, Net, Own, PortRange, Pressure, Sample,
+    SlabCache, Sockstat, SoftHard, Softnet, Target, TargetKind, TcpCounters, TcpExt,
 };
 use crate::protocol::{EngineStats, Hello, Latency, PROTOCOL, Phase, Role};
 
@@ -108,7 +108,8 @@ pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofi
         threads: Ok(8),
         descriptors: Ok(descriptors),
         nofile: Ok(SoftHard { soft: nofile, hard: nofile.max(20_000) }),
-        nproc: Ok(SoftHard { soft: 95_000, hard: 95_000 }),
+        user_threads: Ok(None),
+        runtime: Ok(None),
         memcg: Err(Absent::because("no memory cgroup")),
         pids_cgroup: Ok(None),
         exempt_from_file_max: Ok(false),
@@ -188,6 +189,7 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         max_syn_backlog: Ok(2048),
         syncookies: Ok(1),
         ehash_entries: Ok(262_144),
+        link: Ok(Link { name: "eth0".into(), bits_per_s: 10_000_000_000 }),
     };
     let targets = if engines { vec![target(Role::Server, n, t_ms), target(Role::Client, n, t_ms)] } else { Vec::new() };
     Sample {
@@ -213,7 +215,8 @@ fn target(role: Role, n: u64, t_ms: u64) -> Target {
         threads: Ok(1 + n / 18_000),
         descriptors: Ok(20),
         nofile: Ok(SoftHard { soft: 20_000, hard: 20_000 }),
-        nproc: Ok(SoftHard { soft: 95_000, hard: 95_000 }),
+        user_threads: Ok(None),
+        runtime: Ok(None),
         memcg: Err(Absent::because("no memory cgroup")),
         pids_cgroup: Ok(None),
         exempt_from_file_max: Ok(false),

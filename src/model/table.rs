@@ -134,10 +134,10 @@ impl LimitTable {
     }
 
     /// Adds the point of one meter to its trend.
-    fn follow(&mut self, meter: &Meter, connections: u64, noise: f64, bytes: bool) {
+    fn follow(&mut self, meter: &Meter, connections: u64, noise: f64) {
         let Some(used) = meter.followed.or(meter.way.map(|w| w.0)).or(meter.used.map(|u| u as f64)) else { return };
         let known = self.trends.iter().position(|t| t.0 == meter.id && t.1 == meter.scope).unwrap_or_else(|| {
-            let range = if bytes { RANGE_BYTES } else { RANGE_COUNT };
+            let range = if meter.unit == Unit::Bytes { RANGE_BYTES } else { RANGE_COUNT };
             self.trends.push((meter.id, meter.scope.clone(), Trend::new(noise, range)));
             self.trends.len() - 1
         });
@@ -146,9 +146,8 @@ impl LimitTable {
 
     fn limit(&mut self, meter: Meter, now: &Now, spare: f64) -> Option<Limit> {
         let info = names::info(meter.id)?;
-        let bytes = info.unit == Unit::Bytes;
         if let Growth::WithConnections { noise } = meter.growth {
-            self.follow(&meter, now.connections, noise, bytes);
+            self.follow(&meter, now.connections, noise);
         }
         let trend = self.trend(meter.id, &meter.scope);
         let slope = trend.and_then(Trend::slope);
@@ -162,6 +161,7 @@ impl LimitTable {
         Some(Limit {
             info,
             scope: meter.scope,
+            unit: meter.unit,
             used: meter.used,
             limit: meter.limit,
             state,
@@ -313,14 +313,10 @@ fn judge(meter: &Meter, forecast: Forecast, slope: Option<Slope>, seen: f64, now
     // limit shared with every other program still is when it is nearly full, and memory at any level.
     let calm = match meter.growth {
         Growth::WithConnections { .. } if fits && meter.planned => LimitState::Critical,
-        Growth::WithConnections { .. } if fits && !is_bytes(meter) => LimitState::Warn,
+        Growth::WithConnections { .. } if fits && meter.unit != Unit::Bytes => LimitState::Warn,
         _ => LimitState::Ok,
     };
     if level <= calm { state } else { state.max(level) }
-}
-
-fn is_bytes(meter: &Meter) -> bool {
-    names::info(meter.id).is_some_and(|i| i.unit == Unit::Bytes)
 }
 
 /// The bound that the target needs; where the present one suffices, twice that.

@@ -4,8 +4,8 @@ use super::super::headroom::Headroom;
 use super::super::now::Pace;
 use super::super::synthetic;
 use super::*;
-use crate::probe::sample::{Absent, PidsCgroup, Sample};
-use crate::protocol::{ErrorCount, Stop};
+use crate::probe::sample::{Absent, PidsCgroup, Runtime, RuntimeLimit, Sample, UsedLimit};
+use crate::protocol::{ErrorCount, Stop, Traffic};
 
 /// Drives a table with these samples.
 fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
@@ -313,4 +313,79 @@ fn registrations_of_other_programs_count_against_the_users_limit() {
     let epoll = drive(&samples, None);
     let got = find(&epoll, "epoll").forecast.connections().unwrap();
     assert!(got.abs_diff(200_000) < 300, "{got}");
+}
+
+#[test]
+fn the_nearest_of_three_bounds_of_threads_is_shown() {
+    let scope = |used, limit| {
+        let mut sample = synthetic::sample(1000, 0);
+        sample.targets[0].pids_cgroup = Ok(Some(PidsCgroup { dir: "/x".into(), used: 50, limit: 200 }));
+        sample.targets[1].user_threads = Ok(Some(UsedLimit { used, limit }));
+        let table = drive(&[sample], None);
+        let threads = find(&table, "threads").clone();
+        (threads.scope, threads.used, threads.limit)
+    };
+    assert_eq!(scope(60, 200), ("user".into(), Some(60), Some(200)));
+    assert_eq!(scope(60, 1000), ("cgroup".into(), Some(50), Some(200)));
+}
+
+#[test]
+fn traffic_is_forecast_against_the_link() {
+    // A fifth of the connections, 1,000 bytes a second each: 8,720 bits with headers. 1 Gbit/s is full at 573,394.
+    let change = |s: &mut Sample, n: u64| {
+        s.targets.remove(0);
+        s.targets[0].hello.as_mut().unwrap().address = "10.0.0.1".into();
+        s.net.link.as_mut().unwrap().bits_per_s = 1_000_000_000;
+        let traffic = Traffic { active: n / 5, message: 1000, every_us: 1_000_000, ..Traffic::default() };
+        synthetic::engine(s, Role::Client).unwrap().traffic = Some(traffic);
+    };
+    let table = drive(&rows(140_000, change), Some(1_000_000));
+    let bandwidth = find(&table, "bandwidth");
+    assert_eq!((bandwidth.unit, bandwidth.scope.as_str()), (Unit::BitsPerSecond, "eth0"));
+    assert!(bandwidth.forecast.connections().unwrap().abs_diff(573_394) < 100, "{bandwidth:?}");
+    assert!(bandwidth.state >= LimitState::Warn);
+    let virtual_link = |s: &mut Sample, n| {
+        change(s, n);
+        s.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
+    };
+    let unknown = drive(&rows(20_000, virtual_link), None);
+    let unknown = find(&unknown, "bandwidth");
+    assert_eq!((unknown.state, unknown.used), (LimitState::Unknown, Some(34_880_000)));
+    let both = rows(20_000, |s, n| {
+        let traffic = Traffic { active: n, message: 1000, every_us: 1, ..Traffic::default() };
+        synthetic::engine(s, Role::Client).unwrap().traffic = Some(traffic);
+    });
+    assert_eq!(find(&drive(&both, None), "bandwidth").state, LimitState::NotApplicable, "loopback has no link");
+    assert_eq!(find(&drive(&rows(20_000, |_, _| ()), None), "bandwidth").state, LimitState::NotApplicable);
+}
+
+#[test]
+fn the_limit_of_a_runtime_is_forecast_where_it_grows_with_connections_and_no_alarm_where_it_does_not() {
+    let of = |runtime, limit, change: fn(&mut Sample, u64)| {
+        let samples = rows(60_000, |s, n| {
+            s.net.tcp.as_mut().unwrap().curr_estab = n;
+            synthetic::foreign(s, 7, "chat", 30 + n, 2_000_000);
+            s.targets[0].runtime = Ok(Some(RuntimeLimit { runtime, limit, set_by: "chosen".into() }));
+            change(s, n);
+        });
+        find(&drive(&samples, None), "runtime").clone()
+    };
+    let beam = of(Runtime::Beam, 131_072, |_, _| ());
+    assert_eq!((beam.scope.as_str(), beam.unit), ("chat 7", Unit::Count));
+    assert!(beam.forecast.connections().unwrap().abs_diff(131_042) < 10, "{beam:?}");
+    assert_eq!(of(Runtime::Beam, 65_536, |s, _| s.targets[0].descriptors = Ok(65_000)).state, LimitState::Critical);
+    let no_ports = of(Runtime::Beam, 1024, |_, _| ());
+    assert_eq!((no_ports.state, no_ports.forecast), (LimitState::Ok, Forecast::Never), "sockets that are no ports");
+    // 4 KiB a connection beside 50 MiB: 1 GiB is full at 249,000 or so.
+    let heap: fn(&mut Sample, u64) = |s, n| s.targets[0].rss_bytes = Ok((50 << 20) + n * 4096);
+    let node = of(Runtime::V8, 1 << 30, heap);
+    assert!(node.forecast.connections().unwrap().abs_diff(249_344) < 100, "{node:?}");
+    assert_eq!((node.unit, node.state), (Unit::Bytes, LimitState::Ok));
+    let full: fn(&mut Sample, u64) = |s, _| s.targets[0].rss_bytes = Ok(1 << 30);
+    for runtime in [Runtime::V8, Runtime::Jvm, Runtime::Go] {
+        assert_eq!(of(runtime, 1 << 30, full).state, LimitState::Ok, "resident memory is more than a heap");
+    }
+    assert_eq!(of(Runtime::Jvm, 1 << 30, heap).forecast, Forecast::Never);
+    let table = drive(&rows(20_000, |_, _| ()), None);
+    assert_eq!(find(&table, "runtime").reason.as_deref(), Some("c1m-top's engines set none"));
 }

@@ -2,10 +2,10 @@
 
 use super::conntrack;
 use super::namespace::same_network;
-use super::sample::{Absent, Conntrack, Net, PortRange, Reading};
+use super::sample::{Absent, Conntrack, Link, Net, PortRange, Reading};
 use super::source::{Roots, Source};
 use super::text::{number, numbers};
-use super::{ports, snmp, sockstat};
+use super::{link, ports, snmp, sockstat};
 
 /// Files of `/proc/sys/net` show the namespace of who reads them.
 const ELSEWHERE: Absent = Absent::because("set in the target's network namespace, not visible from this one");
@@ -37,13 +37,14 @@ pub(crate) struct NetSources {
     max_syn_backlog: Source,
     syncookies: Source,
     ehash_entries: Source,
+    link: Reading<Link>,
 }
 
 impl NetSources {
     /// Opens the sources of the namespace of `pid`, or of the dashboard's own.
     ///
     /// An open file of `/proc/PID/net` keeps its namespace, so that it stays readable when the process has ended.
-    pub(crate) fn open(roots: &Roots, pid: Option<u32>) -> Self {
+    pub(crate) fn open(roots: &Roots, pid: Option<u32>, buf: &mut Vec<u8>) -> Self {
         let other = pid.filter(|&pid| same_network(roots, pid) == Some(false));
         let net = other.map_or_else(|| "/proc/net".to_owned(), |pid| format!("/proc/{pid}/net"));
         let of_net = |file: &str| Source::open(roots, format!("{net}/{file}"));
@@ -68,6 +69,7 @@ impl NetSources {
             max_syn_backlog: sysctl("ipv4/tcp_max_syn_backlog"),
             syncookies: sysctl("ipv4/tcp_syncookies"),
             ehash_entries: Source::open(roots, "/proc/sys/net/ipv4/tcp_ehash_entries"),
+            link: if other.is_some() { Err(ELSEWHERE) } else { link::fastest(roots, buf) },
         }
     }
 
@@ -87,6 +89,7 @@ impl NetSources {
             max_syn_backlog: own(self.foreign, &mut self.max_syn_backlog, buf, number),
             syncookies: own(self.foreign, &mut self.syncookies, buf, number),
             ehash_entries: own(self.foreign, &mut self.ehash_entries, buf, buckets),
+            link: self.link.clone(),
         }
     }
 

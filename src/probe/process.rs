@@ -1,4 +1,4 @@
-//! `/proc/PID/stat` and `/proc/PID/limits`.
+//! `/proc/PID/stat`, `/proc/PID/status` and `/proc/PID/limits`.
 
 use super::sample::{Reading, SoftHard};
 use super::text::odd;
@@ -63,12 +63,41 @@ pub(crate) fn limit(text: &str, name: &str) -> Reading<SoftHard> {
     }
 }
 
-/// Whether `CapEff` of `/proc/PID/status` holds `CAP_SYS_ADMIN` (capabilities(7): bit 21).
-pub(crate) fn sys_admin(text: &str) -> Reading<bool> {
-    const CAP_SYS_ADMIN: u64 = 1 << 21;
-    let hex = text.lines().find_map(|line| line.strip_prefix("CapEff:")).ok_or(odd("no CapEff"))?;
-    let effective = u64::from_str_radix(hex.trim(), 16).map_err(|_| odd("not a number"))?;
-    Ok(effective & CAP_SYS_ADMIN != 0)
+/// What is taken from `/proc/PID/status` (`proc_pid_status(5)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// Real user, as this process' user namespace calls it.
+    pub(crate) uid: u32,
+    /// Effective capabilities, a bit each (capabilities(7)).
+    effective: u64,
+    /// Threads; 1 for a zombie.
+    pub(crate) threads: u64,
+}
+
+impl Status {
+    /// `CAP_SYS_ADMIN`, in whichever user namespace it is.
+    pub(crate) fn is_admin(self) -> bool {
+        self.effective & 1 << 21 != 0
+    }
+
+    /// `CAP_SYS_RESOURCE`, in whichever user namespace it is.
+    pub(crate) fn may_exceed(self) -> bool {
+        self.effective & 1 << 24 != 0
+    }
+}
+
+/// Parses `/proc/PID/status`.
+pub(crate) fn status(text: &str) -> Reading<Status> {
+    const NUMBER: super::sample::Absent = odd("not a number");
+    let word = |key: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(key)).ok_or(odd("lacks a line"))?;
+        value.split_ascii_whitespace().next().ok_or(odd("cut short"))
+    };
+    Ok(Status {
+        uid: word("Uid:")?.parse().map_err(|_| NUMBER)?,
+        effective: u64::from_str_radix(word("CapEff:")?, 16).map_err(|_| NUMBER)?,
+        threads: word("Threads:")?.parse().map_err(|_| NUMBER)?,
+    })
 }
 
 #[cfg(test)]
@@ -118,14 +147,20 @@ mod tests {
     }
 
     #[test]
-    fn root_and_others_are_told_apart() {
-        for (text, want) in [
-            ("Name:\tx\nCapEff:\t000001fffeffffff\n", Some(true)),
-            ("CapEff:\t0000000000000000\n", Some(false)),
-            ("CapEff:\tzz\n", None),
-            ("", None),
+    fn users_and_what_they_may() {
+        let text = |uid: &str, caps: &str| format!("Name:\tx\nUid:\t{uid}\t7\t7\t7\nThreads:\t3\nCapEff:\t{caps}\n");
+        for (uid, caps, admin, exceed) in [
+            ("0", "000001fffeffffff", true, false),
+            ("1000", "0000000000000000", false, false),
+            ("65534", "0000000001000000", false, true),
         ] {
-            assert_eq!(sys_admin(text).ok(), want, "{text:?}");
+            let status = status(&text(uid, caps)).unwrap();
+            assert_eq!((status.uid.to_string().as_str(), status.threads), (uid, 3));
+            assert_eq!((status.is_admin(), status.may_exceed()), (admin, exceed), "{caps}");
+        }
+        for text in [text("0", "zz"), text("x", "0"), text("0", ""), String::new(), "Uid:\nThreads:\nCapEff:\n".into()]
+        {
+            assert!(status(&text).is_err(), "{text:?}");
         }
     }
 }

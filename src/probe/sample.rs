@@ -220,6 +220,8 @@ pub struct Net {
     pub syncookies: Reading<u64>,
     /// `tcp_ehash_entries`: buckets of the established hash.
     pub ehash_entries: Reading<u64>,
+    /// The fastest link that is up.
+    pub link: Reading<Link>,
 }
 
 /// `/proc/net/sockstat`, its TCP line and the first.
@@ -307,6 +309,15 @@ impl PortRange {
     }
 }
 
+/// A network link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Its interface: `eth0`.
+    pub name: String,
+    /// Speed in each direction, bits per second (`/sys/class/net/NAME/speed`).
+    pub bits_per_s: u64,
+}
+
 /// What a watched process is to this run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -338,8 +349,11 @@ pub struct Target {
     pub descriptors: Reading<u64>,
     /// Soft and hard `RLIMIT_NOFILE`.
     pub nofile: Reading<SoftHard>,
-    /// Soft and hard `RLIMIT_NPROC`; `u64::MAX` is unlimited.
-    pub nproc: Reading<SoftHard>,
+    /// Threads of its user against its soft `RLIMIT_NPROC`; `None` where that does not bind it. The other processes of the
+    /// user were counted once, when this one was opened; those watched, and the dashboard, are counted now.
+    pub user_threads: Reading<Option<UsedLimit>>,
+    /// What its runtime limits itself to, from how it was started; `None` where it names no limit, and for engines.
+    pub runtime: Reading<Option<RuntimeLimit>>,
     /// Its memory cgroup and every ancestor that can be seen, nearest first.
     pub memcg: Reading<Vec<MemCgroup>>,
     /// Its nearest cgroup that limits tasks.
@@ -353,12 +367,45 @@ pub struct Target {
     pub stats: Option<Reading<Box<EngineStats>>>,
 }
 
+/// The runtimes whose limits are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Runtime {
+    /// Erlang's emulator.
+    Beam,
+    /// JavaScript, as Node.js runs it.
+    V8,
+    /// Java's machine.
+    Jvm,
+    /// Go, or whatever else was given `GOMEMLIMIT`.
+    Go,
+}
+
+/// A limit that a program's runtime keeps itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeLimit {
+    /// Whose.
+    pub runtime: Runtime,
+    /// Ports of BEAM, bytes of any other.
+    pub limit: u64,
+    /// What sets it: `+Q 5000`, `-Xmx2g`, `the default`.
+    pub set_by: String,
+}
+
 /// A pair of limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the words of getrlimit(2)")]
 pub struct SoftHard {
     pub soft: u64,
     pub hard: u64,
+}
+
+/// A use and what bounds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the two words say it")]
+pub struct UsedLimit {
+    pub used: u64,
+    pub limit: u64,
 }
 
 /// One pids cgroup.

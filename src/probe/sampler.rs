@@ -4,9 +4,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::host::HostSources;
 use super::net::NetSources;
-use super::sample::{Reading, Sample};
+use super::sample::{Reading, Sample, Target};
 use super::source::Roots;
 use super::target::{OwnSources, TargetSources, Watch};
+use super::user::User;
 
 /// Reads every source into one [`Sample`]. All files are opened before the ramp and kept.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub struct Sampler {
     host: HostSources,
     net: NetSources,
     targets: Vec<TargetSources>,
+    /// Threads that each user bound by `RLIMIT_NPROC` had in other processes when the last target was opened.
+    others: Vec<(User, Reading<u64>)>,
     own: OwnSources,
     started: Instant,
     page_size: u64,
@@ -33,9 +36,10 @@ impl Sampler {
         let mut buf = Vec::new();
         let mut sampler = Self {
             host: HostSources::open(&roots, page_size, &mut buf),
-            net: NetSources::open(&roots, targets.first().map(|watch| watch.pid)),
+            net: NetSources::open(&roots, targets.first().map(|watch| watch.pid), &mut buf),
             targets: Vec::with_capacity(targets.len()),
-            own: OwnSources::open(&roots, page_size),
+            others: Vec::new(),
+            own: OwnSources::open(&roots, page_size, &mut buf),
             started: Instant::now(),
             page_size,
             roots,
@@ -44,6 +48,7 @@ impl Sampler {
         for watch in targets {
             sampler.push(watch)?;
         }
+        sampler.count_others();
         Ok(sampler)
     }
 
@@ -53,8 +58,9 @@ impl Sampler {
     /// It does not exist or may not be read.
     pub fn add(&mut self, watch: &Watch) -> Reading<()> {
         self.push(watch)?;
+        self.count_others();
         if self.targets.len() == 1 {
-            self.net = NetSources::open(&self.roots, Some(watch.pid));
+            self.net = NetSources::open(&self.roots, Some(watch.pid), &mut self.buf);
         }
         Ok(())
     }
@@ -62,6 +68,34 @@ impl Sampler {
     fn push(&mut self, watch: &Watch) -> Reading<()> {
         self.targets.push(TargetSources::open(&self.roots, watch, self.page_size, &mut self.buf)?);
         Ok(())
+    }
+
+    /// Counts what the users of the targets run besides. Not with each sample: it is a walk over all processes.
+    fn count_others(&mut self) {
+        self.others.clear();
+        let watched: Vec<u32> = self.targets.iter().map(TargetSources::pid).chain([std::process::id()]).collect();
+        for user in self.targets.iter().filter_map(|target| target.bound_user().ok().flatten()) {
+            if !self.others.iter().any(|(known, _)| *known == user) {
+                self.others.push((user, user.others(&self.roots, &watched, &mut self.buf)));
+            }
+        }
+    }
+
+    /// Adds to what each target uses of its `RLIMIT_NPROC` what else its user runs.
+    fn add_others(&self, targets: &mut [Target]) {
+        let dashboard = std::process::id();
+        let own = Some(&self.own).filter(|_| self.targets.iter().all(|target| target.pid() != dashboard));
+        let threads: Vec<u64> = targets.iter().map(|target| target.threads.as_ref().map_or(0, |n| *n)).collect();
+        for (target, sources) in targets.iter_mut().zip(&self.targets) {
+            let (Ok(Some(user)), Ok(Some(count))) = (sources.bound_user(), &mut target.user_threads) else { continue };
+            let watched = self.targets.iter().zip(&threads).filter(|(other, _)| other.user() == Some(user));
+            let seen = watched.map(|(_, n)| n).sum::<u64>() + own.map_or(0, |own| own.threads_of(user));
+            match self.others.iter().find(|(known, _)| *known == user) {
+                Some((_, Err(why))) => target.user_threads = Err(why.clone()),
+                Some((_, Ok(others))) => count.used = seen + others,
+                None => count.used = seen,
+            }
+        }
     }
 
     /// Notes what the caller knows of a process, such as that it has waited for it.
@@ -87,6 +121,7 @@ impl Sampler {
             targets: self.targets.iter_mut().map(|target| target.read(roots, buf)).collect(),
             own: self.own.read(buf),
         };
+        self.add_others(&mut sample.targets);
         sample.took_us = start.elapsed().as_micros() as u64;
         sample
     }

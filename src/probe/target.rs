@@ -1,12 +1,14 @@
 //! The sources of one watched process.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::cgroup::Cgroups;
 use super::process::{self, Stat};
-use super::sample::{Absent, Own, Reading, SoftHard, Target, TargetKind};
+use super::runtime;
+use super::sample::{Absent, Own, Reading, RuntimeLimit, SoftHard, Target, TargetKind, UsedLimit};
 use super::source::{ENDED, Roots, Source, exists, reason};
+use super::user::{Identity, User};
 use crate::sys;
 
 /// A process to watch.
@@ -19,9 +21,6 @@ pub struct Watch {
     /// Name to show; where there is none, the role of an engine and the `comm` of any other process.
     pub name: Option<String>,
 }
-
-/// The link of the first user namespace: `PROC_USER_INIT_INO` of `include/linux/proc_ns.h`.
-const FIRST_USER_NAMESPACE: &str = "user:[4026531837]";
 
 /// Microseconds of one clock tick in `/proc/PID/stat`: `USER_HZ` is 100 on every machine Linux runs on today.
 const TICK_US: u64 = 10_000;
@@ -39,7 +38,11 @@ pub(crate) struct TargetSources {
     /// dentry in the kernel for each of them.
     fd: PathBuf,
     cgroups: Cgroups,
-    exempt_from_file_max: Reading<bool>,
+    /// Read once: a server gives privilege up when it starts.
+    identity: Reading<Identity>,
+    /// Whether `RLIMIT_NPROC` was a limit when it was opened; where it was not, its user's threads are not counted.
+    nproc_limited: bool,
+    runtime: Reading<Option<RuntimeLimit>>,
     page_size: u64,
 }
 
@@ -76,16 +79,29 @@ impl TargetSources {
             TargetKind::Engine(role) => role.name().to_owned(),
             TargetKind::Foreign => comm,
         };
+        let mut limits = open("limits");
+        let at_start = limits.get(buf, limits_of);
+        let runtime = match watch.kind {
+            TargetKind::Engine(_) => Ok(None),
+            TargetKind::Foreign => {
+                let program = std::fs::read_link(home.join("exe")).ok();
+                let program = program.as_ref().and_then(|path| path.file_name()?.to_str());
+                let descriptors = at_start.as_ref().ok().map(|l| l.0.soft);
+                runtime::read(open("cmdline"), open("environ"), program, descriptors, buf)
+            }
+        };
         Ok(Self {
             pid,
             kind: watch.kind,
             name: watch.name.clone().unwrap_or(default),
             alive: !ended,
             stat,
-            limits: open("limits"),
+            limits,
             fd: home.join("fd"),
             cgroups: Cgroups::open(roots, pid, buf),
-            exempt_from_file_max: admin(open("status"), &home, buf),
+            identity: Identity::read(roots, &home, &mut open("status"), buf),
+            nproc_limited: at_start.is_ok_and(|l| l.1.soft < u64::MAX),
+            runtime,
             page_size,
         })
     }
@@ -94,18 +110,31 @@ impl TargetSources {
         self.pid
     }
 
+    /// The user that `RLIMIT_NPROC` counts for this process; `None` where it does not bind it.
+    pub(crate) fn bound_user(&self) -> Reading<Option<User>> {
+        if !self.nproc_limited {
+            return Ok(None);
+        }
+        Ok(self.identity.as_ref().map_err(Absent::clone)?.bound())
+    }
+
+    /// Its user, bound or not.
+    pub(crate) fn user(&self) -> Option<User> {
+        self.identity.as_ref().ok().map(|identity| identity.user())
+    }
+
     pub(crate) fn set_alive(&mut self, alive: bool) {
         self.alive = alive;
     }
 
     pub(crate) fn read(&mut self, roots: &Roots, buf: &mut Vec<u8>) -> Target {
         let live = self.live(buf);
-        let (mut descriptors, mut nofile, mut nproc) = (Err(ENDED), Err(ENDED), Err(ENDED));
+        let (mut descriptors, mut nofile, mut user_threads) = (Err(ENDED), Err(ENDED), Err(ENDED));
         if self.alive {
             // Not by a kept descriptor; safe from a reused number because `stat` has just answered for the process.
             descriptors = self.descriptors();
-            (nofile, nproc) = match self.limits.get(buf, limits) {
-                Ok((files, processes)) => (Ok(files), Ok(processes)),
+            (nofile, user_threads) = match self.limits.get(buf, limits_of) {
+                Ok((files, processes)) => (Ok(files), self.own_share(&live.threads, processes.soft)),
                 Err(absent) => (Err(absent.clone()), Err(absent)),
             };
             // What was found before stays open and is read below. A process on its way out is shown in the root of version 1
@@ -124,14 +153,23 @@ impl TargetSources {
             threads: live.threads,
             descriptors,
             nofile,
-            nproc,
+            user_threads,
+            runtime: self.runtime.clone(),
             // Of a dead process too: who killed it is written here.
             memcg: self.cgroups.memory(buf),
             pids_cgroup: self.cgroups.pids(buf),
-            exempt_from_file_max: self.exempt_from_file_max.clone(),
+            exempt_from_file_max: self.identity.clone().map(Identity::is_admin),
             hello: None,
             stats: None,
         }
+    }
+
+    /// What this process alone uses of its `RLIMIT_NPROC`; the sampler adds what others of its user do.
+    fn own_share(&self, threads: &Reading<u64>, limit: u64) -> Reading<Option<UsedLimit>> {
+        Ok(match self.bound_user()? {
+            Some(_) => Some(UsedLimit { used: *threads.as_ref().map_err(Absent::clone)?, limit }),
+            None => None,
+        })
     }
 
     fn live(&mut self, buf: &mut Vec<u8>) -> Live {
@@ -183,17 +221,8 @@ impl Live {
     }
 }
 
-/// Whether a process has `CAP_SYS_ADMIN` in the first user namespace. Read once: a server gives privilege up when it starts.
-fn admin(mut status: Source, home: &Path, buf: &mut Vec<u8>) -> Reading<bool> {
-    let capable = status.get(buf, process::sys_admin)?;
-    // Root of a container has the capability only in its own user namespace. Where the link cannot be read, say what the
-    // capability says.
-    let first = std::fs::read_link(home.join("ns/user")).map_or(true, |link| link.as_os_str() == FIRST_USER_NAMESPACE);
-    Ok(capable && first)
-}
-
 /// Descriptors and processes.
-fn limits(text: &str) -> Reading<(SoftHard, SoftHard)> {
+fn limits_of(text: &str) -> Reading<(SoftHard, SoftHard)> {
     Ok((process::limit(text, "Max open files")?, process::limit(text, "Max processes")?))
 }
 
@@ -202,17 +231,28 @@ fn limits(text: &str) -> Reading<(SoftHard, SoftHard)> {
 #[derive(Debug)]
 pub(crate) struct OwnSources {
     stat: Source,
+    user: Option<User>,
+    threads: u64,
     page_size: u64,
 }
 
 impl OwnSources {
-    pub(crate) fn open(roots: &Roots, page_size: u64) -> Self {
-        Self { stat: Source::open(roots, "/proc/self/stat"), page_size }
+    pub(crate) fn open(roots: &Roots, page_size: u64, buf: &mut Vec<u8>) -> Self {
+        let mut status = Source::open(roots, "/proc/self/status");
+        let identity = Identity::read(roots, &roots.proc.join("self"), &mut status, buf);
+        let user = identity.ok().map(Identity::user);
+        Self { stat: Source::open(roots, "/proc/self/stat"), user, threads: 0, page_size }
     }
 
     pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Own {
-        let own =
-            self.stat.get(buf, |text| process::stat(text).map(|stat| stat.rss_pages.saturating_mul(self.page_size)));
-        Own { cpu_us: sys::cpu_time().as_micros() as u64, rss_bytes: own.unwrap_or_default() }
+        let stat = self.stat.get(buf, |text| process::stat(text).map(|stat| (stat.rss_pages, stat.threads)));
+        let (pages, threads) = stat.unwrap_or_default();
+        self.threads = threads;
+        Own { cpu_us: sys::cpu_time().as_micros() as u64, rss_bytes: pages.saturating_mul(self.page_size) }
+    }
+
+    /// The dashboard's threads as last read, if it runs as that user.
+    pub(crate) fn threads_of(&self, user: User) -> u64 {
+        if self.user == Some(user) { self.threads } else { 0 }
     }
 }

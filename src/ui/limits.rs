@@ -22,6 +22,8 @@ fn amount(unit: Unit, value: u64) -> String {
     match unit {
         Unit::Count => units::short_count(value),
         Unit::Bytes => units::bytes(value),
+        // Per second, as the label says: `12.3 Gb`.
+        Unit::BitsPerSecond => units::short_count(value) + "b",
     }
 }
 
@@ -88,7 +90,7 @@ fn row_of(buf: &mut Buffer, area: Rect, label: &str, limit: &Limit, theme: Theme
     if extra > 0
         && let (Some(used), Some(bound)) = (limit.used, limit.limit)
     {
-        let unit = limit.info.unit;
+        let unit = limit.unit;
         let both = format!("{:>8} / {:<8}", amount(unit, used), amount(unit, bound));
         put(buf, area, column, 0, &both, theme.dim());
     }
@@ -135,8 +137,8 @@ pub(super) fn draw_nearest(buf: &mut Buffer, area: Rect, model: &Model, theme: T
     }
 }
 
-/// The wide table: the numbers, whose they are, how to raise the limit; and what it means, for the first row alone where
-/// there is no room to say it for all.
+/// The wide table: the numbers, whose they are, how to raise the limit; and what it means, for the first row and as many of
+/// the next as there is room for.
 pub(super) fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, scroll: usize, theme: Theme) {
     let limits = model.limits();
     let name = format!("Limits, nearest first ({} of {})", (scroll + 1).min(limits.len()), limits.len());
@@ -150,8 +152,8 @@ pub(super) fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, scroll: us
     let indent = if columns.is_some() { LABEL + 2 } else { 3 };
     let wide = usize::from(inner.width.saturating_sub(indent + 1));
     let under = |limit: &Limit, with_help| below(limit, with_help, columns.is_none(), wide);
-    let all: usize = limits.iter().skip(scroll).map(|l| 1 + under(l, true).len()).sum();
-    let room_for_all = all + usize::from(row) <= usize::from(inner.height);
+    let plain: usize = limits.iter().skip(scroll).map(|l| 1 + under(l, false).len()).sum();
+    let mut spare = usize::from(inner.height).saturating_sub(plain + usize::from(row));
     for (i, limit) in limits.iter().skip(scroll).enumerate() {
         if row >= inner.height {
             break;
@@ -162,7 +164,10 @@ pub(super) fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, scroll: us
             None => row_of(buf, line, &label(model, limit), limit, theme),
         }
         row += 1;
-        for line in under(limit, i == 0 || room_for_all) {
+        let help = under(limit, true).len() - under(limit, false).len();
+        let with_help = i == 0 || help <= spare;
+        spare = spare.saturating_sub(if with_help { help } else { 0 });
+        for line in under(limit, with_help) {
             if row >= inner.height {
                 break;
             }
@@ -176,7 +181,7 @@ pub(super) fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, scroll: us
 fn below(limit: &Limit, with_help: bool, with_numbers: bool, columns: usize) -> Vec<String> {
     let mut text = limit.scope.clone();
     if with_numbers && let (Some(used), Some(bound)) = (limit.used, limit.limit) {
-        let unit = limit.info.unit;
+        let unit = limit.unit;
         text = format!("{} of {}, {text}", amount(unit, used), amount(unit, bound));
     }
     if limit.state == LimitState::Hit
@@ -188,7 +193,8 @@ fn below(limit: &Limit, with_help: bool, with_numbers: bool, columns: usize) -> 
         text = format!("{text}; to raise it: {}", limit.cure);
     }
     let mut lines = wrap(&text, columns);
-    if with_help && !limit.info.help.is_empty() {
+    // What does not bound this run needs no explaining.
+    if with_help && limit.state != LimitState::NotApplicable {
         lines.extend(wrap(limit.info.help, columns));
     }
     lines
@@ -232,7 +238,7 @@ impl Columns {
     }
 
     fn numbers(&self, buf: &mut Buffer, area: Rect, limit: &Limit, theme: Theme) {
-        let unit = limit.info.unit;
+        let unit = limit.unit;
         put(buf, area, 1, 0, &cut(limit.info.label, LABEL.into()), theme.strong());
         for (column, value) in [(self.used, limit.used), (self.bound, limit.limit)] {
             let text = value.map_or_else(|| "–".into(), |v| amount(unit, v));

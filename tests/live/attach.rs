@@ -1,6 +1,9 @@
 //! Attaching: to a run that somebody else started, and to a process that knows nothing of this program.
 
+use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 use c1m_top::model::{RunPhase, Verdict};
 
@@ -73,6 +76,52 @@ fn a_foreign_process_and_the_sockets_of_its_namespace() {
         assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (None, None));
         drop(pairs);
     });
+}
+
+#[test]
+fn the_runtime_of_a_foreign_process_is_read_from_how_it_was_started() {
+    // A shell that calls itself so, in this environment and with these words after its script.
+    let rows = [
+        ("/usr/lib/erlang/bin/beam.smp", "ERL_MAX_PORTS", "3000", "-Q 5000 --", Some(8192)),
+        ("/usr/lib/erlang/bin/beam.smp", "ERL_MAX_PORTS", "3000", "", Some(4096)),
+        ("node", "NODE_OPTIONS", "--max-old-space-size=300", "", Some(300 << 20)),
+        ("/srv/chat", "GOMEMLIMIT", "2GiB", "", Some(2 << 30)),
+        ("/srv/chat", "GOMEMLIMIT", "off", "", None),
+    ];
+    for (name, variable, value, words, limit) in rows {
+        let mut shell = Command::new("sh");
+        shell
+            .arg0(name)
+            .env(variable, value)
+            .args(["-c", "read line"])
+            .args(words.split_whitespace())
+            .stdin(Stdio::piped());
+        let mut shell = shell.spawn().unwrap();
+        let ended = Run::start(&format!("--attach {} --duration 200ms --interval 100ms", shell.id())).finish();
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        let limits = &ended.summary().limits;
+        let runtime = limits.iter().find(|l| l.id == "runtime").unwrap();
+        assert_eq!(runtime.limit, limit, "{name} {variable}={value} {words:?}: {runtime:?}");
+    }
+}
+
+#[test]
+fn the_ports_of_a_real_erlang_are_as_many_as_it_says_itself() {
+    const SAY: &str = "io:format(\"~p~n\", [erlang:system_info(port_limit)]).";
+    for flags in [&[][..], &["+Q", "5000"], &["+Q100000"]] {
+        let mut erl = Command::new("erl");
+        erl.args(["-noshell", "-noinput", "-eval", SAY]).args(flags).stdout(Stdio::piped());
+        let Ok(mut erl) = erl.spawn() else { return eprintln!("skipped: erl is not installed") };
+        let mut said = String::new();
+        BufReader::new(erl.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
+        let ended = Run::start(&format!("--attach {} --duration 200ms --interval 100ms", erl.id())).finish();
+        erl.kill().unwrap();
+        erl.wait().unwrap();
+        let limits = &ended.summary().limits;
+        let runtime = limits.iter().find(|l| l.id == "runtime").unwrap();
+        assert_eq!(runtime.limit, said.trim().parse().ok(), "{flags:?}: {runtime:?}");
+    }
 }
 
 /// The soft limit of a line of /proc/self/limits.

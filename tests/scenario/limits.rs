@@ -61,7 +61,7 @@ pub fn command(text: &str) -> &str {
 }
 
 /// Every scenario.
-pub static SCENARIOS: [Scenario; 8] = [
+pub static SCENARIOS: [Scenario; 9] = [
     Scenario { name: "descriptors of the client", limit: "nofile", ninety: Some(1_800), run: client_descriptors },
     Scenario { name: "descriptors of the server", limit: "nofile", ninety: None, run: server_descriptors },
     Scenario { name: "ports", limit: "ports", ninety: Some(1_800), run: ports },
@@ -70,6 +70,7 @@ pub static SCENARIOS: [Scenario; 8] = [
     Scenario { name: "epoll registrations", limit: "epoll", ninety: None, run: epoll },
     Scenario { name: "file-max", limit: "file-max", ninety: None, run: file_max },
     Scenario { name: "threads", limit: "threads", ninety: None, run: threads },
+    Scenario { name: "threads of a user", limit: "threads", ninety: None, run: threads_of_a_user },
 ];
 
 /// Both ends in one process group, a sample every 100 ms. To meet a limit it goes on until it can go no further, or 20 s;
@@ -191,7 +192,7 @@ fn epoll(mode: Mode<'_>) -> Result<Outcome, Skipped> {
     }
     let _undo = Undo::sysctl("/proc/sys/fs/epoll/max_user_watches", &(used + 40_000).to_string())?;
     cure_host(mode)?;
-    as_nobody(mode, "--ports 4 --target 45k --rate 5k")
+    as_nobody(mode, &[], "--ports 4 --target 45k --rate 5k")
 }
 
 /// As a user without privilege: root is exempt.
@@ -199,19 +200,19 @@ fn file_max(mode: Mode<'_>) -> Result<Outcome, Skipped> {
     let used = number("/proc/sys/fs/file-nr")?;
     let _undo = Undo::sysctl("/proc/sys/fs/file-max", &(used + 16_000).to_string())?;
     cure_host(mode)?;
-    as_nobody(mode, "--ports 4 --target 12k --rate 2k")
+    as_nobody(mode, &[], "--ports 4 --target 12k --rate 2k")
 }
 
-/// Both ends as a user without privilege, from a copy that this user can read.
-fn as_nobody(mode: Mode<'_>, options: &str) -> Result<Outcome, Skipped> {
+/// Both ends as a user without privilege and with these options of prlimit, from a copy that this user can read.
+fn as_nobody(mode: Mode<'_>, limits: &[&str], options: &str) -> Result<Outcome, Skipped> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let copy = dir.path().join("c1m-top");
     let copied =
         fs::copy(BINARY, &copy).and_then(|_| fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)));
     copied.map_err(|e| e.to_string())?;
     let net = Net::new()?;
-    let mut command = net.command("setpriv");
-    command.args(["--reuid=65534", "--clear-groups", "--pdeathsig", "TERM"]).arg(&copy);
+    let mut command = net.command("prlimit");
+    command.args(limits).args(["setpriv", "--reuid=65534", "--clear-groups", "--pdeathsig", "TERM"]).arg(&copy);
     both(&mut command, mode, options);
     finish(command)
 }
@@ -228,6 +229,12 @@ fn threads(mode: Mode<'_>) -> Result<Outcome, Skipped> {
     let outcome = finish(command);
     std::thread::sleep(Duration::from_millis(100));
     outcome
+}
+
+/// The same for a user whose threads are limited, and who runs nothing else.
+fn threads_of_a_user(mode: Mode<'_>) -> Result<Outcome, Skipped> {
+    let most = mode.option("ulimit -u", "100").replace("ulimit -u ", "--nproc=");
+    as_nobody(mode, &[&most, "--nofile=220"], "--ports 2 --target 14k --rate 2k")
 }
 
 /// Applies a cure that is a command for the whole machine, whose old value somebody else keeps.

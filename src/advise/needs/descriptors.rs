@@ -17,8 +17,7 @@ pub(super) fn rows(given: &Given<'_>, out: &mut Vec<Row>) {
             Program::Own => out.push(own(given, &holder)),
             Program::Other { processes } => {
                 let processes = processes.max(1);
-                let besides = u64::from(if holder.listeners > 0 { given.ask.ports } else { 0 }) + OTHER_OWN;
-                let need = given.ask.target.div_ceil(processes) + besides;
+                let (need, besides) = of_one_table(given, &holder, processes);
                 other(given, &holder, need, besides, processes, out);
                 largest = Some((need, processes));
             }
@@ -27,6 +26,12 @@ pub(super) fn rows(given: &Given<'_>, out: &mut Vec<Row>) {
     out.push(nr_open(given, largest));
     out.push(file_max(given));
     out.push(epoll(given));
+}
+
+/// What the table of each process of another program holds at the target, and what of that is no connection.
+pub(super) fn of_one_table(given: &Given<'_>, holder: &Holder<'_>, processes: u64) -> (u64, u64) {
+    let besides = u64::from(if holder.listeners > 0 { given.ask.ports } else { 0 }) + OTHER_OWN;
+    (given.ask.target.div_ceil(processes) + besides, besides)
 }
 
 /// c1m-top's engines: as many tables as needed, each as large as the hard limit.

@@ -2,9 +2,9 @@
 
 use crate::advise::Verdict;
 use crate::advise::bytes_per_connection;
-use crate::advise::row::{Measure, Row, Setting, round_up};
+use crate::advise::row::{Row, Setting, round_up};
 use crate::model::now::PAGE;
-use crate::model::{Headroom, KEEP, bound, charge, charged_per_connection, tightest};
+use crate::model::{Headroom, KEEP, Unit, bound, charge, charged_per_connection, tightest};
 use crate::units::{bytes, grouped};
 
 use super::Given;
@@ -35,7 +35,7 @@ fn host(given: &Given<'_>) -> Row {
     let needed = (given.ask.target as f64 * each) as u64;
     let room = usable(headroom.bytes);
     let row = Row::held("memory", "host", room, needed);
-    let row = Row { unit: Measure::Bytes, ..row };
+    let row = Row { unit: Unit::Bytes, ..row };
     row.met_at((room as f64 / each) as u64)
         .because(format!(
             "{} B a connection; a tenth of the {} free is kept",
@@ -70,7 +70,7 @@ fn groups(given: &Given<'_>, out: &mut Vec<Row>) {
         let limit = bound(group).unwrap_or(u64::MAX);
         let room = usable(limit.saturating_sub(charged));
         let to = limit.saturating_add(((needed.saturating_sub(room)) as f64 / (1.0 - KEEP)).ceil() as u64);
-        let row = Row { unit: Measure::Bytes, ..Row::held("memcg", &group.path, room, needed) };
+        let row = Row { unit: Unit::Bytes, ..Row::held("memcg", &group.path, room, needed) };
         out.push(
             row.met_at((room as f64 / each) as u64)
                 .because(format!(
@@ -94,7 +94,7 @@ fn tcp_mem(given: &Given<'_>) -> Row {
     let each = given.ask.traffic.map_or(0.0, |t| t.share * (t.message + BUFFER_OWN).div_ceil(PAGE) as f64);
     let pages = (given.ask.target as f64 * each).ceil() as u64;
     let row = Row::held("tcp_mem", "host", pressure.saturating_mul(PAGE), pages.saturating_mul(PAGE));
-    let row = Row { unit: Measure::Bytes, ..row };
+    let row = Row { unit: Unit::Bytes, ..row };
     if pages == 0 {
         return row.because("idle connections hold no buffers (Linux 6.0 and later)");
     }

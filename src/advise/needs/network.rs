@@ -1,16 +1,11 @@
 //! Connection tracking, the hash, bandwidth, neighbours: what the network takes.
 
-use crate::advise::row::{Measure, Row, Setting, gbit};
+use crate::advise::row::{Row, Setting};
 use crate::advise::{Side, Verdict};
-use crate::model::LONG_CHAIN;
-use crate::units::grouped;
+use crate::model::{LONG_CHAIN, Unit, on_the_wire};
+use crate::units::{bits_per_s, grouped};
 
 use super::Given;
-
-/// Payload of a full segment: an MTU of 1500 less IPv4 and TCP headers with timestamps.
-const SEGMENT: u64 = 1448;
-/// Bytes on the wire besides: preamble, Ethernet, checksum and gap 38, IPv4 20, TCP with timestamps 32.
-const HEADERS: u64 = 90;
 
 pub(super) fn rows(given: &Given<'_>, out: &mut Vec<Row>) {
     out.push(conntrack(given));
@@ -63,32 +58,24 @@ fn hash(given: &Given<'_>) -> Row {
 fn bandwidth(given: &Given<'_>) -> Row {
     let ask = given.ask;
     let Some(traffic) = ask.traffic else { return Row::na("bandwidth", "idle connections: no --active") };
-    let segments = traffic.message.div_ceil(SEGMENT).max(1);
-    let wire = |n: u64| ask.payload_bits_per_s(n) + (ask.messages_per_s(n) * (segments * HEADERS * 8) as f64) as u64;
     let payload = ask.payload_bits_per_s(ask.target);
-    let sum = format!("{} of payload each way, the rest is headers", gbit(payload));
-    let needed = wire(ask.target);
+    let sum = format!("{} of payload each way, the rest is headers", bits_per_s(payload));
+    let needed = (ask.messages_per_s(ask.target) * on_the_wire(traffic.message) as f64) as u64;
     let without = |verdict, why: String| Row {
-        unit: Measure::BitsPerSecond,
+        unit: Unit::BitsPerSecond,
         needed: Some(needed),
         ..Row::without("bandwidth", verdict, why)
     };
     if ask.role == Side::Both {
         return without(Verdict::NotApplicable, format!("both ends here: loopback has no link. {sum}"));
     }
-    let fastest = given.around.links.iter().filter_map(|l| Some((l.mbit?, &l.name))).max();
-    let Some((mbit, name)) = fastest else {
-        let names: Vec<&str> = given.around.links.iter().map(|l| l.name.as_str()).collect();
-        let why = if names.is_empty() {
-            "no interface is up".to_owned()
-        } else {
-            format!("{} tells no speed (virtual?)", names.join(", "))
-        };
-        return without(Verdict::Unknown, format!("{why}. {sum}"));
+    let link = match &given.sample.net.link {
+        Ok(link) => link,
+        Err(why) => return without(Verdict::Unknown, format!("{}. {sum}", why.why)),
     };
-    let row = Row::held("bandwidth", name.as_str(), mbit * 1_000_000, needed);
-    let met = u128::from(ask.target) * u128::from(mbit * 1_000_000) / u128::from(needed.max(1));
-    Row { unit: Measure::BitsPerSecond, ..row }
+    let row = Row::held("bandwidth", link.name.as_str(), link.bits_per_s, needed);
+    let met = u128::from(ask.target) * u128::from(link.bits_per_s) / u128::from(needed.max(1));
+    Row { unit: Unit::BitsPerSecond, ..row }
         .met_at(u64::try_from(met).unwrap_or(u64::MAX))
         .because(sum)
         .cured(|| "a faster link, fewer active connections, or less often (--every)".to_owned())

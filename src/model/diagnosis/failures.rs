@@ -46,10 +46,9 @@ pub(super) fn tell(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, Stri
 /// The numbers of the limit.
 pub(super) fn proof(limit: &crate::model::limit::Limit) -> String {
     match (limit.used, limit.limit) {
-        (Some(used), Some(max)) if limit.info.unit == crate::model::limit::Unit::Count => {
-            format!(" ({} {} of {})", limit.info.label, units::grouped(used), units::grouped(max))
+        (Some(used), Some(max)) => {
+            format!(" ({} {} of {})", limit.info.label, limit.unit.write(used), limit.unit.write(max))
         }
-        (Some(used), Some(max)) => format!(" ({} {} of {})", limit.info.label, units::bytes(used), units::bytes(max)),
         _ => String::new(),
     }
 }

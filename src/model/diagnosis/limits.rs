@@ -1,7 +1,8 @@
 //! Limits that come near: each said once, and once more when it gets worse.
 
 use crate::model::event::Severity;
-use crate::model::limit::{Forecast, Limit, LimitState, Unit};
+use crate::model::limit::{Forecast, Limit, LimitState};
+use crate::model::meters::runtime_name;
 use crate::units;
 
 use super::Facts;
@@ -44,7 +45,10 @@ pub(super) fn name(limit: &Limit) -> String {
         "epoll" => "the user's limit of epoll registrations".to_owned(),
         "ports" => "the local ports towards these destinations".to_owned(),
         "threads" if limit.scope == "host" => "the machine's limit of threads".to_owned(),
+        "threads" if limit.scope == "user" => "the user's limit of threads (RLIMIT_NPROC)".to_owned(),
         "threads" => "the cgroup's limit of threads (pids.max)".to_owned(),
+        "runtime" => runtime_name(limit.unit, &limit.scope),
+        "bandwidth" => format!("the speed of the link {}", limit.scope),
         _ => limit.info.label.to_owned(),
     }
 }
@@ -66,7 +70,7 @@ fn sentence(limit: &Limit, facts: &Facts<'_>) -> String {
             )
         }
         _ => {
-            let of = |n: u64| if limit.info.unit == Unit::Bytes { units::bytes(n) } else { units::grouped(n) };
+            let of = |n: u64| limit.unit.write(n);
             let (used, max) = (limit.used.unwrap_or(0), limit.limit.unwrap_or(0));
             let percent = limit.share().unwrap_or(0.0) * 100.0;
             // Whom it binds, where that is not this run.

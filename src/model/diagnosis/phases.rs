@@ -1,7 +1,6 @@
 //! Changes of phase, in words.
 
 use crate::model::event::Severity;
-use crate::model::limit::Unit;
 use crate::model::now::{RunPhase, engine};
 use crate::protocol::Role;
 use crate::units;
@@ -100,7 +99,7 @@ fn held(facts: &Facts<'_>) -> String {
         return format!("more would leave under {part} of {id}");
     };
     let name = name(limit);
-    let of = |n: u64| if limit.info.unit == Unit::Bytes { units::bytes(n) } else { units::grouped(n) };
+    let of = |n: u64| limit.unit.write(n);
     let used = format!("{} of {}", of(limit.used.unwrap_or(0)), of(limit.limit.unwrap_or(0)));
     let what = if id == "memcg" {
         format!("more would leave under {part} of the room that {name} had at the start ({used} used)")

@@ -4,6 +4,7 @@ mod descriptors;
 mod memory;
 mod network;
 mod queues;
+mod runtime;
 mod tasks;
 
 use crate::probe::sample::{Absent, Sample};
@@ -12,13 +13,16 @@ use crate::protocol::Role;
 use super::counters::Counters;
 use super::failures::Failure;
 use super::headroom::Headroom;
-use super::limit::LimitState;
-use super::now;
+use super::limit::{LimitState, Unit};
+use super::{names, now};
 
 pub(crate) use descriptors::raise;
 pub(super) use memory::chains;
 pub(crate) use memory::{bound, charge, charged_per_connection, per_connection, tightest};
-pub(crate) use network::LONG_CHAIN;
+pub(crate) use network::{LONG_CHAIN, on_the_wire};
+pub(super) use runtime::name as runtime_name;
+pub(crate) use runtime::{heap_note, more_heap, more_ports};
+pub(crate) use tasks::more_threads;
 
 /// What the readers need besides the sample.
 #[derive(Clone, Copy)]
@@ -90,6 +94,8 @@ pub(super) struct Meter {
     pub id: &'static str,
     /// What it belongs to.
     pub scope: String,
+    /// What its numbers count: what its row of names says, unless changed.
+    pub unit: Unit,
     /// Use now.
     pub used: Option<u64>,
     /// The bound.
@@ -121,6 +127,7 @@ impl Meter {
         Self {
             id,
             scope: scope.into(),
+            unit: names::info(id).map_or(Unit::Count, |i| i.unit),
             used: Some(used),
             limit: Some(limit),
             followed: None,
@@ -190,6 +197,7 @@ pub(super) fn read(context: &Context<'_>) -> Vec<Meter> {
     network::read(context, &mut meters);
     queues::read(context, &mut meters);
     tasks::read(context, &mut meters);
+    runtime::read(context, &mut meters);
     meters
 }
 

@@ -1,9 +1,10 @@
-//! Ports, connection tracking, orphans, TIME_WAIT and the hash: what the network namespace bounds.
+//! Ports, connection tracking, orphans, TIME_WAIT, the hash and the link: what the network bounds.
 
 use crate::model::limit::LimitState;
 use crate::model::now::engine;
 use crate::probe::sample::{Neighbours, Reading};
-use crate::protocol::Role;
+use crate::protocol::{Role, Traffic};
+use crate::units;
 
 use super::{Context, Growth, Meter, namespace};
 
@@ -13,12 +14,23 @@ const ENOUGH_NEIGHBOURS: u64 = 4096;
 /// Sockets for each bucket of the established hash from which on connecting is noticeably slower.
 pub(crate) const LONG_CHAIN: f64 = 4.0;
 
+/// Payload of a full segment: an MTU of 1500 less IPv4 and TCP headers with timestamps.
+const SEGMENT: u64 = 1448;
+/// Bytes on the wire besides: preamble, Ethernet, checksum and gap 38, IPv4 20, TCP with timestamps 32.
+const HEADERS: u64 = 90;
+
+/// Bits that a message of so many bytes takes on a wire, headers included.
+pub(crate) fn on_the_wire(message: u64) -> u64 {
+    (message + message.div_ceil(SEGMENT).max(1) * HEADERS) * 8
+}
+
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let net = &context.sample.net;
     let scope = namespace(context.sample);
     out.push(ports(context));
     out.push(conntrack(context, &scope));
     out.push(neighbours(context));
+    out.push(bandwidth(context));
     let sockstat = match &net.sockstat {
         Ok(sockstat) => sockstat,
         Err(why) => {
@@ -130,4 +142,47 @@ fn conntrack(context: &Context<'_>, scope: &str) -> Meter {
         meter.reason = Some("not tracking: no rule asks for connection states".into());
     }
     meter
+}
+
+/// What the active connections have to send each way, by their schedule: late messages are still to be sent.
+fn bandwidth(context: &Context<'_>) -> Meter {
+    let na = |why| Meter::without("bandwidth", "link", LimitState::NotApplicable, why);
+    let Some(client) = engine(context.sample, Role::Client) else {
+        return na("bounds who sends: no client engine here");
+    };
+    let Some(traffic) = client.traffic.filter(|t| t.every_us > 0) else { return na("idle connections: no --active") };
+    if context.both_ends {
+        return na("both ends here: loopback has no link");
+    }
+    let used = demand(&traffic);
+    match &context.sample.net.link {
+        Err(why) => Meter { used: Some(used), ..Meter::unknown("bandwidth", "link", why) },
+        Ok(link) => Meter::growing("bandwidth", &link.name, used, link.bits_per_s, on_the_wire(traffic.message) as f64)
+            .levels(0.9, 1.0)
+            .expecting(used as f64 / client.open.max(1) as f64)
+            .cured(|need| {
+                let link = units::bits_per_s(need);
+                format!("a link of {link}, fewer active connections, or less often (--every)")
+            }),
+    }
+}
+
+/// Bits per second in each direction.
+fn demand(traffic: &Traffic) -> u64 {
+    let messages_per_s = traffic.active as f64 * 1e6 / traffic.every_us as f64;
+    (messages_per_s * on_the_wire(traffic.message) as f64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_classic_sum_with_headers() {
+        // 20 % of a million times 1,000 bytes a second: 1.6 Gbit/s of payload.
+        let traffic = Traffic { active: 200_000, message: 1000, every_us: 1_000_000, ..Traffic::default() };
+        assert_eq!(demand(&traffic), 1_744_000_000);
+        assert_eq!(on_the_wire(1448), 8 * 1538);
+        assert_eq!(on_the_wire(1449), 8 * 1629, "two segments");
+    }
 }

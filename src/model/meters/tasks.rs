@@ -1,4 +1,4 @@
-//! Threads: of the machine, and of the engines' cgroup.
+//! Threads: of the machine, of the engines' cgroup, of their user.
 
 use crate::probe::sample::Sample;
 
@@ -6,37 +6,29 @@ use super::{Context, Meter};
 
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let host = &context.sample.host;
+    let growing = |scope, used, limit| Meter::growing("threads", scope, used, limit, 8.0).expecting(0.0);
     let machine = match (&host.tasks, &host.threads_max, &host.pid_max) {
-        (Err(why), ..) | (_, Err(why), _) | (_, _, Err(why)) => Err(why),
+        (Err(why), ..) | (_, Err(why), _) | (_, _, Err(why)) => Meter::unknown("threads", "host", why),
         (Ok(tasks), Ok(threads_max), Ok(pid_max)) => {
             let key = if threads_max <= pid_max { "kernel.threads-max" } else { "kernel.pid_max" };
-            Ok((*tasks, *threads_max.min(pid_max), key))
+            growing("host", *tasks, *threads_max.min(pid_max)).sysctl(key)
         }
     };
-    let group = context
-        .sample
-        .targets
-        .iter()
-        .filter(|t| t.alive)
-        .filter_map(|t| t.pids_cgroup.as_ref().ok()?.as_ref())
-        .min_by_key(|g| g.limit.saturating_sub(g.used));
-    let nearer = match (&machine, group) {
-        (Ok((tasks, max, _)), Some(g)) => g.limit.saturating_sub(g.used) < max.saturating_sub(*tasks),
-        (Err(_), Some(_)) => true,
-        _ => false,
-    };
-    let mut meter = match (machine, group) {
-        (_, Some(group)) if nearer => Meter::growing("threads", "cgroup", group.used, group.limit, 8.0)
-            .expecting(0.0)
-            .cured({
-                let dir = group.dir.clone();
-                move |need| {
-                    format!("echo {need} > {dir}/pids.max, or larger descriptor tables (ulimit -n), which need fewer threads")
-                }
-            }),
-        (Ok((tasks, max, key)), _) => Meter::growing("threads", "host", tasks, max, 8.0).expecting(0.0).sysctl(key),
-        (Err(why), _) => Meter::unknown("threads", "host", why),
-    };
+    // The nearest of each kind among the watched processes.
+    let left = |used: u64, limit: u64| limit.saturating_sub(used);
+    let living = || context.sample.targets.iter().filter(|t| t.alive);
+    let group = living().filter_map(|t| t.pids_cgroup.as_ref().ok()?.as_ref()).min_by_key(|g| left(g.used, g.limit));
+    let group = group.map(|group| {
+        let dir = group.dir.clone();
+        growing("cgroup", group.used, group.limit).cured(move |need| {
+            format!("echo {need} > {dir}/pids.max, or larger descriptor tables (ulimit -n), which need fewer threads")
+        })
+    });
+    let user = living().filter_map(|t| t.user_threads.as_ref().ok()?.as_ref()).min_by_key(|u| left(u.used, u.limit));
+    let user = user.map(|user| growing("user", user.used, user.limit).cured(more_threads));
+    // The kernel asks each of them; whichever has the least room left answers first.
+    let room = |m: &Meter| m.limit.zip(m.used).map_or(u64::MAX, |(limit, used)| left(used, limit));
+    let Some(mut meter) = [Some(machine), group, user].into_iter().flatten().min_by_key(room) else { return };
     if let (Some(used), Some(limit), Some((room_left, per_connection, engines))) =
         (meter.used, meter.limit, tables(context.sample))
     {
@@ -49,6 +41,11 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         meter.noise(1.0);
     }
     out.push(meter);
+}
+
+/// What lets a user have so many threads (`RLIMIT_NPROC`).
+pub(crate) fn more_threads(need: u64) -> String {
+    format!("ulimit -u {need} before the start, or LimitNPROC={need} in the service's systemd unit")
 }
 
 /// Threads' worth of connections that the engines' present tables still have room for, and threads that a connection
