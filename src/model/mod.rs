@@ -52,7 +52,7 @@ use failures::Failures;
 use guard::Guard;
 pub(crate) use guard::KEEP;
 use history::{History, View};
-use meters::{Baseline, Context};
+use meters::{Baseline, Context, Standing};
 pub(crate) use meters::{LONG_CHAIN, bound, charge, charged_per_connection, per_connection, raise, tightest};
 use now::Pace;
 use run::RunLog;
@@ -99,6 +99,7 @@ pub struct Model {
     events: EventLog,
     deaths: Vec<Death>,
     baseline: Baseline,
+    standing: Standing,
     last: Option<Sample>,
 }
 
@@ -138,6 +139,7 @@ impl Model {
             self.cost = self.trends.cost(sample);
         }
         self.baseline.note(sample);
+        self.standing.update(sample);
         let context = Context {
             sample,
             headroom: self.headroom,
@@ -145,6 +147,7 @@ impl Model {
             failures: self.failures.risen(),
             both_ends: self.cost.both_ends,
             baseline: self.baseline,
+            standing: self.standing,
         };
         self.table.update(&context, &self.now, &self.deaths, old);
         if !engine_died {

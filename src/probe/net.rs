@@ -1,6 +1,9 @@
 //! The sources of one network namespace.
 
+use std::ops::RangeInclusive;
+
 use super::conntrack;
+use super::listeners::{Counted, ListenerSource};
 use super::namespace::same_network;
 use super::sample::{Absent, Conntrack, Net, PortRange, Reading};
 use super::source::{Roots, Source};
@@ -15,7 +18,7 @@ const NOT_HERE: &str = "not in this network namespace";
 
 const NO_CONNTRACK: &str = "connection tracking is not loaded";
 
-/// Kept-open files.
+/// Kept-open files, and a netlink socket.
 #[derive(Debug)]
 pub(crate) struct NetSources {
     scope: String,
@@ -36,6 +39,7 @@ pub(crate) struct NetSources {
     somaxconn: Source,
     max_syn_backlog: Source,
     ehash_entries: Source,
+    listeners: ListenerSource,
 }
 
 impl NetSources {
@@ -66,16 +70,27 @@ impl NetSources {
             somaxconn: sysctl("core/somaxconn"),
             max_syn_backlog: sysctl("ipv4/tcp_max_syn_backlog"),
             ehash_entries: Source::open(roots, "/proc/sys/net/ipv4/tcp_ehash_entries"),
+            listeners: ListenerSource::open(roots, other),
         }
     }
 
+    /// Looks at the accept queues of these ports alone.
+    pub(crate) fn only_listeners(&mut self, ports: RangeInclusive<u16>) {
+        self.listeners.only(ports);
+    }
+
     pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Net {
+        let (tcp, ext) = (self.snmp.get(buf, snmp::parse_tcp), self.netstat.get(buf, snmp::parse_ext));
+        let counted = match (&tcp, &ext) {
+            (Ok(tcp), Ok(ext)) => Some(Counted { opens: tcp.passive_opens, overflows: ext.listen_overflows }),
+            _ => None,
+        };
         Net {
             scope: self.scope.clone(),
             sockstat: self.sockstat.get(buf, sockstat::parse),
             inuse6: self.sockstat6.get(buf, sockstat::parse6),
-            tcp: self.snmp.get(buf, snmp::parse_tcp),
-            ext: self.netstat.get(buf, snmp::parse_ext),
+            tcp,
+            ext,
             conntrack: self.conntrack(buf),
             tcp_mem: self.tcp_mem.get(buf, numbers),
             ports: self.ports(buf),
@@ -84,6 +99,7 @@ impl NetSources {
             somaxconn: own(self.foreign, &mut self.somaxconn, buf, number),
             max_syn_backlog: own(self.foreign, &mut self.max_syn_backlog, buf, number),
             ehash_entries: own(self.foreign, &mut self.ehash_entries, buf, buckets),
+            listeners: self.listeners.read(buf, counted),
         }
     }
 

@@ -19,8 +19,9 @@ impl Said {
             if !matches!(limit.state, LimitState::Warn | LimitState::Critical) {
                 continue;
             }
-            // Queues speak through their counters.
-            if limit.limit.is_none() {
+            // Queues speak through their counters; a full one from which nothing has been dropped yet speaks here.
+            let overflowed = limit.info.id == "accept_queue" && facts.counters.total("listen_overflows") > 0;
+            if limit.limit.is_none() || overflowed {
                 continue;
             }
             match self.worst.iter_mut().find(|w| w.0 == limit.info.id && w.1 == limit.scope) {
@@ -51,6 +52,13 @@ pub(super) fn name(limit: &Limit) -> String {
 
 /// When, or how full, and what helps.
 fn sentence(limit: &Limit, facts: &Facts<'_>) -> String {
+    if limit.info.id == "accept_queue"
+        && let Some(queue) = facts.sample.net.fullest_queue()
+    {
+        let (port, used, max) = (queue.port, units::grouped(queue.used), units::grouped(queue.max));
+        let cure = &limit.cure;
+        return format!("the server on port {port} does not accept: {used} of {max} wait in its accept queue; {cure}");
+    }
     let name = name(limit);
     match limit.forecast {
         Forecast::At { connections, seconds, .. } if facts.now.target.is_none_or(|t| connections < t) => {

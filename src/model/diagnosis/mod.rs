@@ -107,11 +107,20 @@ fn counters(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64
         let row = info.limit.and_then(|id| facts.limit(id, None)).filter(|l| l.share().is_some());
         let (used, cure) = match row {
             Some(row) => (failures::proof(row), row.cure.as_str()),
+            None if info.id == "listen_overflows" => (still_full(facts), info.cure),
             None => (String::new(), info.cure),
         };
         let text = format!("{}{used} ({} +{}). Cure: {cure}", info.what, info.proof, units::grouped(total));
         say(severity, info.id.to_owned(), text, step);
     }
+}
+
+/// The queue that overflowed, where it has not drained since.
+fn still_full(facts: &Facts<'_>) -> String {
+    failures::full_queue(facts).map_or(String::new(), |queue| {
+        let (used, max) = (units::grouped(queue.used), units::grouped(queue.max));
+        format!("; that of port {} still is, {used} of {max} wait", queue.port)
+    })
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub(crate) use descriptors::raise;
 pub(super) use memory::chains;
 pub(crate) use memory::{bound, charge, charged_per_connection, per_connection, tightest};
 pub(crate) use network::LONG_CHAIN;
+pub(super) use queues::Standing;
 
 /// What the readers need besides the sample.
 #[derive(Clone, Copy)]
@@ -35,6 +36,8 @@ pub(super) struct Context<'a> {
     pub both_ends: bool,
     /// What was so at the start.
     pub baseline: Baseline,
+    /// How long an accept queue has been full and nothing accepted.
+    pub standing: Standing,
 }
 
 /// What is read once, when an engine is first seen.
