@@ -370,6 +370,11 @@ fn a_queue_that_stays_full_says_that_the_server_does_not_accept() {
     let row = limit(&model, "accept_queue");
     assert_eq!(row.reason.as_deref(), Some("port 9900: 65 of 64 wait; 10 overflows since the start"));
 
+    let (model, _) = queue_run(|s, _| s.net.listeners = Err(Absent::because("not told")));
+    let row = limit(&model, "accept_queue");
+    assert_eq!((row.used, row.limit, row.state), (Some(0), None, LimitState::Ok));
+    assert_eq!(row.reason.as_deref(), Some("how full it is cannot be read: not told"));
+
     // Without listeners to look at, the drops alone, as ever.
     let (model, _) = queue_run(|s, second| {
         s.net.listeners = Ok(Listeners::default());

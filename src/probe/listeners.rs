@@ -355,7 +355,7 @@ mod tests {
         let mut understood = 0;
         for _ in 0..100_000 {
             let mut bytes = TOLD.to_vec();
-            for _ in 0..1 + next() % 8 {
+            for _ in 0..=next() % 8 {
                 let at = next() % bytes.len();
                 bytes[at] = [0, 1, 4, 16, 0x7f, 0x80, 0xff, next() as u8][next() % 8];
             }
@@ -381,7 +381,7 @@ mod tests {
         // Whether it is asked, with `waiting` in the queues so long ago, at 5 and 5, at the price of `took`.
         let mut asked = |waiting: u64, ago: Duration, took: Duration, counted: Option<Counted>| {
             source.last = Ok(Listeners { waiting, ..Listeners::default() });
-            (source.asked, source.counted) = (Some((Instant::now() - ago, took)), now(5, 5));
+            (source.asked, source.counted) = (Some((Instant::now().checked_sub(ago).unwrap(), took)), now(5, 5));
             let before = source.seq;
             source.read(&mut buf, counted).unwrap();
             // A question for each family.

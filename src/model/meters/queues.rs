@@ -113,10 +113,16 @@ fn accept(context: &Context<'_>, scope: &str) -> Meter {
     let drops = Drops::of(context, &["listen_overflows"]);
     let meter = match (net.fullest_queue(), &net.ext) {
         (None, Err(why)) => return Meter::unknown(ID, scope, why),
-        (None, Ok(_)) => overflowing(ID, scope, drops, || {
-            let somaxconn = net.somaxconn.as_ref().map_or("unknown".to_owned(), u64::to_string);
-            format!("overflows since the start; net.core.somaxconn is {somaxconn}")
-        }),
+        (None, Ok(_)) => {
+            let mut meter = overflowing(ID, scope, drops, || {
+                let somaxconn = net.somaxconn.as_ref().map_or("unknown".to_owned(), u64::to_string);
+                format!("overflows since the start; net.core.somaxconn is {somaxconn}")
+            });
+            if let Err(absent) = &net.listeners {
+                meter.reason.get_or_insert_with(|| format!("how full it is cannot be read: {}", absent.why));
+            }
+            meter
+        }
         (Some(queue), _) => {
             let standing = if context.standing.is_long() { LimitState::Warn } else { LimitState::Ok };
             let overflows = match drops.total {
