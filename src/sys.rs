@@ -211,6 +211,15 @@ pub fn die_with_parent() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }).map(drop)
 }
 
+/// Moves the calling thread, and it alone, into a network namespace: sockets that it opens from now on belong there.
+///
+/// # Errors
+/// What setns(2) says; `EPERM` without `CAP_SYS_ADMIN`.
+pub fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: setns touches no memory; a descriptor of something else than a network namespace is refused.
+    check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
+}
+
 /// Sends a signal to one process.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use c1m_top::model::synthetic::{self, engine, set_target, with_memcg};
 use c1m_top::model::{
     Cause, CountSource, Event, Forecast, Limit, LimitState, Model, RunPhase, Setup, Severity, Verdict, XAxis,
 };
-use c1m_top::probe::sample::{Absent, Sample};
+use c1m_top::probe::sample::{Absent, AcceptQueue, Listeners, Sample};
 use c1m_top::protocol::{EngineEvent, EngineStats, ErrorCount, Phase, Role, Stop};
 
 fn model(target: u64) -> Model {
@@ -296,10 +296,107 @@ fn silent_drops_are_told_with_their_counter() {
     assert_eq!(limit(&busy, "accept_queue").state, LimitState::Warn);
 }
 
+/// So many wait at port 9900, of 64.
+fn wait(sample: &mut Sample, used: u64) {
+    let fullest = Some(AcceptQueue { port: 9900, used, max: 64 });
+    sample.net.listeners = Ok(Listeners { count: 1, waiting: used, fullest });
+}
+
+/// A held run of eleven seconds, a sample a second, each changed by `change(sample, second)`; and what was told of queues.
+fn queue_run(change: impl Fn(&mut Sample, u64)) -> (Model, Vec<Event>) {
+    let mut model = model(100_000);
+    for second in 0..=10 {
+        let mut sample = synthetic::sample(100_000, second * 1000);
+        synthetic::set_target(&mut sample, 100_000);
+        change(&mut sample, second);
+        model.update(&sample);
+    }
+    let told = |e: &&Event| e.id.contains("accept_queue") || e.id == "listen_overflows";
+    let told = model.events().all().iter().filter(told).cloned().collect();
+    (model, told)
+}
+
+#[test]
+fn a_queue_that_a_burst_fills_is_no_alarm() {
+    type Change = fn(&mut Sample, u64);
+    let rows: [(&str, Change); 4] = [
+        ("full for a sample or three", |s, second| wait(s, if (4..=6).contains(&second) { 65 } else { 0 })),
+        ("full, and the server accepts as fast as others come", |s, second| {
+            wait(s, 65);
+            s.net.tcp.as_mut().unwrap().passive_opens += second;
+        }),
+        ("filled in part", |s, _| wait(s, 57)),
+        ("full now and then", |s, second| wait(s, 65 * (second % 2))),
+    ];
+    for (what, change) in rows {
+        let (model, told) = queue_run(change);
+        assert_eq!(told, [], "{what}");
+        assert_eq!(limit(&model, "accept_queue").state, LimitState::Ok, "{what}");
+    }
+    let (model, _) = queue_run(|s, _| wait(s, 57));
+    let row = limit(&model, "accept_queue");
+    assert_eq!((row.used, row.limit, row.forecast), (Some(57), Some(64), Forecast::Never));
+    assert_eq!(row.reason.as_deref(), Some("port 9900: 57 of 64 wait"));
+}
+
+#[test]
+fn a_queue_that_stays_full_says_that_the_server_does_not_accept() {
+    let (model, told) = queue_run(|s, _| wait(s, 60));
+    assert_eq!(limit(&model, "accept_queue").state, LimitState::Warn);
+    assert_eq!((told.len(), told[0].t_ms, told[0].severity), (1, 3000, Severity::Warning), "{told:?}");
+    let text = "the server on port 9900 does not accept: 60 of 64 wait in its accept queue; is the server stopped";
+    assert!(told[0].text.starts_with(text), "{}", told[0].text);
+
+    // Whether the drops can be read or not.
+    let (model, told) = queue_run(|s, _| {
+        wait(s, 60);
+        s.net.ext = Err(Absent::because("not told"));
+    });
+    assert_eq!((limit(&model, "accept_queue").state, told.len()), (LimitState::Warn, 1));
+    assert_eq!(limit(&model, "syn_queue").state, LimitState::Unknown);
+    let (model, _) = queue_run(|s, _| {
+        s.net.listeners = Err(Absent::because("not told"));
+        s.net.ext = Err(Absent::because("nor these"));
+    });
+    assert_eq!(limit(&model, "accept_queue").state, LimitState::Unknown);
+
+    // One voice: where connections were dropped, the counter speaks.
+    let (model, told) = queue_run(|s, second| {
+        wait(s, 65);
+        s.net.ext.as_mut().unwrap().listen_overflows = second;
+    });
+    assert_eq!(told.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["listen_overflows"]);
+    assert!(told[0].text.contains("that of port 9900 still is, 65 of 64 wait"), "{}", told[0].text);
+    let row = limit(&model, "accept_queue");
+    assert_eq!(row.reason.as_deref(), Some("port 9900: 65 of 64 wait; 10 overflows since the start"));
+
+    let (model, _) = queue_run(|s, _| s.net.listeners = Err(Absent::because("not told")));
+    let row = limit(&model, "accept_queue");
+    assert_eq!((row.used, row.limit, row.state), (Some(0), None, LimitState::Ok));
+    assert_eq!(row.reason.as_deref(), Some("how full it is cannot be read: not told"));
+
+    // Without listeners to look at, the drops alone, as ever.
+    let (model, _) = queue_run(|s, second| {
+        s.net.listeners = Ok(Listeners::default());
+        s.net.ext.as_mut().unwrap().listen_overflows = 4 * second;
+    });
+    let row = limit(&model, "accept_queue");
+    assert_eq!((row.used, row.limit, row.state), (Some(40), None, LimitState::Warn));
+}
+
 #[test]
 fn a_stall_names_what_swallows_the_connections() {
     type Row = (u64, fn(&mut Sample), &'static str);
-    let rows: [Row; 5] = [
+    let rows: [Row; 6] = [
+        (
+            500_000,
+            |s| {
+                s.targets.remove(0);
+                wait(s, 65);
+                s.net.ext.as_mut().unwrap().listen_overflows = 7 + s.t_ms;
+            },
+            "; the accept queue of port 9900 is full (65 of 64 wait): the server does not accept",
+        ),
         (28_232, |_| (), "28,232, all ports of the default ip_local_port_range towards one destination port"),
         (500_000, |s| stats(s, Role::Server).phase = Phase::Paused, ": the server is paused"),
         (500_000, |s| fail(s, Role::Server, "accept", 24, "EMFILE", 1), "EMFILE on accept). Cure: --workers"),

@@ -146,6 +146,7 @@ fn a_target_in_another_network_namespace_decides_what_is_read() {
     assert_eq!(s.net.tcp_mem, Ok([93_000, 124_000, 186_000]));
     assert_eq!(s.net.max_orphans, Ok(32_768));
     absent(&s.net.ports, elsewhere);
+    absent(&s.net.listeners, "the process has ended");
     for sysctl in [&s.net.max_tw, &s.net.somaxconn, &s.net.max_syn_backlog, &s.net.ehash_entries] {
         absent(sysctl, elsewhere);
     }

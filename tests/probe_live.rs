@@ -5,7 +5,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use c1m_top::probe::sample::{Reading, TargetKind};
+use c1m_top::probe::sample::{AcceptQueue, Listeners, Reading, TargetKind};
 use c1m_top::probe::{Roots, Sampler, Watch};
 
 fn watch(pid: u32) -> Watch {
@@ -225,6 +225,9 @@ fn the_network_namespace_of_the_target_is_the_one_that_is_read() {
     assert_eq!(there.tcp.unwrap().active_opens, 0);
     assert_eq!(there.somaxconn.unwrap_err().why, "set in the target's network namespace, not visible from this one");
     assert_eq!(there.tcp_mem, here.tcp_mem);
+    assert!(here.listeners.unwrap().count >= 1);
+    assert_eq!(there.listeners, Ok(Listeners::default()), "asked inside the other namespace");
+    assert!(Sampler::new(Roots::default(), &[]).unwrap().sample().net.listeners.unwrap().count >= 1, "and back again");
     drop(listener);
 
     // An open file keeps its namespace: the last words of a killed server can still be read.
@@ -232,6 +235,43 @@ fn the_network_namespace_of_the_target_is_the_one_that_is_read() {
     let after = sampler.sample();
     assert!(!after.targets[0].alive);
     assert_eq!(after.net.sockstat.unwrap().inuse, 0);
+    assert_eq!(after.net.listeners, Ok(Listeners::default()));
+}
+
+#[test]
+fn what_waits_in_an_accept_queue_is_counted_for_both_families() {
+    let listen = |address: &str| {
+        let address: std::net::SocketAddr = address.parse().unwrap();
+        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
+        socket.bind(&address.into())?;
+        socket.listen(8)?;
+        Ok::<_, std::io::Error>(std::net::TcpListener::from(socket))
+    };
+    let connect = |at, n| (0..n).map(|_| std::net::TcpStream::connect(at).unwrap()).collect::<Vec<_>>();
+    let listener = listen("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let mut sampler = Sampler::new(Roots::default(), &[]).unwrap();
+    sampler.only_listeners(at.port()..=at.port());
+    let mut sample = || {
+        // Asked anew, however short ago it was.
+        sampler.only_listeners(at.port()..=at.port());
+        sampler.sample().net.listeners.unwrap()
+    };
+    let queue = |used| AcceptQueue { port: at.port(), used, max: 8 };
+    assert_eq!(sample(), Listeners { count: 1, waiting: 0, fullest: Some(queue(0)) });
+    let held = connect(at, 9);
+    assert_eq!(sample(), Listeners { count: 1, waiting: 9, fullest: Some(queue(9)) });
+    assert!(queue(9).is_full(), "the tenth would be dropped");
+    drop(listener.accept().unwrap());
+    assert_eq!(sample(), Listeners { count: 1, waiting: 8, fullest: Some(queue(8)) });
+    assert!(!queue(8).is_full());
+    let Ok(six) = listen(&format!("[::1]:{}", at.port())) else {
+        eprintln!("skipped: no IPv6 here");
+        return;
+    };
+    let more = connect(six.local_addr().unwrap(), 2);
+    assert_eq!(sample(), Listeners { count: 2, waiting: 10, fullest: Some(queue(8)) });
+    drop((held, more));
 }
 
 const AS_NOBODY: &str = "PROBE_TEST_AS_NOBODY";
@@ -247,6 +287,7 @@ fn without_privilege_the_reason_is_named_and_the_rest_is_read() {
         assert!(target.alive && target.rss_bytes.is_ok() && target.nofile.is_ok(), "{target:?}");
         assert_eq!(s.net.scope, "this", "told by the inode numbers: the link may not be read");
         assert!(s.host.mem.is_ok() && s.net.sockstat.is_ok() && s.net.ext.is_ok());
+        assert!(s.net.listeners.is_ok(), "{:?}", s.net.listeners);
         let whole: Reading<u64> = s.host.oom_kills;
         assert!(whole.is_ok());
         println!("checked as nobody");

@@ -88,6 +88,8 @@ fn frames_look_as_stored() {
         check("memory", &ramp, &after("2", &ramp), size);
         check("memory-over-time", &hold, &after("2t", &hold), size);
         check("limits", &hold, &after("3", &hold), size);
+        let foreign = scenes::foreign();
+        check("limits-queue", &foreign, &after("3", &foreign), size);
         check("engines", &stopped, &after("4", &stopped), size);
         check("help", &ramp, &after("?", &ramp), size);
         check("close-asks", &ramp, &after("c", &ramp), size);

@@ -1,7 +1,11 @@
-//! The files that a sample reads, read the same way: opened once, `pread` from offset 0 to the end.
+//! The files that a sample reads, read the same way: opened once, `pread` from offset 0 to the end; and the listening
+//! sockets, asked for on a kept netlink socket.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
+
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::support::Outcome;
 
@@ -62,6 +66,8 @@ enum What {
     Kept(File),
     /// Size of a descriptor directory: a `stat`, never a listing.
     Size(String),
+    /// Every listener of one family after the other: `probe::listeners`, which does so every two seconds at the most.
+    Listeners(Socket),
 }
 
 impl Source {
@@ -71,6 +77,11 @@ impl Source {
         match &self.what {
             What::Size(path) => {
                 fs::metadata(path)?;
+            }
+            What::Listeners(socket) => {
+                for family in [libc::AF_INET, libc::AF_INET6] {
+                    listeners(socket, family as u8, buf)?;
+                }
             }
             What::Kept(file) => {
                 let mut at = 0;
@@ -87,10 +98,38 @@ impl Source {
     }
 }
 
+/// One dump, to its end: `struct nlmsghdr`, then `struct inet_diag_req_v2` for the state `TCP_LISTEN`.
+fn listeners(mut socket: &Socket, family: u8, buf: &mut [u8]) -> Outcome<()> {
+    const SOCK_DIAG_BY_FAMILY: u16 = 20;
+    let mut question = [0; 72];
+    question[..4].copy_from_slice(&72_u32.to_ne_bytes());
+    question[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    question[6..8].copy_from_slice(&((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16).to_ne_bytes());
+    question[16..18].copy_from_slice(&[family, libc::IPPROTO_TCP as u8]);
+    question[20..24].copy_from_slice(&(1_u32 << 10).to_ne_bytes());
+    socket.send(&question)?;
+    loop {
+        let len = socket.read(buf)?;
+        let mut rest = &buf[..len];
+        while let Some((head, _)) = rest.split_first_chunk::<6>() {
+            let size = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
+            match i32::from(u16::from_ne_bytes([head[4], head[5]])) {
+                libc::NLMSG_DONE => return Ok(()),
+                libc::NLMSG_ERROR => return Err("the kernel does not tell of listeners".into()),
+                _ => rest = rest.get(size.max(16).next_multiple_of(4)..).unwrap_or_default(),
+            }
+        }
+    }
+}
+
 /// Opens every source that exists here.
 pub(crate) fn open(server: u32, client: u32) -> Vec<Source> {
     let kept = |name: String, path: &str| File::open(path).ok().map(|file| Source { name, what: What::Kept(file) });
     let mut all: Vec<Source> = FILES.iter().filter_map(|path| kept((*path).to_owned(), path)).collect();
+    let diag = Protocol::from(libc::NETLINK_SOCK_DIAG);
+    if let Ok(socket) = Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(diag)) {
+        all.push(Source { name: "sock_diag: listeners".into(), what: What::Listeners(socket) });
+    }
     for (role, pid) in [("server", server), ("client", client)] {
         let files = OF_PROCESS.iter().map(|f| (format!("{role}: {f}"), format!("/proc/{pid}/{f}")));
         all.extend(files.filter_map(|(name, path)| kept(name, &path)));

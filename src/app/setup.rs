@@ -54,7 +54,10 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
         let hello = link.hello();
         Watch { pid: hello.pid, kind: TargetKind::Engine(hello.role), name: None }
     }));
-    let sampler = Sampler::new(Roots::default(), &watches).map_err(|e| Failure::Usage(e.why.into_owned()))?;
+    let mut sampler = Sampler::new(Roots::default(), &watches).map_err(|e| Failure::Usage(e.why.into_owned()))?;
+    if let Some(hello) = links.first().map(Link::hello) {
+        sampler.only_listeners(hello.port..=hello.port.saturating_add(hello.ports.saturating_sub(1)));
+    }
     let setup = setup(&plan, &links, note);
     let terms = Terms {
         own_client: plan.client.is_some(),

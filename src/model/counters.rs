@@ -42,7 +42,7 @@ fn other_drops(sample: &Sample) -> Option<u64> {
 
 /// How a queue of a listening socket is made larger. `listen(2)` reads `somaxconn`, and since Linux 4.4 it bounds the SYN
 /// queue as well as the accept queue (`inet_csk_reqsk_queue_is_full`); `tcp_max_syn_backlog` does so without SYN cookies only.
-const LARGER_QUEUES: &str = "accept faster; or sysctl -w net.core.somaxconn=65535 and a server started anew with as large \
+pub(super) const LARGER_QUEUES: &str = "accept faster; or sysctl -w net.core.somaxconn=65535 and a server started anew with as large \
                              a backlog: a listener keeps the size it was opened with";
 
 /// What the rows below leave out.

@@ -54,7 +54,7 @@ use guard::Guard;
 pub(crate) use guard::KEEP;
 use history::{History, View};
 use kernel_log::KernelLog;
-use meters::{Baseline, Context};
+use meters::{Baseline, Context, Standing};
 pub(crate) use meters::{
     LONG_CHAIN, bound, charge, charged_per_connection, heap_note, more_heap, more_ports, more_threads, on_the_wire,
     per_connection, raise, tightest,
@@ -109,6 +109,7 @@ pub struct Model {
     events: EventLog,
     deaths: Vec<Death>,
     baseline: Baseline,
+    standing: Standing,
     last: Option<Sample>,
 }
 
@@ -150,6 +151,7 @@ impl Model {
             self.cost = self.trends.cost(sample);
         }
         self.baseline.note(sample);
+        self.standing.update(sample);
         let context = Context {
             sample,
             headroom: self.headroom,
@@ -158,6 +160,7 @@ impl Model {
             both_ends: self.cost.both_ends,
             baseline: self.baseline,
             spare: SPARE / self.guard.share(),
+            standing: self.standing,
         };
         self.table.update(&context, &self.now, &self.deaths, old);
         if !engine_died {

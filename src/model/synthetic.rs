@@ -2,8 +2,8 @@
 //! physics has measured on Linux 6.18. Tests change what they are about and leave the rest.
 
 use crate::probe::sample::{
-    Absent, Conntrack, FileNr, Host, Link, Mem, MemCgroup, Neighbours, Net, Own, PortRange, Pressure, Sample,
-    SlabCache, Sockstat, SoftHard, Softnet, Target, TargetKind, TcpCounters, TcpExt,
+    Absent, AcceptQueue, Conntrack, FileNr, Host, Link, Listeners, Mem, MemCgroup, Neighbours, Net, Own, PortRange,
+    Pressure, Sample, SlabCache, Sockstat, SoftHard, Softnet, Target, TargetKind, TcpCounters, TcpExt,
 };
 use crate::protocol::{EngineStats, Hello, Latency, PROTOCOL, Phase, Role};
 
@@ -190,6 +190,15 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         syncookies: Ok(1),
         ehash_entries: Ok(262_144),
         link: Ok(Link { name: "eth0".into(), bits_per_s: 10_000_000_000 }),
+        listeners: Ok(Listeners {
+            count: if engines { 100 } else { 3 },
+            waiting: 0,
+            fullest: Some(AcceptQueue {
+                port: if engines { 9900 } else { 22 },
+                used: 0,
+                max: if engines { 4096 } else { 128 },
+            }),
+        }),
     };
     let targets = if engines { vec![target(Role::Server, n, t_ms), target(Role::Client, n, t_ms)] } else { Vec::new() };
     Sample {

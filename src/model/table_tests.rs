@@ -11,23 +11,18 @@ use crate::protocol::{ErrorCount, Stop, Traffic};
 fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
     let (mut table, mut pace, mut counters) = (LimitTable::default(), Pace::default(), Counters::default());
     let mut failures = Failures::default();
-    let mut baseline = meters::Baseline::default();
+    let (mut baseline, mut standing) = (meters::Baseline::default(), meters::Standing::default());
     for sample in samples {
         counters.update(sample);
         baseline.note(sample);
+        standing.update(sample);
         failures.update(sample);
         let now = pace.now(sample, target);
         let headroom = Headroom::of(sample, None);
         let both_ends = sample.targets.len() == 2;
-        let context = Context {
-            sample,
-            headroom,
-            counters: &counters,
-            failures: failures.risen(),
-            both_ends,
-            baseline,
-            spare: 1.1,
-        };
+        let failures = failures.risen();
+        let context =
+            Context { sample, headroom, counters: &counters, failures, both_ends, baseline, spare: 1.1, standing };
         table.update(&context, &now, &[], false);
     }
     table

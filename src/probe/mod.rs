@@ -1,4 +1,5 @@
-//! Reads the kernel: one file per source, all opened before the ramp and re-read with `pread` at offset 0.
+//! Reads the kernel: one file per source, all opened before the ramp and re-read with `pread` at offset 0; and one netlink
+//! socket.
 //!
 //! Every reading costs the same whatever the number of connections: nothing here reads `/proc/net/tcp` or lists a
 //! descriptor directory. A source that is not there has its reason in words; a parser never guesses.
@@ -8,6 +9,7 @@ mod conntrack;
 mod host;
 mod kernel_log;
 mod link;
+mod listeners;
 mod meminfo;
 mod namespace;
 mod neighbours;

@@ -1,6 +1,9 @@
 //! The sources of one network namespace.
 
+use std::ops::RangeInclusive;
+
 use super::conntrack;
+use super::listeners::{Counted, ListenerSource};
 use super::namespace::same_network;
 use super::sample::{Absent, Conntrack, Link, Net, PortRange, Reading};
 use super::source::{Roots, Source};
@@ -15,7 +18,7 @@ const NOT_HERE: &str = "not in this network namespace";
 
 const NO_CONNTRACK: &str = "connection tracking is not loaded";
 
-/// Kept-open files.
+/// Kept-open files, and a netlink socket.
 #[derive(Debug)]
 pub(crate) struct NetSources {
     scope: String,
@@ -38,6 +41,7 @@ pub(crate) struct NetSources {
     syncookies: Source,
     ehash_entries: Source,
     link: Reading<Link>,
+    listeners: ListenerSource,
 }
 
 impl NetSources {
@@ -70,16 +74,27 @@ impl NetSources {
             syncookies: sysctl("ipv4/tcp_syncookies"),
             ehash_entries: Source::open(roots, "/proc/sys/net/ipv4/tcp_ehash_entries"),
             link: if other.is_some() { Err(ELSEWHERE) } else { link::fastest(roots, buf) },
+            listeners: ListenerSource::open(roots, other),
         }
     }
 
+    /// Looks at the accept queues of these ports alone.
+    pub(crate) fn only_listeners(&mut self, ports: RangeInclusive<u16>) {
+        self.listeners.only(ports);
+    }
+
     pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Net {
+        let (tcp, ext) = (self.snmp.get(buf, snmp::parse_tcp), self.netstat.get(buf, snmp::parse_ext));
+        let counted = match (&tcp, &ext) {
+            (Ok(tcp), Ok(ext)) => Some(Counted { opens: tcp.passive_opens, overflows: ext.listen_overflows }),
+            _ => None,
+        };
         Net {
             scope: self.scope.clone(),
             sockstat: self.sockstat.get(buf, sockstat::parse),
             inuse6: self.sockstat6.get(buf, sockstat::parse6),
-            tcp: self.snmp.get(buf, snmp::parse_tcp),
-            ext: self.netstat.get(buf, snmp::parse_ext),
+            tcp,
+            ext,
             conntrack: self.conntrack(buf),
             tcp_mem: self.tcp_mem.get(buf, numbers),
             ports: self.ports(buf),
@@ -90,6 +105,7 @@ impl NetSources {
             syncookies: own(self.foreign, &mut self.syncookies, buf, number),
             ehash_entries: own(self.foreign, &mut self.ehash_entries, buf, buckets),
             link: self.link.clone(),
+            listeners: self.listeners.read(buf, counted),
         }
     }
 

@@ -222,6 +222,44 @@ pub struct Net {
     pub ehash_entries: Reading<u64>,
     /// The fastest link that is up.
     pub link: Reading<Link>,
+    /// Listening TCP sockets: on the ports of the run where one is known, else all. Up to two seconds old.
+    pub listeners: Reading<Listeners>,
+}
+
+impl Net {
+    /// The fullest accept queue, where it can be read and something listens.
+    pub fn fullest_queue(&self) -> Option<AcceptQueue> {
+        self.listeners.as_ref().ok()?.fullest
+    }
+}
+
+/// Listening TCP sockets of a namespace and what waits in their accept queues (`sock_diag(7)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Listeners {
+    /// Sockets that listen, IPv4 and IPv6.
+    pub count: u64,
+    /// Connections that wait in all of them.
+    pub waiting: u64,
+    /// The queue with the largest share in use.
+    pub fullest: Option<AcceptQueue>,
+}
+
+/// The accept queue of one listening socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptQueue {
+    /// Port that it listens on.
+    pub port: u16,
+    /// Connections that wait for accept.
+    pub used: u64,
+    /// The smaller of the listener's backlog and `net.core.somaxconn`.
+    pub max: u64,
+}
+
+impl AcceptQueue {
+    /// Whether the next connection is dropped: one more waits than `max` (`sk_acceptq_is_full` in `include/net/sock.h`).
+    pub fn is_full(self) -> bool {
+        self.used > self.max
+    }
 }
 
 /// `/proc/net/sockstat`, its TCP line and the first.

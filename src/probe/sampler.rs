@@ -1,5 +1,6 @@
 //! One pass over all sources.
 
+use std::ops::RangeInclusive;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::host::HostSources;
@@ -96,6 +97,12 @@ impl Sampler {
                 None => count.used = seen,
             }
         }
+    }
+
+    /// Looks at the accept queues of a run's ports alone: another program's full queue is not the run's. Without this call,
+    /// at those of the whole network namespace. Call it after the first target was added.
+    pub fn only_listeners(&mut self, ports: RangeInclusive<u16>) {
+        self.net.only_listeners(ports);
     }
 
     /// Notes what the caller knows of a process, such as that it has waited for it.

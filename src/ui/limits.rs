@@ -33,10 +33,16 @@ pub(super) fn when(limit: &Limit) -> String {
         (LimitState::NotApplicable | LimitState::Unknown, _) => limit.reason.clone().unwrap_or_else(|| "–".into()),
         (LimitState::Hit, _) => "reached".into(),
         (_, Forecast::NotYet) => "–".into(),
-        (_, Forecast::Never) => "never".into(),
+        (_, Forecast::Never) => place(limit).unwrap_or("never").to_owned(),
         (_, Forecast::NotTracking) => "not tracking".into(),
         (_, Forecast::At { connections, .. }) => format!("at {:>6}", units::short_count(connections)),
     }
+}
+
+/// `port 9900`, of an accept queue in which something waits: it follows a server's pace and comes at no count.
+fn place(limit: &Limit) -> Option<&str> {
+    limit.share().filter(|share| limit.info.id == "accept_queue" && *share > 0.0)?;
+    limit.reason.as_deref()?.split(':').next()
 }
 
 /// The panel: nearest first, one row each.
@@ -184,7 +190,7 @@ fn below(limit: &Limit, with_help: bool, with_numbers: bool, columns: usize) -> 
         let unit = limit.unit;
         text = format!("{} of {}, {text}", amount(unit, used), amount(unit, bound));
     }
-    if limit.state == LimitState::Hit
+    if limit.state >= LimitState::Warn
         && let Some(reason) = &limit.reason
     {
         text = format!("{text}: {reason}");

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use c1m_top::model::{RunPhase, Verdict};
+use c1m_top::model::{LimitState, RunPhase, Verdict};
 
 use super::support::{Control, Run, in_namespace, is_running};
 
@@ -122,6 +122,34 @@ fn the_ports_of_a_real_erlang_are_as_many_as_it_says_itself() {
         let runtime = limits.iter().find(|l| l.id == "runtime").unwrap();
         assert_eq!(runtime.limit, said.trim().parse().ok(), "{flags:?}: {runtime:?}");
     }
+}
+
+#[test]
+fn a_foreign_server_that_does_not_accept_is_told_before_anything_is_dropped() {
+    in_namespace("attach::a_foreign_server_that_does_not_accept_is_told_before_anything_is_dropped", || {
+        // This test process listens, and never accepts.
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&"127.0.0.1:9900".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+        socket.listen(8).unwrap();
+        let held: Vec<_> = (0..9).map(|_| TcpStream::connect("127.0.0.1:9900").unwrap()).collect();
+        let options = format!("--attach {} --duration 5s --interval 200ms", std::process::id());
+        // From its own network namespace, and from another one.
+        let runs = [Run::start(&options), Run::under(&["unshare", "--net"], &options)];
+        for run in runs {
+            let ended = run.finish();
+            assert_eq!(ended.code, Some(0), "{ended:#?}");
+            let limits = &ended.summary().limits;
+            let queue = limits.iter().find(|l| l.id == "accept_queue").unwrap_or_else(|| panic!("{limits:#?}"));
+            assert_eq!((queue.used, queue.limit, queue.state), (Some(9), Some(8), LimitState::Warn), "{queue:?}");
+            assert_eq!(queue.reason.as_deref(), Some("port 9900: 9 of 8 wait"));
+            let told: Vec<_> = ended.printed.events.iter().filter(|e| e.text.contains("accept queue")).collect();
+            assert_eq!(told.len(), 1, "{}", ended.events());
+            let text =
+                "the server on port 9900 does not accept: 9 of 8 wait in its accept queue; is the server stopped";
+            assert!(told[0].text.starts_with(text), "{}", told[0].text);
+        }
+        drop(held);
+    });
 }
 
 /// The soft limit of a line of /proc/self/limits.

@@ -2,6 +2,7 @@
 
 use c1m_top::model::event::Severity;
 use c1m_top::model::{Cause, Event, Model, Setup, synthetic};
+use c1m_top::probe::sample::{AcceptQueue, Listeners};
 use c1m_top::protocol::{ErrorCount, Phase, Role, Stop};
 
 /// A scene: its name and what makes it.
@@ -141,12 +142,14 @@ pub(crate) fn stopped() -> Model {
     model
 }
 
-/// Somebody else's process.
+/// Somebody else's process, which is slow to accept.
 pub(crate) fn foreign() -> Model {
     let mut model = Model::new(watching());
     for i in 0..30 {
         let mut sample = synthetic::sample(3000 + i * 40, i * 1000);
         synthetic::foreign(&mut sample, 812, "beam.smp", 3050 + i * 40, 65_536);
+        let fullest = Some(AcceptQueue { port: 5222, used: 480, max: 511 });
+        sample.net.listeners = Ok(Listeners { count: 4, waiting: 480, fullest });
         model.update(&sample);
     }
     model

@@ -3,7 +3,7 @@
 use crate::model::errno::{is_goodbye, limit_of, meaning};
 use crate::model::event::Severity;
 use crate::model::limit::LimitState;
-use crate::probe::sample::LogTopic;
+use crate::probe::sample::{AcceptQueue, LogTopic};
 use crate::units;
 
 use super::Facts;
@@ -53,11 +53,24 @@ pub(super) fn proof(limit: &crate::model::limit::Limit) -> String {
     }
 }
 
+/// The fullest accept queue here, if it is full now.
+pub(super) fn full_queue(facts: &Facts<'_>) -> Option<AcceptQueue> {
+    facts.sample.net.fullest_queue().filter(|queue| queue.is_full())
+}
+
 /// What may have swallowed packets.
 pub(super) fn silence(facts: &Facts<'_>) -> String {
     let full = facts.limit("conntrack", None).filter(|l| l.share().is_some_and(|s| s >= 0.9));
     if let Some(limit) = full {
         return format!("; connection tracking is full{}. Cure: {}", proof(limit), limit.cure);
+    }
+    if let Some(queue) = full_queue(facts) {
+        return format!(
+            "; the accept queue of port {} is full ({} of {} wait): the server does not accept",
+            queue.port,
+            units::grouped(queue.used),
+            units::grouped(queue.max)
+        );
     }
     let overflows = facts.counters.total("listen_overflows");
     if overflows > 0 {

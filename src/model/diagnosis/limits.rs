@@ -20,8 +20,10 @@ impl Said {
             if !matches!(limit.state, LimitState::Warn | LimitState::Critical) {
                 continue;
             }
-            // What a counter has told of already, with these numbers; and queues, which speak through their counters alone.
-            if limit.limit.is_none() || facts.counters.told_of(limit.info.id) {
+            // What a counter has told of already, with these numbers; queues of which only the drops are known speak through
+            // their counters alone.
+            let overflowed = limit.info.id == "accept_queue" && facts.counters.total("listen_overflows") > 0;
+            if limit.limit.is_none() || overflowed || facts.counters.told_of(limit.info.id) {
                 continue;
             }
             match self.worst.iter_mut().find(|w| w.0 == limit.info.id && w.1 == limit.scope) {
@@ -55,6 +57,13 @@ pub(super) fn name(limit: &Limit) -> String {
 
 /// When, or how full, and what helps.
 fn sentence(limit: &Limit, facts: &Facts<'_>) -> String {
+    if limit.info.id == "accept_queue"
+        && let Some(queue) = facts.sample.net.fullest_queue()
+    {
+        let (port, used, max) = (queue.port, units::grouped(queue.used), units::grouped(queue.max));
+        let cure = &limit.cure;
+        return format!("the server on port {port} does not accept: {used} of {max} wait in its accept queue; {cure}");
+    }
     let name = name(limit);
     match limit.forecast {
         Forecast::At { connections, seconds, .. }

@@ -113,6 +113,7 @@ fn counters(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64
             // What has fallen again since it was full would seem to contradict.
             Some(row) if row.share() < Some(0.5) => (String::new(), row.cure.as_str()),
             Some(row) => (failures::proof(row), row.cure.as_str()),
+            None if info.id == "listen_overflows" => (still_full(facts), info.cure),
             None => (String::new(), info.cure),
         };
         let log = facts.log.quote(info.log);
@@ -134,6 +135,14 @@ fn allocations(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, 
             1,
         );
     }
+}
+
+/// The queue that overflowed, where it has not drained since.
+fn still_full(facts: &Facts<'_>) -> String {
+    failures::full_queue(facts).map_or(String::new(), |queue| {
+        let (used, max) = (units::grouped(queue.used), units::grouped(queue.max));
+        format!("; that of port {} still is, {used} of {max} wait", queue.port)
+    })
 }
 
 #[cfg(test)]

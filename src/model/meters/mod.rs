@@ -20,6 +20,7 @@ pub(crate) use descriptors::raise;
 pub(super) use memory::chains;
 pub(crate) use memory::{bound, charge, charged_per_connection, per_connection, tightest};
 pub(crate) use network::{LONG_CHAIN, on_the_wire};
+pub(super) use queues::Standing;
 pub(super) use runtime::name as runtime_name;
 pub(crate) use runtime::{heap_note, more_heap, more_ports};
 pub(crate) use tasks::more_threads;
@@ -41,6 +42,8 @@ pub(super) struct Context<'a> {
     pub baseline: Baseline,
     /// How many times what the target uses a limit should be, for the run to pass below it.
     pub spare: f64,
+    /// How long an accept queue has been full and nothing accepted.
+    pub standing: Standing,
 }
 
 /// What is read once, when an engine is first seen.
