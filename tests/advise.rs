@@ -10,7 +10,7 @@ use c1m_top::advise::{
     table,
 };
 use c1m_top::model::synthetic;
-use c1m_top::probe::sample::{Absent, Link, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UsedLimit};
+use c1m_top::probe::sample::{Absent, Conntrack, Link, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UsedLimit};
 
 const MIB: u64 = 1 << 20;
 
@@ -27,6 +27,7 @@ fn ask(target: u64, role: Side, program: Program) -> Ask {
         traffic: None,
         rate: 50_000,
         user_bytes: 0,
+        guard: None,
         engines: OwnEngines { table_own: 14, most_workers: 1000, workers: None, lanes: 2, in_flight: 512 },
     }
 }
@@ -138,6 +139,31 @@ fn file_max_binds_all_but_root_and_two_sockets_count_twice() {
     // Root asks, but the server will not run as root.
     let server = files(true, Side::Both, OTHER);
     assert_eq!(row(&server, "file-max").verdict, Verdict::TooSmall);
+}
+
+#[test]
+fn the_guard_of_a_run_needs_room_above_the_target() {
+    let mut sample = machine(20_000, 20_000, false);
+    sample.net.conntrack = Ok(Conntrack { count: 1_000, max: 110_000, drop: Some(0), early_drop: Some(0) });
+    // Who runs, the guard, what 100,000 connections need of the table, and the count at which it is met.
+    let rows = [
+        (Side::Both, Program::Own, None, 101_000, 109_000),
+        (Side::Both, Program::Own, Some(0.9), 112_223, 98_000),
+        (Side::Client, Program::Own, Some(0.5), 202_000, 54_000),
+        // c1m-top's guard holds its own client back and nobody else's.
+        (Side::Server, Program::Own, Some(0.9), 101_000, 109_000),
+        (Side::Both, Program::Other { processes: 1 }, Some(0.9), 112_223, 98_000),
+        (Side::Client, Program::Other { processes: 1 }, Some(0.9), 101_000, 109_000),
+    ];
+    for (role, program, guard, needed, met_at) in rows {
+        let report = run(&Ask { guard, ..ask(100_000, role, program) }, &sample);
+        let row = row(&report, "conntrack");
+        assert_eq!(
+            (row.needed, row.met_at_connections),
+            (Some(needed), Some(met_at)),
+            "{role:?} {program:?} {guard:?}"
+        );
+    }
 }
 
 #[test]

@@ -106,11 +106,19 @@ pub struct Ask {
     pub rate: u64,
     /// What the program itself needs for each connection, bytes.
     pub user_bytes: u64,
+    /// The share of a limit up to which c1m-top's client goes, 0 to 1; `None` without its guard.
+    pub guard: Option<f64>,
     /// c1m-top's engines.
     pub engines: OwnEngines,
 }
 
 impl Ask {
+    /// The share of a limit up to which the run goes: less than all where c1m-top's client connects, with its guard.
+    pub(crate) fn share(&self) -> f64 {
+        let own = self.role == Side::Both || (self.role == Side::Client && self.program == Program::Own);
+        self.guard.filter(|_| own).unwrap_or(1.0)
+    }
+
     /// Sockets on this machine for each connection.
     pub fn ends(&self) -> u64 {
         if self.role == Side::Both { 2 } else { 1 }

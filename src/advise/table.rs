@@ -95,6 +95,13 @@ fn sums(out: &mut String, ask: &Ask, report: &Report) {
         bytes(report.memory_needed_bytes),
         grouped(report.memory_needed_bytes / report.target.max(1))
     );
+    if ask.share() < 1.0 {
+        let _ = writeln!(
+            out,
+            "The guard of a run holds it at {:.0} % of a limit that others use too: so much more is needed (--no-guard: none).",
+            ask.share() * 100.0
+        );
+    }
     if let Some(traffic) = ask.traffic {
         let _ = writeln!(
             out,

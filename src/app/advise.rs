@@ -119,10 +119,8 @@ impl Tuned {
                 state.display()
             )));
         }
-        let share = if args.no_guard { 1.0 } else { args.guard.clamp(1.0, 100.0) / 100.0 };
         let (_, report) = examine(&AskArgs {
-            // Room for the target below the share at which the run's own guard would hold.
-            target: (args.target.unwrap_or(plan::TARGET) as f64 / share).ceil() as u64,
+            target: args.target.unwrap_or(plan::TARGET),
             role: match (args.server, args.client.is_some()) {
                 (true, false) => RoleArg::Server,
                 (false, true) => RoleArg::Client,
@@ -138,6 +136,8 @@ impl Tuned {
             active: args.active,
             message: args.message,
             every: args.every,
+            guard: args.guard,
+            no_guard: args.no_guard,
             user_memory: 0,
             output: ReportArg::Text,
         })?;
@@ -206,6 +206,7 @@ fn ask(args: &AskArgs, sample: &Sample) -> Result<Ask, String> {
         traffic,
         rate: args.rate,
         user_bytes: args.user_memory,
+        guard: (!args.no_guard).then_some(args.guard.clamp(1.0, 100.0) / 100.0),
         engines: OwnEngines {
             table_own: OWN + u64::from(SPARE),
             most_workers: MOST_WORKERS as u64,

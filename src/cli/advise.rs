@@ -83,6 +83,14 @@ pub struct AskArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1s")]
     pub every: Duration,
 
+    /// The share of a limit at which the guard of a run with c1m-top's client would hold.
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent, default_value = "90%")]
+    pub guard: f64,
+
+    /// Reckon with a run to the brim of every limit.
+    #[arg(long, conflicts_with = "guard")]
+    pub no_guard: bool,
+
     /// What the program itself needs for each connection: 0, 20KiB.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "0")]
     pub user_memory: u64,

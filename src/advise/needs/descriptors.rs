@@ -155,17 +155,21 @@ fn file_max(given: &Given<'_>) -> Row {
         let why = format!("CAP_SYS_ADMIN is exempt: {} does not bind this run{short}", grouped(files.max));
         return Row::na("file-max", why);
     }
-    Row::held("file-max", "host", files.max, files.used.saturating_add(given.sockets()))
-        .met_at(given.count_of(files.max.saturating_sub(files.used)))
-        .set(|| Setting::sysctl("fs.file-max", files.used + given.sockets()))
+    let needed = given.guarded(files.used.saturating_add(given.sockets()));
+    Row::held("file-max", "host", files.max, needed)
+        .met_at(given.count_of(given.usable(files.max).saturating_sub(files.used)))
+        .set(|| Setting::sysctl("fs.file-max", needed))
 }
 
 /// One registration for each socket, all of one user.
 fn epoll(given: &Given<'_>) -> Row {
     match &given.sample.host.max_user_watches {
         Err(why) => Row::unknown("epoll", why),
-        Ok(watches) => Row::held("epoll", "user", *watches, given.sockets())
-            .met_at(given.count_of(*watches))
-            .set(|| Setting::sysctl("fs.epoll.max_user_watches", given.sockets())),
+        Ok(watches) => {
+            let needed = given.guarded(given.sockets());
+            Row::held("epoll", "user", *watches, needed)
+                .met_at(given.count_of(given.usable(*watches)))
+                .set(|| Setting::sysctl("fs.epoll.max_user_watches", needed))
+        }
     }
 }

@@ -18,9 +18,9 @@ pub(super) fn rows(given: &Given<'_>, out: &mut Vec<Row>) {
     out.push(tcp_mem(given));
 }
 
-/// Bytes of which a tenth is to stay free, as the guard of a run keeps it.
-fn usable(bytes: u64) -> u64 {
-    (bytes as f64 * (1.0 - KEEP)) as u64
+/// The share of free memory that the run may take: the rest the guard keeps, and prudence where there is none.
+fn share(given: &Given<'_>) -> f64 {
+    given.ask.share().min(1.0 - KEEP)
 }
 
 fn host(given: &Given<'_>) -> Row {
@@ -33,13 +33,15 @@ fn host(given: &Given<'_>) -> Row {
     };
     let each = bytes_per_connection(given.ask);
     let needed = (given.ask.target as f64 * each) as u64;
-    let room = usable(headroom.bytes);
+    let share = share(given);
+    let room = (headroom.bytes as f64 * share) as u64;
     let row = Row::held("memory", "host", room, needed);
     let row = Row { unit: Unit::Bytes, ..row };
     row.met_at((room as f64 / each) as u64)
         .because(format!(
-            "{} B a connection; a tenth of the {} free is kept",
+            "{} B a connection; {:.0} % of the {} free is kept",
             grouped(each as u64),
+            (1.0 - share) * 100.0,
             bytes(headroom.bytes)
         ))
         .cured(|| {
@@ -61,6 +63,7 @@ fn groups(given: &Given<'_>, out: &mut Vec<Row>) {
         };
         out.push(Row::na("memcg", why));
     }
+    let share = share(given);
     for group in tight {
         // c1m-top's engines both live in the group this command was started in; a running server may have its own.
         let inside = chains.iter().filter(|c| c.as_ref().is_ok_and(|c| c.iter().any(|g| g.path == group.path))).count();
@@ -68,16 +71,17 @@ fn groups(given: &Given<'_>, out: &mut Vec<Row>) {
         let charged = charge(group);
         let needed = (given.ask.target as f64 * each) as u64;
         let limit = bound(group).unwrap_or(u64::MAX);
-        let room = usable(limit.saturating_sub(charged));
-        let to = limit.saturating_add(((needed.saturating_sub(room)) as f64 / (1.0 - KEEP)).ceil() as u64);
+        let room = (limit.saturating_sub(charged) as f64 * share) as u64;
+        let to = limit.saturating_add(((needed.saturating_sub(room)) as f64 / share).ceil() as u64);
         let row = Row { unit: Unit::Bytes, ..Row::held("memcg", &group.path, room, needed) };
         out.push(
             row.met_at((room as f64 / each) as u64)
                 .because(format!(
-                    "{} B a connection are charged; {} of {} are in use, a tenth of the rest is kept",
+                    "{} B a connection are charged; {} of {} are in use, {:.0} % of the rest is kept",
                     grouped(each as u64),
                     bytes(charged),
-                    bytes(limit)
+                    bytes(limit),
+                    (1.0 - share) * 100.0
                 ))
                 .set(|| Setting::MemoryMax(round_up(to))),
         );

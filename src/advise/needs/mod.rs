@@ -51,6 +51,16 @@ impl Given<'_> {
         found
     }
 
+    /// How large a limit has to be for the run to use so much of it, below the share at which its guard holds.
+    fn guarded(&self, used: u64) -> u64 {
+        (used as f64 / self.ask.share()).ceil() as u64
+    }
+
+    /// So much of a limit can be used before the run's guard holds.
+    fn usable(&self, limit: u64) -> u64 {
+        (limit as f64 * self.ask.share()) as u64
+    }
+
     /// Sockets of this machine at the target.
     fn sockets(&self) -> u64 {
         self.ask.target.saturating_mul(self.ask.ends())

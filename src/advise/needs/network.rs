@@ -20,7 +20,7 @@ fn conntrack(given: &Given<'_>) -> Row {
         Ok(table) => table,
         Err(why) => return Row::na("conntrack", why.why.clone()),
     };
-    let needed = table.count.saturating_add(given.ask.target);
+    let needed = given.guarded(table.count.saturating_add(given.ask.target));
     if table.count == 0 {
         let why = format!(
             "not tracking: no rule asks for states. With one, the maximum of {} would be met at that count",
@@ -29,7 +29,7 @@ fn conntrack(given: &Given<'_>) -> Row {
         return Row::na("conntrack", why);
     }
     Row::held("conntrack", "network namespace", table.max, needed)
-        .met_at(table.max.saturating_sub(table.count))
+        .met_at(given.usable(table.max).saturating_sub(table.count))
         .because(format!("{} entries are there already", grouped(table.count)))
         .cured(|| {
             let command = Setting::sysctl("net.netfilter.nf_conntrack_max", needed).command();

@@ -92,15 +92,15 @@ fn threads(given: &Given<'_>) -> Row {
     if let (Ok(tasks), Ok(threads_max), Ok(pid_max)) = (&host.tasks, &host.threads_max, &host.pid_max) {
         let (max, key) =
             if threads_max <= pid_max { (*threads_max, "kernel.threads-max") } else { (*pid_max, "kernel.pid_max") };
-        let all = tasks + needed;
+        let all = given.guarded(tasks + needed);
         rows.push(Row::held("threads", "host", max, all).set(|| Setting::sysctl(key, all)));
     }
     if let Ok(Some(group)) = &process.pids_cgroup {
-        let all = group.used + needed;
+        let all = given.guarded(group.used + needed);
         rows.push(Row::held("threads", "cgroup", group.limit, all).set(|| Setting::TasksMax(all)));
     }
     if let Ok(Some(user)) = &process.user_threads {
-        let all = user.used + needed;
+        let all = given.guarded(user.used + needed);
         rows.push(Row::held("threads", "user", user.limit, all).cured(|| more_threads(all)));
     }
     let nearest = rows.into_iter().min_by_key(|r| {
