@@ -176,6 +176,11 @@ fn time_wait() {
 }
 
 #[test]
+fn orphans() {
+    cured("orphans", "abort_on_memory", &["too many orphans", "TCPAbortOnMemory +", "net.ipv4.tcp_max_orphans"]);
+}
+
+#[test]
 fn tcp_memory() {
     cured(
         "TCP memory",

@@ -32,9 +32,21 @@ impl KernelLog {
 
     /// The newest line on one of these topics, to be added to a sentence; empty where there is none.
     pub(super) fn quote(&self, topics: &[LogTopic]) -> String {
+        self.newest(topics).map_or(String::new(), quoted)
+    }
+
+    /// The limit that the newest line on one of these topics is about.
+    pub(super) fn limit(&self, topics: &[LogTopic]) -> Option<&'static str> {
+        match self.newest(topics)?.topic {
+            LogTopic::Orphans => Some("orphans"),
+            LogTopic::TcpMemory => Some("tcp_mem"),
+            _ => None,
+        }
+    }
+
+    fn newest(&self, topics: &[LogTopic]) -> Option<&LogLine> {
         let fresh = self.lines.iter().rev().take_while(|(t_ms, _)| t_ms + FRESH_MS >= self.t_ms);
-        let line = fresh.map(|(_, line)| line).find(|line| topics.contains(&line.topic));
-        line.map_or(String::new(), quoted)
+        fresh.map(|(_, line)| line).find(|line| topics.contains(&line.topic))
     }
 
     /// Whether the OOM killer took this process; `None` where the log cannot be read. Of all lines this one is never
@@ -77,6 +89,7 @@ mod tests {
         let quote = "; the kernel's log: \"TCP: time wait bucket table overflow\"";
         assert_eq!(log.quote(&[LogTopic::Orphans, LogTopic::TimeWait]), quote);
         assert_eq!(log.quote(&[LogTopic::Orphans]), "");
+        assert_eq!(log.limit(&[LogTopic::Orphans]), None);
         (sample.t_ms, sample.host.log) = (9_000, Ok(Vec::new()));
         log.update(&sample);
         assert_eq!(log.quote(&[LogTopic::TimeWait]), "", "eight seconds ago");

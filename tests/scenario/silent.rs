@@ -9,12 +9,13 @@ use super::limits::{BINARY, Mode, Scenario, both, cure_host, ends, server};
 use super::run::{Outcome, Run, engine, finish, signal};
 
 /// Every such scenario. `limit` is the beginning of the id of its event.
-pub static SILENT: [Scenario; 8] = [
+pub static SILENT: [Scenario; 9] = [
     Scenario { name: "accept queue", limit: "listen_overflows", ninety: None, run: accept_queue },
     Scenario { name: "SYN queue", limit: "syn_cookies", ninety: None, run: syn_queue },
     Scenario { name: "SYN queue without cookies", limit: "req_q_full_drop", ninety: None, run: syn_queue_drop },
     Scenario { name: "half-open connections without cookies", limit: "syn_drop", ninety: None, run: syn_drop },
     Scenario { name: "TIME_WAIT", limit: "time_wait_overflow", ninety: None, run: time_wait },
+    Scenario { name: "orphans", limit: "abort_on_memory", ninety: None, run: orphans },
     Scenario { name: "TCP memory", limit: "memory_pressures", ninety: None, run: tcp_memory },
     Scenario { name: "neighbours", limit: "neighbours_full", ninety: None, run: neighbours },
     Scenario { name: "softnet", limit: "softnet_dropped", ninety: None, run: softnet },
@@ -80,6 +81,25 @@ fn time_wait(mode: Mode<'_>) -> Result<Outcome, Skipped> {
     command.args("--server --client 127.0.0.1 9900 --ports 2 --target 3k --rate 5k --hold 300ms".split(' '));
     command.args("--close fin --output json --interval 100ms".split(' '));
     finish(command)
+}
+
+/// 500 closed by FIN of which no answer comes, so that each stays behind without an owner, and room for 64. The kernel counts
+/// them ten times a second.
+fn orphans(mode: Mode<'_>) -> Result<Outcome, Skipped> {
+    let net = Net::new()?;
+    let _undo = Undo::sysctl("/proc/sys/net/ipv4/tcp_max_orphans", "64")?;
+    // The whole machine's, which is not seen from a namespace: the sentence names no number.
+    if let Mode::Cured(_) = mode {
+        cure_host(Mode::Cured("sysctl -w net.ipv4.tcp_max_orphans=8192"))?;
+    }
+    let mut command = net.command(BINARY);
+    command.args("--server --client 127.0.0.1 9900 --ports 2 --target 500 --rate 5k --hold 1s".split(' '));
+    command.args("--close fin --close-rate 500 --output json --interval 100ms".split(' '));
+    let mut run = Run::start(command)?;
+    run.until(|o| o.event("phase/holding").is_some());
+    net.sh("nft 'add table inet c1m; add chain inet c1m out { type filter hook output priority 0; }; \
+         add rule inet c1m out tcp dport 9900-9901 drop'")?;
+    Ok(run.finish())
 }
 
 /// Messages of 4 MiB to a server that stops reading. In the first network namespace, which alone shows `tcp_mem`.

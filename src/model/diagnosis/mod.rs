@@ -108,7 +108,9 @@ fn counters(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64
     for (info, step, total) in facts.counters.risen() {
         let few = total < info.few && info.severity == Severity::Warning;
         let severity = if few { Severity::Info } else { info.severity };
-        let row = info.limit.and_then(|id| facts.limit(id, None)).filter(|l| l.share().is_some());
+        // The log knows which of two limits a counter speaks of.
+        let id = info.limit.or_else(|| facts.log.limit(info.log));
+        let row = id.and_then(|id| facts.limit(id, None)).filter(|l| l.share().is_some());
         let (used, cure) = match row {
             // What has fallen again since it was full would seem to contradict.
             Some(row) if row.share() < Some(0.5) => (String::new(), row.cure.as_str()),
