@@ -179,7 +179,7 @@ fn no_color_means_none_at_all() {
 #[test]
 fn the_dot_marker_needs_no_braille_and_no_boxes() {
     let model = scenes::ramp();
-    for keys in ["1", "2", "2t"] {
+    for keys in ["1", "2", "2t", "3"] {
         let shown = text(&frame(&model, &after(keys, &model), Theme::new(Palette::Dark, Marker::Dot), (120, 40)));
         let odd: BTreeSet<char> = shown
             .chars()
@@ -283,6 +283,58 @@ fn lists_scroll_to_their_end_and_not_beyond() {
     }
     let shown = text(&frame(&model, &view, Theme::default(), (80, 24)));
     assert!(shown.contains("(1 of"), "{shown}");
+}
+
+#[test]
+fn the_chosen_limit_stays_chosen_when_rows_change_places() {
+    let (early, late) = (scenes::ramp_to(5), scenes::ramp_to(17));
+    let row = |model: &Model, id: &str| model.limits().iter().position(|l| l.info.id == id).unwrap();
+    let mut view = View::new().on(Screen::Limits);
+    for _ in 0..row(&early, "tcp_mem") {
+        press(&mut view, &early, KeyCode::Down);
+    }
+    for model in [&early, &late] {
+        let shown = text(&frame(model, &view, Theme::default(), (120, 40)));
+        assert!(shown.contains("▸tcp_mem") && shown.contains("── tcp_mem, host ──"), "{shown}");
+        assert!(
+            shown.contains("Buffer memory of all TCP sockets") && shown.contains("To raise it: read faster"),
+            "{shown}"
+        );
+    }
+    assert_ne!(row(&early, "tcp_mem"), 0);
+    // The graph rises with the run.
+    let view = View::new().on(Screen::Limits);
+    let shown = text(&frame(&late, &view, Theme::default(), (120, 40)));
+    assert!(shown.contains("Use over the run, at most"), "{shown}");
+    let full = |columns: std::ops::Range<usize>| {
+        shown.lines().filter(|l| l.chars().skip(columns.start).take(columns.len()).all(|c| c == '█')).count()
+    };
+    assert!(full(110..115) > full(10..15), "{shown}");
+}
+
+#[test]
+fn an_event_leads_to_its_limit() {
+    let (hold, stopped, died) = (scenes::hold(), scenes::stopped(), scenes::died());
+    for (model, id, limit) in [
+        (&hold, "limit/file-max/host", "── file-max, host ──"),
+        (&stopped, "nofile/client/socket/EMFILE", "── descriptors, client ──"),
+        (&stopped, "phase/stopped", "── descriptors, client ──"),
+        (&died, "death/client", "── cgroup mem, /c1m ──"),
+    ] {
+        let events = model.events().all();
+        let ids: Vec<&str> = events.iter().rev().map(|e| e.id.as_str()).collect();
+        let place = ids.iter().position(|e| e.starts_with(id)).unwrap_or_else(|| panic!("{id}: {ids:?}"));
+        let mut view = View::new();
+        for _ in 0..place {
+            press(&mut view, model, KeyCode::Down);
+        }
+        assert_eq!(press(&mut view, model, KeyCode::Enter), Some(Action::Redraw), "{id}");
+        let shown = text(&frame(model, &view, Theme::default(), (120, 40)));
+        assert!(shown.contains(limit), "{id}: {shown}");
+    }
+    let ramp = scenes::ramp();
+    let mut view = View::new();
+    assert_eq!(press(&mut view, &ramp, KeyCode::Enter), None, "a start is about no limit");
 }
 
 #[test]

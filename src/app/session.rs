@@ -60,7 +60,7 @@ impl From<Input> for Message {
 
 /// Where the run is shown.
 enum View {
-    Screen(Screen),
+    Screen(Box<Screen>),
     Lines(Lines),
 }
 
@@ -112,7 +112,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
     catch_signals(to.clone()).map_err(failed)?;
     let view = match lines {
         Some(lines) => View::Lines(lines),
-        None => View::Screen(Screen::open(args.marker, to.clone()).map_err(failed)?),
+        None => View::Screen(Box::new(Screen::open(args.marker, to.clone()).map_err(failed)?)),
     };
     let attached = if engines.is_empty() { links.len() } else { 0 };
     let (probe, thread) = watcher::start(sampler, links, interval, to.clone()).map_err(failed)?;

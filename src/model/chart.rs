@@ -50,6 +50,8 @@ pub struct Chart {
     pub lines: Vec<Line>,
     /// The measured slope from the last point to the first limit: two points, or none while there is no slope.
     pub forecast: Option<[(f64, f64); 2]>,
+    /// How far above and below its end the forecast may be off, y; 0 without one.
+    pub band: f64,
     /// Axis bounds (low, high) of x: covers data, target and the nearest limit where sensible; changes in 1-2-5 steps so
     /// that the picture does not crawl.
     pub x_bounds: (f64, f64),

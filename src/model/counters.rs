@@ -198,6 +198,18 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
     },
 ];
 
+/// The limit that a counter's event is about.
+pub(super) fn about(id: &str) -> Option<&'static str> {
+    let info = COUNTERS.iter().find(|info| info.id == id)?;
+    info.limit.or(match id {
+        "listen_overflows" => Some("accept_queue"),
+        "listen_drops" | "abort_on_memory" | "prune_called" | "rcv_pruned" => Some("tcp_mem"),
+        "softnet_dropped" => Some("backlog"),
+        _ if id.starts_with("syn_") || id == "req_q_full_drop" => Some("syn_queue"),
+        _ => None,
+    })
+}
+
 /// Seconds over which a rate fades.
 const FADE_S: f64 = 10.0;
 

@@ -173,11 +173,13 @@ impl History {
             curves.insert(0, curve("cgroup charge", GROUP));
         }
         curves.retain(|c| !c.segments.is_empty());
+        let (forecast, band) = self.forecast(x, view).unzip();
         Chart {
             x,
             curves,
             lines: self.lines(x, view),
-            forecast: self.forecast(x, view),
+            forecast,
+            band: band.unwrap_or(0.0),
             x_bounds: bounds,
             y_bounds: (0.0, self.y.high),
         }
@@ -220,8 +222,8 @@ impl History {
         lines
     }
 
-    /// The slope carried on from the newest point to the limit that comes first.
-    fn forecast(&self, x: XAxis, view: &View<'_>) -> Option<[(f64, f64); 2]> {
+    /// The slope carried on from the newest point to the limit that comes first, and how far it may be off there.
+    fn forecast(&self, x: XAxis, view: &View<'_>) -> Option<([(f64, f64); 2], f64)> {
         let limit = view.nearest()?;
         let Forecast::At { connections, seconds, .. } = limit.forecast else { return None };
         let (count, values) = self.top?;
@@ -234,13 +236,15 @@ impl History {
             return None;
         }
         let there = values[value] + slope.per_connection * ahead;
-        match x {
-            XAxis::Connections => Some([(count, values[value]), (connections as f64, there)]),
+        let band = slope.spread * ahead;
+        let line = match x {
+            XAxis::Connections => [(count, values[value]), (connections as f64, there)],
             XAxis::Time => {
                 let (t, values) = self.last?;
-                Some([(t, values[value]), (t + seconds?, there)])
+                [(t, values[value]), (t + seconds?, there)]
             }
-        }
+        };
+        Some((line, band))
     }
 }
 

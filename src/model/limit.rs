@@ -122,6 +122,8 @@ pub struct Limit {
     pub state: LimitState,
     /// When it comes.
     pub forecast: Forecast,
+    /// What one connection adds to its use, own unit; `None` where that has not been measured or it does not grow.
+    pub per_connection: Option<f64>,
     /// Why it is unknown or not applicable; or what was seen when it was hit.
     pub reason: Option<String>,
     /// The command or change that raises it on this machine.

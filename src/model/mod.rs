@@ -279,6 +279,29 @@ impl Model {
         self.table.nearest()
     }
 
+    /// The use of a limit over the run in `columns` equal steps of time, own unit; empty before the second sample.
+    pub fn limit_history(&self, limit: &Limit, columns: usize) -> Vec<f64> {
+        self.table.track(limit.info.id, &limit.scope, columns)
+    }
+
+    /// The limit that an event is about.
+    pub fn limit_of(&self, event: &Event) -> Option<&Limit> {
+        let mut parts = event.id.splitn(3, '/');
+        let (first, second, third) = (parts.next()?, parts.next(), parts.next());
+        let stop = self.last.as_ref().and_then(|s| now::engine(s, Role::Client)?.stop.as_ref());
+        let (id, scope) = match (first, second) {
+            ("limit", Some(id)) => (id, third),
+            ("phase", Some("guarded")) => (self.guard_limit()?, None),
+            ("phase", Some("stopped")) => (stop?.limit_id.as_str(), None),
+            ("death", _) => (self.limits().iter().find(|l| l.state == LimitState::Hit)?.info.id, None),
+            // `nofile/server/accept/EMFILE`; the limit of that engine, where there is one each.
+            (id, scope) if names::info(id).is_some() => (id, scope),
+            (counter, _) => (counters::about(counter)?, None),
+        };
+        let mut rows = self.limits().iter().filter(|l| l.info.id == id);
+        rows.clone().find(|l| Some(l.scope.as_str()) == scope).or_else(|| rows.next())
+    }
+
     /// Real memory headroom.
     pub fn headroom(&self) -> Option<Headroom> {
         self.headroom

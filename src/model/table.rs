@@ -11,6 +11,7 @@ use super::limit::{Forecast, Limit, LimitState, Unit};
 use super::meters::{self, Context, Growth, Meter};
 use super::names;
 use super::now::{Now, RunPhase, engine};
+use super::series::Series;
 use super::slope::{Slope, Trend};
 
 /// Connections from which on a slope of counted things is judged: these are exact.
@@ -71,6 +72,8 @@ struct Hit {
 #[derive(Debug, Clone, Default)]
 pub(super) struct LimitTable {
     trends: Vec<(&'static str, String, Trend)>,
+    /// The use of each limit over the run.
+    tracks: Vec<(&'static str, String, Series)>,
     hits: Vec<Hit>,
     limits: Vec<Limit>,
     brakes: Vec<Brake>,
@@ -95,6 +98,20 @@ impl LimitTable {
     /// The slope of one limit's use.
     pub(super) fn slope(&self, id: &str, scope: &str) -> Option<Slope> {
         self.trend(id, scope).and_then(Trend::slope)
+    }
+
+    /// The use of a limit over the run in `columns` equal steps of time, own unit, each at its end; empty before the second
+    /// sample.
+    pub(super) fn track(&self, id: &str, scope: &str, columns: usize) -> Vec<f64> {
+        let track = self.tracks.iter().find(|t| t.0 == id && t.1 == scope);
+        let points = track.map_or(Vec::new(), |t| t.2.segments(|p| Some((p.t_ms, p.values[0]))).concat());
+        let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
+        if points.len() < 2 {
+            return Vec::new();
+        }
+        let step = (last.0 - first.0) / columns.max(1) as f64;
+        let until = |column: usize| first.0 + step * (column + 1) as f64 + 0.5;
+        (0..columns).map(|c| points[points.partition_point(|p| p.0 <= until(c)).saturating_sub(1)].1).collect()
     }
 
     /// Forgets every slope.
@@ -144,11 +161,22 @@ impl LimitTable {
         self.trends[known].2.add(connections, used);
     }
 
+    /// Adds the use of one meter to its track.
+    fn keep(&mut self, meter: &Meter, now: &Now) {
+        let Some(used) = meter.used else { return };
+        let known = self.tracks.iter().position(|t| t.0 == meter.id && t.1 == meter.scope).unwrap_or_else(|| {
+            self.tracks.push((meter.id, meter.scope.clone(), Series::default()));
+            self.tracks.len() - 1
+        });
+        self.tracks[known].2.push(now.t_ms, now.connections, [used as f64, f64::NAN, f64::NAN]);
+    }
+
     fn limit(&mut self, meter: Meter, now: &Now, spare: f64) -> Option<Limit> {
         let info = names::info(meter.id)?;
         if let Growth::WithConnections { noise } = meter.growth {
             self.follow(&meter, now.connections, noise);
         }
+        self.keep(&meter, now);
         let trend = self.trend(meter.id, &meter.scope);
         let slope = trend.and_then(Trend::slope);
         let forecast = forecast(&meter, slope, now);
@@ -156,8 +184,8 @@ impl LimitTable {
         self.brakes.extend(brake(&meter, slope, now));
         let hit = self.hits.iter().find(|h| h.id == meter.id && h.scope == meter.scope);
         let state = if hit.is_some() { LimitState::Hit } else { judge(&meter, forecast, slope, seen, now) };
-        let per_connection = slope.filter(|s| s.grows()).map_or(meter.expected, |s| s.per_connection);
-        let cure = (meter.cure)(need(&meter, per_connection, now, spare));
+        let grown = slope.filter(|s| s.grows()).map(|s| s.per_connection);
+        let cure = (meter.cure)(need(&meter, grown.unwrap_or(meter.expected), now, spare));
         Some(Limit {
             info,
             scope: meter.scope,
@@ -166,6 +194,7 @@ impl LimitTable {
             limit: meter.limit,
             state,
             forecast,
+            per_connection: grown,
             reason: hit.map(|h| h.reason.clone()).or(meter.reason),
             cure,
         })
@@ -349,7 +378,8 @@ fn order(a: &Limit, b: &Limit) -> Ordering {
     let share = |l: &Limit| match l.forecast {
         Forecast::NotTracking => -1.0,
         _ if l.info.id == "hash_load" || l.info.id == "nr_open" => -0.5,
-        _ => l.share().unwrap_or(0.0),
+        // In steps, so that rows do not change places with every sample.
+        _ => (l.share().unwrap_or(0.0) * 10.0).floor(),
     };
     rank(a).cmp(&rank(b)).then(count(a).cmp(&count(b))).then(share(b).total_cmp(&share(a)))
 }

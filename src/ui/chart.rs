@@ -50,6 +50,10 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<
     let mut raster = Raster::new(theme.marker, plot.width, plot.height);
     if let Some([from, to]) = chart.forecast {
         let every = if theme.marker == Marker::Braille { 4 } else { 2 };
+        // Where the band is narrower than a dot its edges fall on the line.
+        for off in [chart.band, -chart.band] {
+            raster.line(to_unit(from), to_unit((to.0, to.1 + off)), theme.dim(), 2 * every);
+        }
         raster.line(to_unit(from), to_unit(to), theme.first(), every);
     }
     for (i, curve) in chart.curves.iter().enumerate().rev() {
@@ -200,6 +204,7 @@ mod tests {
                 line("beyond", LineAt::Connections(9e6), false),
             ],
             forecast: None,
+            band: 0.0,
             x_bounds: (0.0, 1.1e6),
             y_bounds: (0.0, 1e10),
         }

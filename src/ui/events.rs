@@ -1,4 +1,4 @@
-//! What happened, newest first, in whole sentences.
+//! What happened, newest first, in whole sentences. The one marked leads to its limit (Enter).
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -29,6 +29,9 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, scroll: usize, t
     for event in events.iter().rev().skip(scroll) {
         if row >= inner.height {
             break;
+        }
+        if row == 0 && scroll > 0 {
+            put(buf, inner, 0, 0, theme.chosen_mark(), theme.strong());
         }
         row += one(buf, inner, row, event, theme);
     }

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use super::state::{Screen, View};
 use super::theme::Theme;
-use super::{banner, chart, connections, cost, engines, events, header, help, limits, statusbar};
+use super::{banner, chart, connections, cost, engines, events, header, help, limit_table, limits, statusbar};
 use crate::model::Model;
 
 /// From this size on there is room for panels side by side with the chart.
@@ -39,7 +39,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
             Screen::Overview if area.width >= WIDE.0 && area.height >= WIDE.1 => wide(buf, rest, shown, view, theme),
             Screen::Overview => stacked(buf, rest, shown, view, theme),
             Screen::Memory => memory(buf, rest, shown, view, theme),
-            Screen::Limits => limits::draw_table(buf, rest.0, shown, view.scroll, theme),
+            Screen::Limits => limit_table::draw(buf, rest.0, shown, view.chosen(shown), theme),
             Screen::Engines => engines::draw(buf, rest.0, shown, theme),
         }
     }
@@ -135,7 +135,7 @@ fn small_screen(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, th
         Screen::Overview if rest.0.height >= 3 => limits::draw(buf, rest.0, model, theme),
         Screen::Overview => {}
         Screen::Memory => memory(buf, rest, model, view, theme),
-        Screen::Limits => limits::draw_table(buf, rest.0, model, view.scroll, theme),
+        Screen::Limits => limit_table::draw(buf, rest.0, model, view.chosen(model), theme),
         Screen::Engines => engines::draw(buf, rest.0, model, theme),
     }
 }

@@ -4,9 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Clear, Widget};
 
-use super::keys::KEYS;
+use super::keys::{Command, KEYS};
 use super::panel;
-use super::text::{put, put_right, wrap};
+use super::text::{put, put_right, width, wrap};
 use super::theme::Theme;
 
 /// Words on the screen that a newcomer may not know.
@@ -96,6 +96,11 @@ fn grid(buf: &mut Buffer, area: Rect, theme: Theme) {
     for (i, key) in KEYS.iter().enumerate() {
         let (row, column) = (i as u16 / across, i as u16 % across * EACH + 1);
         put(buf, area, column, row, key.label, theme.key());
-        put(buf, area, column + 2, row, if key.short.is_empty() { "scroll" } else { key.short }, theme.text());
+        let word = match key.command {
+            Command::Up | Command::Down => "scroll",
+            Command::Open => "open",
+            _ => key.short,
+        };
+        put(buf, area, column + width(key.label) as u16 + 1, row, word, theme.text());
     }
 }

@@ -20,6 +20,7 @@ pub(super) enum Command {
     Close,
     Up,
     Down,
+    Open,
 }
 
 /// One row of the table.
@@ -93,7 +94,7 @@ pub(super) static KEYS: &[Key] = {
             "limits",
             4,
             C::Show(Screen::Limits),
-            "Every limit: used, bound, forecast and how to raise it",
+            "Every limit: used, bound, slope, forecast; of the chosen one what it means, its history and its cure",
         ),
         key(
             &[Char('4')],
@@ -109,8 +110,9 @@ pub(super) static KEYS: &[Key] = {
         drive(&[Char('+'), Char('=')], "+", "faster", 6, C::RateUp, "Raise the connection rate"),
         drive(&[Char('-'), Char('_')], "-", "slower", 6, C::RateDown, "Lower the connection rate"),
         drive(&[Char('c')], "c", "close", 3, C::Close, "Close all connections at a steady pace (asks first)"),
-        key(&[KeyCode::Up, Char('k'), KeyCode::PageUp], "↑", "", 9, C::Up, "Scroll up in events and limits"),
-        key(&[KeyCode::Down, Char('j'), KeyCode::PageDown], "↓", "", 9, C::Down, "Scroll down in events and limits"),
+        key(&[KeyCode::Up, Char('k'), KeyCode::PageUp], "↑", "", 9, C::Up, "Up in events and limits"),
+        key(&[KeyCode::Down, Char('j'), KeyCode::PageDown], "↓", "", 9, C::Down, "Down in events and limits"),
+        key(&[KeyCode::Enter], "Enter", "", 9, C::Open, "From an event to the limit it is about"),
     ]
 };
 

@@ -5,6 +5,7 @@
 //! | `frame` | the layout for a size; calls the panels |
 //! | `header`, `banner`, `statusbar`, `help` | what every screen has |
 //! | `connections`, `limits`, `cost`, `events`, `engines` | one panel each |
+//! | `limit_table` | the screen of all limits, and what there is to know of the chosen one |
 //! | `chart`, `axis`, `lines`, `raster` | memory over connections or time |
 //! | `panel`, `text` | rule, bar, percentage; cut, pad, wrap |
 //! | `theme` | every colour and mark |
@@ -23,6 +24,7 @@ mod header;
 mod help;
 pub mod input;
 mod keys;
+mod limit_table;
 mod limits;
 mod lines;
 mod panel;

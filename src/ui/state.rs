@@ -49,8 +49,10 @@ pub struct View {
     pub(super) confirm: bool,
     /// The model as it was when `f` was pressed.
     pub(super) frozen: Option<Box<Model>>,
-    /// First event or limit shown.
+    /// First event shown.
     pub(super) scroll: usize,
+    /// The limit chosen, by id and scope: rows change places. `None` is the nearest.
+    limit: Option<(&'static str, String)>,
     /// What a helper thread died of.
     pub(super) failure: Option<String>,
 }
@@ -102,6 +104,7 @@ impl View {
             Command::Show(screen) => {
                 self.screen = screen;
                 self.scroll = 0;
+                self.limit = None;
                 self.help = false;
             }
             Command::Axis => {
@@ -113,8 +116,9 @@ impl View {
             Command::Freeze => {
                 self.frozen = if self.frozen.is_some() { None } else { Some(Box::new(model.clone())) };
             }
-            Command::Up => self.scroll = self.scroll.saturating_sub(1),
-            Command::Down => self.scroll = (self.scroll + 1).min(self.last_row(model)),
+            Command::Up => self.step(model, -1),
+            Command::Down => self.step(model, 1),
+            Command::Open => self.open(model)?,
         }
         Some(Action::Redraw)
     }
@@ -129,14 +133,36 @@ impl View {
         }
     }
 
-    /// Last row the list on the screen can be scrolled to.
-    fn last_row(&self, model: &Model) -> usize {
-        let rows = match self.screen {
-            Screen::Overview => model.events().all().len(),
-            Screen::Limits => model.limits().len(),
-            Screen::Memory | Screen::Engines => 0,
-        };
-        rows.saturating_sub(1)
+    /// One row up or down in the list on the screen.
+    fn step(&mut self, model: &Model, by: isize) {
+        let shown = self.frozen.as_deref().unwrap_or(model);
+        match self.screen {
+            Screen::Overview => {
+                let last = shown.events().all().len().saturating_sub(1);
+                self.scroll = self.scroll.saturating_add_signed(by).min(last);
+            }
+            Screen::Limits => {
+                let row = self.chosen(shown).saturating_add_signed(by).min(shown.limits().len().saturating_sub(1));
+                self.limit = shown.limits().get(row).map(|l| (l.info.id, l.scope.clone()));
+            }
+            Screen::Memory | Screen::Engines => {}
+        }
+    }
+
+    /// Goes from the first event shown to the limit it is about; `None` where it is about none.
+    fn open(&mut self, model: &Model) -> Option<()> {
+        let shown = self.frozen.as_deref().unwrap_or(model);
+        let event = shown.events().all().iter().rev().nth(self.scroll).filter(|_| self.screen == Screen::Overview)?;
+        let limit = shown.limit_of(event)?;
+        let chosen = (limit.info.id, limit.scope.clone());
+        *self = Self { screen: Screen::Limits, limit: Some(chosen), scroll: 0, ..std::mem::take(self) };
+        Some(())
+    }
+
+    /// The row of the limit chosen.
+    pub(super) fn chosen(&self, model: &Model) -> usize {
+        let is = |l: &crate::model::Limit| self.limit.as_ref().is_some_and(|c| c.0 == l.info.id && c.1 == l.scope);
+        model.limits().iter().position(is).unwrap_or(0)
     }
 }
 

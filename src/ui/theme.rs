@@ -169,6 +169,20 @@ impl Theme {
         if self.marker == Marker::Dot { ("#", ".") } else { ("█", "░") }
     }
 
+    /// The row chosen in a list.
+    pub fn chosen_mark(self) -> &'static str {
+        if self.marker == Marker::Dot { ">" } else { "▸" }
+    }
+
+    /// A column of a graph, an eighth of a row more each.
+    pub fn bar_steps(self) -> [&'static str; 8] {
+        if self.marker == Marker::Dot {
+            [".", ".", ".", ":", ":", "#", "#", "#"]
+        } else {
+            ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
+        }
+    }
+
     /// The rule of a panel.
     pub fn rule(self) -> &'static str {
         if self.marker == Marker::Dot { "-" } else { "─" }

@@ -116,12 +116,13 @@ fn neighbours(context: &Context<'_>) -> Meter {
     let known = [of(v4, "ipv4"), of(v6, "ipv6")];
     let fuller = known.into_iter().flatten().max_by(|a, b| (a.0 * b.1).cmp(&(b.0 * a.1)));
     match (fuller, v4) {
-        (Some((used, max, family)), _) => {
-            Meter::apart("neighbours", "host", used, Some(max)).levels(0.95, f64::INFINITY).cured(move |need| {
+        (Some((used, max, family)), _) => Meter::apart("neighbours", "host", used, Some(max))
+            .expecting(0.0)
+            .levels(0.95, f64::INFINITY)
+            .cured(move |need| {
                 let most = need.max(ENOUGH_NEIGHBOURS);
                 format!("a routed prefix for the clients, or sysctl -w net.{family}.neigh.default.gc_thresh3={most}")
-            })
-        }
+            }),
         (None, Err(why)) => Meter::unknown("neighbours", "host", why),
         (None, Ok(_)) => {
             Meter::without("neighbours", "host", LimitState::Unknown, "gc_thresh3 is not in this network namespace")
