@@ -10,7 +10,9 @@ use c1m_top::advise::{
     table,
 };
 use c1m_top::model::synthetic;
-use c1m_top::probe::sample::{Absent, Conntrack, Link, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UsedLimit};
+use c1m_top::probe::sample::{
+    Absent, Conntrack, Link, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -199,6 +201,7 @@ fn the_cgroup_is_charged_less_but_may_be_the_first() {
         version: 2,
         used: 30 * MIB,
         limit,
+        with_swap: None,
         file_bytes: 20 * MIB,
         oom_kills: 0,
         max_hits: 0,
@@ -337,12 +340,12 @@ fn a_users_limit_of_threads_counts_what_the_user_runs_already() {
         run(&ask(1_000_000, Side::Both, Program::Own), &sample)
     };
     // 51 workers and 2 threads each.
-    let fits = with(Some(UsedLimit { used: 300, limit: 500 }));
+    let fits = with(Some(UserThreads { used: 300, limit: 500, hard: 500 }));
     let row_of = |report: &Report| row(report, "threads").clone();
     assert_eq!((row_of(&fits).scope.as_str(), row_of(&fits).verdict), ("user", Verdict::Fits));
-    let small = row_of(&with(Some(UsedLimit { used: 300, limit: 400 })));
+    let small = row_of(&with(Some(UserThreads { used: 300, limit: 400, hard: 400 })));
     assert_eq!((small.verdict, small.needed), (Verdict::TooSmall, Some(406)));
-    assert!(small.cure.unwrap().starts_with("ulimit -u 406 before the start, or LimitNPROC=406"));
+    assert!(small.cure.unwrap().starts_with("LimitNPROC=406 in the service"));
     assert_eq!(row_of(&with(None)).scope, "host", "root");
 }
 

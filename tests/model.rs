@@ -299,7 +299,7 @@ fn silent_drops_are_told_with_their_counter() {
 /// So many wait at port 9900, of 64.
 fn wait(sample: &mut Sample, used: u64) {
     let fullest = Some(AcceptQueue { port: 9900, used, max: 64 });
-    sample.net.listeners = Ok(Listeners { count: 1, waiting: used, fullest });
+    sample.net.listeners = Ok(Listeners { reading: sample.t_ms, count: 1, waiting: used, fullest });
 }
 
 /// A held run of eleven seconds, a sample a second, each changed by `change(sample, second)`; and what was told of queues.

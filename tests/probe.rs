@@ -83,6 +83,7 @@ fn kernel_4_18_with_cgroups_of_version_1() {
         version: 1,
         used: 3_000_000_000,
         limit: Some(4_294_967_296),
+        with_swap: None,
         file_bytes: 1500,
         oom_kills: 3,
         max_hits: 17,

@@ -20,6 +20,7 @@ use crate::cli::{Output, RunArgs};
 use crate::engine::main_loop::LAST_CLOSE;
 use crate::model::closing::fin_forecast;
 use crate::model::{Cause, Model, Severity, Summary, Verdict};
+use crate::probe::sample::TargetKind;
 use crate::protocol::{CloseMode, Command};
 use crate::ui::{Action, Input};
 
@@ -216,6 +217,10 @@ impl Session {
                 self.asked = false;
                 self.model.update(&sample);
                 self.note_deaths();
+                // Nobody else tells of the end of a process that is only watched.
+                for target in sample.targets.iter().filter(|t| t.kind == TargetKind::Foreign && !t.alive) {
+                    self.model.note_death(&target.name, target.pid, Cause::Vanished);
+                }
                 if let View::Lines(lines) = &mut self.view {
                     match lines.sample(&mut self.model) {
                         Ok(()) => {}

@@ -236,7 +236,11 @@ impl Counters {
         for (counter, info) in self.counters.iter_mut().zip(&COUNTERS) {
             counter.per_s *= (-seconds / FADE_S).exp();
             counter.step = 0;
-            let Some(value) = (info.read)(sample) else { continue };
+            let Some(value) = (info.read)(sample) else {
+                // What it rises by while it is not looked at is not told of later.
+                counter.last = None;
+                continue;
+            };
             // A counter that fell belongs to another namespace or a restarted table: start over.
             let step = value.saturating_sub(counter.last.unwrap_or(value));
             counter.last = Some(value);

@@ -8,7 +8,7 @@ use crate::units;
 
 use super::engine::{Cause, Death, signal_name};
 use super::headroom::Headroom;
-use super::kernel_log::KernelLog;
+use super::kernel_log::{self as logged, KernelLog};
 use super::meters::{bound, charge};
 use super::now::{Now, RunPhase};
 
@@ -96,12 +96,18 @@ impl Witness {
             }
         };
         let cause = match status {
-            // The log names the process. Without it the counters tell, by when they rose.
-            Cause::Signal(SIGKILL) if log.killed(pid) != Some(false) => {
-                let certain = Cause::OomKilled { cgroup: None };
-                let otherwise = if log.killed(pid) == Some(true) { certain } else { status };
-                after.and_then(|s| self.oom(pid, s)).unwrap_or(otherwise)
-            }
+            // The log names the process. Without it the counters tell, by when they rose. Of a process that was not started
+            // here nobody knows the signal.
+            Cause::Signal(SIGKILL) | Cause::Vanished => match log.verdict(pid) {
+                logged::Verdict::NotKilled => status,
+                logged::Verdict::ByMachine => Cause::OomKilled { cgroup: None },
+                logged::Verdict::ByCgroup => {
+                    let counted = after.and_then(|s| self.oom(pid, s));
+                    let named = matches!(counted, Some(Cause::OomKilled { cgroup: Some(_) }));
+                    counted.filter(|_| named).unwrap_or_else(|| Cause::OomKilled { cgroup: self.tightest(pid) })
+                }
+                logged::Verdict::Unknown => after.and_then(|s| self.oom(pid, s)).unwrap_or(status),
+            },
             other => other,
         };
         let death = Death { role_or_name: name.to_owned(), pid, cause, at_connections, t_ms: now.t_ms };
@@ -146,6 +152,13 @@ impl Witness {
         Some(Cause::OomKilled { cgroup: group.map(|g| g.path.clone()) })
     }
 
+    /// The cgroup whose limit was nearest when `pid` was last seen alive.
+    fn tightest(&self, pid: u32) -> Option<String> {
+        let limiting = self.chain(pid)?.iter().filter(|g| bound(g).is_some());
+        let nearest = limiting.min_by_key(|g| bound(g).unwrap_or(u64::MAX).saturating_sub(charge(g)));
+        nearest.map(|g| g.path.clone())
+    }
+
     /// The cgroups of `pid` when last seen alive.
     fn chain(&self, pid: u32) -> Option<&[MemCgroup]> {
         self.seen.iter().rev().find_map(|s| s.alive.iter().find(|a| a.0 == pid)).map(|a| a.2.as_slice())
@@ -188,7 +201,7 @@ impl Witness {
 mod tests {
     use super::super::synthetic;
     use super::*;
-    use crate::probe::sample::{Absent, LogLine, LogTopic};
+    use crate::probe::sample::{Absent, Log, LogLine, LogTopic};
 
     const LIMIT: u64 = 400 << 20;
 
@@ -272,28 +285,35 @@ mod tests {
     }
 
     #[test]
-    fn the_log_knows_whom_the_oom_killer_took() {
-        let mut witness = Witness::default();
+    fn the_log_knows_whom_the_oom_killer_took_and_why() {
         let now = Now { connections: 1000, ..Now::default() };
-        let mut sample = synthetic::sample(1000, 0);
-        synthetic::with_memcg(&mut sample, "/c1m", LIMIT);
-        witness.update(&sample, &now);
-        rise(&mut sample, 1, 5);
-        let mut log = KernelLog::default();
-        let line = LogLine {
-            topic: LogTopic::OomKill { pid: 4021 },
-            text: "Memory cgroup out of memory: Killed process 4021 (c1m-top) total-vm:5kB".into(),
-        };
-        sample.host.log = Ok(vec![line]);
-        log.update(&sample);
-        let cause = |pid| witness.judge("x", pid, Cause::Signal(9), Some(&sample), &now, &log);
-        let (death, text) = cause(4021);
-        assert_eq!(death.cause, oom(Some("/c1m")));
-        assert!(
-            text.ends_with("; the kernel's log: \"Memory cgroup out of memory: Killed process 4021 (c1m-top)\""),
-            "{text}"
-        );
-        assert_eq!(cause(4022).0.cause, Cause::Signal(9), "kill -9, just after an OOM kill in its cgroup");
+        let kill = |cgroup, text: &str| LogLine { topic: LogTopic::OomKill { pid: 4021, cgroup }, text: text.into() };
+        let of_group = kill(true, "Memory cgroup out of memory: Killed process 4021 (c1m-top) total-vm:5kB");
+        let of_machine = kill(false, "Out of memory: Killed process 4021 (c1m-top) total-vm:5kB");
+        let signal = Cause::Signal(9);
+        let rows = [
+            // The line, whether the cgroup's counters rose, process, status, cause.
+            (Some(&of_group), true, 4021, &signal, oom(Some("/c1m"))),
+            (Some(&of_group), false, 4021, &signal, oom(Some("/c1m"))),
+            (Some(&of_machine), true, 4021, &signal, oom(None)),
+            (Some(&of_group), true, 4021, &Cause::Vanished, oom(Some("/c1m"))),
+            (Some(&of_group), true, 4022, &signal, signal.clone()),
+            (Some(&of_group), true, 4022, &Cause::Vanished, Cause::Vanished),
+            (None, false, 4021, &signal, signal.clone()),
+        ];
+        for (line, counted, pid, status, want) in rows {
+            let mut witness = Witness::default();
+            let mut sample = synthetic::sample(1000, 0);
+            synthetic::with_memcg(&mut sample, "/c1m", LIMIT);
+            witness.update(&sample, &now);
+            rise(&mut sample, u64::from(counted), u64::from(counted));
+            sample.host.log = Ok(Log { lines: line.into_iter().cloned().collect(), whole: true });
+            let mut log = KernelLog::default();
+            log.update(&sample);
+            let (death, text) = witness.judge("x", pid, status.clone(), Some(&sample), &now, &log);
+            assert_eq!(death.cause, want, "{line:?} {counted} {pid} {status:?}");
+            assert_eq!(text.contains("; the kernel's log: "), death.cause != *status, "{text}");
+        }
     }
 
     #[test]
@@ -321,6 +341,7 @@ mod tests {
                 version: 2,
                 used: 1 << 20,
                 limit: Some(limit),
+                with_swap: None,
                 file_bytes: 0,
                 oom_kills: kills,
                 max_hits,

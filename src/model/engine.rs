@@ -1,5 +1,6 @@
 //! The watched processes, as the engines view shows them, and how they ended.
 
+use super::limit::Limit;
 use std::fmt;
 
 use crate::probe::sample::{Sample, Target, TargetKind};
@@ -118,6 +119,17 @@ pub struct Death {
     pub at_connections: u64,
     /// When it was noted, milliseconds since the dashboard started.
     pub t_ms: u64,
+}
+
+impl Death {
+    /// Whether this is the limit that ended it.
+    pub(super) fn met(&self, limit: &Limit) -> bool {
+        match &self.cause {
+            Cause::OomKilled { cgroup: Some(path) } => limit.info.id == "memcg" && limit.scope == *path,
+            Cause::OomKilled { cgroup: None } => limit.info.id == "memory",
+            _ => false,
+        }
+    }
 }
 
 /// How a process ended.

@@ -269,6 +269,7 @@ mod tests {
             version: 2,
             used: 10 * MIB,
             limit: Some(limit),
+            with_swap: None,
             file_bytes: 0,
             oom_kills: 0,
             max_hits: 0,

@@ -8,25 +8,54 @@ use crate::probe::sample::{LogLine, LogTopic, Sample};
 const FRESH_MS: u64 = 5_000;
 /// Lines kept.
 const MOST: usize = 64;
+/// Where lines were missed, a kill may have been among them for so long: with many sockets a process takes a while to die.
+const MISSED_MS: u64 = 30_000;
 
 /// The newest lines.
 #[derive(Debug, Clone, Default)]
 pub(super) struct KernelLog {
     lines: VecDeque<(u64, LogLine)>,
+    /// Kills, which no flood of other lines may push out.
+    kills: VecDeque<LogLine>,
     readable: bool,
+    /// When lines were missed last.
+    missed: Option<u64>,
     t_ms: u64,
+}
+
+/// What the log says of a process that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing that decides: it cannot be read, or not all of it was.
+    Unknown,
+    /// The OOM killer did not take it.
+    NotKilled,
+    /// It took it for the limit of a memory cgroup.
+    ByCgroup,
+    /// It took it because the machine had no memory left.
+    ByMachine,
 }
 
 impl KernelLog {
     /// Takes a sample.
     pub(super) fn update(&mut self, sample: &Sample) {
         self.t_ms = sample.t_ms;
-        self.readable = sample.host.log.is_ok();
-        for line in sample.host.log.iter().flatten() {
-            if self.lines.len() == MOST {
-                self.lines.pop_front();
+        let Ok(log) = &sample.host.log else {
+            self.readable = false;
+            return;
+        };
+        self.readable = true;
+        if !log.whole {
+            self.missed = Some(sample.t_ms);
+        }
+        for line in &log.lines {
+            if matches!(line.topic, LogTopic::OomKill { .. }) {
+                self.kills.push_back(line.clone());
+                self.kills.drain(..self.kills.len().saturating_sub(MOST));
+            } else {
+                self.lines.push_back((sample.t_ms, line.clone()));
+                self.lines.drain(..self.lines.len().saturating_sub(MOST));
             }
-            self.lines.push_back((sample.t_ms, line.clone()));
         }
     }
 
@@ -49,10 +78,16 @@ impl KernelLog {
         fresh.map(|(_, line)| line).find(|line| topics.contains(&line.topic))
     }
 
-    /// Whether the OOM killer took this process; `None` where the log cannot be read. Of all lines this one is never
-    /// rate-limited (`__oom_kill_process` in `mm/oom_kill.c`).
-    pub(super) fn killed(&self, pid: u32) -> Option<bool> {
-        self.readable.then(|| self.kill(pid).is_some())
+    /// Whether the OOM killer took this process. Of all lines this one is never rate-limited (`__oom_kill_process` in
+    /// `mm/oom_kill.c`).
+    pub(super) fn verdict(&self, pid: u32) -> Verdict {
+        let missed = self.missed.is_some_and(|at| self.t_ms < at + MISSED_MS);
+        match self.kill(pid).map(|line| line.topic) {
+            Some(LogTopic::OomKill { cgroup: true, .. }) => Verdict::ByCgroup,
+            Some(_) => Verdict::ByMachine,
+            None if self.readable && !missed => Verdict::NotKilled,
+            None => Verdict::Unknown,
+        }
     }
 
     /// The line of that kill, to be added to a sentence.
@@ -61,7 +96,7 @@ impl KernelLog {
     }
 
     fn kill(&self, pid: u32) -> Option<&LogLine> {
-        self.lines.iter().rev().map(|(_, line)| line).find(|line| line.topic == LogTopic::OomKill { pid })
+        self.kills.iter().rev().find(|line| matches!(line.topic, LogTopic::OomKill { pid: p, .. } if p == pid))
     }
 }
 
@@ -75,25 +110,34 @@ fn quoted(line: &LogLine) -> String {
 mod tests {
     use super::super::synthetic;
     use super::*;
+    use crate::probe::sample::Log;
 
     #[test]
     fn a_line_is_quoted_while_it_is_fresh() {
         let mut log = KernelLog::default();
         let mut sample = synthetic::sample(1000, 1000);
-        assert_eq!(log.killed(4021), None, "nothing is known before the log is read");
-        sample.host.log = Ok(vec![
+        assert_eq!(log.verdict(4021), Verdict::Unknown, "nothing is known before the log is read");
+        let kill = LogTopic::OomKill { pid: 4021, cgroup: false };
+        let lines = vec![
             LogLine { topic: LogTopic::TimeWait, text: "TCP: time wait bucket table overflow".into() },
-            LogLine { topic: LogTopic::OomKill { pid: 4021 }, text: "Killed process 4021 (x) total-vm:1kB".into() },
-        ]);
+            LogLine { topic: kill, text: "Out of memory: Killed process 4021 (x) total-vm:1kB".into() },
+        ];
+        sample.host.log = Ok(Log { lines, whole: true });
         log.update(&sample);
         let quote = "; the kernel's log: \"TCP: time wait bucket table overflow\"";
         assert_eq!(log.quote(&[LogTopic::Orphans, LogTopic::TimeWait]), quote);
         assert_eq!(log.quote(&[LogTopic::Orphans]), "");
         assert_eq!(log.limit(&[LogTopic::Orphans]), None);
-        (sample.t_ms, sample.host.log) = (9_000, Ok(Vec::new()));
+        (sample.t_ms, sample.host.log) = (9_000, Ok(Log { whole: true, ..Log::default() }));
         log.update(&sample);
         assert_eq!(log.quote(&[LogTopic::TimeWait]), "", "eight seconds ago");
-        assert_eq!((log.killed(4021), log.killed(4022)), (Some(true), Some(false)), "a process takes a while to die");
-        assert_eq!(log.quote_kill(4021), "; the kernel's log: \"Killed process 4021 (x)\"");
+        assert_eq!(log.verdict(4021), Verdict::ByMachine, "a process takes a while to die");
+        assert_eq!(log.verdict(4022), Verdict::NotKilled);
+        assert_eq!(log.quote_kill(4021), "; the kernel's log: \"Out of memory: Killed process 4021 (x)\"");
+        // A flood of which not all could be read may have hidden a kill, and hides none that is known.
+        let line = LogLine { topic: LogTopic::TimeWait, text: String::new() };
+        sample.host.log = Ok(Log { lines: vec![line; 2 * MOST], whole: false });
+        log.update(&sample);
+        assert_eq!((log.verdict(4021), log.verdict(4022)), (Verdict::ByMachine, Verdict::Unknown));
     }
 }

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::units;
 
 /// How a limit's numbers are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Things.
+    #[default]
     Count,
     /// Bytes.
     Bytes,

@@ -197,11 +197,10 @@ impl Model {
             _ => Severity::Critical,
         };
         self.roster.died(&death);
-        let killed = matches!(death.cause, Cause::OomKilled { .. });
+        let cure = self.limits().iter().find(|l| death.met(l));
+        let cure = cure.map_or(String::new(), |l| format!(". Cure: {}, or a lower --target", l.cure));
         self.deaths.push(death);
         self.table.mark_killed(&self.deaths);
-        let cure = self.table.nearest().filter(|l| killed && l.state == LimitState::Hit).map(|l| l.cure.as_str());
-        let cure = cure.map_or(String::new(), |cure| format!(". Cure: {cure}, or a lower --target"));
         self.note(severity, &format!("death/{role_or_name}/{pid}"), text + &cure);
     }
 
@@ -293,7 +292,7 @@ impl Model {
             ("limit", Some(id)) => (id, third),
             ("phase", Some("guarded")) => (self.guard_limit()?, None),
             ("phase", Some("stopped")) => (stop?.limit_id.as_str(), None),
-            ("death", _) => (self.limits().iter().find(|l| l.state == LimitState::Hit)?.info.id, None),
+            ("death", _) => return self.limits().iter().find(|l| self.deaths.iter().any(|d| d.met(l))),
             // `nofile/server/accept/EMFILE`; the limit of that engine, where there is one each.
             (id, scope) if names::info(id).is_some() => (id, scope),
             (counter, _) => (counters::about(counter)?, None),

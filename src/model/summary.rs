@@ -206,6 +206,7 @@ pub struct LimitLine {
     /// What it belongs to.
     pub scope: String,
     /// What `used` and `limit` count.
+    #[serde(default)]
     pub unit: Unit,
     /// Use.
     pub used: Option<u64>,

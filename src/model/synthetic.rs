@@ -85,6 +85,7 @@ pub fn with_memcg(sample: &mut Sample, path: &str, limit: u64) {
         version: 2,
         used: 30 * MIB + open * 5900,
         limit: Some(limit),
+        with_swap: None,
         file_bytes: 20 * MIB,
         oom_kills: 0,
         max_hits: 0,
@@ -191,6 +192,7 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         ehash_entries: Ok(262_144),
         link: Ok(Link { name: "eth0".into(), bits_per_s: 10_000_000_000 }),
         listeners: Ok(Listeners {
+            reading: t_ms,
             count: if engines { 100 } else { 3 },
             waiting: 0,
             fullest: Some(AcceptQueue {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::protocol::Role;
 use crate::units;
 
-use super::engine::{Cause, Death};
+use super::engine::Death;
 use super::errno;
 use super::limit::{Forecast, Limit, LimitState, Unit};
 use super::meters::{self, Context, Growth, Meter};
@@ -134,10 +134,7 @@ impl LimitTable {
     /// Marks the limit that an OOM kill met.
     pub(super) fn mark_killed(&mut self, deaths: &[Death]) {
         for death in deaths {
-            let Cause::OomKilled { cgroup } = &death.cause else { continue };
-            let id = if cgroup.is_some() { "memcg" } else { "memory" };
-            let found =
-                self.limits.iter_mut().find(|l| l.info.id == id && cgroup.as_ref().is_none_or(|c| *c == l.scope));
+            let found = self.limits.iter_mut().find(|l| death.met(l));
             if let Some(limit) = found {
                 limit.state = LimitState::Hit;
                 limit.reason = Some(format!("the OOM killer took the {} engine", death.role_or_name));

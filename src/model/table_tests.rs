@@ -4,7 +4,7 @@ use super::super::headroom::Headroom;
 use super::super::now::Pace;
 use super::super::synthetic;
 use super::*;
-use crate::probe::sample::{Absent, PidsCgroup, Runtime, RuntimeLimit, Sample, UsedLimit};
+use crate::probe::sample::{Absent, PidsCgroup, Runtime, RuntimeLimit, Sample, UserThreads};
 use crate::protocol::{ErrorCount, Stop, Traffic};
 
 /// Drives a table with these samples.
@@ -315,7 +315,7 @@ fn the_nearest_of_three_bounds_of_threads_is_shown() {
     let scope = |used, limit| {
         let mut sample = synthetic::sample(1000, 0);
         sample.targets[0].pids_cgroup = Ok(Some(PidsCgroup { dir: "/x".into(), used: 50, limit: 200 }));
-        sample.targets[1].user_threads = Ok(Some(UsedLimit { used, limit }));
+        sample.targets[1].user_threads = Ok(Some(UserThreads { used, limit, hard: limit }));
         let table = drive(&[sample], None);
         let threads = find(&table, "threads").clone();
         (threads.scope, threads.used, threads.limit)

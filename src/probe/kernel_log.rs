@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
-use super::sample::{Absent, LogLine, LogTopic, Reading};
+use super::sample::{Absent, Log, LogLine, LogTopic, Reading};
 use super::source::{Roots, reason};
 
 /// Where it is.
@@ -16,8 +16,9 @@ const PATH: &str = "/dev/kmsg";
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 /// No record is longer (`CONSOLE_EXT_LOG_MAX` of `kernel/printk/internal.h`): a shorter buffer would get `EINVAL`.
 const RECORD: usize = 8 * 1024;
-/// Records read at most for one sample: a flood of them is read on with the next.
-const MOST: usize = 256;
+/// Records read at most for one sample, under a microsecond each; the report of an OOM kill alone has a hundred and more. A
+/// flood of them is read on with the next.
+const MOST: usize = 2048;
 /// Bytes of a line that are kept.
 const LONGEST: usize = 160;
 
@@ -48,22 +49,26 @@ impl KernelLog {
     }
 
     /// What has been logged since the last reading.
-    pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Reading<Vec<LogLine>> {
+    pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Reading<Log> {
         let file = self.file.as_mut().map_err(|absent| absent.clone())?;
         if buf.len() < RECORD {
             buf.resize(RECORD, 0);
         }
-        let mut lines = Vec::new();
+        let mut log = Log::default();
+        let mut lost = false;
         for _ in 0..MOST {
             match file.read(&mut buf[..RECORD]) {
-                Ok(0) => break,
-                Ok(len) => lines.extend(parse(&String::from_utf8_lossy(&buf[..len]))),
+                Ok(len) => log.lines.extend(parse(&String::from_utf8_lossy(&buf[..len]))),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // EPIPE: the records that came next have been overwritten.
-                Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted) => {}
-                Err(_) => break,
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => lost = true,
+                Err(error) => {
+                    log.whole = error.kind() == ErrorKind::WouldBlock && !lost;
+                    break;
+                }
             }
         }
-        Ok(lines)
+        Ok(log)
     }
 }
 
@@ -90,19 +95,23 @@ fn parse(record: &str) -> Option<LogLine> {
     }
     let text = text.lines().next()?.trim_end();
     let topic = match killed(text) {
-        Some(pid) => LogTopic::OomKill { pid },
+        Some((pid, cgroup)) => LogTopic::OomKill { pid, cgroup },
         None => PHRASES.iter().find(|(phrase, _)| text.contains(phrase))?.1,
     };
     let cut = (0..=LONGEST.min(text.len())).rev().find(|&i| text.is_char_boundary(i))?;
     Some(LogLine { topic, text: text[..cut].to_owned() })
 }
 
-/// The number in `Memory cgroup out of memory: Killed process 4021 (c1m-top) total-vm:…`; before Linux 5.0 nothing stood
-/// before "Killed".
-fn killed(text: &str) -> Option<u32> {
+/// The number in `Memory cgroup out of memory: Killed process 4021 (c1m-top) total-vm:…`, and whether it is of a cgroup. Since
+/// Linux 5.0 the words stand in one line.
+fn killed(text: &str) -> Option<(u32, bool)> {
     let (before, after) = text.split_once("Killed process ")?;
-    let by_oom = before.is_empty() || before.to_ascii_lowercase().contains("out of memory");
-    by_oom.then(|| after.split_ascii_whitespace().next()?.trim_end_matches(',').parse().ok())?
+    let cgroup = match before {
+        "Memory cgroup out of memory: " => true,
+        "Out of memory: " => false,
+        _ => return None,
+    };
+    Some((after.split_ascii_whitespace().next()?.parse().ok()?, cgroup))
 }
 
 #[cfg(test)]
@@ -131,11 +140,12 @@ mod tests {
             ("worker-0: page allocation failure: order:0, mode:0x40820", LogTopic::Allocation),
             (
                 "Memory cgroup out of memory: Killed process 17636 (tail) total-vm:23140kB",
-                LogTopic::OomKill { pid: 17_636 },
+                LogTopic::OomKill { pid: 17_636, cgroup: true },
             ),
-            ("Out of memory: Killed process 4021 (c1m-top) total-vm:1kB", LogTopic::OomKill { pid: 4021 }),
-            // Before Linux 5.0.
-            ("Killed process 4021 (c1m-top) total-vm:1kB", LogTopic::OomKill { pid: 4021 }),
+            (
+                "Out of memory: Killed process 4021 (c1m-top) total-vm:1kB",
+                LogTopic::OomKill { pid: 4021, cgroup: false },
+            ),
         ];
         for (text, topic) in rows {
             let record = format!("4,5635,7514171235,-;{text}\n SUBSYSTEM=net\n");

@@ -17,8 +17,13 @@ pub(crate) fn fastest(roots: &Roots, buf: &mut Vec<u8>) -> Reading<Link> {
         if state != "up" {
             continue;
         }
-        // An error, 0 or -1 where the driver does not know: virtual interfaces.
-        match read("speed").ok().and_then(|mbit| mbit.parse::<u64>().ok()).filter(|mbit| *mbit > 0) {
+        // An error, 0 or -1 where the driver does not know. A veth, a tap or a dummy claims a speed that nothing has; a bond and
+        // a VLAN pass on that of the devices below them.
+        let kind = read("uevent").unwrap_or_default();
+        let below = kind.lines().any(|line| line == "DEVTYPE=bond" || line == "DEVTYPE=vlan");
+        let physical = below || roots.place(&format!("/sys/class/net/{name}/device")).exists();
+        match read("speed").ok().filter(|_| physical).and_then(|mbit| mbit.parse::<u64>().ok()).filter(|mbit| *mbit > 0)
+        {
             None => silent.push(name),
             Some(mbit) => {
                 let link = Link { name, bits_per_s: mbit.saturating_mul(1_000_000) };
@@ -32,7 +37,7 @@ pub(crate) fn fastest(roots: &Roots, buf: &mut Vec<u8>) -> Reading<Link> {
         // A file system mounted from another namespace shows that one's.
         [] if !seen => Absent::because("no interface but loopback is visible in /sys/class/net"),
         [] => Absent::because("no interface is up"),
-        names => Absent { why: format!("{} tells no speed (virtual?)", names.join(", ")).into() },
+        names => Absent { why: format!("{} tells no speed of a link (virtual)", names.join(", ")).into() },
     })
 }
 
@@ -72,11 +77,17 @@ mod tests {
         assert_eq!(found().unwrap_err().why, "no interface but loopback is visible in /sys/class/net");
         interface(dir.path(), "eth9", "down", Some("100000"));
         assert_eq!(found().unwrap_err().why, "no interface is up");
-        interface(dir.path(), "veth0", "up", Some("-1"));
+        interface(dir.path(), "veth0", "up", Some("10000"));
         interface(dir.path(), "tun0", "up", None);
-        assert_eq!(found().unwrap_err().why, "veth0, tun0 tells no speed (virtual?)");
+        assert_eq!(found().unwrap_err().why, "veth0, tun0 tells no speed of a link (virtual)");
         interface(dir.path(), "eth0", "up", Some("1000"));
+        fs::create_dir(dir.path().join("sys/class/net/eth0/device")).unwrap();
+        assert_eq!(found(), Ok(Link { name: "eth0".into(), bits_per_s: 1_000_000_000 }), "a veth has no link");
+        interface(dir.path(), "bond0", "up", Some("2000"));
+        fs::write(dir.path().join("sys/class/net/bond0/uevent"), "DEVTYPE=bond\nINTERFACE=bond0\n").unwrap();
+        assert_eq!(found().unwrap().name, "bond0");
         interface(dir.path(), "eth1", "up", Some("10000"));
+        fs::create_dir(dir.path().join("sys/class/net/eth1/device")).unwrap();
         assert_eq!(found(), Ok(Link { name: "eth1".into(), bits_per_s: 10_000_000_000 }));
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct ListenerSource {
     /// Number of the last question: an answer to an older one is passed over.
     seq: u32,
     last: Reading<Listeners>,
+    /// Times asked.
+    questions: u64,
     /// When it was asked last, and what that took.
     asked: Option<(Instant, Duration)>,
     /// What had been counted at that time.
@@ -67,7 +69,7 @@ impl ListenerSource {
             None => netlink().map_err(|error| why(&error)),
             Some(pid) => elsewhere(roots, pid),
         };
-        Self { socket, ports: None, seq: 0, last: Err(NO_DIAG), asked: None, counted: None }
+        Self { socket, ports: None, seq: 0, last: Err(NO_DIAG), questions: 0, asked: None, counted: None }
     }
 
     /// Counts listeners on these ports alone.
@@ -82,6 +84,11 @@ impl ListenerSource {
         let pause = self.pause(counted);
         if self.asked.is_none_or(|(at, took)| start >= at + pause.max(took * REST)) {
             self.last = self.ask(buf);
+            if self.last == Err(NO_DIAG) {
+                // Each question would have the kernel look for a module once more.
+                self.socket = Err(NO_DIAG);
+            }
+            self.questions += 1;
             self.asked = Some((start, start.elapsed()));
             self.counted = counted;
         }
@@ -106,7 +113,8 @@ impl ListenerSource {
         if buf.len() < PART {
             buf.resize(PART, 0);
         }
-        let mut tally = Tally { ports: self.ports.clone(), found: Listeners::default() };
+        let found = Listeners { reading: self.questions + 1, ..Listeners::default() };
+        let mut tally = Tally { ports: self.ports.clone(), found };
         for family in [libc::AF_INET, libc::AF_INET6] {
             self.seq = self.seq.wrapping_add(1);
             let told = dump(socket, family as u8, self.seq, buf, &mut tally);
@@ -282,13 +290,13 @@ mod tests {
         let mut all = tally(None);
         assert_eq!(part(TOLD, SEQ, &mut all), Ok(true));
         let full = AcceptQueue { port: 9901, used: 9, max: 8 };
-        assert_eq!(all.found, Listeners { count: 2, waiting: 10, fullest: Some(full) });
+        assert_eq!(all.found, Listeners { reading: 0, count: 2, waiting: 10, fullest: Some(full) });
         assert!(full.is_full());
 
         let mut one = tally(Some(9900..=9900));
         assert_eq!(part(TOLD, SEQ, &mut one), Ok(true));
         let idle = AcceptQueue { port: 9900, used: 1, max: 511 };
-        assert_eq!(one.found, Listeners { count: 1, waiting: 1, fullest: Some(idle) });
+        assert_eq!(one.found, Listeners { reading: 0, count: 1, waiting: 1, fullest: Some(idle) });
         assert!(!idle.is_full());
 
         let mut none = tally(Some(1..=2));

@@ -3,6 +3,8 @@
 //! A table is one for all network namespaces (`net/core/neighbour.c`), but its files are in the first one alone. From
 //! another, the counts are read by way of process 1; the maximum cannot be.
 
+use std::time::{Duration, Instant};
+
 use super::sample::{Neighbours, Reading};
 use super::source::{Roots, Source};
 use super::text::{number, per_core};
@@ -12,7 +14,12 @@ use super::text::{number, per_core};
 pub(crate) struct NeighbourTable {
     stat: Source,
     max: Source,
+    /// When it was read last, and what was read: a row a core is much on hundreds of them.
+    last: Option<(Instant, Reading<Neighbours>)>,
 }
+
+/// A reading holds for so long.
+const PACE: Duration = Duration::from_millis(900);
 
 impl NeighbourTable {
     /// Opens the table of `ipv4` or `ipv6`.
@@ -23,12 +30,20 @@ impl NeighbourTable {
         let stat =
             if own.is_open() { own } else { Source::open_or(roots, format!("/proc/1/net/stat/{file}"), missing) };
         let max = Source::open_or(roots, format!("/proc/sys/net/{family}/neigh/default/gc_thresh3"), missing);
-        Self { stat, max }
+        Self { stat, max, last: None }
     }
 
     pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Reading<Neighbours> {
-        let stat = self.stat.get(buf, parse)?;
-        Ok(Neighbours { max: self.max.get(buf, number).ok(), ..stat })
+        if let Some((at, last)) = &self.last
+            && at.elapsed() < PACE
+        {
+            return last.clone();
+        }
+        let stat = self.stat.get(buf, parse);
+        let max = self.max.get(buf, number).ok();
+        let read = stat.map(|stat| Neighbours { max, ..stat });
+        self.last = Some((Instant::now(), read.clone()));
+        read
     }
 }
 

@@ -1,5 +1,5 @@
-//! A limit that a program's own runtime keeps: in its command line or its environment, both of which stay as they were when
-//! it started and are read once. Only limits that are written there are found, and BEAM's default.
+//! A limit that a program's own runtime keeps: in its command line or its environment, which are read once. A program that
+//! writes a title over its command line takes its options with it. Only limits that are written there are found, and BEAM's default.
 
 use super::sample::{Absent, Reading, Runtime, RuntimeLimit};
 use super::source::Source;
@@ -47,7 +47,11 @@ pub(crate) fn read(
     buf: &mut Vec<u8>,
 ) -> Reading<Option<RuntimeLimit>> {
     let words = |text: &str| text.split_terminator('\0').map(ToOwned::to_owned).collect();
-    let args = cmdline.read(buf).map(words)?;
+    let args: Vec<String> = cmdline.read(buf).map(words)?;
+    // A thread of the kernel.
+    if args.is_empty() {
+        return Ok(None);
+    }
     let environ = environ.read(buf).map(words);
     Start { args, environ }.limit(program, descriptors)
 }

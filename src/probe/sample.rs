@@ -76,7 +76,7 @@ pub struct Host {
     /// The neighbour tables of IPv4 and of IPv6.
     pub neighbours: [Reading<Neighbours>; 2],
     /// What the kernel has logged since the sample before, where that is of use here (`/dev/kmsg`).
-    pub log: Reading<Vec<LogLine>>,
+    pub log: Reading<Log>,
 }
 
 /// One neighbour table, all network namespaces together.
@@ -88,6 +88,15 @@ pub struct Neighbours {
     pub table_fulls: u64,
     /// `gc_thresh3`: the most entries; `None` where it cannot be seen, which is every network namespace but the first.
     pub max: Option<u64>,
+}
+
+/// The kernel's log since the sample before.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Log {
+    /// Lines that prove something.
+    pub lines: Vec<LogLine>,
+    /// Whether every line has been read: not so in a flood of them.
+    pub whole: bool,
 }
 
 /// One line of the kernel's log that proves something.
@@ -123,6 +132,8 @@ pub enum LogTopic {
     OomKill {
         /// Its number, in the first pid namespace.
         pid: u32,
+        /// Whether for the limit of a memory cgroup; else the machine had no memory left.
+        cgroup: bool,
     },
 }
 
@@ -222,7 +233,8 @@ pub struct Net {
     pub ehash_entries: Reading<u64>,
     /// The fastest link that is up.
     pub link: Reading<Link>,
-    /// Listening TCP sockets: on the ports of the run where one is known, else all. Up to two seconds old.
+    /// Listening TCP sockets: on the ports of the run where one is known, else all. Up to ten seconds old, longer where asking
+    /// is dear.
     pub listeners: Reading<Listeners>,
 }
 
@@ -236,6 +248,8 @@ impl Net {
 /// Listening TCP sockets of a namespace and what waits in their accept queues (`sock_diag(7)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Listeners {
+    /// Number of the reading: it is kept until the kernel is asked again.
+    pub reading: u64,
     /// Sockets that listen, IPv4 and IPv6.
     pub count: u64,
     /// Connections that wait in all of them.
@@ -389,7 +403,7 @@ pub struct Target {
     pub nofile: Reading<SoftHard>,
     /// Threads of its user against its soft `RLIMIT_NPROC`; `None` where that does not bind it. The other processes of the
     /// user were counted once, when this one was opened; those watched, and the dashboard, are counted now.
-    pub user_threads: Reading<Option<UsedLimit>>,
+    pub user_threads: Reading<Option<UserThreads>>,
     /// What its runtime limits itself to, from how it was started; `None` where it names no limit, and for engines.
     pub runtime: Reading<Option<RuntimeLimit>>,
     /// Its memory cgroup and every ancestor that can be seen, nearest first.
@@ -438,12 +452,15 @@ pub struct SoftHard {
     pub hard: u64,
 }
 
-/// A use and what bounds it.
+/// Threads of a process' user, and its `RLIMIT_NPROC`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the two words say it")]
-pub struct UsedLimit {
+pub struct UserThreads {
+    /// Threads that count.
     pub used: u64,
+    /// The soft limit.
     pub limit: u64,
+    /// The hard limit, up to which the user may raise the soft one.
+    pub hard: u64,
 }
 
 /// One pids cgroup.
@@ -470,6 +487,9 @@ pub struct MemCgroup {
     pub used: u64,
     /// Limit, bytes; `None` is no limit.
     pub limit: Option<u64>,
+    /// Version 1: what `memory.memsw.limit_in_bytes` bounds memory and swap to, which `limit` may not exceed; as it was when
+    /// first seen.
+    pub with_swap: Option<u64>,
     /// Page cache in the charge that can be reclaimed (`inactive_file` + `active_file` of memory.stat), bytes.
     pub file_bytes: u64,
     /// Processes killed for this cgroup (`oom_kill`).

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::cgroup::Cgroups;
 use super::process::{self, Stat};
 use super::runtime;
-use super::sample::{Absent, Own, Reading, RuntimeLimit, SoftHard, Target, TargetKind, UsedLimit};
+use super::sample::{Absent, Own, Reading, RuntimeLimit, SoftHard, Target, TargetKind, UserThreads};
 use super::source::{ENDED, Roots, Source, exists, reason};
 use super::user::{Identity, User};
 use crate::sys;
@@ -134,7 +134,7 @@ impl TargetSources {
             // Not by a kept descriptor; safe from a reused number because `stat` has just answered for the process.
             descriptors = self.descriptors();
             (nofile, user_threads) = match self.limits.get(buf, limits_of) {
-                Ok((files, processes)) => (Ok(files), self.own_share(&live.threads, processes.soft)),
+                Ok((files, processes)) => (Ok(files), self.own_share(&live.threads, processes)),
                 Err(absent) => (Err(absent.clone()), Err(absent)),
             };
             // What was found before stays open and is read below. A process on its way out is shown in the root of version 1
@@ -165,9 +165,12 @@ impl TargetSources {
     }
 
     /// What this process alone uses of its `RLIMIT_NPROC`; the sampler adds what others of its user do.
-    fn own_share(&self, threads: &Reading<u64>, limit: u64) -> Reading<Option<UsedLimit>> {
+    fn own_share(&self, threads: &Reading<u64>, limit: SoftHard) -> Reading<Option<UserThreads>> {
         Ok(match self.bound_user()? {
-            Some(_) => Some(UsedLimit { used: *threads.as_ref().map_err(Absent::clone)?, limit }),
+            Some(_) => {
+                let used = *threads.as_ref().map_err(Absent::clone)?;
+                Some(UserThreads { used, limit: limit.soft, hard: limit.hard })
+            }
             None => None,
         })
     }

@@ -192,7 +192,7 @@ fn epoll(mode: Mode<'_>) -> Result<Outcome, Skipped> {
     }
     let _undo = Undo::sysctl("/proc/sys/fs/epoll/max_user_watches", &(used + 40_000).to_string())?;
     cure_host(mode)?;
-    as_nobody(mode, &[], "--ports 4 --target 45k --rate 5k")
+    as_nobody(mode, ":", "--ports 4 --target 45k --rate 5k")
 }
 
 /// As a user without privilege: root is exempt.
@@ -200,19 +200,20 @@ fn file_max(mode: Mode<'_>) -> Result<Outcome, Skipped> {
     let used = number("/proc/sys/fs/file-nr")?;
     let _undo = Undo::sysctl("/proc/sys/fs/file-max", &(used + 16_000).to_string())?;
     cure_host(mode)?;
-    as_nobody(mode, &[], "--ports 4 --target 12k --rate 2k")
+    as_nobody(mode, ":", "--ports 4 --target 12k --rate 2k")
 }
 
-/// Both ends as a user without privilege and with these options of prlimit, from a copy that this user can read.
-fn as_nobody(mode: Mode<'_>, limits: &[&str], options: &str) -> Result<Outcome, Skipped> {
+/// Both ends as a user without privilege, who runs a line of shell before, from a copy that this user can read.
+fn as_nobody(mode: Mode<'_>, before: &str, options: &str) -> Result<Outcome, Skipped> {
     let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
     let copy = dir.path().join("c1m-top");
     let copied =
         fs::copy(BINARY, &copy).and_then(|_| fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)));
     copied.map_err(|e| e.to_string())?;
     let net = Net::new()?;
-    let mut command = net.command("prlimit");
-    command.args(limits).args(["setpriv", "--reuid=65534", "--clear-groups", "--pdeathsig", "TERM"]).arg(&copy);
+    let mut command = net.command("setpriv");
+    command.args(["--reuid=65534", "--clear-groups", "--pdeathsig", "TERM", "bash", "-c"]);
+    command.arg(format!("{before} && exec \"$0\" \"$@\"")).arg(&copy);
     both(&mut command, mode, options);
     finish(command)
 }
@@ -233,8 +234,8 @@ fn threads(mode: Mode<'_>) -> Result<Outcome, Skipped> {
 
 /// The same for a user whose threads are limited, and who runs nothing else.
 fn threads_of_a_user(mode: Mode<'_>) -> Result<Outcome, Skipped> {
-    let most = mode.option("ulimit -u", "100").replace("ulimit -u ", "--nproc=");
-    as_nobody(mode, &[&most, "--nofile=220"], "--ports 2 --target 14k --rate 2k")
+    let before = mode.option("ulimit -u", "100");
+    as_nobody(mode, &format!("{before} && ulimit -n 220"), "--ports 2 --target 14k --rate 2k")
 }
 
 /// Applies a cure that is a command for the whole machine, whose old value somebody else keeps.

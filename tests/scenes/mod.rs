@@ -149,7 +149,7 @@ pub(crate) fn foreign() -> Model {
         let mut sample = synthetic::sample(3000 + i * 40, i * 1000);
         synthetic::foreign(&mut sample, 812, "beam.smp", 3050 + i * 40, 65_536);
         let fullest = Some(AcceptQueue { port: 5222, used: 480, max: 511 });
-        sample.net.listeners = Ok(Listeners { count: 4, waiting: 480, fullest });
+        sample.net.listeners = Ok(Listeners { reading: 1, count: 4, waiting: 480, fullest });
         model.update(&sample);
     }
     model

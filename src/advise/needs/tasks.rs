@@ -101,7 +101,7 @@ fn threads(given: &Given<'_>) -> Row {
     }
     if let Ok(Some(user)) = &process.user_threads {
         let all = given.guarded(user.used + needed);
-        rows.push(Row::held("threads", "user", user.limit, all).cured(|| more_threads(all)));
+        rows.push(Row::held("threads", "user", user.limit, all).cured(|| more_threads(all, user.hard)));
     }
     let nearest = rows.into_iter().min_by_key(|r| {
         r.present.unwrap_or_default().saturating_sub(r.needed.unwrap_or_default()).max(u64::from(!r.is_short()))

@@ -126,7 +126,8 @@ fn counters(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64
 
 /// Requests of the kernel's own for which it found no memory: no counter tells of them.
 fn allocations(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
-    let lines = facts.sample.host.log.iter().flatten().filter(|line| line.topic == LogTopic::Allocation);
+    let lines =
+        facts.sample.host.log.iter().flat_map(|log| &log.lines).filter(|line| line.topic == LogTopic::Allocation);
     for _ in lines {
         let cure = facts.limit("memory", None).map_or(String::new(), |l| format!(". Cure: {}", l.cure));
         let log = facts.log.quote(&[LogTopic::Allocation]);

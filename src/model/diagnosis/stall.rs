@@ -1,6 +1,7 @@
 //! Something that no longer moves though it should: connects under way, or messages without an answer.
 
 use crate::model::event::Severity;
+use crate::model::limit::LimitState;
 use crate::model::now::engine;
 use crate::protocol::{EngineStats, Phase, Role};
 use crate::units;
@@ -11,6 +12,9 @@ use super::failures::silence;
 /// Time without a new connection that is a stall, microseconds: the first SYN is retried after one second. The same for
 /// messages, whose segments are retried sooner.
 const STALL_US: u64 = 2_000_000;
+
+/// One event within a quarter of a minute or so, per second.
+const OF_LATE: f64 = 0.02;
 
 /// A count that has to rise.
 #[derive(Debug, Clone, Default)]
@@ -87,8 +91,11 @@ impl Watch {
 
 /// Why messages have no answer.
 fn unread(facts: &Facts<'_>) -> String {
-    if facts.counters.total("memory_pressures") > 0 {
-        let cure = facts.limit("tcp_mem", None).filter(|l| l.share().is_some());
+    // Of late, or where that can be seen now: pressure passes.
+    let row = facts.limit("tcp_mem", None).filter(|l| l.share().is_some());
+    let high = row.is_some_and(|l| l.state >= LimitState::Warn);
+    if high || (row.is_none() && facts.counters.per_s("memory_pressures") > OF_LATE) {
+        let cure = row;
         let cure = cure.map_or(String::new(), |l| format!(". Cure: {}", l.cure));
         return format!(": TCP buffer memory is short, and what has been sent waits unread{cure}");
     }

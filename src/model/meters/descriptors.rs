@@ -5,14 +5,21 @@ use crate::probe::sample::{Sample, Target, TargetKind};
 
 use super::{Context, Meter};
 
+/// Why there is nothing to say of a process any more.
+pub(super) const ENDED: &str = "the process has ended";
+
 /// `file-nr` is summed from per-core counters that run up to a batch of 32 each before they show.
 const FILE_NR_NOISE: f64 = 128.0;
 
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let sample = context.sample;
     let nr_open = sample.host.nr_open.as_ref().ok().copied();
-    for target in sample.targets.iter().filter(|t| t.alive) {
-        out.push(table(target, nr_open));
+    for target in &sample.targets {
+        out.push(if target.alive {
+            table(target, nr_open)
+        } else {
+            Meter::without("nofile", scope(target), LimitState::Unknown, ENDED)
+        });
     }
     out.push(match &sample.host.nr_open {
         Err(why) => Meter::unknown("nr_open", "host", why),

@@ -6,7 +6,8 @@ use crate::model::now::PAGE;
 use crate::probe::sample::{MemCgroup, Sample};
 use crate::units;
 
-use super::{Context, Growth, Meter};
+use super::descriptors::ENDED;
+use super::{Context, Growth, Meter, write};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -76,7 +77,7 @@ fn groups(context: &Context<'_>, out: &mut Vec<Meter>) {
     let sample = context.sample;
     let limiting = tightest(chains(sample));
     for group in &limiting {
-        let dir = group.dir.clone();
+        let (dir, with_swap) = (group.dir.clone(), group.with_swap);
         let v2 = group.version == 2;
         let limit = bound(group).unwrap_or(u64::MAX);
         out.push(
@@ -84,7 +85,11 @@ fn groups(context: &Context<'_>, out: &mut Vec<Meter>) {
                 .expecting(charged_per_connection(context.both_ends))
                 .cured(move |need| {
                     let file = if v2 { "memory.max" } else { "memory.limit_in_bytes" };
-                    format!("echo {need} > {dir}/{file} (a container: its memory limit)")
+                    // Memory alone may not be allowed more than memory and swap.
+                    let first = with_swap
+                        .filter(|most| *most < need)
+                        .map_or(String::new(), |_| format!("{} && ", write(need, &dir, "memory.memsw.limit_in_bytes")));
+                    format!("{first}{} (a container: its memory limit)", write(need, &dir, file))
                 }),
         );
     }
@@ -93,7 +98,10 @@ fn groups(context: &Context<'_>, out: &mut Vec<Meter>) {
         out.push(match (why, chains(sample).next()) {
             (_, Some(_)) => Meter::without("memcg", "cgroup", LimitState::NotApplicable, "no limit in any cgroup"),
             (Some(why), None) => Meter::without("memcg", "cgroup", LimitState::NotApplicable, why.why.clone()),
-            (None, None) => Meter::without("memcg", "cgroup", LimitState::NotApplicable, "no process watched"),
+            (None, None) => {
+                let why = if sample.targets.is_empty() { "no process watched" } else { ENDED };
+                Meter::without("memcg", "cgroup", LimitState::NotApplicable, why)
+            }
         });
     }
 }
@@ -135,6 +143,7 @@ mod tests {
             version: 2,
             used,
             limit,
+            with_swap: None,
             file_bytes: 0,
             oom_kills: 0,
             max_hits: 0,

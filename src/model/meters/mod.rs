@@ -204,11 +204,39 @@ pub(super) fn read(context: &Context<'_>) -> Vec<Meter> {
     meters
 }
 
+/// The command that writes a number to a file of a cgroup. systemd writes `\x2d` into names of its slices, which a shell takes
+/// for something else.
+fn write(number: u64, dir: &str, file: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-@:".contains(c);
+    let quote = if dir.chars().all(plain) { "" } else { "'" };
+    format!("echo {number} > {quote}{dir}/{file}{quote}")
+}
+
 /// How the namespace is called in a scope.
 fn namespace(sample: &Sample) -> String {
     if sample.net.scope == "this" {
         "network namespace".into()
     } else {
         format!("network namespace {}", sample.net.scope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_a_shell_would_change_is_quoted() {
+        assert_eq!(write(7, "/sys/fs/cgroup/a.slice/b@1", "pids.max"), "echo 7 > /sys/fs/cgroup/a.slice/b@1/pids.max");
+        assert_eq!(write(7, r"/sys/fs/cgroup/my\x2dapp", "pids.max"), r"echo 7 > '/sys/fs/cgroup/my\x2dapp/pids.max'");
+    }
+
+    #[test]
+    fn the_level_that_bounds_threads_is_named() {
+        assert!(more_threads(400, 500).starts_with("ulimit -u 400 before the start"));
+        assert!(
+            more_threads(501, 500).starts_with("LimitNPROC=501 in the service's systemd unit"),
+            "beyond the hard limit"
+        );
     }
 }

@@ -27,6 +27,10 @@ const STANDING_MS: u64 = 3000;
 pub(in crate::model) struct Standing {
     /// Port, when it was first seen so, and `PassiveOpens` then.
     since: Option<(u16, u64, u64)>,
+    /// The reading that saw it first: one that is kept sees nothing anew.
+    first: u64,
+    /// Whether another reading has seen it since.
+    again: bool,
     /// Milliseconds it has stood.
     ms: u64,
 }
@@ -40,11 +44,16 @@ impl Standing {
             let known = self.since.filter(|known| (known.0, known.2) == (queue.port, opens));
             known.unwrap_or((queue.port, sample.t_ms, opens))
         });
+        let reading = sample.net.listeners.as_ref().map_or(0, |l| l.reading);
+        if self.since.is_none_or(|known| known.1 == sample.t_ms) {
+            (self.first, self.again) = (reading, false);
+        }
+        self.again |= reading != self.first;
         self.ms = self.since.map_or(0, |known| sample.t_ms.saturating_sub(known.1));
     }
 
     fn is_long(self) -> bool {
-        self.ms >= STANDING_MS
+        self.again && self.ms >= STANDING_MS
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::probe::sample::Sample;
 
-use super::{Context, Meter};
+use super::{Context, Meter, write};
 
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let host = &context.sample.host;
@@ -21,11 +21,17 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let group = group.map(|group| {
         let dir = group.dir.clone();
         growing("cgroup", group.used, group.limit).cured(move |need| {
-            format!("echo {need} > {dir}/pids.max, or larger descriptor tables (ulimit -n), which need fewer threads")
+            format!(
+                "{}, or larger descriptor tables (ulimit -n), which need fewer threads",
+                write(need, &dir, "pids.max")
+            )
         })
     });
     let user = living().filter_map(|t| t.user_threads.as_ref().ok()?.as_ref()).min_by_key(|u| left(u.used, u.limit));
-    let user = user.map(|user| growing("user", user.used, user.limit).cured(more_threads));
+    let user = user.map(|user| {
+        let hard = user.hard;
+        growing("user", user.used, user.limit).cured(move |need| more_threads(need, hard))
+    });
     // The kernel asks each of them; whichever has the least room left answers first.
     let room = |m: &Meter| m.limit.zip(m.used).map_or(u64::MAX, |(limit, used)| left(used, limit));
     let Some(mut meter) = [Some(machine), group, user].into_iter().flatten().min_by_key(room) else { return };
@@ -43,9 +49,13 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     out.push(meter);
 }
 
-/// What lets a user have so many threads (`RLIMIT_NPROC`).
-pub(crate) fn more_threads(need: u64) -> String {
-    format!("ulimit -u {need} before the start, or LimitNPROC={need} in the service's systemd unit")
+/// What lets a user have so many threads: `RLIMIT_NPROC`, which the user may raise up to the hard limit.
+pub(crate) fn more_threads(need: u64, hard: u64) -> String {
+    if need <= hard {
+        format!("ulimit -u {need} before the start, or LimitNPROC={need} in the service's systemd unit")
+    } else {
+        format!("LimitNPROC={need} in the service's systemd unit, or nproc in limits.conf for a login (needs root)")
+    }
 }
 
 /// Threads' worth of connections that the engines' present tables still have room for, and threads that a connection

@@ -17,13 +17,15 @@ pub(super) struct MemoryFiles {
     oom: Source,
     /// Version 1 only: in version 2 the count is in `memory.events`.
     failcnt: Option<Source>,
+    /// Version 1 with swap accounting.
+    with_swap: Option<u64>,
 }
 
 /// Opens what counts memory. The root of version 2 does not, nor does a cgroup that has the controller switched off: its
 /// ancestors do.
-pub(super) fn open(roots: &Roots, levels: &[Level]) -> Reading<Vec<MemoryFiles>> {
+pub(super) fn open(roots: &Roots, levels: &[Level], buf: &mut Vec<u8>) -> Reading<Vec<MemoryFiles>> {
     let files: Vec<_> =
-        levels.iter().map(|level| MemoryFiles::open(roots, level)).filter(|files| files.usage.is_open()).collect();
+        levels.iter().map(|level| MemoryFiles::open(roots, level, buf)).filter(|files| files.usage.is_open()).collect();
     // A version 1 root counts too.
     if files.is_empty() && (levels.len() > 1 || levels.iter().any(|level| level.version == 1)) {
         return Err(Absent::because("the memory controller is off in its cgroup"));
@@ -32,8 +34,9 @@ pub(super) fn open(roots: &Roots, levels: &[Level]) -> Reading<Vec<MemoryFiles>>
 }
 
 impl MemoryFiles {
-    fn open(roots: &Roots, level: &Level) -> Self {
+    fn open(roots: &Roots, level: &Level, buf: &mut Vec<u8>) -> Self {
         let source = |file: &str| source(roots, level, file);
+        let memsw = (level.version == 1).then(|| source("memory.memsw.limit_in_bytes"));
         let (usage, limit, oom) = match level.version {
             1 => ("memory.usage_in_bytes", "memory.limit_in_bytes", "memory.oom_control"),
             _ => ("memory.current", "memory.max", "memory.events"),
@@ -45,6 +48,7 @@ impl MemoryFiles {
             stat: source("memory.stat"),
             oom: source(oom),
             failcnt: (level.version == 1).then(|| source("memory.failcnt")),
+            with_swap: memsw.and_then(|mut memsw| memsw.get(buf, super::limit).ok().flatten()),
         }
     }
 
@@ -61,6 +65,7 @@ impl MemoryFiles {
             version,
             used: self.usage.get(buf, number)?,
             limit: self.limit.get(buf, limit)?,
+            with_swap: self.with_swap,
             file_bytes: self.stat.get(buf, |text| file_bytes(text, version))?,
             oom_kills,
             max_hits,

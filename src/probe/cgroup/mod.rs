@@ -51,8 +51,9 @@ impl Cgroups {
         // Only now: the list of mounts can be long. If no descriptor is left for it, the next sample tries again.
         let mounts = Source::open(roots, "/proc/self/mountinfo").read(buf)?;
         let open = |controller| levels(&membership, mounts, controller);
-        self.memory = open("memory").and_then(|levels| memory::open(roots, &levels));
-        self.pids = open("pids").map(|levels| pids::open(roots, &levels));
+        let (memory, pids) = (open("memory"), open("pids"));
+        self.memory = memory.and_then(|levels| memory::open(roots, &levels, buf));
+        self.pids = pids.map(|levels| pids::open(roots, &levels));
         self.last = membership;
         Ok(())
     }
