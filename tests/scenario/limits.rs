@@ -234,7 +234,8 @@ fn threads(mode: Mode<'_>) -> Result<Outcome, Skipped> {
 
 /// The same for a user whose threads are limited, and who runs nothing else.
 fn threads_of_a_user(mode: Mode<'_>) -> Result<Outcome, Skipped> {
-    let before = mode.option("ulimit -u", "100");
+    // The soft limit alone: the user may raise it.
+    let before = mode.option("ulimit -u", "100").replace("-u 100", "-S -u 100");
     as_nobody(mode, &format!("{before} && ulimit -n 220"), "--ports 2 --target 14k --rate 2k")
 }
 
