@@ -171,9 +171,10 @@ impl Witness {
         };
         let at = format!("at {} connections", units::grouped(death.at_connections));
         let rss = self.seen.iter().rev().find_map(|s| s.alive.iter().find(|a| a.0 == death.pid)?.1);
-        let rss = rss.map_or(String::new(), |rss| {
-            format!(" (RSS was {}; the memory is kernel socket memory, which RSS does not show)", units::bytes(rss))
-        });
+        // Of our engines we know what they hold.
+        let own = matches!(death.role_or_name.as_str(), "server" | "client");
+        let whose = if own { "; the memory is kernel socket memory, which RSS does not show" } else { "" };
+        let rss = rss.map_or(String::new(), |rss| format!(" (RSS was {}{whose})", units::bytes(rss)));
         match &death.cause {
             Cause::Exit(0) => format!("{who} ended {at}"),
             Cause::Exit(code) => format!("{who} ended with exit code {code} {at}"),

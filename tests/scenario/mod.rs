@@ -6,7 +6,7 @@ mod limits;
 mod run;
 mod silent;
 
-pub use kernel::{Net, Undo};
+pub use kernel::{Cgroup, Net, Undo};
 pub use limits::{Mode, SCENARIOS, Scenario};
 pub use run::{Outcome, Run, engine, finish, signal};
 pub use silent::SILENT;
