@@ -110,8 +110,13 @@ impl LimitTable {
             return Vec::new();
         }
         let step = (last.0 - first.0) / columns.max(1) as f64;
-        let until = |column: usize| first.0 + step * (column + 1) as f64 + 0.5;
-        (0..columns).map(|c| points[points.partition_point(|p| p.0 <= until(c)).saturating_sub(1)].1).collect()
+        // A straight line between two samples.
+        let at = |t: f64| {
+            let next = points.partition_point(|p| p.0 < t).clamp(1, points.len() - 1);
+            let (a, b) = (points[next - 1], points[next]);
+            a.1 + (b.1 - a.1) * ((t - a.0) / (b.0 - a.0).max(1.0)).clamp(0.0, 1.0)
+        };
+        (1..=columns).map(|c| at(first.0 + step * c as f64)).collect()
     }
 
     /// Forgets every slope.
