@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::support::Outcome;
 
 /// Machine and network namespace; the order of `probe::host` and `probe::net`.
-const FILES: [&str; 27] = [
+const FILES: [&str; 30] = [
     "/proc/meminfo",
     "/proc/slabinfo",
     "/proc/sys/fs/file-nr",
@@ -37,7 +37,10 @@ const FILES: [&str; 27] = [
     "/proc/sys/net/ipv4/tcp_max_orphans",
     "/proc/sys/net/core/somaxconn",
     "/proc/sys/net/ipv4/tcp_max_syn_backlog",
+    "/proc/sys/net/ipv4/tcp_syncookies",
     "/proc/sys/net/ipv4/tcp_ehash_entries",
+    "/proc/net/stat/arp_cache",
+    "/proc/net/stat/ndisc_cache",
 ];
 
 /// Of each engine.

@@ -130,7 +130,7 @@ fn cause(facts: &Facts<'_>, open: u64) -> String {
 const ELSEWHERE: &str = "look at the other host. There, ss -ltn with a Recv-Q as \
     large as Send-Q says that the server does not accept: out of descriptors (grep files /proc/PID/limits), paused or slow; \
     sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max shows a full connection table, \
-    nstat -az TcpExtListenOverflows a full accept queue; c1m-top --attach PID shows all of them";
+    nstat -az TcpExtListenOverflows a full accept queue, dmesg a full neighbour table; c1m-top --attach PID shows all of them";
 
 /// A client that stalls at a round number meets a known limit. A few connections of other programs and those under way
 /// make the count a little lower.
