@@ -64,7 +64,12 @@ fn a_server_elsewhere_without_descriptors_is_seen_as_a_stall() {
     said(
         &client,
         "stall",
-        &["no connection was established", "near 1,024", "look at the other host. There, ss -ltn", "/proc/PID/limits"],
+        &[
+            "no connection was established",
+            "near 1,024",
+            "look at the other host: c1m-top --attach PID",
+            "/proc/PID/limits",
+        ],
     );
     said(&far, "nofile/server/accept/EMFILE", &["descriptor", "1,024", "Cure: ", "LimitNOFILE="]);
     assert_eq!(client.code, Some(0), "ended by the user, and no limit of this host was met");

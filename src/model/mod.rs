@@ -293,6 +293,7 @@ impl Model {
             ("phase", Some("guarded")) => (self.guard_limit()?, None),
             ("phase", Some("stopped")) => (stop?.limit_id.as_str(), None),
             ("death", _) => return self.limits().iter().find(|l| self.deaths.iter().any(|d| d.met(l))),
+            (role @ ("server" | "client"), Some(id)) => (names::info(id)?.id, Some(role)),
             // `nofile/server/accept/EMFILE`; the limit of that engine, where there is one each.
             (id, scope) if names::info(id).is_some() => (id, scope),
             (counter, _) => (counters::about(counter)?, None),

@@ -9,6 +9,7 @@ use crate::probe::sample::{LogTopic, Sample, TargetKind};
 use crate::units;
 
 use super::counters::Counters;
+use super::errno::limit_of;
 use super::event::{Event, EventLog, Severity};
 use super::failures::Failure;
 use super::guard::Guard;
@@ -88,7 +89,11 @@ impl Diagnosis {
                 self.passed.len() - 1
             });
             let last = &mut self.passed[known].1;
-            for event in stats.events.iter().filter(|e| e.seq > *last) {
+            // What a failed call of this sample says with its proof and its cure, the engine need not say again.
+            let told = |id: &str| {
+                facts.failures.iter().any(|f| f.role == role && limit_of(&f.error.op, &f.error.name) == Some(id))
+            };
+            for event in stats.events.iter().filter(|e| e.seq > *last && !told(&e.id)) {
                 // What a client says of a server that is dying is its echo.
                 let echo = role == Role::Client && facts.server_gone();
                 say(

@@ -1,5 +1,6 @@
 //! Changes of phase, in words.
 
+use crate::model::errno::limit_of;
 use crate::model::event::Severity;
 use crate::model::now::{RunPhase, engine};
 use crate::protocol::Role;
@@ -77,7 +78,10 @@ impl Said {
                 let stop = client.and_then(|c| c.stop.as_ref());
                 let why = stop.map_or(String::new(), |s| format!(": {}", s.text));
                 let limit = stop.and_then(|s| facts.limit(&s.limit_id, Some(Role::Client.name())));
-                let cure = limit.map_or(String::new(), |l| format!(". Cure: {}", l.cure));
+                // The failed call says it, if there is one.
+                let told = |id| facts.failures.iter().any(|f| limit_of(&f.error.op, &f.error.name) == Some(id));
+                let cure = limit.filter(|l| !told(l.info.id));
+                let cure = cure.map_or(String::new(), |l| format!(". Cure: {}", l.cure));
                 // A server of this run that is dying is what is told.
                 let severity = if facts.server_gone() { Severity::Info } else { Severity::Critical };
                 tell(severity, "stopped", format!("the client stopped at {count} connections{why}{cure}"));

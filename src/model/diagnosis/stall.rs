@@ -127,10 +127,10 @@ fn cause(facts: &Facts<'_>, open: u64) -> String {
 }
 
 /// What tells the causes apart that only the server's host can see.
-const ELSEWHERE: &str = "look at the other host. There, ss -ltn with a Recv-Q as \
-    large as Send-Q says that the server does not accept: out of descriptors (grep files /proc/PID/limits), paused or slow; \
-    sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max shows a full connection table, \
-    nstat -az TcpExtListenOverflows a full accept queue, dmesg a full neighbour table; c1m-top --attach PID shows all of them";
+const ELSEWHERE: &str = "look at the other host: c1m-top --attach PID there shows why; or ss -ltn (Recv-Q as large as Send-Q: \
+    the server does not accept, for want of descriptors, see /proc/PID/limits, or paused or slow), \
+    sysctl net.netfilter.nf_conntrack_count (full at nf_conntrack_max), nstat -az TcpExtListenOverflows (accept queue), \
+    dmesg (neighbour table)";
 
 /// A client that stalls at a round number meets a known limit. A few connections of other programs and those under way
 /// make the count a little lower.
