@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use c1m_top::probe::sample::{
-    Conntrack, FileNr, MemCgroup, PidsCgroup, PortRange, Pressure, Reading, Sample, Sockstat, SoftHard, Softnet,
-    TargetKind,
+    Conntrack, FileNr, MemCgroup, Neighbours, PidsCgroup, PortRange, Pressure, Reading, Sample, Sockstat, SoftHard,
+    Softnet, TargetKind,
 };
 use c1m_top::probe::{Roots, Sampler, Watch};
 
@@ -107,6 +107,11 @@ fn kernel_5_15_with_cgroups_of_version_2() {
     assert_eq!(pages(&s, "anon_vma_chain"), Some(188), "may hold eventpoll_pwq: there is no sysfs to ask");
     assert_eq!(s.net.ports, Ok(PortRange { low: 1024, high: 65_535, reserved: 101 }));
     assert_eq!(s.net.inuse6, Ok(100));
+    assert_eq!(s.net.syncookies, Ok(1));
+    let neighbours = Neighbours { entries: 1102, table_fulls: 3, max: Some(1024) };
+    assert_eq!(s.host.neighbours[0], Ok(neighbours));
+    assert_eq!(s.host.neighbours[1].as_ref().unwrap_err().why, "not in this network namespace");
+    assert!(s.host.log.is_err(), "the log is of the machine that the test runs on");
     assert_eq!(s.net.conntrack, Ok(Conntrack { count: 20_000, max: 20_000, drop: Some(32), early_drop: Some(0) }));
     let target = &s.targets[0];
     assert_eq!(target.name, "tmux: server");

@@ -77,6 +77,11 @@ impl Cgroup {
         Ok(Self { path, _undo: undo })
     }
 
+    /// Sets another of its files, where the kernel has it.
+    pub fn set(&self, file: &str, value: &str) {
+        let _ = fs::write(self.path.join(file), value);
+    }
+
     /// The file that a process joins by.
     pub fn procs(&self) -> String {
         self.path.join("cgroup.procs").to_string_lossy().into_owned()
