@@ -39,9 +39,9 @@ pub(super) fn when(limit: &Limit) -> String {
     }
 }
 
-/// `port 9900`, of an accept queue in which something waits: it follows a server's pace and comes at no count.
+/// `port 9900`, of an accept queue that fills: it follows a server's pace and comes at no count.
 fn place(limit: &Limit) -> Option<&str> {
-    limit.share().filter(|share| limit.info.id == "accept_queue" && *share > 0.0)?;
+    limit.share().filter(|share| limit.info.id == "accept_queue" && *share >= 0.1)?;
     limit.reason.as_deref()?.split(':').next()
 }
 
