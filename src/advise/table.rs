@@ -98,8 +98,8 @@ fn sums(out: &mut String, ask: &Ask, report: &Report) {
     if ask.share() < 1.0 {
         let _ = writeln!(
             out,
-            "The guard of a run holds it at {:.0} % of a limit that others use too: so much more is needed (--no-guard: none).",
-            ask.share() * 100.0
+            "Reckoned with a run whose guard holds at {} % of memory, epoll, file-max, conntrack and threads (--guard, --no-guard).",
+            (ask.share() * 1000.0).round() / 10.0
         );
     }
     if let Some(traffic) = ask.traffic {

@@ -96,8 +96,8 @@ impl Witness {
             }
         };
         let cause = match status {
-            // The log names the process. Without it the counters tell, by when they rose. Of a process that was not started
-            // here nobody knows the signal.
+            // The log names the process. Without it the counters tell, by when they rose; but only of one that SIGKILL ended,
+            // for the counters are not its own: a process that vanished may have ended while another one was killed.
             Cause::Signal(SIGKILL) | Cause::Vanished => match log.verdict(pid) {
                 logged::Verdict::NotKilled => status,
                 logged::Verdict::ByMachine => Cause::OomKilled { cgroup: None },
@@ -106,6 +106,10 @@ impl Witness {
                     let named = matches!(counted, Some(Cause::OomKilled { cgroup: Some(_) }));
                     counted.filter(|_| named).unwrap_or_else(|| Cause::OomKilled { cgroup: self.tightest(pid) })
                 }
+                logged::Verdict::Killed => {
+                    after.and_then(|s| self.oom(pid, s)).unwrap_or(Cause::OomKilled { cgroup: None })
+                }
+                logged::Verdict::Unknown if status == Cause::Vanished => status,
                 logged::Verdict::Unknown => after.and_then(|s| self.oom(pid, s)).unwrap_or(status),
             },
             other => other,
@@ -289,8 +293,9 @@ mod tests {
     fn the_log_knows_whom_the_oom_killer_took_and_why() {
         let now = Now { connections: 1000, ..Now::default() };
         let kill = |cgroup, text: &str| LogLine { topic: LogTopic::OomKill { pid: 4021, cgroup }, text: text.into() };
-        let of_group = kill(true, "Memory cgroup out of memory: Killed process 4021 (c1m-top) total-vm:5kB");
-        let of_machine = kill(false, "Out of memory: Killed process 4021 (c1m-top) total-vm:5kB");
+        let unsaid = kill(None, "Killed process 4021 (c1m-top) total-vm:5kB");
+        let of_group = kill(Some(true), "Memory cgroup out of memory: Killed process 4021 (c1m-top) total-vm:5kB");
+        let of_machine = kill(Some(false), "Out of memory: Killed process 4021 (c1m-top) total-vm:5kB");
         let signal = Cause::Signal(9);
         let rows = [
             // The line, whether the cgroup's counters rose, process, status, cause.
@@ -301,6 +306,8 @@ mod tests {
             (Some(&of_group), true, 4022, &signal, signal.clone()),
             (Some(&of_group), true, 4022, &Cause::Vanished, Cause::Vanished),
             (None, false, 4021, &signal, signal.clone()),
+            (Some(&unsaid), true, 4021, &signal, oom(Some("/c1m"))),
+            (Some(&unsaid), false, 4021, &signal, oom(None)),
         ];
         for (line, counted, pid, status, want) in rows {
             let mut witness = Witness::default();
@@ -314,6 +321,10 @@ mod tests {
             let (death, text) = witness.judge("x", pid, status.clone(), Some(&sample), &now, &log);
             assert_eq!(death.cause, want, "{line:?} {counted} {pid} {status:?}");
             assert_eq!(text.contains("; the kernel's log: "), death.cause != *status, "{text}");
+        }
+        // Without the log a process that only vanished is no victim of a kill that was counted meanwhile.
+        for (status, want) in [(Cause::Vanished, Cause::Vanished), (Cause::Signal(9), oom(Some("/c1m")))] {
+            assert_eq!(judge(true, status, |s| rise(s, 1, 5)).0.cause, want);
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) enum Verdict {
     Unknown,
     /// The OOM killer did not take it.
     NotKilled,
+    /// It took it; why is not said.
+    Killed,
     /// It took it for the limit of a memory cgroup.
     ByCgroup,
     /// It took it because the machine had no memory left.
@@ -83,8 +85,9 @@ impl KernelLog {
     pub(super) fn verdict(&self, pid: u32) -> Verdict {
         let missed = self.missed.is_some_and(|at| self.t_ms < at + MISSED_MS);
         match self.kill(pid).map(|line| line.topic) {
-            Some(LogTopic::OomKill { cgroup: true, .. }) => Verdict::ByCgroup,
-            Some(_) => Verdict::ByMachine,
+            Some(LogTopic::OomKill { cgroup: Some(true), .. }) => Verdict::ByCgroup,
+            Some(LogTopic::OomKill { cgroup: Some(false), .. }) => Verdict::ByMachine,
+            Some(_) => Verdict::Killed,
             None if self.readable && !missed => Verdict::NotKilled,
             None => Verdict::Unknown,
         }
@@ -117,7 +120,7 @@ mod tests {
         let mut log = KernelLog::default();
         let mut sample = synthetic::sample(1000, 1000);
         assert_eq!(log.verdict(4021), Verdict::Unknown, "nothing is known before the log is read");
-        let kill = LogTopic::OomKill { pid: 4021, cgroup: false };
+        let kill = LogTopic::OomKill { pid: 4021, cgroup: Some(false) };
         let lines = vec![
             LogLine { topic: LogTopic::TimeWait, text: "TCP: time wait bucket table overflow".into() },
             LogLine { topic: kill, text: "Out of memory: Killed process 4021 (x) total-vm:1kB".into() },

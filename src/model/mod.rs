@@ -29,6 +29,7 @@ pub mod summary;
 #[doc(hidden)]
 pub mod synthetic;
 mod table;
+mod track;
 
 pub use chart::{Chart, XAxis};
 pub use cost::{Cost, Slope};
@@ -194,11 +195,15 @@ impl Model {
         let (death, text) = self.witness.judge(role_or_name, pid, status, self.last.as_ref(), &self.now, &self.log);
         let severity = match death.cause {
             Cause::Exit(0) => Severity::Info,
+            Cause::Vanished if !matches!(role_or_name, "server" | "client") => Severity::Warning,
             _ => Severity::Critical,
         };
         self.roster.died(&death);
         let cure = self.limits().iter().find(|l| death.met(l));
-        let cure = cure.map_or(String::new(), |l| format!(". Cure: {}, or a lower --target", l.cure));
+        let cure = cure.filter(|l| !l.cure.is_empty()).map_or(String::new(), |l| {
+            let lower = if l.info.id == "memcg" && self.now.target.is_some() { ", or a lower --target" } else { "" };
+            format!(". Cure: {}{lower}", l.cure)
+        });
         self.deaths.push(death);
         self.table.mark_killed(&self.deaths);
         self.note(severity, &format!("death/{role_or_name}/{pid}"), text + &cure);
@@ -278,9 +283,11 @@ impl Model {
         self.table.nearest()
     }
 
-    /// The use of a limit over the run in `columns` equal steps of time, own unit; empty before the second sample.
-    pub fn limit_history(&self, limit: &Limit, columns: usize) -> Vec<f64> {
-        self.table.track(limit.info.id, &limit.scope, columns)
+    /// The use of a limit over the run in `columns` equal steps of time, and the most that any sample saw, own unit; empty
+    /// before the second sample.
+    pub fn limit_history(&self, limit: &Limit, columns: usize) -> (Vec<f64>, u64) {
+        let track = self.table.track(limit.info.id, &limit.scope);
+        track.map_or((Vec::new(), 0), |track| (track.columns(columns), track.most()))
     }
 
     /// The limit that an event is about.
@@ -292,7 +299,10 @@ impl Model {
             ("limit", Some(id)) => (id, third),
             ("phase", Some("guarded")) => (self.guard_limit()?, None),
             ("phase", Some("stopped")) => (stop?.limit_id.as_str(), None),
-            ("death", _) => return self.limits().iter().find(|l| self.deaths.iter().any(|d| d.met(l))),
+            ("death", _) => {
+                let death = self.deaths.iter().find(|d| third == Some(d.pid.to_string().as_str()))?;
+                return self.limits().iter().find(|l| death.met(l));
+            }
             (role @ ("server" | "client"), Some(id)) => (names::info(id)?.id, Some(role)),
             // `nofile/server/accept/EMFILE`; the limit of that engine, where there is one each.
             (id, scope) if names::info(id).is_some() => (id, scope),

@@ -11,8 +11,8 @@ use super::limit::{Forecast, Limit, LimitState, Unit};
 use super::meters::{self, Context, Growth, Meter};
 use super::names;
 use super::now::{Now, RunPhase, engine};
-use super::series::Series;
 use super::slope::{Slope, Trend};
+use super::track::Track;
 
 /// Connections from which on a slope of counted things is judged: these are exact.
 const RANGE_COUNT: f64 = 200.0;
@@ -73,7 +73,7 @@ struct Hit {
 pub(super) struct LimitTable {
     trends: Vec<(&'static str, String, Trend)>,
     /// The use of each limit over the run.
-    tracks: Vec<(&'static str, String, Series)>,
+    tracks: Vec<Track>,
     hits: Vec<Hit>,
     limits: Vec<Limit>,
     brakes: Vec<Brake>,
@@ -100,23 +100,9 @@ impl LimitTable {
         self.trend(id, scope).and_then(Trend::slope)
     }
 
-    /// The use of a limit over the run in `columns` equal steps of time, own unit, each at its end; empty before the second
-    /// sample.
-    pub(super) fn track(&self, id: &str, scope: &str, columns: usize) -> Vec<f64> {
-        let track = self.tracks.iter().find(|t| t.0 == id && t.1 == scope);
-        let points = track.map_or(Vec::new(), |t| t.2.segments(|p| Some((p.t_ms, p.values[0]))).concat());
-        let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
-        if points.len() < 2 {
-            return Vec::new();
-        }
-        let step = (last.0 - first.0) / columns.max(1) as f64;
-        // A straight line between two samples.
-        let at = |t: f64| {
-            let next = points.partition_point(|p| p.0 < t).clamp(1, points.len() - 1);
-            let (a, b) = (points[next - 1], points[next]);
-            a.1 + (b.1 - a.1) * ((t - a.0) / (b.0 - a.0).max(1.0)).clamp(0.0, 1.0)
-        };
-        (1..=columns).map(|c| at(first.0 + step * c as f64)).collect()
+    /// The use of a limit over the run, where one is known.
+    pub(super) fn track(&self, id: &str, scope: &str) -> Option<&Track> {
+        self.tracks.iter().find(|t| t.id == id && t.scope == scope)
     }
 
     /// Forgets every slope.
@@ -166,11 +152,11 @@ impl LimitTable {
     /// Adds the use of one meter to its track.
     fn keep(&mut self, meter: &Meter, now: &Now) {
         let Some(used) = meter.used else { return };
-        let known = self.tracks.iter().position(|t| t.0 == meter.id && t.1 == meter.scope).unwrap_or_else(|| {
-            self.tracks.push((meter.id, meter.scope.clone(), Series::default()));
+        let known = self.tracks.iter().position(|t| t.id == meter.id && t.scope == meter.scope).unwrap_or_else(|| {
+            self.tracks.push(Track::new(meter.id, meter.scope.clone()));
             self.tracks.len() - 1
         });
-        self.tracks[known].2.push(now.t_ms, now.connections, [used as f64, f64::NAN, f64::NAN]);
+        self.tracks[known].add(now, used);
     }
 
     fn limit(&mut self, meter: Meter, now: &Now, spare: f64) -> Option<Limit> {
@@ -187,7 +173,11 @@ impl LimitTable {
         let hit = self.hits.iter().find(|h| h.id == meter.id && h.scope == meter.scope);
         let state = if hit.is_some() { LimitState::Hit } else { judge(&meter, forecast, slope, seen, now) };
         let grown = slope.filter(|s| s.grows()).map(|s| s.per_connection);
-        let cure = (meter.cure)(need(&meter, grown.unwrap_or(meter.expected), now, spare));
+        let need = need(&meter, grown.unwrap_or(meter.expected), now, spare);
+        // Nobody buys twice the memory for a run that fits.
+        let idle =
+            meter.id == "memory" && state < LimitState::Warn && need == meter.limit.unwrap_or(0).saturating_mul(2);
+        let cure = if idle { String::new() } else { (meter.cure)(need) };
         Some(Limit {
             info,
             scope: meter.scope,
@@ -357,7 +347,9 @@ fn need(meter: &Meter, per_connection: f64, now: &Now, spare: f64) -> u64 {
     // The guard lets a run fill to the brim what it has planned for.
     let spare = if meter.planned { SPARE_OF_PLANNED } else { spare };
     let need = round_up((used as f64 + per_connection * more as f64) * spare);
-    if need > limit { need } else { limit.saturating_mul(2).min(i64::MAX as u64) }
+    // Nobody knows how far a server's peers want to go.
+    let twice = limit.saturating_mul(2).min(i64::MAX as u64);
+    if need > limit && now.target.is_some() { need } else { need.max(twice) }
 }
 
 /// Three digits that are not below `n`.

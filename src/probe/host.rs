@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::kernel_log::KernelLog;
 use super::neighbours::NeighbourTable;
-use super::sample::{Absent, FileNr, Host, Reading, SlabCache};
+use super::sample::{Absent, FileNr, Host, Log, Reading, SlabCache};
 use super::slab::{self, Tracked};
 use super::slab_pace::{SlabPace, Turn};
 use super::source::{Roots, Source};
@@ -89,13 +89,18 @@ impl HostSources {
             pid_max: self.pid_max.get(buf, number),
             tasks: self.loadavg.get(buf, tasks),
             neighbours: self.neighbours.each_mut().map(|table| table.read(buf)),
-            // Last: what the counters above show has been logged by then.
-            log: self.log.read(buf),
+            log: Err(NOT_READ),
         }
     }
 }
 
 impl HostSources {
+    /// What has been logged. To be read last: what the other sources of a sample show, and whose process has ended, has been
+    /// logged by then.
+    pub(crate) fn log(&mut self, buf: &mut Vec<u8>) -> Reading<Log> {
+        self.log.read(buf)
+    }
+
     fn slab(&mut self, sockets: Option<u64>, buf: &mut Vec<u8>) -> Reading<Vec<SlabCache>> {
         let start = Instant::now();
         match self.slab_pace.next(sockets, start) {

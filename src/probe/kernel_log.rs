@@ -102,16 +102,18 @@ fn parse(record: &str) -> Option<LogLine> {
     Some(LogLine { topic, text: text[..cut].to_owned() })
 }
 
-/// The number in `Memory cgroup out of memory: Killed process 4021 (c1m-top) total-vm:…`, and whether it is of a cgroup. Since
-/// Linux 5.0 the words stand in one line.
-fn killed(text: &str) -> Option<(u32, bool)> {
+/// The number in `Memory cgroup out of memory: Killed process 4021 (c1m-top) total-vm:…`, and whether it is of a cgroup. Before
+/// Linux 5.1 nothing stood before "Killed"; `Out of memory (oom_kill_allocating_task): Killed` is of the machine too.
+fn killed(text: &str) -> Option<(u32, Option<bool>)> {
     let (before, after) = text.split_once("Killed process ")?;
     let cgroup = match before {
-        "Memory cgroup out of memory: " => true,
-        "Out of memory: " => false,
+        "" => None,
+        _ if before.starts_with("Memory cgroup out of memory") => Some(true),
+        _ if before.starts_with("Out of memory") => Some(false),
         _ => return None,
     };
-    Some((after.split_ascii_whitespace().next()?.parse().ok()?, cgroup))
+    let pid = after.split_ascii_whitespace().next()?.trim_end_matches(',');
+    Some((pid.parse().ok()?, cgroup))
 }
 
 #[cfg(test)]
@@ -140,11 +142,16 @@ mod tests {
             ("worker-0: page allocation failure: order:0, mode:0x40820", LogTopic::Allocation),
             (
                 "Memory cgroup out of memory: Killed process 17636 (tail) total-vm:23140kB",
-                LogTopic::OomKill { pid: 17_636, cgroup: true },
+                LogTopic::OomKill { pid: 17_636, cgroup: Some(true) },
             ),
             (
                 "Out of memory: Killed process 4021 (c1m-top) total-vm:1kB",
-                LogTopic::OomKill { pid: 4021, cgroup: false },
+                LogTopic::OomKill { pid: 4021, cgroup: Some(false) },
+            ),
+            ("Killed process 4021 (c1m-top) total-vm:1kB", LogTopic::OomKill { pid: 4021, cgroup: None }),
+            (
+                "Out of memory (oom_kill_allocating_task): Killed process 4021 (c1m-top) total-vm:1kB",
+                LogTopic::OomKill { pid: 4021, cgroup: Some(false) },
             ),
         ];
         for (text, topic) in rows {

@@ -132,8 +132,8 @@ pub enum LogTopic {
     OomKill {
         /// Its number, in the first pid namespace.
         pid: u32,
-        /// Whether for the limit of a memory cgroup; else the machine had no memory left.
-        cgroup: bool,
+        /// Whether for the limit of a memory cgroup, or because the machine had no memory left; not told before Linux 5.1.
+        cgroup: Option<bool>,
     },
 }
 

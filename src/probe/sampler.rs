@@ -128,6 +128,7 @@ impl Sampler {
             targets: self.targets.iter_mut().map(|target| target.read(roots, buf)).collect(),
             own: self.own.read(buf),
         };
+        sample.host.log = self.host.log(buf);
         self.add_others(&mut sample.targets);
         sample.took_us = start.elapsed().as_micros() as u64;
         sample

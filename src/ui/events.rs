@@ -1,4 +1,5 @@
-//! What happened, newest first, in whole sentences. The one marked leads to its limit (Enter).
+//! What happened, newest first, in whole sentences. The first one shown is marked where it leads to a
+//! limit (Enter).
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -13,11 +14,11 @@ use crate::units;
 /// Column at which sentences start: after `00:00:17 `.
 const INDENT: u16 = 10;
 
-/// Draws the panel, from the `scroll`-th newest event on.
-pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, scroll: usize, theme: Theme) {
+/// Draws the panel, from the `chosen`-th newest event on.
+pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, chosen: usize, theme: Theme) {
     let events = model.events().all();
-    let name = if scroll > 0 {
-        format!("Events, newest first (from {} of {})", (scroll + 1).min(events.len()), events.len())
+    let name = if chosen > 0 {
+        format!("Events, newest first (from {} of {})", (chosen + 1).min(events.len()), events.len())
     } else {
         "Events, newest first".to_owned()
     };
@@ -26,11 +27,11 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, scroll: usize, t
         put(buf, inner, 1, 0, "nothing to report", theme.dim());
     }
     let mut row = 0;
-    for event in events.iter().rev().skip(scroll) {
+    for event in events.iter().rev().skip(chosen) {
         if row >= inner.height {
             break;
         }
-        if row == 0 && scroll > 0 {
+        if row == 0 && model.limit_of(event).is_some() {
             put(buf, inner, 0, 0, theme.chosen_mark(), theme.strong());
         }
         row += one(buf, inner, row, event, theme);

@@ -88,7 +88,7 @@ fn wide(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: The
     chart::draw(buf, chart_area, &model.chart(view.axis(model)), state, theme);
     limits::draw(buf, limits_area, model, theme);
     cost::draw(buf, cost_area, model, theme);
-    events::draw(buf, events_area, model, view.scroll, theme);
+    events::draw(buf, events_area, model, view.chosen_event(model), theme);
 }
 
 /// ```text
@@ -110,10 +110,10 @@ fn stacked(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: 
     if rest.0.height >= 5 {
         let state = model.nearest().map(|l| l.state);
         chart::draw(buf, rest.0, &model.chart(view.axis(model)), state, theme);
-        events::draw(buf, low, model, view.scroll, theme);
+        events::draw(buf, low, model, view.chosen_event(model), theme);
     } else {
         let both = Rect { y: rest.0.y, height: rest.0.height + low.height, ..low };
-        events::draw(buf, both, model, view.scroll, theme);
+        events::draw(buf, both, model, view.chosen_event(model), theme);
     }
 }
 

@@ -58,8 +58,7 @@ fn draw_chosen(buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme
     let inner = panel::frame(buf, area, &format!("{}, {}", limit.info.label, limit.scope), theme);
     let wide = usize::from(inner.width.saturating_sub(2));
     let mut text = limit.info.help.to_owned();
-    // Why a row has no numbers stands in the row; what else there is to say of one that has them stands here.
-    if let (Some(reason), Some(_)) = (&limit.reason, limit.used) {
+    if let Some(reason) = &limit.reason {
         text = format!("{text} Here: {reason}.");
     }
     let mut lines = wrap(&text, wide);
@@ -72,7 +71,9 @@ fn draw_chosen(buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme
         lines.extend(cure);
     }
     for (row, line) in lines.iter().enumerate() {
-        put(buf, inner, 1, row as u16, line, theme.text());
+        let last = row + 1 == usize::from(inner.height) && row + 1 < lines.len();
+        let line = if last { cut(&format!("{line} {}", lines[row + 1]), wide) } else { line.clone() };
+        put(buf, inner, 1, row as u16, &line, theme.text());
     }
     let used = (lines.len() as u16 + 1).min(inner.height);
     graph(buf, Rect { y: inner.y + used, height: inner.height - used, ..inner }, model, limit, theme);
@@ -81,12 +82,12 @@ fn draw_chosen(buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme
 /// The use over the run, from nothing to the most that it was.
 fn graph(buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme: Theme) {
     let wide = area.width.saturating_sub(2);
-    let values = model.limit_history(limit, wide.into());
-    let most = values.iter().fold(0.0_f64, |a, b| a.max(*b));
-    if area.height < 2 || most <= 0.0 {
+    let (values, most) = model.limit_history(limit, wide.into());
+    if area.height < 2 || most == 0 {
         return;
     }
-    let name = format!("Use over the run, at most {}", amount(limit.unit, most as u64).trim());
+    let name = format!("Use over the run, at most {}", amount(limit.unit, most).trim());
+    let most = most as f64;
     put(buf, area, 1, 0, &name, theme.dim());
     let marks = theme.bar_steps();
     let rows = (area.height - 1).min(GRAPH);
@@ -107,6 +108,7 @@ fn graph(buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme: Them
 fn each(limit: &Limit) -> String {
     match limit.per_connection {
         None => "–".to_owned(),
+        Some(n) if limit.unit != Unit::Count && n < 1.0 => "under 1".to_owned(),
         Some(n) if limit.unit != Unit::Count => amount(limit.unit, n as u64),
         Some(n) if n < 0.01 => format!("1 in {}", units::short_count((1.0 / n) as u64).trim()),
         Some(n) => format!("{n:.2}"),

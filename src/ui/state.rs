@@ -1,4 +1,4 @@
-//! What the viewer has chosen: which screen, frozen or live, how far scrolled.
+//! What the viewer has chosen: which screen, frozen or live, what is chosen in a list.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -49,8 +49,8 @@ pub struct View {
     pub(super) confirm: bool,
     /// The model as it was when `f` was pressed.
     pub(super) frozen: Option<Box<Model>>,
-    /// First event shown.
-    pub(super) scroll: usize,
+    /// The event chosen, by id: new ones come in above it. `None` is the newest.
+    event: Option<String>,
     /// The limit chosen, by id and scope: rows change places. `None` is the nearest.
     limit: Option<(&'static str, String)>,
     /// What a helper thread died of.
@@ -103,7 +103,7 @@ impl View {
             Command::Help => self.help = !self.help,
             Command::Show(screen) => {
                 self.screen = screen;
-                self.scroll = 0;
+                self.event = None;
                 self.limit = None;
                 self.help = false;
             }
@@ -138,8 +138,9 @@ impl View {
         let shown = self.frozen.as_deref().unwrap_or(model);
         match self.screen {
             Screen::Overview => {
-                let last = shown.events().all().len().saturating_sub(1);
-                self.scroll = self.scroll.saturating_add_signed(by).min(last);
+                let events = shown.events().all();
+                let row = self.chosen_event(shown).saturating_add_signed(by).min(events.len().saturating_sub(1));
+                self.event = events.iter().rev().nth(row).filter(|_| row > 0).map(|e| e.id.clone());
             }
             Screen::Limits => {
                 let row = self.chosen(shown).saturating_add_signed(by).min(shown.limits().len().saturating_sub(1));
@@ -152,11 +153,21 @@ impl View {
     /// Goes from the first event shown to the limit it is about; `None` where it is about none.
     fn open(&mut self, model: &Model) -> Option<()> {
         let shown = self.frozen.as_deref().unwrap_or(model);
-        let event = shown.events().all().iter().rev().nth(self.scroll).filter(|_| self.screen == Screen::Overview)?;
+        if self.help || self.screen != Screen::Overview {
+            return None;
+        }
+        let event = shown.events().all().iter().rev().nth(self.chosen_event(shown))?;
         let limit = shown.limit_of(event)?;
         let chosen = (limit.info.id, limit.scope.clone());
-        *self = Self { screen: Screen::Limits, limit: Some(chosen), scroll: 0, ..std::mem::take(self) };
+        *self = Self { screen: Screen::Limits, limit: Some(chosen), event: None, ..std::mem::take(self) };
         Some(())
+    }
+
+    /// How many events are newer than the one chosen.
+    pub(super) fn chosen_event(&self, model: &Model) -> usize {
+        let events = model.events().all();
+        let is = |e: &crate::model::Event| self.event.as_ref() == Some(&e.id);
+        events.iter().rev().position(is).unwrap_or(0)
     }
 
     /// The row of the limit chosen.

@@ -95,8 +95,7 @@ fn unread(facts: &Facts<'_>) -> String {
     let row = facts.limit("tcp_mem", None).filter(|l| l.share().is_some());
     let high = row.is_some_and(|l| l.state >= LimitState::Warn);
     if high || (row.is_none() && facts.counters.per_s("memory_pressures") > OF_LATE) {
-        let cure = row;
-        let cure = cure.map_or(String::new(), |l| format!(". Cure: {}", l.cure));
+        let cure = row.map_or(String::new(), |l| format!(". Cure: {}", l.cure));
         return format!(": TCP buffer memory is short, and what has been sent waits unread{cure}");
     }
     match engine(facts.sample, Role::Server) {

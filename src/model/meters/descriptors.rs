@@ -14,9 +14,12 @@ const FILE_NR_NOISE: f64 = 128.0;
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let sample = context.sample;
     let nr_open = sample.host.nr_open.as_ref().ok().copied();
+    // One --workers is for both engines of a run: the smaller tables decide.
+    let rooms = sample.targets.iter().filter(|t| t.alive).filter_map(|t| t.stats.as_ref()?.as_ref().ok());
+    let room = rooms.map(|s| s.table_room).filter(|room| *room > 0).min();
     for target in &sample.targets {
         out.push(if target.alive {
-            table(target, nr_open)
+            table(target, nr_open, room)
         } else {
             Meter::without("nofile", scope(target), LimitState::Unknown, ENDED)
         });
@@ -58,7 +61,7 @@ fn exempt(sample: &Sample) -> bool {
 }
 
 /// The descriptors of one process.
-fn table(target: &Target, nr_open: Option<u64>) -> Meter {
+fn table(target: &Target, nr_open: Option<u64>, least: Option<u64>) -> Meter {
     let scope = scope(target);
     let hard = target.nofile.as_ref().ok().map(|n| n.hard);
     match &target.stats {
@@ -66,14 +69,18 @@ fn table(target: &Target, nr_open: Option<u64>) -> Meter {
             let (per_table, tables) = (stats.table_limit, stats.tables_max);
             let limit = per_table.saturating_mul(u64::from(tables));
             let room = if stats.table_room > 0 { stats.table_room } else { per_table.max(1) };
+            let others = stats.descriptors.saturating_sub(stats.open);
             let mut meter =
                 Meter::growing("nofile", scope, stats.descriptors, limit, 8.0).levels(0.95, 0.99).cured(move |need| {
                     // More than any machine's memory holds.
                     if limit >= 10_000_000 {
                         return String::new();
                     }
-                    let workers = need.div_ceil(room);
-                    format!("--workers {workers}, or {}", raise(need, per_table, hard, nr_open))
+                    // Of what is needed that part is connections; each table has its own listeners and the like besides.
+                    let connections = need.saturating_sub(others);
+                    let workers = connections.div_ceil(least.unwrap_or(room).min(room));
+                    let each = connections.div_ceil(u64::from(tables).max(1)) + per_table.saturating_sub(room);
+                    format!("--workers {workers}, or {}", raise(each, per_table, hard, nr_open))
                 });
             meter.planned = true;
             // What the engine itself opens, and the few it keeps free, are no connections: its own count of rooms is exact.
