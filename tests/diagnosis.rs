@@ -5,8 +5,9 @@
 #[expect(dead_code, unreachable_pub, unused_imports, reason = "shared with the benchmark and other tests")]
 mod scenario;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 
 use c1m_top::engine::path;
 use c1m_top::protocol::Command;
@@ -125,6 +126,36 @@ fn messages_that_nobody_reads_are_told_from_both_sides() {
     said(&joint, "echo_stall", &[what, "on 50 active connections: the server's engine does not read"]);
     said(&client, "echo_stall", &[what, "look at the other host. There, ss -tn"]);
     ended(far);
+}
+
+#[test]
+fn a_server_that_takes_more_than_it_keeps_is_told() {
+    let Some(net) = net() else { return };
+    // It accepts, keeps a hundred, and closes the oldest for each new one.
+    let script = "import socket
+s = socket.create_server(('127.0.0.1', 9900), backlog=512)
+print('listens', flush=True)
+held = []
+while True:
+    held.append(s.accept()[0])
+    if len(held) > 100: held.pop(0).close()
+";
+    let mut python = net.command("python3");
+    let Ok(mut python) = python.args(["-c", script]).stdout(Stdio::piped()).spawn() else {
+        return eprintln!("skipped: python3 is not installed");
+    };
+    let mut line = String::new();
+    BufReader::new(python.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    if line.is_empty() {
+        python.wait().unwrap();
+        return eprintln!("skipped: python3 is not installed");
+    }
+    let options = "--client 127.0.0.1 9900 --ports 1 --target 2k --rate 500 --duration 10s";
+    let mut client = start(&net, ":", options);
+    client.until(|o| o.alarms().iter().any(|e| e.id == "lost"));
+    python.kill().unwrap();
+    python.wait().unwrap();
+    said(&ended(client), "lost", &["the other end has closed", "does not hold so many (nginx: worker_connections)"]);
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn softnet(mode: Mode<'_>) -> Result<Outcome, Skipped> {
     let _undo = Undo::sysctl("/proc/sys/net/core/netdev_max_backlog", "1")?;
     cure_host(mode)?;
     let mut command = net.command(BINARY);
-    both(&mut command, mode, "--ports 10 --target 20k");
+    both(&mut command, mode, "--ports 10 --target 60k");
     let mut run = Run::start(command)?;
     if matches!(mode, Mode::Meet) {
         run.until(|o| o.alarms().iter().any(|e| e.id == "softnet_dropped"));

@@ -2,6 +2,7 @@
 
 mod failures;
 mod limits;
+mod losses;
 mod phases;
 mod stall;
 
@@ -61,6 +62,7 @@ pub(super) struct Diagnosis {
     limits: limits::Said,
     phases: phases::Said,
     stall: stall::Watch,
+    losses: losses::Watch,
     /// Highest number of an engine's events passed on, by pid.
     passed: Vec<(u32, u64)>,
 }
@@ -76,6 +78,7 @@ impl Diagnosis {
         counters(facts, &mut say);
         allocations(facts, &mut say);
         self.stall.update(facts, &mut say);
+        self.losses.update(facts, &mut say);
         self.limits.update(facts, &mut say);
         self.pass_on(facts, &mut say);
     }

@@ -1,0 +1,40 @@
+//! Connections that the other end closes though the client holds on to them: a server that takes more than it keeps looks
+//! healthy otherwise, for each of its accepts succeeds.
+
+use crate::model::event::Severity;
+use crate::model::now::engine;
+use crate::protocol::Role;
+use crate::units;
+
+use super::Facts;
+
+/// By fewer than this it is told of, not warned of: a connection may break.
+const FEW: u64 = 5;
+
+/// What was seen last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Watch {
+    /// The client's process, and how many it had lost.
+    last: Option<(u32, u64)>,
+}
+
+impl Watch {
+    pub(super) fn update(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
+        let Some(client) = engine(facts.sample, Role::Client) else { return };
+        let known = self.last.filter(|last| last.0 == client.pid).map_or(0, |last| last.1);
+        self.last = Some((client.pid, client.lost));
+        let step = client.lost.saturating_sub(known);
+        // The end of a run closes everything, and so does a server that dies.
+        if step == 0 || facts.ending() || facts.server_gone() {
+            return;
+        }
+        let text = format!(
+            "the other end has closed {} of {} connections that this client opened: it does not hold so many (nginx: \
+             worker_connections), or closes idle ones after a time (its timeouts)",
+            units::grouped(client.lost),
+            units::grouped(client.opened)
+        );
+        let severity = if client.lost < FEW { Severity::Info } else { Severity::Warning };
+        say(severity, "lost".into(), text, step);
+    }
+}
