@@ -132,6 +132,11 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// `. Cure: …`, to end a sentence with; empty where there is nothing to do.
+    pub(super) fn advice(&self) -> String {
+        if self.cure.is_empty() { String::new() } else { format!(". Cure: {}", self.cure) }
+    }
+
     /// Use as a share of the bound, 0 to 1 and over; `None` where either is missing.
     pub fn share(&self) -> Option<f64> {
         match (self.used, self.limit) {

@@ -200,9 +200,9 @@ impl Model {
         };
         self.roster.died(&death);
         let cure = self.limits().iter().find(|l| death.met(l));
-        let cure = cure.filter(|l| !l.cure.is_empty()).map_or(String::new(), |l| {
+        let cure = cure.map_or(String::new(), |l| {
             let lower = if l.info.id == "memcg" && self.now.target.is_some() { ", or a lower --target" } else { "" };
-            format!(". Cure: {}{lower}", l.cure)
+            l.advice() + lower
         });
         self.deaths.push(death);
         self.table.mark_killed(&self.deaths);

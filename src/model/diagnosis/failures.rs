@@ -33,7 +33,7 @@ pub(super) fn tell(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, Stri
             } else {
                 let log =
                     if limit.info.id == "file-max" { facts.log.quote(&[LogTopic::FileMax]) } else { String::new() };
-                text = format!("{text}{}{log}. Cure: {}", proof(limit), limit.cure);
+                text = format!("{text}{}{log}{}", proof(limit), limit.advice());
             }
         } else if error.name == "ETIMEDOUT" {
             text.push_str(&silence(facts));
@@ -62,7 +62,7 @@ pub(super) fn full_queue(facts: &Facts<'_>) -> Option<AcceptQueue> {
 pub(super) fn silence(facts: &Facts<'_>) -> String {
     let full = facts.limit("conntrack", None).filter(|l| l.share().is_some_and(|s| s >= 0.9));
     if let Some(limit) = full {
-        return format!("; connection tracking is full{}. Cure: {}", proof(limit), limit.cure);
+        return format!("; connection tracking is full{}{}", proof(limit), limit.advice());
     }
     if let Some(queue) = full_queue(facts) {
         return format!(

@@ -137,7 +137,7 @@ fn allocations(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, 
     let lines =
         facts.sample.host.log.iter().flat_map(|log| &log.lines).filter(|line| line.topic == LogTopic::Allocation);
     for _ in lines {
-        let cure = facts.limit("memory", None).map_or(String::new(), |l| format!(". Cure: {}", l.cure));
+        let cure = facts.limit("memory", None).map_or(String::new(), Limit::advice);
         let log = facts.log.quote(&[LogTopic::Allocation]);
         say(
             Severity::Warning,

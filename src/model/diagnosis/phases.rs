@@ -2,6 +2,7 @@
 
 use crate::model::errno::limit_of;
 use crate::model::event::Severity;
+use crate::model::limit::Limit;
 use crate::model::now::{RunPhase, engine};
 use crate::protocol::Role;
 use crate::units;
@@ -81,7 +82,7 @@ impl Said {
                 // The failed call says it, if there is one.
                 let told = |id| facts.failures.iter().any(|f| limit_of(&f.error.op, &f.error.name) == Some(id));
                 let cure = limit.filter(|l| !told(l.info.id));
-                let cure = cure.map_or(String::new(), |l| format!(". Cure: {}", l.cure));
+                let cure = cure.map_or(String::new(), Limit::advice);
                 // A server of this run that is dying is what is told.
                 let severity = if facts.server_gone() { Severity::Info } else { Severity::Critical };
                 tell(severity, "stopped", format!("the client stopped at {count} connections{why}{cure}"));

@@ -1,7 +1,7 @@
 //! Something that no longer moves though it should: connects under way, or messages without an answer.
 
 use crate::model::event::Severity;
-use crate::model::limit::LimitState;
+use crate::model::limit::{Limit, LimitState};
 use crate::model::now::engine;
 use crate::protocol::{EngineStats, Phase, Role};
 use crate::units;
@@ -95,7 +95,7 @@ fn unread(facts: &Facts<'_>) -> String {
     let row = facts.limit("tcp_mem", None).filter(|l| l.share().is_some());
     let high = row.is_some_and(|l| l.state >= LimitState::Warn);
     if high || (row.is_none() && facts.counters.per_s("memory_pressures") > OF_LATE) {
-        let cure = row.map_or(String::new(), |l| format!(". Cure: {}", l.cure));
+        let cure = row.map_or(String::new(), Limit::advice);
         return format!(": TCP buffer memory is short, and what has been sent waits unread{cure}");
     }
     match engine(facts.sample, Role::Server) {
@@ -113,7 +113,7 @@ fn cause(facts: &Facts<'_>, open: u64) -> String {
             return ": the server is paused".into();
         }
         if server.errors.iter().any(|e| e.op == "accept" && e.name == "EMFILE") {
-            let cure = facts.limit("nofile", Some("server")).map_or(String::new(), |l| format!(". Cure: {}", l.cure));
+            let cure = facts.limit("nofile", Some("server")).map_or(String::new(), Limit::advice);
             return format!(": the server has no descriptor left (EMFILE on accept){cure}");
         }
     }
