@@ -26,6 +26,10 @@ const MOMENT_MS: u64 = 400;
 impl Said {
     pub(super) fn update(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
         let now = facts.now;
+        // A run that ends while it is held back says why, however short that was.
+        if now.phase == RunPhase::Closing && self.guarded.is_some() && self.phase != RunPhase::Guarded {
+            say(Severity::Info, "phase/guarded".into(), guarded(facts), 1);
+        }
         self.guarded = (now.phase == RunPhase::Guarded).then(|| self.guarded.unwrap_or(now.t_ms));
         if self.guarded.is_some_and(|since| now.t_ms - since < MOMENT_MS) {
             return;
@@ -55,15 +59,7 @@ impl Said {
                 tell(Severity::Info, "holding", format!("target reached: {count} connections{after}"));
             }
             RunPhase::Paused => tell(Severity::Info, "paused", format!("paused at {count} connections")),
-            RunPhase::Guarded => {
-                let ceiling = client.and_then(|c| c.ceiling).unwrap_or(now.connections);
-                let text = format!(
-                    "the guard holds the ramp at {}: {}. --no-guard goes on",
-                    units::grouped(ceiling),
-                    held(facts)
-                );
-                tell(Severity::Info, "guarded", text);
-            }
+            RunPhase::Guarded => tell(Severity::Info, "guarded", guarded(facts)),
             RunPhase::Closing => {
                 self.closing = Some((now.t_ms, now.connections));
                 tell(Severity::Info, "closing", format!("closing {count} connections"));
@@ -90,6 +86,13 @@ impl Said {
             RunPhase::Watching | RunPhase::Starting | RunPhase::EngineDied => {}
         }
     }
+}
+
+/// Where the guard holds, and why.
+fn guarded(facts: &Facts<'_>) -> String {
+    let client = engine(facts.sample, Role::Client);
+    let ceiling = client.and_then(|c| c.ceiling).unwrap_or(facts.now.connections);
+    format!("the guard holds the ramp at {}: {}. --no-guard goes on", units::grouped(ceiling), held(facts))
 }
 
 /// What the guard keeps the run from.
