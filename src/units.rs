@@ -136,9 +136,25 @@ pub fn clock(ms: u64) -> String {
     format!("{:02}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
 }
 
+/// Rounded up to three digits: at most a hundredth more than is needed.
+pub fn round_up(n: u64) -> u64 {
+    let unit = 10_u64.pow(n.max(1).ilog10().saturating_sub(2));
+    n.div_ceil(unit).saturating_mul(unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_are_rounded_up_by_a_hundredth_at_most() {
+        for (n, want) in
+            [(0, 0), (7, 7), (128, 128), (1_000_000, 1_000_000), (1_000_001, 1_010_000), (2_001_500, 2_010_000)]
+        {
+            assert_eq!(round_up(n), want);
+        }
+        assert!((1..200_000).all(|n| round_up(n) >= n && round_up(n) as f64 <= n as f64 * 1.01));
+    }
 
     #[test]
     fn counts_take_decimal_suffixes() {

@@ -45,7 +45,7 @@ fn machine(soft: u64, hard: u64, root: bool) -> Sample {
 }
 
 fn around() -> Surroundings {
-    Surroundings { gc_thresh3: Some(1024), netdev_max_backlog: Some(1000) }
+    Surroundings { netdev_max_backlog: Some(1000) }
 }
 
 fn run(ask: &Ask, sample: &Sample) -> Report {

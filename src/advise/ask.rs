@@ -148,8 +148,6 @@ impl Ask {
 /// What of the machine no sample holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Surroundings {
-    /// `net.ipv4.neigh.default.gc_thresh3`.
-    pub gc_thresh3: Option<u64>,
     /// `net.core.netdev_max_backlog`.
     pub netdev_max_backlog: Option<u64>,
 }

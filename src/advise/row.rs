@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::model::Unit;
 use crate::model::names;
 use crate::probe::sample::Absent;
+use crate::units::round_up;
 
 /// Whether a limit is large enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -204,25 +205,9 @@ impl Row {
     }
 }
 
-/// Rounded up to three digits: at most a hundredth more than is needed.
-pub fn round_up(n: u64) -> u64 {
-    let unit = 10_u64.pow(n.max(1).ilog10().saturating_sub(2));
-    n.div_ceil(unit).saturating_mul(unit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_are_rounded_up_by_a_hundredth_at_most() {
-        for (n, want) in
-            [(0, 0), (7, 7), (128, 128), (1_000_000, 1_000_000), (1_000_001, 1_010_000), (2_001_500, 2_010_000)]
-        {
-            assert_eq!(round_up(n), want);
-        }
-        assert!((1..200_000).all(|n| round_up(n) >= n && round_up(n) as f64 <= n as f64 * 1.01));
-    }
 
     #[test]
     fn a_limit_that_is_none_is_never_met() {

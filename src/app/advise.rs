@@ -246,10 +246,7 @@ fn surroundings(roots: &Roots) -> Surroundings {
     let number = |path: &str| -> Option<u64> {
         std::fs::read_to_string(roots.proc.join("sys/net").join(path)).ok()?.trim().parse().ok()
     };
-    Surroundings {
-        gc_thresh3: number("ipv4/neigh/default/gc_thresh3"),
-        netdev_max_backlog: number("core/netdev_max_backlog"),
-    }
+    Surroundings { netdev_max_backlog: number("core/netdev_max_backlog") }
 }
 
 /// Obsolete and harmful settings, in the files of sysctl.d(5) and in the running kernel.

@@ -22,6 +22,8 @@ pub(super) struct CounterInfo {
     pub cure: &'static str,
     /// The limit whose numbers and cure say more, where that is readable.
     pub limit: Option<&'static str>,
+    /// The limit that it is about where that row has neither.
+    pub about: Option<&'static str>,
     /// What the kernel logs with it.
     pub log: &'static [LogTopic],
 }
@@ -55,6 +57,7 @@ const COUNTER: CounterInfo = CounterInfo {
     what: "",
     cure: "",
     limit: None,
+    about: None,
     log: &[],
 };
 
@@ -66,6 +69,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
         read: |s| ext(s, |e| e.listen_overflows),
         what: "the accept queue of a listening socket was full: connections were dropped and are retried after a second",
         cure: LARGER_QUEUES,
+        about: Some("accept_queue"),
         ..COUNTER
     },
     CounterInfo {
@@ -74,6 +78,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
         read: |s| if syncookies(s) == Some(0) { None } else { other_drops(s) },
         what: "a listening socket dropped connections for another reason than a full queue, mostly for want of memory",
         cure: "look at memory and tcp_mem",
+        about: Some("tcp_mem"),
         ..COUNTER
     },
     CounterInfo {
@@ -83,6 +88,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
         what: "SYNs were dropped: three quarters of net.ipv4.tcp_max_syn_backlog were half open, and SYN cookies are off",
         cure: "sysctl -w net.ipv4.tcp_max_syn_backlog=65535, or net.ipv4.tcp_syncookies=1",
         log: &[LogTopic::SynQueue],
+        about: Some("syn_queue"),
         ..COUNTER
     },
     CounterInfo {
@@ -92,6 +98,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
         what: "the SYN queue of a listening socket was full: connections were answered with SYN cookies, which keep no place in it",
         cure: LARGER_QUEUES,
         log: &[LogTopic::SynQueue],
+        about: Some("syn_queue"),
         ..COUNTER
     },
     CounterInfo {
@@ -101,6 +108,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
         severity: Severity::Info,
         what: "every connection is answered with a SYN cookie, because net.ipv4.tcp_syncookies is 2: no queue was full",
         cure: "sysctl -w net.ipv4.tcp_syncookies=1, unless that is meant",
+        about: Some("syn_queue"),
         ..COUNTER
     },
     CounterInfo {
@@ -110,6 +118,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
         what: "the SYN queue of a listening socket was full and SYNs were dropped, because SYN cookies are off",
         cure: LARGER_QUEUES,
         log: &[LogTopic::SynQueue],
+        about: Some("syn_queue"),
         ..COUNTER
     },
     CounterInfo {
@@ -129,6 +138,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
         read: |s| ext(s, |e| e.prune_called),
         what: "receive queues were squeezed for want of buffer memory: someone does not read what is sent to them",
         cure: "read faster, or raise net.ipv4.tcp_rmem and tcp_mem",
+        about: Some("tcp_mem"),
         ..COUNTER
     },
     CounterInfo {
@@ -137,6 +147,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
         read: |s| ext(s, |e| e.rcv_pruned),
         what: "packets were dropped from receive queues for want of buffer memory",
         cure: "read faster, or raise net.ipv4.tcp_rmem and tcp_mem",
+        about: Some("tcp_mem"),
         ..COUNTER
     },
     CounterInfo {
@@ -147,6 +158,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
         what: "the kernel reset connections for want of TCP memory or because of too many orphans",
         cure: "raise net.ipv4.tcp_mem, or close at a lower rate (net.ipv4.tcp_max_orphans)",
         log: &[LogTopic::TcpMemory, LogTopic::Orphans],
+        about: Some("tcp_mem"),
         ..COUNTER
     },
     CounterInfo {
@@ -194,6 +206,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
         read: |s| s.host.softnet.as_ref().ok().map(|n| n.dropped),
         what: "packets were dropped because a core's queue was full",
         cure: "sysctl -w net.core.netdev_max_backlog=10000",
+        about: Some("backlog"),
         ..COUNTER
     },
 ];
@@ -201,13 +214,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
 /// The limit that a counter's event is about.
 pub(super) fn about(id: &str) -> Option<&'static str> {
     let info = COUNTERS.iter().find(|info| info.id == id)?;
-    info.limit.or(match id {
-        "listen_overflows" => Some("accept_queue"),
-        "listen_drops" | "abort_on_memory" | "prune_called" | "rcv_pruned" => Some("tcp_mem"),
-        "softnet_dropped" => Some("backlog"),
-        _ if id.starts_with("syn_") || id == "req_q_full_drop" => Some("syn_queue"),
-        _ => None,
-    })
+    info.limit.or(info.about)
 }
 
 /// Seconds over which a rate fades.

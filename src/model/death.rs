@@ -9,7 +9,7 @@ use crate::units;
 use super::engine::{Cause, Death, signal_name};
 use super::headroom::Headroom;
 use super::kernel_log::{self as logged, KernelLog};
-use super::meters::{bound, charge};
+use super::meters::{bound, tightest};
 use super::now::{Now, RunPhase};
 
 /// Time looked back over, milliseconds: the counters rise at the kill, and the process is seen alive until the kernel has
@@ -44,7 +44,7 @@ impl Witness {
     pub(super) fn update(&mut self, sample: &Sample, now: &Now) {
         // A process takes a while to die, and what was counted before it began to is what its end is judged by.
         let known = |pid| self.seen.back().is_some_and(|s| s.alive.iter().any(|a| a.0 == pid && a.1.is_some()));
-        if sample.targets.iter().any(|t| t.alive && t.rss_bytes.is_err() && known(t.pid)) {
+        if sample.targets.iter().any(|t| t.is_ending() && known(t.pid)) {
             return;
         }
         while self.seen.front().is_some_and(|s| s.t_ms + BACK_MS < sample.t_ms) {
@@ -104,7 +104,7 @@ impl Witness {
                 logged::Verdict::ByCgroup => {
                     let counted = after.and_then(|s| self.oom(pid, s));
                     let named = matches!(counted, Some(Cause::OomKilled { cgroup: Some(_) }));
-                    counted.filter(|_| named).unwrap_or_else(|| Cause::OomKilled { cgroup: self.tightest(pid) })
+                    counted.filter(|_| named).unwrap_or_else(|| Cause::OomKilled { cgroup: self.nearest(pid) })
                 }
                 logged::Verdict::Killed => {
                     after.and_then(|s| self.oom(pid, s)).unwrap_or(Cause::OomKilled { cgroup: None })
@@ -133,13 +133,13 @@ impl Witness {
                 .find(|g| g.path == path)
                 .or_else(|| chain.iter().find(|g| g.path == path))
         };
-        let limiting: Vec<&MemCgroup> = chain.iter().filter(|g| bound(g).is_some()).collect();
+        let limiting = chain.iter().filter(|g| bound(g).is_some());
         let rose = |g: &&MemCgroup, read: fn(&MemCgroup) -> u64| {
             now_of(&g.path).zip(then_of(&g.path)).is_some_and(|(now, then)| read(now) > read(then))
         };
         let host_rose =
             after.host.oom_kills.as_ref().ok().zip(before.oom_kills.as_ref()).is_some_and(|(now, then)| now > then);
-        let killed: Vec<&&MemCgroup> = limiting.iter().filter(|g| rose(g, |g| g.oom_kills)).collect();
+        let killed: Vec<&MemCgroup> = limiting.filter(|g| rose(g, |g| g.oom_kills)).collect();
         if killed.is_empty() && !host_rose {
             return None;
         }
@@ -147,20 +147,13 @@ impl Witness {
         let met = killed.iter().find(|g| rose(g, |g| g.max_hits));
         let roomy = Headroom::of(after, None).is_none_or(|h| h.bytes as f64 > 0.05 * h.capacity_bytes as f64);
         // With the cgroup gone or unreadable: a machine with room to spare does not kill, so its limit did.
-        let nearest = if killed.is_empty() {
-            limiting.iter().min_by_key(|g| bound(g).unwrap_or(u64::MAX).saturating_sub(charge(g)))
-        } else {
-            killed.first().copied()
-        };
-        let group = met.copied().or(nearest.filter(|_| roomy));
-        Some(Cause::OomKilled { cgroup: group.map(|g| g.path.clone()) })
+        let nearest = killed.first().map_or_else(|| self.nearest(pid), |g| Some(g.path.clone()));
+        Some(Cause::OomKilled { cgroup: met.map(|g| g.path.clone()).or(nearest.filter(|_| roomy)) })
     }
 
     /// The cgroup whose limit was nearest when `pid` was last seen alive.
-    fn tightest(&self, pid: u32) -> Option<String> {
-        let limiting = self.chain(pid)?.iter().filter(|g| bound(g).is_some());
-        let nearest = limiting.min_by_key(|g| bound(g).unwrap_or(u64::MAX).saturating_sub(charge(g)));
-        nearest.map(|g| g.path.clone())
+    fn nearest(&self, pid: u32) -> Option<String> {
+        tightest(self.chain(pid).into_iter()).first().map(|g| g.path.clone())
     }
 
     /// The cgroups of `pid` when last seen alive.
@@ -169,14 +162,12 @@ impl Witness {
     }
 
     fn sentence(&self, death: &Death) -> String {
-        let who = match death.role_or_name.as_str() {
-            name @ ("server" | "client") => format!("{name} engine {}", death.pid),
-            name => format!("{name} ({})", death.pid),
-        };
+        let own = matches!(death.role_or_name.as_str(), "server" | "client");
+        let (name, pid) = (&death.role_or_name, death.pid);
+        let who = if own { format!("{name} engine {pid}") } else { format!("{name} ({pid})") };
         let at = format!("at {} connections", units::grouped(death.at_connections));
         let rss = self.seen.iter().rev().find_map(|s| s.alive.iter().find(|a| a.0 == death.pid)?.1);
         // Of our engines we know what they hold.
-        let own = matches!(death.role_or_name.as_str(), "server" | "client");
         let whose = if own { "; the memory is kernel socket memory, which RSS does not show" } else { "" };
         let rss = rss.map_or(String::new(), |rss| format!(" (RSS was {}{whose})", units::bytes(rss)));
         match &death.cause {

@@ -135,7 +135,7 @@ pub(super) fn engine(sample: &Sample, role: Role) -> Option<&EngineStats> {
 /// Whether an engine of this sample is on its way out: its memory is given back, and its connections go. With many of them
 /// that takes seconds, in which it does not count as dead.
 pub(super) fn engine_dies(sample: &Sample) -> bool {
-    sample.targets.iter().any(|t| t.alive && t.rss_bytes.is_err() && matches!(t.kind, TargetKind::Engine(_)))
+    sample.targets.iter().any(|t| t.is_ending() && matches!(t.kind, TargetKind::Engine(_)))
 }
 
 /// Whether an engine of this sample has ended.

@@ -346,16 +346,10 @@ fn need(meter: &Meter, per_connection: f64, now: &Now, spare: f64) -> u64 {
     let more = now.target.map_or(0, |t| t.saturating_sub(now.connections));
     // The guard lets a run fill to the brim what it has planned for.
     let spare = if meter.planned { SPARE_OF_PLANNED } else { spare };
-    let need = round_up((used as f64 + per_connection * more as f64) * spare);
+    let need = units::round_up(((used as f64 + per_connection * more as f64) * spare).ceil() as u64);
     // Nobody knows how far a server's peers want to go.
     let twice = limit.saturating_mul(2).min(i64::MAX as u64);
     if need > limit && now.target.is_some() { need } else { need.max(twice) }
-}
-
-/// Three digits that are not below `n`.
-fn round_up(n: f64) -> u64 {
-    let unit = 10_f64.powf((n.max(1.0).log10().floor() - 2.0).max(0.0));
-    ((n / unit).ceil() * unit) as u64
 }
 
 /// Nearest first.

@@ -44,8 +44,8 @@ impl Track {
         };
         let column = |c: usize| {
             let (from, to) = (first.0 + step * c as f64, first.0 + step * (c + 1) as f64);
-            let inside = points.iter().filter(|p| p.0 >= from && p.0 <= to).map(|p| p.1);
-            inside.fold(at(to), f64::max)
+            let inside = &points[points.partition_point(|p| p.0 < from)..points.partition_point(|p| p.0 <= to)];
+            inside.iter().map(|p| p.1).fold(at(to), f64::max)
         };
         (0..columns).map(column).collect()
     }

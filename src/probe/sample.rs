@@ -452,6 +452,13 @@ pub struct SoftHard {
     pub hard: u64,
 }
 
+impl Target {
+    /// Whether it is on its way out: its memory has been given back, and its descriptors are being closed.
+    pub fn is_ending(&self) -> bool {
+        self.alive && self.rss_bytes.is_err()
+    }
+}
+
 /// Threads of a process' user, and its `RLIMIT_NPROC`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserThreads {

@@ -1,9 +1,9 @@
 //! Descriptors, each level apart: soft and hard limit of a table, `nr_open` above it, `file-max` above all; epoll watches.
 
 use crate::advise::ask::Program;
-use crate::advise::row::{Row, Setting, round_up};
+use crate::advise::row::{Row, Setting};
 use crate::model::raise;
-use crate::units::grouped;
+use crate::units::{grouped, round_up};
 
 use super::{Given, Holder, fixed, tables};
 

@@ -2,10 +2,10 @@
 
 use crate::advise::Verdict;
 use crate::advise::bytes_per_connection;
-use crate::advise::row::{Row, Setting, round_up};
+use crate::advise::row::{Row, Setting};
 use crate::model::now::PAGE;
 use crate::model::{Headroom, KEEP, Unit, bound, charge, charged_per_connection, tightest};
-use crate::units::{bytes, grouped};
+use crate::units::{bytes, grouped, round_up};
 
 use super::Given;
 

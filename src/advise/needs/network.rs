@@ -84,7 +84,8 @@ fn bandwidth(given: &Given<'_>) -> Row {
 /// Entries for peers on the same link: only many source addresses make many.
 fn neighbours(given: &Given<'_>) -> Row {
     let sources = given.ask.sources_named;
-    match (given.ask.role, given.around.gc_thresh3) {
+    let limit = given.sample.host.neighbours[0].as_ref().ok().and_then(|table| table.max);
+    match (given.ask.role, limit) {
         (Side::Both, _) => Row::na("neighbours", "both ends here"),
         (_, None) => Row::without("neighbours", Verdict::Unknown, "gc_thresh3 cannot be read"),
         (Side::Client, Some(_)) => Row::na("neighbours", "one entry, for the server"),

@@ -1,10 +1,10 @@
 //! Threads of c1m-top's engines; and the limits in a program's own options.
 
-use crate::advise::row::{Row, Setting, round_up};
+use crate::advise::row::{Row, Setting};
 use crate::advise::{Program, Verdict};
 use crate::model::{Unit, heap_note, more_heap, more_ports, more_threads};
 use crate::probe::sample::{Runtime, RuntimeLimit};
-use crate::units::grouped;
+use crate::units::{grouped, round_up};
 
 use super::descriptors::of_one_table;
 use super::{Given, Holder, fixed, tables};

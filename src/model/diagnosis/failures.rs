@@ -3,6 +3,7 @@
 use crate::model::errno::{is_goodbye, limit_of, meaning};
 use crate::model::event::Severity;
 use crate::model::limit::LimitState;
+use crate::model::meters::waiting;
 use crate::probe::sample::{AcceptQueue, LogTopic};
 use crate::units;
 
@@ -65,12 +66,8 @@ pub(super) fn silence(facts: &Facts<'_>) -> String {
         return format!("; connection tracking is full{}{}", proof(limit), limit.advice());
     }
     if let Some(queue) = full_queue(facts) {
-        return format!(
-            "; the accept queue of port {} is full ({} of {} wait): the server does not accept",
-            queue.port,
-            units::grouped(queue.used),
-            units::grouped(queue.max)
-        );
+        let (port, waiting) = (queue.port, waiting(queue));
+        return format!("; the accept queue of port {port} is full ({waiting}): the server does not accept");
     }
     let overflows = facts.counters.total("listen_overflows");
     if overflows > 0 {

@@ -3,6 +3,7 @@
 use crate::model::event::Severity;
 use crate::model::limit::{Forecast, Limit, LimitState};
 use crate::model::meters::runtime_name;
+use crate::model::meters::waiting;
 use crate::units;
 
 use super::Facts;
@@ -60,9 +61,8 @@ fn sentence(limit: &Limit, facts: &Facts<'_>) -> String {
     if limit.info.id == "accept_queue"
         && let Some(queue) = facts.sample.net.fullest_queue()
     {
-        let (port, used, max) = (queue.port, units::grouped(queue.used), units::grouped(queue.max));
-        let cure = &limit.cure;
-        return format!("the server on port {port} does not accept: {used} of {max} wait in its accept queue; {cure}");
+        let (port, cure) = (queue.port, &limit.cure);
+        return format!("the server on port {port} does not accept: {} in its accept queue; {cure}", waiting(queue));
     }
     let name = name(limit);
     match limit.forecast {

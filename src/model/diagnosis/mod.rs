@@ -6,7 +6,7 @@ mod losses;
 mod phases;
 mod stall;
 
-use crate::probe::sample::{LogTopic, Sample, TargetKind};
+use crate::probe::sample::{AcceptQueue, LogTopic, Sample, TargetKind};
 use crate::units;
 
 use super::counters::Counters;
@@ -16,6 +16,7 @@ use super::failures::Failure;
 use super::guard::Guard;
 use super::kernel_log::KernelLog;
 use super::limit::Limit;
+use super::meters::waiting;
 use super::now::{Now, RunPhase, engine};
 use crate::protocol::Role;
 
@@ -44,10 +45,16 @@ impl Facts<'_> {
         rows.clone().find(|l| scope.is_some_and(|s| s == l.scope)).or_else(|| rows.next())
     }
 
+    /// Whether a call that failed since the sample before met this limit; of one engine, or of either.
+    fn failed_at(&self, id: &str, role: Option<Role>) -> bool {
+        let mut failures = self.failures.iter().filter(|f| role.is_none_or(|role| f.role == role));
+        failures.any(|f| limit_of(&f.error.op, &f.error.name) == Some(id))
+    }
+
     /// Whether a server of this run has died, or no longer answers while its connections go.
     fn server_gone(&self) -> bool {
         let mut servers = self.sample.targets.iter().filter(|t| t.kind == TargetKind::Engine(Role::Server));
-        servers.any(|t| !t.alive || t.rss_bytes.is_err())
+        servers.any(|t| !t.alive || t.is_ending())
     }
 
     /// Whether connections are being closed, or those who held them are gone: resets are then no news.
@@ -93,10 +100,7 @@ impl Diagnosis {
             });
             let last = &mut self.passed[known].1;
             // What a failed call of this sample says with its proof and its cure, the engine need not say again.
-            let told = |id: &str| {
-                facts.failures.iter().any(|f| f.role == role && limit_of(&f.error.op, &f.error.name) == Some(id))
-            };
-            for event in stats.events.iter().filter(|e| e.seq > *last && !told(&e.id)) {
+            for event in stats.events.iter().filter(|e| e.seq > *last && !facts.failed_at(&e.id, Some(role))) {
                 // What a client says of a server that is dying is its echo.
                 let echo = role == Role::Client && facts.server_gone();
                 say(
@@ -134,26 +138,24 @@ fn counters(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64
 
 /// Requests of the kernel's own for which it found no memory: no counter tells of them.
 fn allocations(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
-    let lines =
-        facts.sample.host.log.iter().flat_map(|log| &log.lines).filter(|line| line.topic == LogTopic::Allocation);
-    for _ in lines {
+    let lines = facts.sample.host.log.iter().flat_map(|log| &log.lines);
+    let count = lines.filter(|line| line.topic == LogTopic::Allocation).count() as u64;
+    if count > 0 {
         let cure = facts.limit("memory", None).map_or(String::new(), Limit::advice);
         let log = facts.log.quote(&[LogTopic::Allocation]);
         say(
             Severity::Warning,
             "memory/allocation".into(),
             format!("the kernel found no memory for a request{log}{cure}"),
-            1,
+            count,
         );
     }
 }
 
 /// The queue that overflowed, where it has not drained since.
 fn still_full(facts: &Facts<'_>) -> String {
-    failures::full_queue(facts).map_or(String::new(), |queue| {
-        let (used, max) = (units::grouped(queue.used), units::grouped(queue.max));
-        format!("; that of port {} still is, {used} of {max} wait", queue.port)
-    })
+    let still = |queue: AcceptQueue| format!("; that of port {} still is, {}", queue.port, waiting(queue));
+    failures::full_queue(facts).map_or(String::new(), still)
 }
 
 #[cfg(test)]

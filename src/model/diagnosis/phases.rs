@@ -1,6 +1,5 @@
 //! Changes of phase, in words.
 
-use crate::model::errno::limit_of;
 use crate::model::event::Severity;
 use crate::model::limit::Limit;
 use crate::model::now::{RunPhase, engine};
@@ -76,8 +75,7 @@ impl Said {
                 let why = stop.map_or(String::new(), |s| format!(": {}", s.text));
                 let limit = stop.and_then(|s| facts.limit(&s.limit_id, Some(Role::Client.name())));
                 // The failed call says it, if there is one.
-                let told = |id| facts.failures.iter().any(|f| limit_of(&f.error.op, &f.error.name) == Some(id));
-                let cure = limit.filter(|l| !told(l.info.id));
+                let cure = limit.filter(|l| !facts.failed_at(l.info.id, None));
                 let cure = cure.map_or(String::new(), Limit::advice);
                 // A server of this run that is dying is what is told.
                 let severity = if facts.server_gone() { Severity::Info } else { Severity::Critical };

@@ -20,7 +20,7 @@ pub(crate) use descriptors::raise;
 pub(super) use memory::chains;
 pub(crate) use memory::{bound, charge, charged_per_connection, per_connection, tightest};
 pub(crate) use network::{LONG_CHAIN, on_the_wire};
-pub(super) use queues::Standing;
+pub(super) use queues::{Standing, waiting};
 pub(super) use runtime::name as runtime_name;
 pub(crate) use runtime::{heap_note, more_heap, more_ports};
 pub(crate) use tasks::more_threads;

@@ -146,7 +146,8 @@ fn accept(context: &Context<'_>, scope: &str) -> Meter {
                 0 => String::new(),
                 n => format!("; {} overflows since the start", units::grouped(n)),
             };
-            let reason = (queue.used > 0 || drops.total > 0).then(|| format!("{}{overflows}", waiting(queue)));
+            let reason = (queue.used > 0 || drops.total > 0)
+                .then(|| format!("port {}: {}{overflows}", queue.port, waiting(queue)));
             let state = Some(drops.state().max(standing));
             Meter { state, reason, ..Meter::apart(ID, scope, queue.used, Some(queue.max)) }
         }
@@ -160,7 +161,7 @@ fn accept(context: &Context<'_>, scope: &str) -> Meter {
     meter.cured(|_| cure.into())
 }
 
-/// `port 9900: 480 of 511 wait`: the words before the colon also stand alone.
-fn waiting(queue: AcceptQueue) -> String {
-    format!("port {}: {} of {} wait", queue.port, units::grouped(queue.used), units::grouped(queue.max))
+/// `480 of 511 wait`.
+pub(in crate::model) fn waiting(queue: AcceptQueue) -> String {
+    format!("{} of {} wait", units::grouped(queue.used), units::grouped(queue.max))
 }
