@@ -296,6 +296,29 @@ fn silent_drops_are_told_with_their_counter() {
     assert_eq!(limit(&busy, "accept_queue").state, LimitState::Warn);
 }
 
+#[test]
+fn caches_that_lag_behind_the_sockets_make_no_connection_cheaper() {
+    let ramp = |lags: bool| {
+        let mut model = Model::new(Setup { target: Some(1_000_000), interval_ms: 1000, ..Setup::default() });
+        let mut kept = None;
+        for (i, mut sample) in synthetic::ramp(1_000_000, 180_000, 1000).into_iter().take(4).enumerate() {
+            // The third reading of slabinfo was dear: the fourth sample still has it.
+            if lags && i == 3 {
+                sample.host.slab = kept.take().unwrap();
+                sample.host.slab_is_old = true;
+            }
+            kept = Some(sample.host.slab.clone());
+            model.update(&sample);
+        }
+        model
+    };
+    let (fresh, lagging) = (ramp(false), ramp(true));
+    let cost = |m: &Model| m.cost().total.unwrap().per_connection;
+    assert!((cost(&lagging) / cost(&fresh) - 1.0).abs() < 0.01, "{} for {}", cost(&lagging), cost(&fresh));
+    let at = |m: &Model| limit(m, "memory").forecast.connections().unwrap() as f64;
+    assert!((at(&lagging) / at(&fresh) - 1.0).abs() < 0.02, "{} for {}", at(&lagging), at(&fresh));
+}
+
 /// So many wait at port 9900, of 64.
 fn wait(sample: &mut Sample, used: u64) {
     let fullest = Some(AcceptQueue { port: 9900, used, max: 64 });

@@ -80,7 +80,9 @@ impl CostTrends {
             let inuse6 = sample.net.inuse6.as_ref().map_or(0, |n| *n);
             self.sockets.add(connections, (sockstat.inuse + inuse6) as f64);
         }
-        for cache in sample.host.slab.as_deref().unwrap_or_default() {
+        let caches = sample.host.slab.as_deref().unwrap_or_default();
+        // Caches of fewer connections would make each look cheaper.
+        for cache in caches.iter().filter(|_| !sample.host.slab_is_old) {
             let known = self.slab.iter().position(|s| s.0 == cache.name).unwrap_or_else(|| {
                 self.slab.push((cache.name.clone(), Trend::new(MIB / 8.0, RANGE)));
                 self.slab.len() - 1
@@ -126,8 +128,11 @@ impl CostTrends {
 }
 
 /// Bytes that connections hold: kernel memory of sockets and resident memory of the watched processes; `None` where neither
-/// slabinfo nor meminfo can be read. Only its growth means anything.
+/// slabinfo nor meminfo can be read, and while slabinfo lags behind the sockets. Only its growth means anything.
 pub(super) fn held(sample: &Sample) -> Option<u64> {
+    if sample.host.slab_is_old {
+        return None;
+    }
     let kernel = match (&sample.host.slab, &sample.host.mem) {
         (Ok(caches), _) => {
             let object = |name: &str| caches.iter().find(|c| c.name == name);

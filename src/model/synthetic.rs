@@ -153,6 +153,7 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
     let host = Host {
         mem: Ok(mem),
         slab: Ok(slab),
+        slab_is_old: false,
         reserve_bytes: Ok(84 * MIB),
         core_lists_bytes: Ok(0),
         files: Ok(FileNr { used: 1500 + 2 * n, max: 2_460_000 }),

@@ -141,6 +141,9 @@ impl LimitTable {
     /// Adds the point of one meter to its trend.
     fn follow(&mut self, meter: &Meter, connections: u64, noise: f64) {
         let Some(used) = meter.followed.or(meter.way.map(|w| w.0)).or(meter.used.map(|u| u as f64)) else { return };
+        if used.is_nan() {
+            return;
+        }
         let known = self.trends.iter().position(|t| t.0 == meter.id && t.1 == meter.scope).unwrap_or_else(|| {
             let range = if meter.unit == Unit::Bytes { RANGE_BYTES } else { RANGE_COUNT };
             self.trends.push((meter.id, meter.scope.clone(), Trend::new(noise, range)));

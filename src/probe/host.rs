@@ -73,9 +73,11 @@ impl HostSources {
     /// Reads all. `sockets` is how many TCP sockets the host has now, where known.
     pub(crate) fn read(&mut self, sockets: Option<u64>, buf: &mut Vec<u8>) -> Host {
         let page_size = self.page_size;
+        let (slab, slab_is_old) = self.slab(sockets, buf);
         Host {
             mem: self.meminfo.get(buf, meminfo::parse),
-            slab: self.slab(sockets, buf),
+            slab,
+            slab_is_old,
             reserve_bytes: self.zoneinfo.reserve_bytes.clone(),
             core_lists_bytes: self.zoneinfo.core_lists(buf, page_size),
             files: self.file_nr.get(buf, file_nr),
@@ -101,18 +103,20 @@ impl HostSources {
         self.log.read(buf)
     }
 
-    fn slab(&mut self, sockets: Option<u64>, buf: &mut Vec<u8>) -> Reading<Vec<SlabCache>> {
+    /// The caches, and whether sockets have been opened since they were read.
+    fn slab(&mut self, sockets: Option<u64>, buf: &mut Vec<u8>) -> (Reading<Vec<SlabCache>>, bool) {
         let start = Instant::now();
-        match self.slab_pace.next(sockets, start) {
-            Turn::Keep => {}
-            Turn::Leave => return Err(CLOSING),
+        let turn = self.slab_pace.next(sockets, start);
+        match turn {
+            Turn::Keep | Turn::KeepOld => {}
+            Turn::Leave => return (Err(CLOSING), false),
             Turn::Read => {
                 let (tracked, page_size) = (&self.tracked, self.page_size);
                 self.caches = self.slabinfo.get(buf, |text| slab::parse(text, tracked, page_size));
                 self.slab_pace.took(start.elapsed(), Instant::now());
             }
         }
-        self.caches.clone()
+        (self.caches.clone(), turn == Turn::KeepOld)
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Host {
     pub mem: Reading<Mem>,
     /// `/proc/slabinfo`: only caches that grow with sockets.
     pub slab: Reading<Vec<SlabCache>>,
+    /// Whether `slab` is of an earlier sample and sockets have been opened since: reading it again so soon would cost too much.
+    pub slab_is_old: bool,
     /// Sum over zones of the `low` watermark, bytes (`/proc/zoneinfo`).
     pub reserve_bytes: Reading<u64>,
     /// Free pages that wait on per-core lists, bytes (`/proc/zoneinfo`): free memory that `MemFree` leaves out.

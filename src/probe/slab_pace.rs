@@ -21,6 +21,8 @@ pub(crate) enum Turn {
     Read,
     /// The last reading still holds.
     Keep,
+    /// It is too soon for another one, and the last no longer holds: sockets have been opened since.
+    KeepOld,
     /// Sockets are being closed: there is no reading.
     Leave,
 }
@@ -49,10 +51,14 @@ impl SlabPace {
             self.at = None;
             return Turn::Leave;
         }
-        if fewer || self.not_before.is_some_and(|at| now < at) {
-            return if self.at.is_some() { Turn::Keep } else { Turn::Leave };
-        }
         let moved = self.at.is_none_or(|at| count.abs_diff(at) >= (at / SHARE).max(FEW));
+        if fewer || self.not_before.is_some_and(|at| now < at) {
+            return match self.at {
+                None => Turn::Leave,
+                Some(_) if moved => Turn::KeepOld,
+                Some(_) => Turn::Keep,
+            };
+        }
         if moved || now.duration_since(read) >= OLD { self.go(sockets) } else { Turn::Keep }
     }
 
@@ -84,7 +90,7 @@ mod tests {
                     pace.took(cost, now);
                     'R'
                 }
-                Turn::Keep => 'k',
+                Turn::Keep | Turn::KeepOld => 'k',
                 Turn::Leave => '-',
             }
         };
@@ -108,6 +114,18 @@ mod tests {
     fn a_dear_reading_is_rested_from() {
         let dear = Duration::from_millis(20);
         assert_eq!(run(&[0, 1000, 2000, 3000, 4000, 5000, 6000], dear), "RkkkRkk");
+    }
+
+    #[test]
+    fn a_reading_that_sockets_have_overtaken_is_called_old() {
+        let mut pace = SlabPace::default();
+        let start = Instant::now();
+        assert_eq!(pace.next(Some(180_000), start), Turn::Read);
+        pace.took(Duration::from_millis(7), start);
+        let soon = start + Duration::from_secs(1);
+        assert_eq!(pace.next(Some(180_010), soon), Turn::Keep, "ten sockets are nothing");
+        assert_eq!(pace.next(Some(360_000), soon), Turn::KeepOld);
+        assert_eq!(pace.next(Some(540_000), start + Duration::from_secs(2)), Turn::Read);
     }
 
     #[test]

@@ -18,7 +18,8 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         (Ok(_), None) => Meter::without("memory", "host", LimitState::Unknown, "not readable"),
         (Ok(_), Some(headroom)) => Meter {
             // Memory in use moves with whatever else runs here; the cost of a connection does not.
-            followed: held(sample).map(|b| b as f64),
+            // What cannot be told now is not learnt from: use itself moves with everybody's memory.
+            followed: Some(held(sample).map_or(f64::NAN, |b| b as f64)),
             ..Meter::growing("memory", "host", headroom.used_bytes(), headroom.capacity_bytes, 2.0 * MIB)
         }
         .expecting(per_connection(context.both_ends))

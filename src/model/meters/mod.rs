@@ -104,6 +104,7 @@ pub(super) struct Meter {
     /// The bound.
     pub limit: Option<u64>,
     /// What is followed for the slope where that is not the use itself: something that grows with it, and with nothing else.
+    /// NaN: nothing, this time.
     pub followed: Option<f64>,
     /// Where the run is and where it ends, in connections or the limit's own unit, where that is finer or nearer to the truth
     /// than use and bound.
