@@ -10,6 +10,7 @@ use super::slab_pace::{SlabPace, Turn};
 use super::source::{Roots, Source};
 use super::text::{number, numbers, odd};
 use super::{meminfo, pressure, softnet, vmstat};
+use crate::sys;
 
 /// Before the first reading.
 const NOT_READ: Absent = Absent::because("not read yet");
@@ -111,9 +112,11 @@ impl HostSources {
             Turn::Keep | Turn::KeepOld => {}
             Turn::Leave => return (Err(CLOSING), false),
             Turn::Read => {
+                let cpu = sys::cpu_time();
                 let (tracked, page_size) = (&self.tracked, self.page_size);
                 self.caches = self.slabinfo.get(buf, |text| slab::parse(text, tracked, page_size));
-                self.slab_pace.took(start.elapsed(), Instant::now());
+                // What it cost, not how long others had the core meanwhile.
+                self.slab_pace.took(sys::cpu_time().saturating_sub(cpu), Instant::now());
             }
         }
         (self.caches.clone(), turn == Turn::KeepOld)

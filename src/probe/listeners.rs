@@ -47,7 +47,7 @@ pub(crate) struct ListenerSource {
     last: Reading<Listeners>,
     /// Times asked.
     questions: u64,
-    /// When it was asked last, and what that took.
+    /// When it was asked last, and the CPU time that took.
     asked: Option<(Instant, Duration)>,
     /// What had been counted at that time.
     counted: Option<Counted>,
@@ -83,13 +83,15 @@ impl ListenerSource {
         let start = Instant::now();
         let pause = self.pause(counted);
         if self.asked.is_none_or(|(at, took)| start >= at + pause.max(took * REST)) {
+            let cpu = sys::cpu_time();
             self.last = self.ask(buf);
             if self.last == Err(NO_DIAG) {
                 // Each question would have the kernel look for a module once more.
                 self.socket = Err(NO_DIAG);
             }
             self.questions += 1;
-            self.asked = Some((start, start.elapsed()));
+            // What it cost, not how long others had the core meanwhile.
+            self.asked = Some((start, sys::cpu_time().saturating_sub(cpu)));
             self.counted = counted;
         }
         self.last.clone()
