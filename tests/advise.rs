@@ -10,9 +10,7 @@ use c1m_top::advise::{
     table,
 };
 use c1m_top::model::synthetic;
-use c1m_top::probe::sample::{
-    Absent, Conntrack, Link, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads,
-};
+use c1m_top::sample::{Absent, Conntrack, Link, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads};
 
 const MIB: u64 = 1 << 20;
 
@@ -38,9 +36,9 @@ fn ask(target: u64, role: Side, program: Program) -> Ask {
 fn machine(soft: u64, hard: u64, root: bool) -> Sample {
     let mut sample = synthetic::host_only(0);
     synthetic::foreign(&mut sample, 7, "shell", 10, soft);
-    sample.targets[0].nofile = Ok(SoftHard { soft, hard });
-    sample.targets[0].exempt_from_file_max = Ok(root);
-    sample.net.link = Ok(Link { name: "eth0".into(), bits_per_s: 1_000_000_000 });
+    sample.kernel.processes[0].nofile = Ok(SoftHard { soft, hard });
+    sample.kernel.processes[0].exempt_from_file_max = Ok(root);
+    sample.kernel.net.link = Ok(Link { name: "eth0".into(), bits_per_s: 1_000_000_000 });
     sample
 }
 
@@ -49,7 +47,7 @@ fn around() -> Surroundings {
 }
 
 fn run(ask: &Ask, sample: &Sample) -> Report {
-    check(ask, sample, &around())
+    check(ask, &sample.kernel, &around())
 }
 
 fn row<'a>(report: &'a Report, id: &str) -> &'a Row {
@@ -124,7 +122,7 @@ fn one_table_beyond_nr_open_needs_the_sysctl_first() {
 fn file_max_binds_all_but_root_and_two_sockets_count_twice() {
     let files = |root, role, program| {
         let mut sample = machine(1024, 20_000, root);
-        sample.host.files.as_mut().unwrap().max = 1_500_000;
+        sample.kernel.host.files.as_mut().unwrap().max = 1_500_000;
         run(&ask(1_000_000, role, program), &sample)
     };
     let free = files(true, Side::Both, Program::Own);
@@ -146,7 +144,7 @@ fn file_max_binds_all_but_root_and_two_sockets_count_twice() {
 #[test]
 fn the_guard_of_a_run_needs_room_above_the_target() {
     let mut sample = machine(20_000, 20_000, false);
-    sample.net.conntrack = Ok(Conntrack { count: 1_000, max: 110_000, drop: Some(0), early_drop: Some(0) });
+    sample.kernel.net.conntrack = Ok(Conntrack { count: 1_000, max: 110_000, drop: Some(0), early_drop: Some(0) });
     // Who runs, the guard, what 100,000 connections need of the table, and the count at which it is met.
     let rows = [
         (Side::Both, Program::Own, None, 101_000, 109_000),
@@ -171,7 +169,7 @@ fn the_guard_of_a_run_needs_room_above_the_target() {
 #[test]
 fn memory_keeps_a_tenth_and_small_memory_comes_first() {
     let mut sample = machine(1024, 20_000, true);
-    let mem = sample.host.mem.as_mut().unwrap();
+    let mem = sample.kernel.host.mem.as_mut().unwrap();
     (mem.free, mem.active_file, mem.inactive_file) = (1024 * MIB, 0, 0);
     let ask_both = ask(1_000_000, Side::Both, Program::Own);
     let report = run(&ask_both, &sample);
@@ -206,7 +204,7 @@ fn the_cgroup_is_charged_less_but_may_be_the_first() {
         oom_kills: 0,
         max_hits: 0,
     };
-    sample.targets[0].memcg = Ok(vec![group(Some(400 * MIB))]);
+    sample.kernel.processes[0].memcg = Ok(vec![group(Some(400 * MIB))]);
     let report = run(&ask(1_000_000, Side::Both, Program::Own), &sample);
     let memcg = row(&report, "memcg");
     assert_eq!(memcg.verdict, Verdict::TooSmall);
@@ -216,14 +214,14 @@ fn the_cgroup_is_charged_less_but_may_be_the_first() {
     let proposal = Proposal::new(&report, vec![]);
     assert!(proposal.fits_then);
     // Set as proposed, it fits.
-    sample.targets[0].memcg = Ok(vec![group(proposal.memory_max_bytes)]);
+    sample.kernel.processes[0].memcg = Ok(vec![group(proposal.memory_max_bytes)]);
     assert_eq!(row(&run(&ask(1_000_000, Side::Both, Program::Own), &sample), "memcg").verdict, Verdict::Fits);
     // The running server has a cgroup of its own, the client beside it none: one end is charged.
     let mut apart = sample.clone();
-    apart.targets.push(machine(1024, 20_000, true).targets.remove(0));
+    apart.kernel.processes.push(machine(1024, 20_000, true).kernel.processes.remove(0));
     let running = Ask { running: true, ..ask(10_000, Side::Both, OTHER) };
     assert_eq!(row(&run(&running, &apart), "memcg").needed, Some(29_635_200));
-    sample.targets[0].memcg = Ok(vec![group(None)]);
+    sample.kernel.processes[0].memcg = Ok(vec![group(None)]);
     assert_eq!(row(&run(&ask(1_000_000, Side::Both, Program::Own), &sample), "memcg").verdict, Verdict::NotApplicable);
 }
 
@@ -231,7 +229,7 @@ fn the_cgroup_is_charged_less_but_may_be_the_first() {
 fn conntrack_counts_where_something_is_tracked() {
     let with = |count, max| {
         let mut sample = machine(1024, 20_000, true);
-        let table = sample.net.conntrack.as_mut().unwrap();
+        let table = sample.kernel.net.conntrack.as_mut().unwrap();
         (table.count, table.max) = (count, max);
         run(&ask(1_000_000, Side::Both, Program::Own), &sample)
     };
@@ -289,7 +287,7 @@ fn bandwidth_is_the_classic_sum_against_the_link() {
     assert_eq!((bandwidth.verdict, bandwidth.scope.as_str()), (Verdict::TooSmall, "eth0"));
     assert_eq!(bandwidth.met_at_connections, Some(573_394), "with headers: 1.744 Gbit/s");
     let mut virtual_link = machine(1024, 20_000, true);
-    virtual_link.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
+    virtual_link.kernel.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
     let unknown = run(&ask, &virtual_link);
     let unknown = row(&unknown, "bandwidth");
     assert_eq!((unknown.verdict, unknown.needed), (Verdict::Unknown, Some(1_744_000_000)));
@@ -305,7 +303,7 @@ fn the_runtime_of_a_program_that_runs_bounds_it() {
     let running = |limit: Option<(Runtime, u64, &str)>, ask: &Ask| {
         let mut sample = machine(2_000_000, 2_000_000, false);
         let limit = limit.map(|(runtime, limit, set_by)| RuntimeLimit { runtime, limit, set_by: set_by.into() });
-        sample.targets[0].runtime = Ok(limit);
+        sample.kernel.processes[0].runtime = Ok(limit);
         run(ask, &sample)
     };
     let server = Ask { ports: 1, running: true, ..ask(1_000_000, Side::Server, OTHER) };
@@ -336,7 +334,7 @@ fn the_runtime_of_a_program_that_runs_bounds_it() {
 fn a_users_limit_of_threads_counts_what_the_user_runs_already() {
     let with = |user| {
         let mut sample = machine(1024, 20_000, false);
-        sample.targets[0].user_threads = Ok(user);
+        sample.kernel.processes[0].user_threads = Ok(user);
         run(&ask(1_000_000, Side::Both, Program::Own), &sample)
     };
     // 51 workers and 2 threads each.
@@ -352,7 +350,7 @@ fn a_users_limit_of_threads_counts_what_the_user_runs_already() {
 #[test]
 fn queues_slow_down_and_do_not_fail() {
     let mut sample = machine(1_048_576, 1_048_576, true);
-    sample.net.somaxconn = Ok(128);
+    sample.kernel.net.somaxconn = Ok(128);
     let report = run(&Ask { ports: 1, ..ask(100_000, Side::Server, OTHER) }, &sample);
     let queue = row(&report, "accept_queue");
     assert_eq!((queue.verdict, queue.needed), (Verdict::Caution, Some(5000)));
@@ -365,9 +363,9 @@ fn queues_slow_down_and_do_not_fail() {
 fn what_cannot_be_read_is_unknown_and_not_too_small() {
     let mut sample = machine(1024, 20_000, true);
     let hidden = || Absent::because("hidden");
-    sample.host.mem = Err(hidden());
-    sample.host.max_user_watches = Err(hidden());
-    sample.net.tcp_mem = Err(hidden());
+    sample.kernel.host.mem = Err(hidden());
+    sample.kernel.host.max_user_watches = Err(hidden());
+    sample.kernel.net.tcp_mem = Err(hidden());
     let report = run(&ask(1_000_000, Side::Both, Program::Own), &sample);
     for id in ["memory", "epoll", "tcp_mem"] {
         assert_eq!(row(&report, id).verdict, Verdict::Unknown, "{id}");
@@ -379,7 +377,7 @@ fn what_cannot_be_read_is_unknown_and_not_too_small() {
 fn the_files_hold_a_line_only_where_it_is_needed_each_with_its_reason() {
     let server = Ask { ports: 1, ..ask(2_000_000, Side::Server, OTHER) };
     let mut sample = machine(1024, 524_288, false);
-    sample.host.max_user_watches = Ok(712_000);
+    sample.kernel.host.max_user_watches = Ok(712_000);
     let found = obsolete::scan("/etc/sysctl.conf", "net.ipv4.tcp_tw_recycle = 1\n");
     let proposal = Proposal::new(&run(&server, &sample), found);
     let text = proposal.write(&server);

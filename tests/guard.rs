@@ -6,8 +6,8 @@
 mod scenario;
 
 use c1m_top::model::{LimitState, Model, Setup, Verdict, synthetic};
-use c1m_top::probe::sample::Sample;
 use c1m_top::protocol::Role;
+use c1m_top::sample::Sample;
 use scenario::{Mode, SCENARIOS};
 
 /// Runs a scenario with the guard on and holds what came against the limit.
@@ -74,13 +74,13 @@ fn at_full_speed_no_limit_is_used_further_than_allowed() {
         (
             "file-max",
             |s, n| {
-                let files = s.host.files.as_mut().unwrap();
+                let files = s.kernel.host.files.as_mut().unwrap();
                 (files.used, files.max) = (30_000 + 2 * n, 230_000);
             },
             None,
             0.9,
         ),
-        ("epoll", |s, _| s.host.max_user_watches = Ok(200_000), None, 0.9),
+        ("epoll", |s, _| s.kernel.host.max_user_watches = Ok(200_000), None, 0.9),
         (
             "nofile",
             |s, n| {
@@ -117,7 +117,7 @@ fn at_full_speed_no_limit_is_used_further_than_allowed() {
 }
 
 fn conntrack_of(sample: &mut Sample, count: u64, max: u64) {
-    let table = sample.net.conntrack.as_mut().unwrap();
+    let table = sample.kernel.net.conntrack.as_mut().unwrap();
     (table.count, table.max) = (count, max);
 }
 

@@ -86,9 +86,9 @@ fn uses(code: &str) -> Vec<String> {
 #[test]
 fn the_parser_of_this_test_sees_groups_and_paths() {
     let seen = uses(
-        "use crate::{app, model::{Model, now}, sys};\nuse crate::probe::sample::Sample;\nlet x = crate::units::grouped(1);",
+        "use crate::{app, model::{Model, now}, sys};\nuse crate::sample::Sample;\nlet x = crate::units::grouped(1);",
     );
-    assert_eq!(seen, ["app", "model::{Model, now}", "sys", "probe::sample::Sample", "units::grouped"]);
+    assert_eq!(seen, ["app", "model::{Model, now}", "sys", "sample::Sample", "units::grouped"]);
     assert_eq!(code("a(); // crate::app\n#[cfg(test)]\nmod tests {\nuse crate::app;\n}"), "a(); ");
 }
 

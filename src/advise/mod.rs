@@ -1,5 +1,5 @@
-//! What a target needs of this machine, before any connection: needs against a [`Sample`], verdicts, and the settings that
-//! cure. Pure: the sample and the [`Surroundings`] come in, rows and texts go out.
+//! What a target needs of this machine, before any connection: needs against a [`Kernel`], verdicts, and the settings that
+//! cure. Pure: what the kernel said and the [`Surroundings`] come in, rows and texts go out.
 //!
 //! | file | what it is for |
 //! | --- | --- |
@@ -22,7 +22,7 @@ pub mod table;
 use serde::Serialize;
 
 use crate::model::per_connection;
-use crate::probe::sample::Sample;
+use crate::sample::Kernel;
 
 pub use ask::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
 pub use proposal::Proposal;
@@ -63,8 +63,8 @@ pub struct First {
 }
 
 /// Holds every limit against the target.
-pub fn check(ask: &Ask, sample: &Sample, around: &Surroundings) -> Report {
-    let limits = needs::rows(&needs::Given { ask, sample, around });
+pub fn check(ask: &Ask, kernel: &Kernel, around: &Surroundings) -> Report {
+    let limits = needs::rows(&needs::Given { ask, kernel, around });
     let small = || limits.iter().filter(|r| r.verdict == Verdict::TooSmall);
     let fits = small().next().is_none();
     let first = limits

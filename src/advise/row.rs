@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::model::Unit;
 use crate::model::names;
-use crate::probe::sample::Absent;
+use crate::sample::Absent;
 use crate::units::round_up;
 
 /// Whether a limit is large enough.
@@ -133,7 +133,7 @@ impl Row {
     }
 
     pub(crate) fn unknown(id: &'static str, why: &Absent) -> Self {
-        Self::without(id, Verdict::Unknown, why.why.clone())
+        Self::without(id, Verdict::Unknown, why.to_string())
     }
 
     /// Does not bound this run.

@@ -1,6 +1,6 @@
 //! What a close by FIN leaves behind, said before the first one.
 
-use crate::probe::sample::Sample;
+use crate::sample::Sample;
 use crate::units::grouped;
 
 use super::event::Severity;
@@ -12,13 +12,13 @@ const TIME_WAIT_S: u64 = 60;
 /// `TIME_WAIT` at once, whether the table holds them, and the pace at which it does.
 pub fn fin_forecast(sample: &Sample, connections: u64, per_s: Option<u64>) -> (Severity, String) {
     let waiting = per_s.map_or(connections, |rate| connections.min(rate * TIME_WAIT_S));
-    let already = sample.net.sockstat.as_ref().map_or(0, |s| s.tw);
+    let already = sample.kernel.net.sockstat.as_ref().map_or(0, |s| s.tw);
     let stays = format!(
         "closing {} connections by FIN leaves up to {} in TIME_WAIT for {TIME_WAIT_S} s each, with their local ports",
         grouped(connections),
         grouped(waiting)
     );
-    let Ok(max) = sample.net.max_tw else { return (Severity::Info, stays) };
+    let Ok(max) = sample.kernel.net.max_tw else { return (Severity::Info, stays) };
     let room = max.saturating_sub(already);
     if waiting <= room {
         return (Severity::Info, format!("{stays}; tcp_max_tw_buckets has room for {}", grouped(room)));
@@ -42,8 +42,8 @@ mod tests {
     #[test]
     fn a_pace_below_the_table_overflows_nothing() {
         let mut sample = synthetic::sample(1000, 0);
-        sample.net.max_tw = Ok(131_072);
-        if let Ok(sockstat) = &mut sample.net.sockstat {
+        sample.kernel.net.max_tw = Ok(131_072);
+        if let Ok(sockstat) = &mut sample.kernel.net.sockstat {
             sockstat.tw = 1072;
         }
         for (connections, per_s, severity, part) in [
@@ -56,7 +56,7 @@ mod tests {
             assert_eq!(got, severity, "{text}");
             assert!(text.contains(part), "{text}");
         }
-        sample.net.max_tw = Err(crate::probe::sample::Absent::because("x"));
+        sample.kernel.net.max_tw = Err(crate::sample::Absent::because("x"));
         assert_eq!(fin_forecast(&sample, 1_000_000, None).0, Severity::Info);
     }
 }

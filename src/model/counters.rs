@@ -1,6 +1,6 @@
 //! Counters of the kernel since the first sample: what was dropped, refused or squeezed, and what that means.
 
-use crate::probe::sample::{LogTopic, Sample, TcpExt};
+use crate::sample::{LogTopic, Sample, TcpExt};
 
 use super::event::Severity;
 
@@ -29,12 +29,12 @@ pub(super) struct CounterInfo {
 }
 
 fn ext(sample: &Sample, read: fn(&TcpExt) -> u64) -> Option<u64> {
-    sample.net.ext.as_ref().ok().map(read)
+    sample.kernel.net.ext.as_ref().ok().map(read)
 }
 
 /// `tcp_syncookies`, where it can be seen.
 fn syncookies(sample: &Sample) -> Option<u64> {
-    sample.net.syncookies.as_ref().ok().copied()
+    sample.kernel.net.syncookies.as_ref().ok().copied()
 }
 
 /// `ListenDrops` counts each overflow of either queue again; only what exceeds those is its own.
@@ -182,7 +182,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
     CounterInfo {
         id: "conntrack_drop",
         proof: "drop in /proc/net/stat/nf_conntrack",
-        read: |s| s.net.conntrack.as_ref().ok().and_then(|c| c.drop),
+        read: |s| s.kernel.net.conntrack.as_ref().ok().and_then(|c| c.drop),
         severity: Severity::Critical,
         what: "connection tracking dropped packets without an answer, as it does when its table is full",
         cure: "raise net.netfilter.nf_conntrack_max, or a NOTRACK rule for the ports of this run",
@@ -193,7 +193,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
     CounterInfo {
         id: "neighbours_full",
         proof: "table_fulls in /proc/net/stat",
-        read: |s| s.host.neighbours.iter().flatten().map(|n| n.table_fulls).reduce(|a, b| a + b),
+        read: |s| s.kernel.host.neighbours.iter().flatten().map(|n| n.table_fulls).reduce(|a, b| a + b),
         what: "the neighbour table was full: packets to more addresses of the link were dropped without an answer",
         cure: "a routed prefix for the clients, or raise net.ipv4.neigh.default.gc_thresh3",
         limit: Some("neighbours"),
@@ -203,7 +203,7 @@ pub(super) static COUNTERS: [CounterInfo; 15] = [
     CounterInfo {
         id: "softnet_dropped",
         proof: "column 2 of softnet_stat",
-        read: |s| s.host.softnet.as_ref().ok().map(|n| n.dropped),
+        read: |s| s.kernel.host.softnet.as_ref().ok().map(|n| n.dropped),
         what: "packets were dropped because a core's queue was full",
         cure: "sysctl -w net.core.netdev_max_backlog=10000",
         about: Some("backlog"),
@@ -293,7 +293,7 @@ mod tests {
         let mut sample = synthetic::sample(0, 0);
         for (t_ms, value, step, total) in [(0, 500, 0, 0), (1000, 510, 10, 10), (2000, 510, 0, 10), (3000, 3, 0, 10)] {
             sample.t_ms = t_ms;
-            sample.net.ext.as_mut().unwrap().listen_overflows = value;
+            sample.kernel.net.ext.as_mut().unwrap().listen_overflows = value;
             counters.update(&sample);
             let risen: Vec<_> = counters.risen().filter(|r| r.0.id == "listen_overflows").map(|r| r.1).collect();
             assert_eq!(risen, if step > 0 { vec![step] } else { vec![] });

@@ -3,11 +3,11 @@
 //! The ceiling is a count that the client obeys by itself: between two samples it stops there, at whatever rate it
 //! connects, and nothing has to act in time. Each sample moves it.
 
-use crate::probe::sample::{MemCgroup, Sample};
+use crate::sample::{Kernel, MemCgroup, Sample};
 use crate::units;
 
 use super::headroom::Headroom;
-use super::meters::{bound, chains, charge, per_connection, tightest};
+use super::meters::{bound, charge, per_connection, tightest};
 use super::now::{Now, RunPhase};
 use super::slope::Slope;
 use super::table::Brake;
@@ -129,7 +129,7 @@ impl Guard {
 
 /// The chains of the living engines.
 fn engine_chains(sample: &Sample) -> impl Iterator<Item = &[MemCgroup]> {
-    sample.targets.iter().filter(|t| t.alive && t.stats.is_some()).filter_map(|t| t.memcg.as_deref().ok())
+    sample.living().filter(|t| t.engine.is_some()).filter_map(|t| t.process.memcg.as_deref().ok())
 }
 
 /// The most that a connection may cost, bytes.
@@ -142,17 +142,19 @@ fn dear(slope: Option<Slope>, both_ends: bool) -> f64 {
 
 /// The target of a run that names none: one million, or what the machine (and every limiting cgroup of `own_memcg` and of
 /// the sample's targets) can hold with a fifth of its real headroom left. With the sentence that says which.
-pub fn safe_target(sample: &Sample, both_ends: bool, own_memcg: &[MemCgroup]) -> (u64, String) {
+pub fn safe_target(kernel: &Kernel, both_ends: bool, own_memcg: &[MemCgroup]) -> (u64, String) {
     let cost = per_connection(both_ends);
     let holds = |left: u64| ((1.0 - SPARE) * left as f64 / cost) as u64;
-    let Some(headroom) = Headroom::of(sample, None) else {
+    let Some(headroom) = Headroom::of(kernel, None) else {
         return (
             BLIND,
             format!("aims at {}: memory cannot be read here; --target sets another", units::grouped(BLIND)),
         );
     };
     let mut least = (holds(headroom.bytes), headroom.bytes, "real memory headroom".to_owned());
-    for group in tightest(std::iter::once(own_memcg).chain(chains(sample))) {
+    for group in
+        tightest(std::iter::once(own_memcg).chain(kernel.processes.iter().filter_map(|p| p.memcg.as_deref().ok())))
+    {
         let left = bound(group).unwrap_or(u64::MAX).saturating_sub(charge(group));
         if holds(left) < least.0 {
             least = (holds(left), left, format!("room in memory cgroup {}", group.path));
@@ -185,7 +187,7 @@ pub fn safe_target(sample: &Sample, both_ends: bool, own_memcg: &[MemCgroup]) ->
 mod tests {
     use super::super::synthetic;
     use super::*;
-    use crate::probe::sample::Absent;
+    use crate::sample::Absent;
 
     const MIB: u64 = 1 << 20;
 
@@ -194,20 +196,20 @@ mod tests {
     }
 
     fn ceiling(sample: &Sample, at: u64, start: Option<&Sample>, slope: Option<f64>) -> Option<u64> {
-        let first = start.and_then(|s| Headroom::of(s, None));
+        let first = start.and_then(|s| Headroom::of(&s.kernel, None));
         let mut guard = Guard::default();
         let slope = slope.map(|s| Slope { per_connection: s, spread: 0.0, points: 9 });
         if let Some(start) = start {
             guard.update(start, &now_at(0), first, true, |_, _| None);
         }
-        guard.update(sample, &now_at(at), Headroom::of(sample, first), true, |_, _| slope);
+        guard.update(sample, &now_at(at), Headroom::of(&sample.kernel, first), true, |_, _| slope);
         guard.ceiling()
     }
 
     #[test]
     fn a_client_at_the_ceiling_leaves_a_tenth() {
         let start = synthetic::sample(0, 0);
-        let headroom = Headroom::of(&start, None).unwrap().bytes as f64;
+        let headroom = Headroom::of(&start.kernel, None).unwrap().bytes as f64;
         for at in [0, 500_000, 1_500_000] {
             let sample = synthetic::sample(at, 1000);
             let got = ceiling(&sample, at, Some(&start), Some(8124.0)).unwrap() as f64;
@@ -221,7 +223,7 @@ mod tests {
     #[test]
     fn doubt_in_the_slope_lowers_the_ceiling() {
         let start = synthetic::sample(0, 0);
-        let first = Headroom::of(&start, None);
+        let first = Headroom::of(&start.kernel, None);
         let with = |spread| {
             let mut guard = Guard::default();
             let slope = Slope { per_connection: 8000.0, spread, points: 9 };
@@ -239,8 +241,8 @@ mod tests {
     fn under_the_tenth_it_is_the_present_count() {
         let start = synthetic::sample(0, 0);
         let mut low = synthetic::sample(900_000, 1000);
-        low.host.mem.as_mut().unwrap().free = 0;
-        low.host.mem.as_mut().unwrap().inactive_file = 0;
+        low.kernel.host.mem.as_mut().unwrap().free = 0;
+        low.kernel.host.mem.as_mut().unwrap().inactive_file = 0;
         assert_eq!(ceiling(&low, 900_000, Some(&start), Some(8124.0)), Some(900_000));
     }
 
@@ -257,7 +259,7 @@ mod tests {
     #[test]
     fn nothing_readable_no_ceiling() {
         let mut sample = synthetic::sample(0, 0);
-        sample.host.mem = Err(Absent::because("hidden"));
+        sample.kernel.host.mem = Err(Absent::because("hidden"));
         assert_eq!(ceiling(&sample, 0, None, None), None);
     }
 
@@ -276,7 +278,7 @@ mod tests {
         };
         let shrunk = |free: u64| {
             let mut sample = synthetic::host_only(0);
-            let mem = sample.host.mem.as_mut().unwrap();
+            let mem = sample.kernel.host.mem.as_mut().unwrap();
             (mem.free, mem.active_file, mem.inactive_file) = (free, 0, 0);
             sample
         };
@@ -305,7 +307,7 @@ mod tests {
             ),
         ];
         for (sample, both_ends, own, want, text) in rows {
-            let (got, why) = safe_target(&sample, both_ends, &own);
+            let (got, why) = safe_target(&sample.kernel, both_ends, &own);
             assert!(why.starts_with(text), "{why}");
             assert_eq!(got, want, "{why}");
         }

@@ -1,6 +1,6 @@
 //! What the memory chart shows, from the history and the limits.
 
-use crate::probe::sample::Sample;
+use crate::sample::Sample;
 use crate::units;
 
 use super::chart::{Chart, Curve, Line, LineAt, XAxis};
@@ -115,12 +115,12 @@ impl History {
     }
 
     fn values(&mut self, sample: &Sample, headroom: Option<Headroom>) -> [f64; VALUES] {
-        let slab = match &sample.host.slab {
+        let slab = match &sample.kernel.host.slab {
             Ok(caches) => {
                 self.with_slabinfo = true;
                 Some(caches.iter().map(|c| c.bytes).sum::<u64>())
             }
-            Err(_) => sample.host.mem.as_ref().ok().map(|m| m.slab),
+            Err(_) => sample.kernel.host.mem.as_ref().ok().map(|m| m.slab),
         };
         let grown = slab.map(|bytes| bytes.saturating_sub(*self.slab_at_start.get_or_insert(bytes)));
         let group = tightest(chains(sample)).first().map(|g| charge(g));

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::probe::sample::{LogLine, LogTopic, Sample};
+use crate::sample::{LogLine, LogTopic, Sample};
 
 /// A line is of what happens now for so long, milliseconds: most are rate-limited to a few in five seconds.
 const FRESH_MS: u64 = 5_000;
@@ -42,7 +42,7 @@ impl KernelLog {
     /// Takes a sample.
     pub(super) fn update(&mut self, sample: &Sample) {
         self.t_ms = sample.t_ms;
-        let Ok(log) = &sample.host.log else {
+        let Ok(log) = &sample.kernel.host.log else {
             self.readable = false;
             return;
         };
@@ -113,7 +113,7 @@ fn quoted(line: &LogLine) -> String {
 mod tests {
     use super::super::synthetic;
     use super::*;
-    use crate::probe::sample::Log;
+    use crate::sample::Log;
 
     #[test]
     fn a_line_is_quoted_while_it_is_fresh() {
@@ -125,13 +125,13 @@ mod tests {
             LogLine { topic: LogTopic::TimeWait, text: "TCP: time wait bucket table overflow".into() },
             LogLine { topic: kill, text: "Out of memory: Killed process 4021 (x) total-vm:1kB".into() },
         ];
-        sample.host.log = Ok(Log { lines, whole: true });
+        sample.kernel.host.log = Ok(Log { lines, whole: true });
         log.update(&sample);
         let quote = "; the kernel's log: \"TCP: time wait bucket table overflow\"";
         assert_eq!(log.quote(&[LogTopic::Orphans, LogTopic::TimeWait]), quote);
         assert_eq!(log.quote(&[LogTopic::Orphans]), "");
         assert_eq!(log.limit(&[LogTopic::Orphans]), None);
-        (sample.t_ms, sample.host.log) = (9_000, Ok(Log { whole: true, ..Log::default() }));
+        (sample.t_ms, sample.kernel.host.log) = (9_000, Ok(Log { whole: true, ..Log::default() }));
         log.update(&sample);
         assert_eq!(log.quote(&[LogTopic::TimeWait]), "", "eight seconds ago");
         assert_eq!(log.verdict(4021), Verdict::ByMachine, "a process takes a while to die");
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(log.quote_kill(4021), "; the kernel's log: \"Out of memory: Killed process 4021 (x)\"");
         // A flood of which not all could be read may have hidden a kill, and hides none that is known.
         let line = LogLine { topic: LogTopic::TimeWait, text: String::new() };
-        sample.host.log = Ok(Log { lines: vec![line; 2 * MOST], whole: false });
+        sample.kernel.host.log = Ok(Log { lines: vec![line; 2 * MOST], whole: false });
         log.update(&sample);
         assert_eq!((log.verdict(4021), log.verdict(4022)), (Verdict::ByMachine, Verdict::Unknown));
     }

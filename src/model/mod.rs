@@ -41,8 +41,8 @@ pub use limit::{Forecast, Limit, LimitInfo, LimitState, Unit};
 pub use now::{CountSource, Now, RunPhase};
 pub use summary::{EventLine, SampleLine, Summary, Verdict};
 
-use crate::probe::sample::Sample;
 use crate::protocol::Role;
+use crate::sample::Sample;
 
 use bridge::Bridge;
 use cost::CostTrends;
@@ -145,7 +145,7 @@ impl Model {
         self.counters.update(sample);
         self.failures.update(sample);
         self.log.update(sample);
-        self.headroom = Headroom::of(sample, self.headroom);
+        self.headroom = Headroom::of(&sample.kernel, self.headroom);
         if !engine_died && !old {
             // What the kernel frees behind a dead engine says nothing of a connection's cost.
             self.trends.update(sample, self.now.connections);
@@ -294,7 +294,7 @@ impl Model {
     pub fn limit_of(&self, event: &Event) -> Option<&Limit> {
         let mut parts = event.id.splitn(3, '/');
         let (first, second, third) = (parts.next()?, parts.next(), parts.next());
-        let stop = self.last.as_ref().and_then(|s| now::engine(s, Role::Client)?.stop.as_ref());
+        let stop = self.last.as_ref().and_then(|s| s.engine(Role::Client)?.stop.as_ref());
         let (id, scope) = match (first, second) {
             ("limit", Some(id)) => (id, third),
             ("phase", Some("guarded")) => (self.guard_limit()?, None),

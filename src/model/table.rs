@@ -10,7 +10,7 @@ use super::errno;
 use super::limit::{Forecast, Limit, LimitState, Unit};
 use super::meters::{self, Context, Growth, Meter};
 use super::names;
-use super::now::{Now, RunPhase, engine};
+use super::now::{Now, RunPhase};
 use super::slope::{Slope, Trend};
 use super::track::Track;
 
@@ -207,7 +207,7 @@ impl LimitTable {
             let (role, error) = (failure.role, &failure.error);
             let Some(id) = errno::limit_of(&error.op, &error.name) else { continue };
             // A full table among many is how workers pass the baton, not a limit of the run.
-            let baton = engine(context.sample, role).is_some_and(|stats| {
+            let baton = context.sample.engine(role).is_some_and(|stats| {
                 let capacity = stats.table_limit.saturating_mul(u64::from(stats.tables_max));
                 stats.stop.is_none() && (stats.descriptors as f64) < 0.95 * capacity as f64
             });
@@ -216,7 +216,7 @@ impl LimitTable {
                 self.hit(meters, id, Some(role.name()), reason);
             }
         }
-        let stopped = engine(context.sample, Role::Client).and_then(|c| c.stop.as_ref());
+        let stopped = context.sample.engine(Role::Client).and_then(|c| c.stop.as_ref());
         if let Some((stop, info)) = stopped.and_then(|s| Some((s, names::info(&s.limit_id)?))) {
             self.hit(meters, info.id, Some(Role::Client.name()), stop.text.clone());
         }

@@ -69,7 +69,7 @@ fn own(given: &Given<'_>, holder: &Holder<'_>) -> Row {
         }
         _ => row
             .cured(|| {
-                let nr_open = given.sample.host.nr_open.as_ref().ok().copied();
+                let nr_open = given.kernel.host.nr_open.as_ref().ok().copied();
                 raise(round_up(per_table), limit.hard, Some(limit.hard), nr_open)
             })
             .set(|| Setting::Nofile { soft: round_up(per_table), hard: round_up(per_table) }),
@@ -85,7 +85,7 @@ fn other(given: &Given<'_>, holder: &Holder<'_>, need: u64, besides: u64, proces
     };
     let whose =
         if given.ask.running { format!("{} {}", process.name, process.pid) } else { "as started from here".to_owned() };
-    let nr_open = given.sample.host.nr_open.as_ref().ok().copied();
+    let nr_open = given.kernel.host.nr_open.as_ref().ok().copied();
     // Rounded up beyond a level that is enough it would need a second cure.
     let levels = [Some(limit.hard), nr_open].into_iter().flatten().filter(|level| need <= *level);
     let to = levels.fold(round_up(need), u64::min);
@@ -126,7 +126,7 @@ fn other(given: &Given<'_>, holder: &Holder<'_>, need: u64, besides: u64, proces
 }
 
 fn nr_open(given: &Given<'_>, largest: Option<(u64, u64)>) -> Row {
-    match (&given.sample.host.nr_open, largest) {
+    match (&given.kernel.host.nr_open, largest) {
         (Err(why), _) => Row::unknown("nr_open", why),
         (Ok(_), None) => Row::na("nr_open", "bounds one table; c1m-top's workers have one each"),
         (Ok(nr_open), Some((need, processes))) => Row::held("nr_open", "host", *nr_open, need)
@@ -137,7 +137,7 @@ fn nr_open(given: &Given<'_>, largest: Option<(u64, u64)>) -> Row {
 }
 
 fn file_max(given: &Given<'_>) -> Row {
-    let files = match &given.sample.host.files {
+    let files = match &given.kernel.host.files {
         Ok(files) => files,
         Err(why) => return Row::unknown("file-max", why),
     };
@@ -163,7 +163,7 @@ fn file_max(given: &Given<'_>) -> Row {
 
 /// One registration for each socket, all of one user.
 fn epoll(given: &Given<'_>) -> Row {
-    match &given.sample.host.max_user_watches {
+    match &given.kernel.host.max_user_watches {
         Err(why) => Row::unknown("epoll", why),
         Ok(watches) => {
             let needed = given.guarded(given.sockets());

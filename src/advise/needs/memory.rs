@@ -24,11 +24,11 @@ fn share(given: &Given<'_>) -> f64 {
 }
 
 fn host(given: &Given<'_>) -> Row {
-    let mem = match &given.sample.host.mem {
+    let mem = match &given.kernel.host.mem {
         Ok(mem) => mem,
         Err(why) => return Row::unknown("memory", why),
     };
-    let Some(headroom) = Headroom::of(given.sample, None) else {
+    let Some(headroom) = Headroom::of(given.kernel, None) else {
         return Row::without("memory", Verdict::Unknown, "not readable");
     };
     let each = bytes_per_connection(given.ask);
@@ -58,7 +58,7 @@ fn groups(given: &Given<'_>, out: &mut Vec<Row>) {
     let tight = tightest(chains.iter().filter_map(|c| c.as_deref().ok()));
     if tight.is_empty() {
         let why = match chains.iter().find_map(|c| c.as_ref().err()) {
-            Some(why) => why.why.clone().into_owned(),
+            Some(why) => why.to_string(),
             None => "no limit in any cgroup from here up".to_owned(),
         };
         out.push(Row::na("memcg", why));
@@ -90,7 +90,7 @@ fn groups(given: &Given<'_>, out: &mut Vec<Row>) {
 
 /// Buffers are for data in flight: at the worst each active connection has one message unread, in pages of its own.
 fn tcp_mem(given: &Given<'_>) -> Row {
-    let marks = match &given.sample.net.tcp_mem {
+    let marks = match &given.kernel.net.tcp_mem {
         Ok(marks) => *marks,
         Err(why) => return Row::unknown("tcp_mem", why),
     };

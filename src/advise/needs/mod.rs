@@ -7,7 +7,7 @@ mod ports;
 mod queues;
 mod tasks;
 
-use crate::probe::sample::{Sample, Target};
+use crate::sample::{Kernel, Process};
 
 use super::ask::{Ask, OwnEngines, Program, Side, Surroundings};
 use super::row::Row;
@@ -16,7 +16,7 @@ use super::row::Row;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Given<'a> {
     pub(super) ask: &'a Ask,
-    pub(super) sample: &'a Sample,
+    pub(super) kernel: &'a Kernel,
     pub(super) around: &'a Surroundings,
 }
 
@@ -28,13 +28,13 @@ struct Holder<'a> {
     /// Listeners in each of its tables.
     listeners: u64,
     /// The process whose limits it has: itself, or who will start it.
-    process: Option<&'a Target>,
+    process: Option<&'a Process>,
 }
 
 impl Given<'_> {
     /// Server first, client second.
     fn holders(&self) -> Vec<Holder<'_>> {
-        let (ask, targets) = (self.ask, &self.sample.targets);
+        let (ask, targets) = (self.ask, &self.kernel.processes);
         // c1m-top listens on both families, but on loopback alone where its own client targets that.
         let families = if ask.role == Side::Both { 1 } else { 2 };
         let listeners = u64::from(ask.ports) * families;

@@ -16,9 +16,9 @@ pub(super) fn rows(given: &Given<'_>, out: &mut Vec<Row>) {
 
 /// One entry for each connection, also when both ends are here.
 fn conntrack(given: &Given<'_>) -> Row {
-    let table = match &given.sample.net.conntrack {
+    let table = match &given.kernel.net.conntrack {
         Ok(table) => table,
-        Err(why) => return Row::na("conntrack", why.why.clone()),
+        Err(why) => return Row::na("conntrack", why.to_string()),
     };
     let needed = given.guarded(table.count.saturating_add(given.ask.target));
     if table.count == 0 {
@@ -40,7 +40,7 @@ fn conntrack(given: &Given<'_>) -> Row {
 
 /// Long chains fail nothing.
 fn hash(given: &Given<'_>) -> Row {
-    let buckets = match &given.sample.net.ehash_entries {
+    let buckets = match &given.kernel.net.ehash_entries {
         Ok(buckets) => *buckets,
         Err(why) => return Row::unknown("hash_load", why),
     };
@@ -69,9 +69,9 @@ fn bandwidth(given: &Given<'_>) -> Row {
     if ask.role == Side::Both {
         return without(Verdict::NotApplicable, format!("both ends here: loopback has no link. {sum}"));
     }
-    let link = match &given.sample.net.link {
+    let link = match &given.kernel.net.link {
         Ok(link) => link,
-        Err(why) => return without(Verdict::Unknown, format!("{}. {sum}", why.why)),
+        Err(why) => return without(Verdict::Unknown, format!("{why}. {sum}")),
     };
     let row = Row::held("bandwidth", link.name.as_str(), link.bits_per_s, needed);
     let met = u128::from(ask.target) * u128::from(link.bits_per_s) / u128::from(needed.max(1));
@@ -84,7 +84,7 @@ fn bandwidth(given: &Given<'_>) -> Row {
 /// Entries for peers on the same link: only many source addresses make many.
 fn neighbours(given: &Given<'_>) -> Row {
     let sources = given.ask.sources_named;
-    let limit = given.sample.host.neighbours[0].as_ref().ok().and_then(|table| table.max);
+    let limit = given.kernel.host.neighbours[0].as_ref().ok().and_then(|table| table.max);
     match (given.ask.role, limit) {
         (Side::Both, _) => Row::na("neighbours", "both ends here"),
         (_, None) => Row::without("neighbours", Verdict::Unknown, "gc_thresh3 cannot be read"),

@@ -2,7 +2,7 @@
 
 use crate::advise::Verdict;
 use crate::advise::row::{Row, Setting};
-use crate::probe::sample::PortRange;
+use crate::sample::PortRange;
 use crate::units::grouped;
 
 use super::Given;
@@ -20,7 +20,7 @@ pub(super) fn row(given: &Given<'_>) -> Row {
     };
     let capacity = addresses.pairs().saturating_mul(addresses.per_pair);
     let needed = ask.target.div_ceil(addresses.pairs());
-    let wider = given.sample.net.ports.as_ref().ok().and_then(|range| widen(*range, needed, ask.port, ask.ports));
+    let wider = given.kernel.net.ports.as_ref().ok().and_then(|range| widen(*range, needed, ask.port, ask.ports));
     let row = Row::held("ports", "client", capacity, ask.target).met_at(capacity).because(format!(
         "{} source{} x {} port{} x {} local ports",
         grouped(addresses.sources),

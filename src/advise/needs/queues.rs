@@ -34,7 +34,7 @@ fn waiting(given: &Given<'_>) -> (u64, String) {
 
 fn accepting(given: &Given<'_>, out: &mut Vec<Row>) {
     let (n, why) = waiting(given);
-    let net = &given.sample.net;
+    let net = &given.kernel.net;
     out.push(match &net.somaxconn {
         Err(error) => Row::unknown("accept_queue", error),
         Ok(somaxconn) => Row::held("accept_queue", "net.core.somaxconn", *somaxconn, n)
@@ -69,7 +69,7 @@ fn backlog(given: &Given<'_>) -> Row {
 }
 
 fn closing(given: &Given<'_>, out: &mut Vec<Row>) {
-    let net = &given.sample.net;
+    let net = &given.kernel.net;
     for (id, max, what) in
         [("orphans", &net.max_orphans, "orphaned sockets"), ("time_wait", &net.max_tw, "sockets in TIME_WAIT")]
     {

@@ -3,7 +3,7 @@
 use crate::advise::row::{Row, Setting};
 use crate::advise::{Program, Verdict};
 use crate::model::{Unit, heap_note, more_heap, more_ports, more_threads};
-use crate::probe::sample::{Runtime, RuntimeLimit};
+use crate::sample::{Runtime, RuntimeLimit};
 use crate::units::{grouped, round_up};
 
 use super::descriptors::of_one_table;
@@ -87,7 +87,7 @@ fn threads(given: &Given<'_>) -> Row {
         return Row::na("threads", "the program's own threads are not known here");
     };
     let needed: u64 = own.iter().filter_map(|h| workers(given, h)).sum();
-    let host = &given.sample.host;
+    let host = &given.kernel.host;
     let mut rows = Vec::new();
     if let (Ok(tasks), Ok(threads_max), Ok(pid_max)) = (&host.tasks, &host.threads_max, &host.pid_max) {
         let (max, key) =

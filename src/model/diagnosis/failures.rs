@@ -4,7 +4,7 @@ use crate::model::errno::{is_goodbye, limit_of, meaning};
 use crate::model::event::Severity;
 use crate::model::limit::LimitState;
 use crate::model::meters::waiting;
-use crate::probe::sample::{AcceptQueue, LogTopic};
+use crate::sample::{AcceptQueue, LogTopic};
 use crate::units;
 
 use super::Facts;
@@ -56,7 +56,7 @@ pub(super) fn proof(limit: &crate::model::limit::Limit) -> String {
 
 /// The fullest accept queue here, if it is full now.
 pub(super) fn full_queue(facts: &Facts<'_>) -> Option<AcceptQueue> {
-    facts.sample.net.fullest_queue().filter(|queue| queue.is_full())
+    facts.sample.kernel.net.fullest_queue().filter(|queue| queue.is_full())
 }
 
 /// What may have swallowed packets.

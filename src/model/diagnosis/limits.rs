@@ -59,7 +59,7 @@ pub(super) fn name(limit: &Limit) -> String {
 /// When, or how full, and what helps.
 fn sentence(limit: &Limit, facts: &Facts<'_>) -> String {
     if limit.info.id == "accept_queue"
-        && let Some(queue) = facts.sample.net.fullest_queue()
+        && let Some(queue) = facts.sample.kernel.net.fullest_queue()
     {
         let (port, cure) = (queue.port, &limit.cure);
         return format!("the server on port {port} does not accept: {} in its accept queue; {cure}", waiting(queue));

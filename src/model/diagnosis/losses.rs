@@ -2,7 +2,6 @@
 //! healthy otherwise, for each of its accepts succeeds.
 
 use crate::model::event::Severity;
-use crate::model::now::engine;
 use crate::protocol::Role;
 use crate::units;
 
@@ -20,7 +19,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn update(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
-        let Some(client) = engine(facts.sample, Role::Client) else { return };
+        let Some(client) = facts.sample.engine(Role::Client) else { return };
         let known = self.last.filter(|last| last.0 == client.pid).map_or(0, |last| last.1);
         self.last = Some((client.pid, client.lost));
         let step = client.lost.saturating_sub(known);

@@ -6,7 +6,7 @@ mod losses;
 mod phases;
 mod stall;
 
-use crate::probe::sample::{AcceptQueue, LogTopic, Sample, TargetKind};
+use crate::sample::{AcceptQueue, LogTopic, Sample};
 use crate::units;
 
 use super::counters::Counters;
@@ -17,7 +17,7 @@ use super::guard::Guard;
 use super::kernel_log::KernelLog;
 use super::limit::Limit;
 use super::meters::waiting;
-use super::now::{Now, RunPhase, engine};
+use super::now::{Now, RunPhase};
 use crate::protocol::Role;
 
 /// What the sentences are made from.
@@ -53,7 +53,7 @@ impl Facts<'_> {
 
     /// Whether a server of this run has died, or no longer answers while its connections go.
     fn server_gone(&self) -> bool {
-        let mut servers = self.sample.targets.iter().filter(|t| t.kind == TargetKind::Engine(Role::Server));
+        let mut servers = self.sample.watched().filter(|t| t.role() == Some(Role::Server));
         servers.any(|t| !t.alive || t.is_ending())
     }
 
@@ -93,7 +93,7 @@ impl Diagnosis {
     /// The engines' own events.
     fn pass_on(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
         for role in [Role::Server, Role::Client] {
-            let Some(stats) = engine(facts.sample, role) else { continue };
+            let Some(stats) = facts.sample.engine(role) else { continue };
             let known = self.passed.iter().position(|p| p.0 == stats.pid).unwrap_or_else(|| {
                 self.passed.push((stats.pid, 0));
                 self.passed.len() - 1
@@ -138,7 +138,7 @@ fn counters(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64
 
 /// Requests of the kernel's own for which it found no memory: no counter tells of them.
 fn allocations(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
-    let lines = facts.sample.host.log.iter().flat_map(|log| &log.lines);
+    let lines = facts.sample.kernel.host.log.iter().flat_map(|log| &log.lines);
     let count = lines.filter(|line| line.topic == LogTopic::Allocation).count() as u64;
     if count > 0 {
         let cure = facts.limit("memory", None).map_or(String::new(), Limit::advice);

@@ -2,7 +2,7 @@
 
 use crate::model::event::Severity;
 use crate::model::limit::Limit;
-use crate::model::now::{RunPhase, engine};
+use crate::model::now::RunPhase;
 use crate::protocol::Role;
 use crate::units;
 
@@ -39,7 +39,7 @@ impl Said {
         }
         let count = units::grouped(now.connections);
         let mut tell = |severity, id: &str, text: String| say(severity, format!("phase/{id}"), text, 1);
-        let client = engine(facts.sample, Role::Client);
+        let client = facts.sample.engine(Role::Client);
         match now.phase {
             RunPhase::Ramping if matches!(before, RunPhase::Paused | RunPhase::Guarded) => {
                 tell(Severity::Info, "resumed", format!("goes on at {count} connections"));
@@ -88,7 +88,7 @@ impl Said {
 
 /// Where the guard holds, and why.
 fn guarded(facts: &Facts<'_>) -> String {
-    let client = engine(facts.sample, Role::Client);
+    let client = facts.sample.engine(Role::Client);
     let ceiling = client.and_then(|c| c.ceiling).unwrap_or(facts.now.connections);
     format!("the guard holds the ramp at {}: {}. --no-guard goes on", units::grouped(ceiling), held(facts))
 }

@@ -2,7 +2,6 @@
 
 use crate::model::event::Severity;
 use crate::model::limit::{Limit, LimitState};
-use crate::model::now::engine;
 use crate::protocol::{EngineStats, Phase, Role};
 use crate::units;
 
@@ -50,7 +49,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn update(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
-        let Some(client) = engine(facts.sample, Role::Client) else { return };
+        let Some(client) = facts.sample.engine(Role::Client) else { return };
         let due = client.phase == Phase::Ramping && client.in_flight > 0;
         if let Some(since) = self.connects.stands(client.opened, client.t_us, due) {
             let text = format!(
@@ -98,7 +97,7 @@ fn unread(facts: &Facts<'_>) -> String {
         let cure = row.map_or(String::new(), Limit::advice);
         return format!(": TCP buffer memory is short, and what has been sent waits unread{cure}");
     }
-    match engine(facts.sample, Role::Server) {
+    match facts.sample.engine(Role::Server) {
         Some(_) => ": the server's engine does not read: stopped, or short of CPU".into(),
         None => ": look at the other host. There, ss -tn with a Recv-Q that stays says that the server does not read: \
                  stopped, or short of CPU"
@@ -108,7 +107,7 @@ fn unread(facts: &Facts<'_>) -> String {
 
 /// The likeliest cause: what this machine can see first, the round number second, the other host last.
 fn cause(facts: &Facts<'_>, open: u64) -> String {
-    if let Some(server) = engine(facts.sample, Role::Server) {
+    if let Some(server) = facts.sample.engine(Role::Server) {
         if server.phase == Phase::Paused {
             return ": the server is paused".into();
         }
@@ -122,7 +121,7 @@ fn cause(facts: &Facts<'_>, open: u64) -> String {
         return swallowed;
     }
     let hint = round_number(open).map_or(String::new(), |hint| format!(": {hint}"));
-    if engine(facts.sample, Role::Server).is_some() { hint } else { format!("{hint}: {ELSEWHERE}") }
+    if facts.sample.engine(Role::Server).is_some() { hint } else { format!("{hint}: {ELSEWHERE}") }
 }
 
 /// What tells the causes apart that only the server's host can see.

@@ -1,7 +1,7 @@
 //! Descriptors: the table of a process, `nr_open` above it, `file-max` above all, and epoll registrations.
 
 use crate::model::limit::LimitState;
-use crate::probe::sample::{Sample, Target, TargetKind};
+use crate::sample::{Sample, Watched};
 
 use super::{Context, Meter};
 
@@ -13,21 +13,21 @@ const FILE_NR_NOISE: f64 = 128.0;
 
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let sample = context.sample;
-    let nr_open = sample.host.nr_open.as_ref().ok().copied();
+    let nr_open = sample.kernel.host.nr_open.as_ref().ok().copied();
     // One --workers is for both engines of a run: the smaller tables decide.
-    let rooms = sample.targets.iter().filter(|t| t.alive).filter_map(|t| t.stats.as_ref()?.as_ref().ok());
+    let rooms = sample.counters();
     let room = rooms.map(|s| s.table_room).filter(|room| *room > 0).min();
-    for target in &sample.targets {
+    for target in sample.watched() {
         out.push(if target.alive {
             table(target, nr_open, room)
         } else {
-            Meter::without("nofile", scope(target), LimitState::Unknown, ENDED)
+            Meter::without("nofile", target.scope(), LimitState::Unknown, ENDED)
         });
     }
-    out.push(match &sample.host.nr_open {
+    out.push(match &sample.kernel.host.nr_open {
         Err(why) => Meter::unknown("nr_open", "host", why),
         Ok(limit) => {
-            let wanted = sample.targets.iter().filter_map(|t| Some(t.nofile.as_ref().ok()?.hard)).max();
+            let wanted = sample.kernel.processes.iter().filter_map(|t| Some(t.nofile.as_ref().ok()?.hard)).max();
             let meter = Meter::apart("nr_open", "host", wanted.unwrap_or(0), Some(*limit)).sysctl("fs.nr_open");
             // A hard limit as high as nr_open is a machine well set up, not one about to fail.
             Meter {
@@ -38,7 +38,7 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
             }
         }
     });
-    out.push(match &sample.host.files {
+    out.push(match &sample.kernel.host.files {
         Err(why) => Meter::unknown("file-max", "host", why),
         Ok(files) if exempt(sample) => Meter {
             reason: Some("binds programs without CAP_SYS_ADMIN, not this run".into()),
@@ -56,15 +56,15 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
 
 /// Whether every watched process may go beyond `file-max`.
 fn exempt(sample: &Sample) -> bool {
-    let mut living = sample.targets.iter().filter(|t| t.alive).peekable();
+    let mut living = sample.living().peekable();
     living.peek().is_some() && living.all(|t| t.exempt_from_file_max == Ok(true))
 }
 
 /// The descriptors of one process.
-fn table(target: &Target, nr_open: Option<u64>, least: Option<u64>) -> Meter {
-    let scope = scope(target);
+fn table(target: Watched<'_>, nr_open: Option<u64>, least: Option<u64>) -> Meter {
+    let scope = target.scope();
     let hard = target.nofile.as_ref().ok().map(|n| n.hard);
-    match &target.stats {
+    match target.engine.map(|e| &e.stats) {
         Some(Ok(stats)) => {
             let (per_table, tables) = (stats.table_limit, stats.tables_max);
             let limit = per_table.saturating_mul(u64::from(tables));
@@ -121,17 +121,9 @@ pub(crate) fn raise(need: u64, soft: u64, hard: Option<u64>, nr_open: Option<u64
     }
 }
 
-/// What a limit of that process belongs to.
-pub(super) fn scope(target: &Target) -> String {
-    match target.kind {
-        TargetKind::Engine(role) => role.name().to_owned(),
-        TargetKind::Foreign => format!("{} {}", target.name, target.pid),
-    }
-}
-
 /// Registrations of our engines: exactly one for each connection, from the first step of its connect on.
 pub(super) fn own_registrations(sample: &Sample) -> Option<u64> {
-    let mut engines = sample.targets.iter().filter_map(|t| t.stats.as_ref()?.as_ref().ok()).peekable();
+    let mut engines = sample.engines.iter().filter_map(|e| e.stats.as_ref().ok()).peekable();
     engines.peek()?;
     Some(engines.map(|s| s.open + s.in_flight).sum())
 }
@@ -139,7 +131,7 @@ pub(super) fn own_registrations(sample: &Sample) -> Option<u64> {
 /// Registrations: those of our engines grow with connections, those of the user's other programs count as well.
 fn epoll(context: &Context<'_>) -> Meter {
     let sample = context.sample;
-    let limit = match &sample.host.max_user_watches {
+    let limit = match &sample.kernel.host.max_user_watches {
         Ok(limit) => *limit,
         Err(why) => return Meter::unknown("epoll", "host", why),
     };
@@ -151,7 +143,7 @@ fn epoll(context: &Context<'_>) -> Meter {
             .expecting(context.ends())
             .sysctl("fs.epoll.max_user_watches");
     }
-    match &sample.host.slab {
+    match &sample.kernel.host.slab {
         Err(why) => Meter::unknown("epoll", "host", why),
         Ok(slab) => match slab.iter().find(|c| c.name == "eventpoll_epi") {
             Some(cache) => Meter::growing("epoll", "host", cache.active_objs, limit, 512.0)
@@ -171,13 +163,13 @@ mod tests {
     fn file_max_does_not_bind_root() {
         let mut sample = synthetic::sample(1000, 0);
         assert!(!exempt(&sample));
-        for target in &mut sample.targets {
+        for target in &mut sample.kernel.processes {
             target.exempt_from_file_max = Ok(true);
         }
         assert!(exempt(&sample));
-        sample.targets[0].exempt_from_file_max = Ok(false);
+        sample.kernel.processes[0].exempt_from_file_max = Ok(false);
         assert!(!exempt(&sample), "one of the engines is bound");
-        sample.targets.clear();
+        sample.kernel.processes.clear();
         assert!(!exempt(&sample), "nobody is watched: other programs are what there is");
     }
 

@@ -3,7 +3,7 @@
 use crate::model::cost::held;
 use crate::model::limit::LimitState;
 use crate::model::now::PAGE;
-use crate::probe::sample::{MemCgroup, Sample};
+use crate::sample::{MemCgroup, Sample};
 use crate::units;
 
 use super::descriptors::ENDED;
@@ -13,7 +13,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let sample = context.sample;
-    out.push(match (&sample.host.mem, context.headroom) {
+    out.push(match (&sample.kernel.host.mem, context.headroom) {
         (Err(why), _) => Meter::unknown("memory", "host", why),
         (Ok(_), None) => Meter::without("memory", "host", LimitState::Unknown, "not readable"),
         (Ok(_), Some(headroom)) => Meter {
@@ -71,7 +71,7 @@ pub(crate) fn tightest<'a>(chains: impl Iterator<Item = &'a [MemCgroup]>) -> Vec
 
 /// The chains of the living targets.
 pub(crate) fn chains(sample: &Sample) -> impl Iterator<Item = &[MemCgroup]> {
-    sample.targets.iter().filter(|t| t.alive).filter_map(|t| t.memcg.as_deref().ok())
+    sample.living().filter_map(|t| t.process.memcg.as_deref().ok())
 }
 
 fn groups(context: &Context<'_>, out: &mut Vec<Meter>) {
@@ -95,12 +95,12 @@ fn groups(context: &Context<'_>, out: &mut Vec<Meter>) {
         );
     }
     if limiting.is_empty() {
-        let why = sample.targets.iter().find_map(|t| t.memcg.as_ref().err());
+        let why = sample.kernel.processes.iter().find_map(|t| t.memcg.as_ref().err());
         out.push(match (why, chains(sample).next()) {
             (_, Some(_)) => Meter::without("memcg", "cgroup", LimitState::NotApplicable, "no limit in any cgroup"),
-            (Some(why), None) => Meter::without("memcg", "cgroup", LimitState::NotApplicable, why.why.clone()),
+            (Some(why), None) => Meter::without("memcg", "cgroup", LimitState::NotApplicable, why.to_string()),
             (None, None) => {
-                let why = if sample.targets.is_empty() { "no process watched" } else { ENDED };
+                let why = if sample.kernel.processes.is_empty() { "no process watched" } else { ENDED };
                 Meter::without("memcg", "cgroup", LimitState::NotApplicable, why)
             }
         });
@@ -109,7 +109,7 @@ fn groups(context: &Context<'_>, out: &mut Vec<Meter>) {
 
 /// Judged by data in flight: idle connections add nothing, so its slope usually says "never".
 fn tcp_mem(sample: &Sample) -> Meter {
-    let (pages, marks) = match (&sample.net.sockstat, &sample.net.tcp_mem) {
+    let (pages, marks) = match (&sample.kernel.net.sockstat, &sample.kernel.net.tcp_mem) {
         (Err(why), _) | (_, Err(why)) => return Meter::unknown("tcp_mem", "host", why),
         (Ok(sockstat), Ok(marks)) => (sockstat.mem_pages, marks),
     };

@@ -7,14 +7,14 @@ mod queues;
 mod runtime;
 mod tasks;
 
-use crate::probe::sample::{Absent, Sample};
 use crate::protocol::Role;
+use crate::sample::{Absent, Sample};
 
 use super::counters::Counters;
 use super::failures::Failure;
 use super::headroom::Headroom;
 use super::limit::{LimitState, Unit};
-use super::{names, now};
+use super::names;
 
 pub(crate) use descriptors::raise;
 pub(super) use memory::chains;
@@ -58,12 +58,12 @@ pub(super) struct Baseline {
 impl Baseline {
     /// Takes a sample.
     pub(super) fn note(&mut self, sample: &Sample) {
-        let planned = now::engine(sample, Role::Client).is_some_and(|c| c.capacity.is_some());
-        if let (None, true, Ok(ports)) = (self.ports, planned, &sample.net.ports) {
+        let planned = sample.engine(Role::Client).is_some_and(|c| c.capacity.is_some());
+        if let (None, true, Ok(ports)) = (self.ports, planned, &sample.kernel.net.ports) {
             self.ports = Some(ports.usable());
         }
         let own = descriptors::own_registrations(sample);
-        if let (None, Some(own), Ok(slab)) = (self.epoll, own, &sample.host.slab) {
+        if let (None, Some(own), Ok(slab)) = (self.epoll, own, &sample.kernel.host.slab) {
             let all = slab.iter().find(|c| c.name == "eventpoll_epi").map_or(0, |c| c.active_objs);
             self.epoll = Some(all.saturating_sub(own));
         }
@@ -165,7 +165,7 @@ impl Meter {
 
     /// A limit whose source cannot be read.
     fn unknown(id: &'static str, scope: impl Into<String>, why: &Absent) -> Self {
-        Self::without(id, scope, LimitState::Unknown, why.why.clone())
+        Self::without(id, scope, LimitState::Unknown, why.to_string())
     }
 
     /// What the use may move without any connection.
@@ -215,10 +215,10 @@ fn write(number: u64, dir: &str, file: &str) -> String {
 
 /// How the namespace is called in a scope.
 fn namespace(sample: &Sample) -> String {
-    if sample.net.scope == "this" {
+    if sample.kernel.net.scope == "this" {
         "network namespace".into()
     } else {
-        format!("network namespace {}", sample.net.scope)
+        format!("network namespace {}", sample.kernel.net.scope)
     }
 }
 

@@ -1,9 +1,8 @@
 //! Ports, connection tracking, orphans, TIME_WAIT, the hash and the link: what the network bounds.
 
 use crate::model::limit::LimitState;
-use crate::model::now::engine;
-use crate::probe::sample::{Neighbours, Reading};
 use crate::protocol::{Role, Traffic};
+use crate::sample::{Neighbours, Reading};
 use crate::units;
 
 use super::{Context, Growth, Meter, namespace};
@@ -25,7 +24,7 @@ pub(crate) fn on_the_wire(message: u64) -> u64 {
 }
 
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
-    let net = &context.sample.net;
+    let net = &context.sample.kernel.net;
     let scope = namespace(context.sample);
     out.push(ports(context));
     out.push(conntrack(context, &scope));
@@ -76,8 +75,8 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
 
 /// Tuples the client's plan allows; held by open connections, those under way, and TIME_WAIT.
 fn ports(context: &Context<'_>) -> Meter {
-    let net = &context.sample.net;
-    let Some(client) = engine(context.sample, Role::Client) else {
+    let net = &context.sample.kernel.net;
+    let Some(client) = context.sample.engine(Role::Client) else {
         return Meter::without(
             "ports",
             "client",
@@ -97,7 +96,7 @@ fn ports(context: &Context<'_>) -> Meter {
     let wide = net.ports.as_ref().is_ok_and(|p| p.low <= 1024 && p.high == u16::MAX);
     // A connect that finds no port is under way for a moment and holds none.
     let used = (client.open + client.in_flight + time_wait).min(capacity);
-    let hello = context.sample.targets.iter().find_map(|t| t.hello.as_ref().filter(|h| h.role == Role::Client));
+    let hello = context.sample.engines.iter().map(|e| &e.hello).find(|h| h.role == Role::Client);
     let (first, ports) = hello.map_or((0, 1), |h| (u64::from(h.port), u64::from(h.ports)));
     let mut meter = Meter::growing("ports", "client", used, capacity, 8.0).levels(0.95, 0.99).cured(move |need| {
         let more = (need.saturating_mul(ports)).div_ceil(capacity.max(1));
@@ -114,7 +113,7 @@ fn ports(context: &Context<'_>) -> Meter {
 /// The fuller table of the two. It grows with peers on the same link, not with connections: a client adds one entry for its
 /// server, a server one for each address it is connected from.
 fn neighbours(context: &Context<'_>) -> Meter {
-    let [v4, v6] = &context.sample.host.neighbours;
+    let [v4, v6] = &context.sample.kernel.host.neighbours;
     let of = |table: &Reading<Neighbours>, family| table.as_ref().ok().and_then(|t| Some((t.entries, t.max?, family)));
     let known = [of(v4, "ipv4"), of(v6, "ipv6")];
     let fuller = known.into_iter().flatten().max_by(|a, b| (a.0 * b.1).cmp(&(b.0 * a.1)));
@@ -134,8 +133,8 @@ fn neighbours(context: &Context<'_>) -> Meter {
 }
 
 fn conntrack(context: &Context<'_>, scope: &str) -> Meter {
-    let table = match &context.sample.net.conntrack {
-        Err(why) => return Meter::without("conntrack", scope, LimitState::NotApplicable, why.why.clone()),
+    let table = match &context.sample.kernel.net.conntrack {
+        Err(why) => return Meter::without("conntrack", scope, LimitState::NotApplicable, why.to_string()),
         Ok(table) => table,
     };
     let mut meter = Meter::growing("conntrack", scope, table.count, table.max, 64.0).levels(0.75, 0.95).cured(|need| {
@@ -151,7 +150,7 @@ fn conntrack(context: &Context<'_>, scope: &str) -> Meter {
 /// What the active connections have to send each way, by their schedule: late messages are still to be sent.
 fn bandwidth(context: &Context<'_>) -> Meter {
     let na = |why| Meter::without("bandwidth", "link", LimitState::NotApplicable, why);
-    let Some(client) = engine(context.sample, Role::Client) else {
+    let Some(client) = context.sample.engine(Role::Client) else {
         return na("bounds who sends: no client engine here");
     };
     let Some(traffic) = client.traffic.filter(|t| t.every_us > 0) else { return na("idle connections: no --active") };
@@ -159,7 +158,7 @@ fn bandwidth(context: &Context<'_>) -> Meter {
         return na("both ends here: loopback has no link");
     }
     let used = demand(&traffic);
-    match &context.sample.net.link {
+    match &context.sample.kernel.net.link {
         Err(why) => Meter { used: Some(used), ..Meter::unknown("bandwidth", "link", why) },
         Ok(link) => Meter::growing("bandwidth", &link.name, used, link.bits_per_s, on_the_wire(traffic.message) as f64)
             .levels(0.9, 1.0)

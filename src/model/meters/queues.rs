@@ -3,7 +3,7 @@
 
 use crate::model::counters::LARGER_QUEUES;
 use crate::model::limit::LimitState;
-use crate::probe::sample::{AcceptQueue, Sample};
+use crate::sample::{AcceptQueue, Sample};
 use crate::units;
 
 use super::{Context, Meter, namespace};
@@ -38,13 +38,13 @@ pub(in crate::model) struct Standing {
 impl Standing {
     /// Takes a sample.
     pub(in crate::model) fn update(&mut self, sample: &Sample) {
-        let full = sample.net.fullest_queue().filter(|q| q.used as f64 >= FULL * q.max.max(1) as f64);
-        let opens = sample.net.tcp.as_ref().ok().map(|tcp| tcp.passive_opens);
+        let full = sample.kernel.net.fullest_queue().filter(|q| q.used as f64 >= FULL * q.max.max(1) as f64);
+        let opens = sample.kernel.net.tcp.as_ref().ok().map(|tcp| tcp.passive_opens);
         self.since = full.zip(opens).map(|(queue, opens)| {
             let known = self.since.filter(|known| (known.0, known.2) == (queue.port, opens));
             known.unwrap_or((queue.port, sample.t_ms, opens))
         });
-        let reading = sample.net.listeners.as_ref().map_or(0, |l| l.reading);
+        let reading = sample.kernel.net.listeners.as_ref().map_or(0, |l| l.reading);
         if self.since.is_none_or(|known| known.1 == sample.t_ms) {
             (self.first, self.again) = (reading, false);
         }
@@ -58,7 +58,7 @@ impl Standing {
 }
 
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
-    let net = &context.sample.net;
+    let net = &context.sample.kernel.net;
     let scope = namespace(context.sample);
     out.push(accept(context, &scope));
     let max = |reading: &Result<u64, _>| reading.as_ref().map_or("unknown".to_owned(), u64::to_string);
@@ -79,7 +79,7 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
             .cured(|_| LARGER_QUEUES.into()),
         ),
     }
-    match &context.sample.host.softnet {
+    match &context.sample.kernel.host.softnet {
         Err(why) => out.push(Meter::unknown("backlog", "host", why)),
         Ok(_) => out.push(
             overflowing("backlog", "host", Drops::of(context, &["softnet_dropped"]), || {
@@ -125,7 +125,7 @@ fn overflowing(id: &'static str, scope: &str, drops: Drops, what: impl FnOnce() 
 /// The accept queue: the fullest one where it can be read, or else its drops alone.
 fn accept(context: &Context<'_>, scope: &str) -> Meter {
     const ID: &str = "accept_queue";
-    let net = &context.sample.net;
+    let net = &context.sample.kernel.net;
     // ListenDrops counts every overflow again.
     let drops = Drops::of(context, &["listen_overflows"]);
     let meter = match (net.fullest_queue(), &net.ext) {
@@ -136,7 +136,7 @@ fn accept(context: &Context<'_>, scope: &str) -> Meter {
                 format!("overflows since the start; net.core.somaxconn is {somaxconn}")
             });
             if let Err(absent) = &net.listeners {
-                meter.reason.get_or_insert_with(|| format!("how full it is cannot be read: {}", absent.why));
+                meter.reason.get_or_insert_with(|| format!("how full it is cannot be read: {absent}"));
             }
             meter
         }

@@ -1,9 +1,8 @@
 //! What the runtime of a watched process limits itself to: ports of BEAM, heaps of others.
 
 use crate::model::limit::{LimitState, Unit};
-use crate::probe::sample::{Runtime, RuntimeLimit, Target, TargetKind};
+use crate::sample::{Runtime, RuntimeLimit, Watched};
 
-use super::descriptors::scope;
 use super::{Context, Growth, Meter};
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -12,30 +11,30 @@ const MIB: f64 = 1024.0 * 1024.0;
 const GARBAGE: f64 = 16.0 * MIB;
 
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
-    let targets = &context.sample.targets;
+    let sample = context.sample;
     let na = |why| Meter::without("runtime", "process", LimitState::NotApplicable, why);
-    let mut foreign = targets.iter().filter(|t| t.kind == TargetKind::Foreign).peekable();
+    let mut foreign = sample.watched().filter(|t| t.engine.is_none()).peekable();
     if foreign.peek().is_none() {
-        let why = if targets.is_empty() { "no process watched" } else { "c1m-top's engines set none" };
+        let why = if sample.kernel.processes.is_empty() { "no process watched" } else { "c1m-top's engines set none" };
         return out.push(na(why));
     }
     out.extend(foreign.filter(|t| t.alive).map(|target| match &target.runtime {
-        Err(why) => Meter::unknown("runtime", scope(target), why),
-        Ok(None) => Meter { scope: scope(target), ..na("its start options set none") },
+        Err(why) => Meter::unknown("runtime", target.scope(), why),
+        Ok(None) => Meter { scope: target.scope(), ..na("its start options set none") },
         Ok(Some(limit)) if limit.runtime == Runtime::Beam => ports(target, limit),
         Ok(Some(limit)) => heap(target, limit),
     }));
 }
 
 /// Ports, which nobody outside can count: of the descriptors each socket is one.
-fn ports(target: &Target, limit: &RuntimeLimit) -> Meter {
+fn ports(target: Watched<'_>, limit: &RuntimeLimit) -> Meter {
     let used = match &target.descriptors {
-        Err(why) => return Meter { limit: Some(limit.limit), ..Meter::unknown("runtime", scope(target), why) },
+        Err(why) => return Meter { limit: Some(limit.limit), ..Meter::unknown("runtime", target.scope(), why) },
         Ok(used) => *used,
     };
     let meter = Meter {
         reason: Some(format!("ports ({}); each open descriptor is taken for one, as a socket is", limit.set_by)),
-        ..Meter::growing("runtime", scope(target), used, limit.limit, 8.0).levels(0.95, 0.99).cured(more_ports)
+        ..Meter::growing("runtime", target.scope(), used, limit.limit, 8.0).levels(0.95, 0.99).cured(more_ports)
     };
     // So many more cannot be ports: they are sockets of the module `socket`, which take none.
     if used > limit.limit + limit.limit / 10 {
@@ -51,10 +50,10 @@ fn ports(target: &Target, limit: &RuntimeLimit) -> Meter {
 
 /// Bytes of a heap, held against resident memory, which is more. Never an alarm: a heap may fill to its limit and be
 /// collected, and memory may lie outside of it.
-fn heap(target: &Target, limit: &RuntimeLimit) -> Meter {
+fn heap(target: Watched<'_>, limit: &RuntimeLimit) -> Meter {
     let used = match &target.rss_bytes {
         Err(why) => {
-            let meter = Meter::unknown("runtime", scope(target), why);
+            let meter = Meter::unknown("runtime", target.scope(), why);
             return Meter { unit: Unit::Bytes, limit: Some(limit.limit), ..meter };
         }
         Ok(used) => *used,
@@ -63,7 +62,7 @@ fn heap(target: &Target, limit: &RuntimeLimit) -> Meter {
         unit: Unit::Bytes,
         state: Some(LimitState::Ok),
         reason: Some(format!("{}: {}", limit.set_by, heap_note(limit.runtime))),
-        ..Meter::growing("runtime", scope(target), used, limit.limit, GARBAGE).expecting(0.0)
+        ..Meter::growing("runtime", target.scope(), used, limit.limit, GARBAGE).expecting(0.0)
     };
     let runtime = limit.runtime;
     let meter = meter.cured(move |need| more_heap(runtime, need));

@@ -1,11 +1,11 @@
 //! Threads: of the machine, of the engines' cgroup, of their user.
 
-use crate::probe::sample::Sample;
+use crate::sample::Sample;
 
 use super::{Context, Meter, write};
 
 pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
-    let host = &context.sample.host;
+    let host = &context.sample.kernel.host;
     let growing = |scope, used, limit| Meter::growing("threads", scope, used, limit, 8.0).expecting(0.0);
     let machine = match (&host.tasks, &host.threads_max, &host.pid_max) {
         (Err(why), ..) | (_, Err(why), _) | (_, _, Err(why)) => Meter::unknown("threads", "host", why),
@@ -16,8 +16,9 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     };
     // The nearest of each kind among the watched processes.
     let left = |used: u64, limit: u64| limit.saturating_sub(used);
-    let living = || context.sample.targets.iter().filter(|t| t.alive);
-    let group = living().filter_map(|t| t.pids_cgroup.as_ref().ok()?.as_ref()).min_by_key(|g| left(g.used, g.limit));
+    let living = || context.sample.living();
+    let group =
+        living().filter_map(|t| t.process.pids_cgroup.as_ref().ok()?.as_ref()).min_by_key(|g| left(g.used, g.limit));
     let group = group.map(|group| {
         let dir = group.dir.clone();
         growing("cgroup", group.used, group.limit).cured(move |need| {
@@ -27,7 +28,8 @@ pub(super) fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
             )
         })
     });
-    let user = living().filter_map(|t| t.user_threads.as_ref().ok()?.as_ref()).min_by_key(|u| left(u.used, u.limit));
+    let user =
+        living().filter_map(|t| t.process.user_threads.as_ref().ok()?.as_ref()).min_by_key(|u| left(u.used, u.limit));
     let user = user.map(|user| {
         let hard = user.hard;
         growing("user", user.used, user.limit).cured(move |need| more_threads(need, hard))
@@ -61,8 +63,7 @@ pub(crate) fn more_threads(need: u64, hard: u64) -> String {
 /// Threads' worth of connections that the engines' present tables still have room for, and threads that a connection
 /// needs (each worker is a thread, and each brings one table), and the number of such engines. `None` where no engine may start another.
 fn tables(sample: &Sample) -> Option<(f64, f64, f64)> {
-    let engines = sample.targets.iter().filter(|t| t.alive).filter_map(|t| t.stats.as_ref()?.as_ref().ok());
-    let mut growing = engines.filter(|s| s.tables < s.tables_max && s.table_room > 0).peekable();
+    let mut growing = sample.counters().filter(|s| s.tables < s.tables_max && s.table_room > 0).peekable();
     growing.peek()?;
     Some(growing.fold((0.0, 0.0, 0.0), |(left, each, engines), s| {
         let room = s.table_room as f64;
