@@ -10,11 +10,12 @@
 //! | [`cli`] | the command line, types only | `units` |
 //! | [`sample`] | the raw record of one moment | `protocol` |
 //! | [`probe`] | reads the kernel into a [`sample::Kernel`]; knows nothing of engines | `sample::kernel`, `sample::Own`, `sys` |
-//! | [`model`] | derives everything shown; pure | `sample`, `protocol`, `units` |
+//! | [`limits`] | every limit, one file each: names, reading, need, cure; pure | `sample`, `protocol`, `units` |
+//! | [`model`] | derives everything shown; pure | `limits`, `sample`, `protocol`, `units` |
 //! | [`engine`] | what server and client share: workers, tables, control socket | `protocol`, `sys`, `units` |
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
-//! | [`ui`] | terminal, input, views | `model`, `sample`, `protocol`, `sys`, `units` |
-//! | [`advise`] | what a target needs of this machine, before any connection; pure | `model`, `sample`, `units` |
+//! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
+//! | [`advise`] | what a target needs of this machine, before any connection; pure | `limits`, `sample`, `units` |
 //! | [`app`] | modes, processes, threads: the only one that sees all | everything |
 
 pub mod advise;
@@ -22,6 +23,7 @@ pub mod app;
 pub mod cli;
 pub mod client;
 pub mod engine;
+pub mod limits;
 pub mod model;
 pub mod probe;
 pub mod protocol;

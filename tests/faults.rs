@@ -38,7 +38,7 @@ fn sleeper(line: &str) -> Child {
 
 #[track_caller]
 fn row(summary: &Summary, id: &str) -> (Option<u64>, LimitState, String) {
-    let row = summary.limits.iter().find(|l| l.id == id).unwrap_or_else(|| panic!("no row {id}: {summary:#?}"));
+    let row = summary.limits.iter().find(|l| l.id.name() == id).unwrap_or_else(|| panic!("no row {id}: {summary:#?}"));
     (row.used, row.state, row.reason.clone().unwrap_or_default())
 }
 

@@ -5,6 +5,7 @@
 #[expect(dead_code, unreachable_pub, unused_imports, reason = "shared with the benchmark and other tests")]
 mod scenario;
 
+use c1m_top::limits::LimitId;
 use c1m_top::model::{LimitState, Model, Setup, Verdict, synthetic};
 use c1m_top::protocol::Role;
 use c1m_top::sample::Sample;
@@ -107,12 +108,12 @@ fn at_full_speed_no_limit_is_used_further_than_allowed() {
             synthetic::engine(&mut sample, Role::Client).unwrap().in_flight = 0;
             change(&mut sample, count);
             model.update(&sample);
-            let row = model.limits().iter().find(|l| l.info.id == id && l.scope != "client").unwrap();
+            let row = model.limits().iter().find(|l| l.info.name == id && l.scope != "client").unwrap();
             used = used.max(row.share().unwrap());
             count = (count + 50_000).min(model.guard_ceiling().unwrap()).max(count);
         }
         assert!(used <= share + 1e-9 && used > share - 0.02, "{id}: {used} of {share} at {count}");
-        assert_eq!(model.guard_limit(), Some(id));
+        assert_eq!(model.guard_limit().map(LimitId::name), Some(id));
     }
 }
 

@@ -7,7 +7,7 @@ use c1m_top::model::synthetic::{self, engine, set_target, with_memcg};
 use c1m_top::model::{
     Cause, CountSource, Event, Forecast, Limit, LimitState, Model, RunPhase, Setup, Severity, Verdict, XAxis,
 };
-use c1m_top::protocol::{EngineEvent, EngineStats, ErrorCount, Phase, Role, Stop};
+use c1m_top::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Phase, Role, Stop, StopCause};
 use c1m_top::sample::{Absent, AcceptQueue, Listeners, Sample};
 
 fn model(target: u64) -> Model {
@@ -60,7 +60,7 @@ fn fail(sample: &mut Sample, role: Role, op: &str, errno: i32, name: &str, count
 }
 
 fn limit<'a>(model: &'a Model, id: &str) -> &'a Limit {
-    model.limits().iter().find(|l| l.info.id == id).unwrap()
+    model.limits().iter().find(|l| l.info.name == id).unwrap()
 }
 
 /// Events worse than information.
@@ -132,7 +132,7 @@ fn a_limit_before_the_target_is_said_once_with_its_cure() {
         "file-max would be hit at 1.23 M connections, in 30 s, before the target of 2,000,000: sysctl -w fs.file-max=4900000"
     );
     assert_eq!(event(&model, "limit/file-max/host").count, 1);
-    assert_eq!(model.nearest().map(|l| l.info.id), Some("file-max"));
+    assert_eq!(model.nearest().map(|l| l.info.name), Some("file-max"));
     let Forecast::At { connections, plus_minus, seconds } = limit(&model, "file-max").forecast else {
         panic!("{:?}", limit(&model, "file-max").forecast)
     };
@@ -493,12 +493,12 @@ fn an_oom_kill_of_a_cgroup_keeps_the_last_state_and_says_what_it_was() {
         event(&model, "death/server/4021").text,
         "server engine 4021 was killed by the kernel's OOM killer at 62,300 connections: memory cgroup /c1m reached its limit \
          of 400 MiB (RSS was 1.70 MiB; the memory is kernel socket memory, which RSS does not show). Cure: echo \
-         7230000000 > /sys/fs/cgroup/c1m/memory.max (a container: its memory limit), or a lower --target"
+         7230000000 > /sys/fs/cgroup/c1m/memory.max, or MemoryMax=6896M in the service's systemd unit (a container: its memory limit), or a lower --target"
     );
     assert_eq!(model.deaths().len(), 1);
     assert_eq!(model.now().phase, RunPhase::EngineDied);
-    assert_eq!(model.nearest().map(|l| (l.info.id, l.state)), Some(("memcg", LimitState::Hit)));
-    let before = limits.iter().find(|l| l.info.id == "file-max").unwrap();
+    assert_eq!(model.nearest().map(|l| (l.info.name, l.state)), Some(("memcg", LimitState::Hit)));
+    let before = limits.iter().find(|l| l.info.name == "file-max").unwrap();
     assert_eq!(limit(&model, "file-max").forecast, before.forecast);
     let server = model.engines().iter().find(|e| e.name == "server").unwrap();
     assert_eq!((server.alive, server.open), (false, Some(60_000)));
@@ -545,7 +545,11 @@ fn the_guard_and_a_stop_are_told_with_their_reason() {
             let client = stats(s, Role::Client);
             client.phase = Phase::Stopped;
             client.capacity = Some(500_259);
-            client.stop = Some(Stop { limit_id: "ports".into(), errno: 99, text: "no address is left".into() });
+            client.stop = Some(Stop {
+                cause: StopCause::Limit,
+                call: FailedCall { op: "connect".into(), errno: 99, name: "EADDRNOTAVAIL".into() },
+                text: "no address is left".into(),
+            });
         },
     );
     let text = &event(&stopped, "phase/stopped").text;
@@ -563,6 +567,7 @@ fn engine_events_come_through_once() {
             severity: Severity::Warning,
             id: "control_refused".into(),
             text: "a line on the control socket was refused".into(),
+            call: None,
         };
         stats(s, Role::Server).events.push(event);
     };
@@ -587,7 +592,7 @@ fn a_foreign_process_is_judged_by_what_can_be_seen() {
     let nofile = limit(&model, "nofile");
     assert_eq!(nofile.scope, "beam.smp 77");
     assert_eq!(nofile.forecast.connections(), Some(19_970));
-    assert_eq!(model.nearest().map(|l| l.info.id), Some("nofile"));
+    assert_eq!(model.nearest().map(|l| l.info.name), Some("nofile"));
 }
 
 #[test]
@@ -710,9 +715,9 @@ fn connections_of_other_programs_before_the_engines_start_bend_nothing() {
 fn forecasts_are_kept_to_be_held_against_what_came() {
     let model = after(1_000_000, 1_000_000, |_, _| (), |_| ());
     let summary = model.summary(Verdict::TargetReached);
-    let of_files: Vec<_> = summary.forecasts.iter().filter(|f| f.limit_id == "file-max").collect();
+    let of_files: Vec<_> = summary.forecasts.iter().filter(|f| f.limit_id.name() == "file-max").collect();
     assert!(of_files.len() >= 8 && summary.forecasts.len() < 100, "{}", summary.forecasts.len());
-    let of_epoll = summary.forecasts.iter().filter(|f| f.limit_id == "epoll").count();
+    let of_epoll = summary.forecasts.iter().filter(|f| f.limit_id.name() == "epoll").count();
     assert!(of_epoll >= 3, "each eighth of the way of a limit that is not the nearest: {of_epoll}");
     for f in of_files {
         assert!(f.predicted_connections.abs_diff(1_229_250) < 1_229_250 / 50, "{f:?}");

@@ -327,7 +327,7 @@ fn no_content_of_any_file_breaks_a_sample() {
             }
             std::fs::write(&file, &good).unwrap();
         }
-        let after = kept.read();
+        let (after, _) = kept.read();
         assert!(after.host.mem.is_ok() && after.net.sockstat.is_ok() && after.processes[0].memcg.is_ok());
     }
 }

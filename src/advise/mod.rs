@@ -3,30 +3,23 @@
 //!
 //! | file | what it is for |
 //! | --- | --- |
-//! | `ask` | what the run is to be |
-//! | `row` | one limit: present, needed, verdict, cure |
-//! | `needs` | the limits, one file per kind of resource |
 //! | `table` | the report as text |
 //! | `proposal` | the settings that make the target fit, as files |
 //! | `obsolete` | keys of the running configuration that do nothing, or harm |
 //! | `state` | what `tune --apply` changed, so that it can be put back |
 
-pub mod ask;
-mod needs;
 pub mod obsolete;
 pub mod proposal;
-pub mod row;
 pub mod state;
 pub mod table;
 
 use serde::Serialize;
 
-use crate::model::per_connection;
+pub use crate::limits::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
+use crate::limits::{Given, LimitId, Need, Verdict, needs, per_connection};
 use crate::sample::Kernel;
 
-pub use ask::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
 pub use proposal::Proposal;
-pub use row::{Row, Setting, Verdict};
 
 /// Everything found out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,14 +41,14 @@ pub struct Report {
     /// Payload in each direction, bits per second.
     pub bandwidth_bits_per_s: u64,
     /// Every limit.
-    pub limits: Vec<Row>,
+    pub limits: Vec<Need>,
 }
 
 /// The limit that comes first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct First {
     /// Its id.
-    pub id: &'static str,
+    pub id: LimitId,
     /// What it belongs to.
     pub scope: String,
     /// The count at which it is met.
@@ -64,7 +57,7 @@ pub struct First {
 
 /// Holds every limit against the target.
 pub fn check(ask: &Ask, kernel: &Kernel, around: &Surroundings) -> Report {
-    let limits = needs::rows(&needs::Given { ask, kernel, around });
+    let limits = needs(&Given { ask, kernel, around });
     let small = || limits.iter().filter(|r| r.verdict == Verdict::TooSmall);
     let fits = small().next().is_none();
     let first = limits

@@ -18,7 +18,7 @@ use super::watcher::{self, Handle, Order, Report};
 use super::{Failure, plan, summary_text};
 use crate::cli::{Output, RunArgs};
 use crate::engine::main_loop::LAST_CLOSE;
-use crate::model::closing::fin_forecast;
+use crate::limits::fin_forecast;
 use crate::model::{Cause, Model, Severity, Summary, Verdict};
 use crate::protocol::{CloseMode, Command};
 use crate::ui::{Action, Input};

@@ -5,6 +5,7 @@
 //! ramp halved the cost so measured. Where nothing else runs the two agree: 8,246 B and 8,216 B (`MemFree` with the
 //! per-core lists) at 200,000 connections.
 
+use crate::limits::held;
 use crate::protocol::Role;
 use crate::sample::Sample;
 
@@ -125,27 +126,6 @@ impl CostTrends {
             _ => self.sockets.slope().is_some_and(|s| s.per_connection > 1.5),
         }
     }
-}
-
-/// Bytes that connections hold: kernel memory of sockets and resident memory of the watched processes; `None` where neither
-/// slabinfo nor meminfo can be read, and while slabinfo lags behind the sockets. Only its growth means anything.
-pub(super) fn held(sample: &Sample) -> Option<u64> {
-    if sample.kernel.host.slab_is_old {
-        return None;
-    }
-    let kernel = match (&sample.kernel.host.slab, &sample.kernel.host.mem) {
-        (Ok(caches), _) => {
-            let object = |name: &str| caches.iter().find(|c| c.name == name);
-            // Walking files fills the dentry cache as well: a socket's share of it is one object an inode.
-            let dentries = object("sock_inode_cache").zip(object("dentry")).map(|(i, d)| i.active_objs * d.obj_size);
-            let others: u64 = caches.iter().filter(|c| dentries.is_none() || c.name != "dentry").map(|c| c.bytes).sum();
-            others + dentries.unwrap_or(0)
-        }
-        (Err(_), Ok(mem)) => mem.slab,
-        _ => return None,
-    };
-    let user = sample.living().filter_map(|t| t.process.rss_bytes.as_ref().ok()).sum::<u64>();
-    Some(kernel + user)
 }
 
 /// Whether an engine listens on or connects to a loopback address alone.

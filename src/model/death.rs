@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 
+use crate::limits::{Headroom, bound, tightest};
 use crate::protocol::Role;
 use crate::sample::{MemCgroup, Sample};
 use crate::units;
 
 use super::engine::{Cause, Death, signal_name};
-use super::headroom::Headroom;
 use super::kernel_log::{self as logged, KernelLog};
-use super::meters::{bound, tightest};
 use super::now::{Now, RunPhase};
 
 /// Time looked back over, milliseconds: the counters rise at the kill, and the process is seen alive until the kernel has

@@ -1,8 +1,8 @@
 //! The watched processes, as the engines view shows them, and how they ended.
 
-use super::limit::Limit;
 use std::fmt;
 
+use crate::limits::{Limit, Oom};
 use crate::protocol::{ErrorCount, Latency, Phase, Role, Stop, Traffic};
 use crate::sample::{Sample, Watched};
 
@@ -124,10 +124,21 @@ pub struct Death {
 impl Death {
     /// Whether this is the limit that ended it.
     pub(super) fn met(&self, limit: &Limit) -> bool {
-        match &self.cause {
-            Cause::OomKilled { cgroup: Some(path) } => limit.info.id == "memcg" && limit.scope == *path,
-            Cause::OomKilled { cgroup: None } => limit.info.id == "memory",
-            _ => false,
+        let cgroup = match &self.cause {
+            Cause::OomKilled { cgroup } => cgroup.as_ref(),
+            _ => return false,
+        };
+        limit.info.oom == self.cause.oom() && cgroup.is_none_or(|path| limit.scope == *path)
+    }
+}
+
+impl Cause {
+    /// Whose memory had run out, where that is how it ended.
+    pub(super) fn oom(&self) -> Option<Oom> {
+        match self {
+            Cause::OomKilled { cgroup: Some(_) } => Some(Oom::Cgroup),
+            Cause::OomKilled { cgroup: None } => Some(Oom::Machine),
+            _ => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::limits::{LimitId, logged_by};
 use crate::sample::{LogLine, LogTopic, Sample};
 
 /// A line is of what happens now for so long, milliseconds: most are rate-limited to a few in five seconds.
@@ -63,16 +64,17 @@ impl KernelLog {
 
     /// The newest line on one of these topics, to be added to a sentence; empty where there is none.
     pub(super) fn quote(&self, topics: &[LogTopic]) -> String {
-        self.newest(topics).map_or(String::new(), quoted)
+        quoted(self.line(topics))
+    }
+
+    /// The newest line on one of these topics.
+    pub(super) fn line(&self, topics: &[LogTopic]) -> Option<String> {
+        self.newest(topics).map(shortened)
     }
 
     /// The limit that the newest line on one of these topics is about.
-    pub(super) fn limit(&self, topics: &[LogTopic]) -> Option<&'static str> {
-        match self.newest(topics)?.topic {
-            LogTopic::Orphans => Some("orphans"),
-            LogTopic::TcpMemory => Some("tcp_mem"),
-            _ => None,
-        }
+    pub(super) fn limit(&self, topics: &[LogTopic]) -> Option<LimitId> {
+        logged_by(self.newest(topics)?.topic)
     }
 
     fn newest(&self, topics: &[LogTopic]) -> Option<&LogLine> {
@@ -95,7 +97,12 @@ impl KernelLog {
 
     /// The line of that kill, to be added to a sentence.
     pub(super) fn quote_kill(&self, pid: u32) -> String {
-        self.kill(pid).map_or(String::new(), quoted)
+        quoted(self.kill_line(pid))
+    }
+
+    /// The line of that kill.
+    pub(super) fn kill_line(&self, pid: u32) -> Option<String> {
+        self.kill(pid).map(shortened)
     }
 
     fn kill(&self, pid: u32) -> Option<&LogLine> {
@@ -104,9 +111,12 @@ impl KernelLog {
 }
 
 /// What follows in the line of a kill are sizes of user memory, of which connections take next to none.
-fn quoted(line: &LogLine) -> String {
-    let text = line.text.split(" total-vm:").next().unwrap_or_default().trim_end_matches('.');
-    format!("; the kernel's log: \"{text}\"")
+fn shortened(line: &LogLine) -> String {
+    line.text.split(" total-vm:").next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+fn quoted(line: Option<String>) -> String {
+    line.map_or(String::new(), |text| format!("; the kernel's log: \"{text}\""))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{Phase, Role};
-use crate::sample::Sample;
+use crate::sample::{PAGE, Sample};
 
 use super::rate::{CpuShare, Rate};
 
@@ -220,9 +220,6 @@ impl Pace {
         }
     }
 }
-
-/// Bytes in a page where the kernel counts pages: 4 KiB on every machine this program has been run on.
-pub(crate) const PAGE: u64 = 4096;
 
 #[cfg(test)]
 mod tests {

@@ -2,10 +2,10 @@
 
 use hdrhistogram::Histogram;
 
+use crate::limits::{Limit, LimitId};
 use crate::protocol::{Phase, Role};
 use crate::sample::Sample;
 
-use super::limit::Limit;
 use super::now::{Now, RunPhase};
 use super::summary::{Dashboard, ForecastLine};
 
@@ -41,7 +41,7 @@ pub(super) struct RunLog {
     forecasts: Vec<ForecastLine>,
     recorded_at: u64,
     /// Parts of its way that each limit had covered when last recorded.
-    covered: Vec<(String, u64)>,
+    covered: Vec<(LimitId, String, u64)>,
     sample_us: Option<Histogram<u32>>,
     sample_us_max: u64,
     samples: u64,
@@ -149,17 +149,16 @@ impl RunLog {
         for limit in limits {
             let Some(predicted) = limit.forecast.connections() else { continue };
             let part = (limit.share().unwrap_or(0.0) * PARTS) as u64;
-            let key = format!("{} {}", limit.info.id, limit.scope);
-            let known = self.covered.iter().position(|c| c.0 == key);
-            let before = known.map(|i| std::mem::replace(&mut self.covered[i].1, part));
+            let known = self.covered.iter().position(|c| limit.is(c.0, &c.1));
+            let before = known.map(|i| std::mem::replace(&mut self.covered[i].2, part));
             if known.is_none() {
-                self.covered.push((key, part));
+                self.covered.push((limit.info.id, limit.scope.clone(), part));
             }
             let advanced = before.is_none_or(|before| before < part);
             if advanced || (nearest && grown) {
                 self.forecasts.push(ForecastLine {
                     at_connections: connections,
-                    limit_id: limit.info.id.to_owned(),
+                    limit_id: limit.info.id,
                     predicted_connections: predicted,
                 });
                 if nearest {

@@ -1,35 +1,31 @@
-use super::super::counters::Counters;
 use super::super::failures::Failures;
-use super::super::headroom::Headroom;
 use super::super::now::Pace;
 use super::super::synthetic;
 use super::*;
-use crate::protocol::{ErrorCount, Stop, Traffic};
+use crate::limits::{Counters, Headroom, Noted};
+use crate::protocol::{ErrorCount, FailedCall, Stop, StopCause, Traffic};
 use crate::sample::{Absent, PidsCgroup, Runtime, RuntimeLimit, Sample, UserThreads};
 
 /// Drives a table with these samples.
 fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
     let (mut table, mut pace, mut counters) = (LimitTable::default(), Pace::default(), Counters::default());
-    let mut failures = Failures::default();
-    let (mut baseline, mut standing) = (meters::Baseline::default(), meters::Standing::default());
+    let (mut failures, mut noted) = (Failures::default(), Noted::default());
     for sample in samples {
         counters.update(sample);
-        baseline.note(sample);
-        standing.update(sample);
+        noted.update(sample);
         failures.update(sample);
         let now = pace.now(sample, target);
         let headroom = Headroom::of(&sample.kernel, None);
         let both_ends = sample.kernel.processes.len() == 2;
-        let failures = failures.risen();
-        let context =
-            Context { sample, headroom, counters: &counters, failures, both_ends, baseline, spare: 1.1, standing };
-        table.update(&context, &now, &[], false);
+        let context = Context { sample, headroom, counters: &counters, both_ends, noted: &noted };
+        let seen = Seen { failures: failures.risen(), deaths: &[], old: false, spare: 1.1 };
+        table.update(&context, &now, seen);
     }
     table
 }
 
 fn find<'a>(table: &'a LimitTable, id: &str) -> &'a Limit {
-    table.limits().iter().find(|l| l.info.id == id).unwrap()
+    table.limits().iter().find(|l| l.info.name == id).unwrap()
 }
 
 /// A ramp up to `to`, 20,000 connections between samples, each changed by `change(sample, connections)`.
@@ -122,7 +118,7 @@ fn absence_is_a_state_with_its_reason() {
 #[test]
 fn nearest_is_the_smallest_count_and_the_order_follows() {
     let table = drive(&rows(400_000, |_, _| ()), Some(1_000_000));
-    let ids: Vec<&str> = table.limits().iter().map(|l| l.info.id).collect();
+    let ids: Vec<&str> = table.limits().iter().map(|l| l.info.name).collect();
     assert_eq!(ids[0], "file-max", "{ids:?}");
     let counts: Vec<u64> = table.limits().iter().map_while(|l| l.forecast.connections()).collect();
     assert!(counts.len() >= 5 && counts.is_sorted(), "{counts:?}");
@@ -137,7 +133,7 @@ fn a_forecast_below_the_target_warns_and_is_critical_shortly_before() {
         let table = drive(&rows(at, small), Some(1_000_000));
         let limit = find(&table, "file-max");
         assert_eq!(limit.state, state, "at {at}: {:?}", limit.forecast);
-        assert_eq!(limit.cure, "sysctl -w fs.file-max=2210000");
+        assert_eq!(limit.cure.to_string(), "sysctl -w fs.file-max=2210000");
     }
     let fits = drive(&rows(200_000, small), Some(400_000));
     assert_eq!(find(&fits, "file-max").state, LimitState::Ok);
@@ -186,7 +182,7 @@ fn an_errno_marks_its_limit_hit_until_the_limit_is_raised() {
     enfile(&mut last, 203_500);
     samples.push(last.clone());
     let table = drive(&samples, Some(1_000_000));
-    assert_eq!(table.nearest().map(|l| (l.info.id, l.state)), Some(("file-max", LimitState::Hit)));
+    assert_eq!(table.nearest().map(|l| (l.info.name, l.state)), Some(("file-max", LimitState::Hit)));
     assert_eq!(table.limits()[0].reason.as_deref(), Some("server: accept failed with ENFILE"));
     last.kernel.host.files.as_mut().unwrap().max = 3_000_000;
     samples.push(last);
@@ -203,9 +199,13 @@ fn one_full_table_among_many_is_not_the_limit_but_the_last_is() {
         stats.errors.push(ErrorCount { op: "socket".into(), errno: 24, name: "EMFILE".into(), count: 1 });
         stats.stop = stop;
         let table = drive(&[sample], None);
-        table.limits().iter().any(|l| l.info.id == "nofile" && l.scope == "client" && l.state == LimitState::Hit)
+        table.limits().iter().any(|l| l.info.name == "nofile" && l.scope == "client" && l.state == LimitState::Hit)
     };
-    let stop = Stop { limit_id: "nofile".into(), errno: 24, text: "tables full".into() };
+    let stop = Stop {
+        cause: StopCause::Limit,
+        call: FailedCall { op: "socket".into(), errno: 24, name: "EMFILE".into() },
+        text: "tables full".into(),
+    };
     for (descriptors, stop, hit) in [(20_000, None, false), (39_990, None, true), (20_000, Some(stop), true)] {
         assert_eq!(emfile(descriptors, stop), hit, "{descriptors}");
     }
@@ -222,7 +222,7 @@ fn the_nearest_cgroup_is_judged_by_its_own_slope() {
         Some(1_000_000),
     );
     let nearest = table.nearest().unwrap();
-    assert_eq!((nearest.info.id, nearest.scope.as_str()), ("memcg", "/c1m"));
+    assert_eq!((nearest.info.name, nearest.scope.as_str()), ("memcg", "/c1m"));
     // (400 MiB - 10 MiB) / 5,900 B
     let at = nearest.forecast.connections().unwrap();
     assert!(at.abs_diff(69_312) < 700, "{at}");

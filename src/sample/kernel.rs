@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 pub use super::absent::{Absent, Reading};
 
+/// Bytes in a page where the kernel counts pages: 4 KiB on every machine this program has been run on.
+pub const PAGE: u64 = 4096;
+
 /// Every source of the kernel, read once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Kernel {

@@ -66,7 +66,7 @@ fn a_foreign_process_and_the_sockets_of_its_namespace() {
         // Both ends are in this namespace: CurrEstab counts each connection twice.
         assert_eq!(sample.established, 2 * CONNECTIONS, "{sample:?}");
         let limits = &ended.summary().limits;
-        let nofile = limits.iter().find(|l| l.id == "nofile").unwrap_or_else(|| panic!("{limits:#?}"));
+        let nofile = limits.iter().find(|l| l.id.name() == "nofile").unwrap_or_else(|| panic!("{limits:#?}"));
         let soft: u64 = limit_of_this_process("Max open files");
         assert_eq!(nofile.limit, Some(soft), "{nofile:?}");
         if let Some(used) = nofile.used {
@@ -101,7 +101,7 @@ fn the_runtime_of_a_foreign_process_is_read_from_how_it_was_started() {
         drop(shell.stdin.take());
         shell.wait().unwrap();
         let limits = &ended.summary().limits;
-        let runtime = limits.iter().find(|l| l.id == "runtime").unwrap();
+        let runtime = limits.iter().find(|l| l.id.name() == "runtime").unwrap();
         assert_eq!(runtime.limit, limit, "{name} {variable}={value} {words:?}: {runtime:?}");
     }
 }
@@ -119,7 +119,7 @@ fn the_ports_of_a_real_erlang_are_as_many_as_it_says_itself() {
         erl.kill().unwrap();
         erl.wait().unwrap();
         let limits = &ended.summary().limits;
-        let runtime = limits.iter().find(|l| l.id == "runtime").unwrap();
+        let runtime = limits.iter().find(|l| l.id.name() == "runtime").unwrap();
         assert_eq!(runtime.limit, said.trim().parse().ok(), "{flags:?}: {runtime:?}");
     }
 }
@@ -139,7 +139,7 @@ fn a_foreign_server_that_does_not_accept_is_told_before_anything_is_dropped() {
             let ended = run.finish();
             assert_eq!(ended.code, Some(0), "{ended:#?}");
             let limits = &ended.summary().limits;
-            let queue = limits.iter().find(|l| l.id == "accept_queue").unwrap_or_else(|| panic!("{limits:#?}"));
+            let queue = limits.iter().find(|l| l.id.name() == "accept_queue").unwrap_or_else(|| panic!("{limits:#?}"));
             assert_eq!((queue.used, queue.limit, queue.state), (Some(9), Some(8), LimitState::Warn), "{queue:?}");
             assert_eq!(queue.reason.as_deref(), Some("port 9900: 9 of 8 wait"));
             let told: Vec<_> = ended.printed.events.iter().filter(|e| e.text.contains("accept queue")).collect();

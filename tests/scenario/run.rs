@@ -36,11 +36,11 @@ impl Outcome {
     /// What was forecast for a limit when the count was nearest to `at`: the count then, and the forecast.
     pub fn forecast(&self, id: &str, at: f64) -> Option<(u64, u64)> {
         let near = self.samples.iter().filter_map(|s| {
-            let limit = s.nearest_limit.as_ref().filter(|l| l.id == id)?;
+            let limit = s.nearest_limit.as_ref().filter(|l| l.id.name() == id)?;
             Some((s.established, limit.connections?))
         });
         let records = self.summary.iter().flat_map(|s| &s.forecasts);
-        let recorded = records.filter(|f| f.limit_id == id).map(|f| (f.at_connections, f.predicted_connections));
+        let recorded = records.filter(|f| f.limit_id.name() == id).map(|f| (f.at_connections, f.predicted_connections));
         let distance = |n: u64| (n as f64 - at).abs();
         near.chain(recorded).filter(|f| f.0 > 0).min_by(|a, b| distance(a.0).total_cmp(&distance(b.0)))
     }

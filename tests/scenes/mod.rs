@@ -1,8 +1,8 @@
 //! Models in states worth looking at, made from synthetic samples: for the frame snapshots and `examples/frames.rs`.
 
 use c1m_top::model::event::Severity;
-use c1m_top::model::{Cause, Event, Model, Setup, synthetic};
-use c1m_top::protocol::{ErrorCount, Phase, Role, Stop};
+use c1m_top::model::{Cause, Event, Kind, Model, Setup, synthetic};
+use c1m_top::protocol::{ErrorCount, FailedCall, Phase, Role, Stop, StopCause};
 use c1m_top::sample::{AcceptQueue, Listeners};
 
 /// A scene: its name and what makes it.
@@ -75,13 +75,9 @@ pub(crate) fn hold() -> Model {
         }
         model.update(sample);
     }
-    model.events_mut().push(Event {
-        t_ms: 12_000,
-        severity: Severity::Warning,
-        id: "scene_overflow".into(),
-        text: "The accept queue of 127.0.0.1:9900 overflowed (ListenOverflows): the server accepts too slowly.".into(),
-        count: 3,
-    });
+    let text = "The accept queue of 127.0.0.1:9900 overflowed (ListenOverflows): the server accepts too slowly.";
+    let event = Event::new(Kind::Counter, Severity::Warning, "scene_overflow", text).times(3);
+    model.events_mut().push(Event { t_ms: 12_000, ..event });
     model
 }
 
@@ -131,8 +127,8 @@ pub(crate) fn stopped() -> Model {
                 client.in_flight = 0;
                 client.errors = vec![ErrorCount { op: "socket".into(), errno: 24, name: "EMFILE".into(), count: 1 }];
                 client.stop = Some(Stop {
-                    limit_id: "nofile".into(),
-                    errno: 24,
+                    cause: StopCause::Limit,
+                    call: FailedCall { op: "socket".into(), errno: 24, name: "EMFILE".into() },
                     text: "every descriptor table is full: 10 tables of 20,000".into(),
                 });
             }

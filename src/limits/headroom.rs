@@ -14,7 +14,7 @@
 //! on Linux 6.18, and a cut would put a knee into the very line whose slope everything rests on. From some 170,000
 //! connections on it is below. What it claims too much is a small part of the tenth that the guard keeps.
 
-use crate::sample::Kernel;
+use crate::sample::{Kernel, Sample};
 
 /// Bytes that one socket pins in `SReclaimable` where slabinfo cannot be read: an 832-byte inode, 19 of them in a slab of
 /// 16 KiB, and a 192-byte dentry (Linux 6.18, measured 2,114 B for two).
@@ -72,11 +72,32 @@ fn pinned_bytes(kernel: &Kernel) -> u64 {
     kernel.net.sockstat.as_ref().map_or(0, |s| s.used.max(s.alloc)) * PINNED_PER_SOCKET
 }
 
+/// Bytes that connections hold: kernel memory of sockets and resident memory of the watched processes; `None` where neither
+/// slabinfo nor meminfo can be read, and while slabinfo lags behind the sockets. Only its growth means anything.
+pub fn held(sample: &Sample) -> Option<u64> {
+    if sample.kernel.host.slab_is_old {
+        return None;
+    }
+    let kernel = match (&sample.kernel.host.slab, &sample.kernel.host.mem) {
+        (Ok(caches), _) => {
+            let object = |name: &str| caches.iter().find(|c| c.name == name);
+            // Walking files fills the dentry cache as well: a socket's share of it is one object an inode.
+            let dentries = object("sock_inode_cache").zip(object("dentry")).map(|(i, d)| i.active_objs * d.obj_size);
+            let others: u64 = caches.iter().filter(|c| dentries.is_none() || c.name != "dentry").map(|c| c.bytes).sum();
+            others + dentries.unwrap_or(0)
+        }
+        (Err(_), Ok(mem)) => mem.slab,
+        _ => return None,
+    };
+    let user = sample.living().filter_map(|t| t.process.rss_bytes.as_ref().ok()).sum::<u64>();
+    Some(kernel + user)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::synthetic;
     use super::*;
-    use crate::sample::{Absent, Sample};
+    use crate::model::synthetic;
+    use crate::sample::Absent;
 
     /// Fall of headroom per connection over a million of them.
     fn fall(change: impl Fn(&mut Sample)) -> f64 {
