@@ -3,11 +3,13 @@
 //!
 //! | file | what it is for |
 //! | --- | --- |
+//! | `catalogue` | every limit there is, in words |
 //! | `table` | the report as text |
 //! | `proposal` | the settings that make the target fit, as files |
 //! | `obsolete` | keys of the running configuration that do nothing, or harm |
 //! | `state` | what `tune --apply` changed, so that it can be put back |
 
+pub mod catalogue;
 pub mod obsolete;
 pub mod proposal;
 pub mod state;

@@ -9,10 +9,11 @@ use serde::Serialize;
 
 use super::tuning::{self, Done, Sysctls};
 use super::{Failure, plan};
+use crate::advise::catalogue;
 use crate::advise::obsolete::{self, Finding};
 use crate::advise::state::Here;
 use crate::advise::{self, Addresses, Ask, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, table};
-use crate::cli::{AskArgs, ProgramArg, ReportArg, RoleArg, RunArgs, TuneArgs};
+use crate::cli::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, RunArgs, TuneArgs};
 use crate::client::{self, LocalPorts};
 use crate::engine::config::{ClientConfig, Common};
 use crate::engine::pool::{MOST_WORKERS, OWN, SPARE};
@@ -29,9 +30,16 @@ const DOES_NOT: u8 = 3;
 const PORTS: u16 = 100;
 
 /// `c1m-top check`.
-pub(super) fn check(args: &AskArgs) -> Result<u8, Failure> {
-    let (ask, report) = examine(args)?;
-    match args.output {
+pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
+    if args.limits {
+        match args.ask.output {
+            ReportArg::Text => print(&catalogue::write())?,
+            ReportArg::Json => print_json(&catalogue::entries())?,
+        }
+        return Ok(FITS);
+    }
+    let (ask, report) = examine(&args.ask)?;
+    match args.ask.output {
         ReportArg::Text => print(&table::write(&ask, &report))?,
         ReportArg::Json => print_json(&report)?,
     }
@@ -191,8 +199,9 @@ fn ask(args: &AskArgs, kernel: &Kernel) -> Result<Ask, String> {
     };
     let addresses =
         if role == Side::Server { None } else { addresses(args.target, role, (port, ports), &sources, kernel)? };
-    // A slot of the ramp for each core (`engine::pool`), each with a window of its own.
-    let lanes = std::thread::available_parallelism().map_or(1, usize::from);
+    // Lanes of the ramp, each with a window of its own.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let lanes = client::lanes(cores, args.target as usize, usize::MAX);
     Ok(Ask {
         target: args.target,
         role,

@@ -68,8 +68,9 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     Ok((Client { shared, pool, lanes, ramp_cpu_us: None }, lanes))
 }
 
-/// Workers that open connections at once: one where a single table and core are enough, else one a core.
-fn lanes(cores: usize, target: usize, room: usize) -> usize {
+/// Workers that open connections at once towards `target`, with `room` in a table: one where a single table and core are
+/// enough, else one a core, eight at most.
+pub fn lanes(cores: usize, target: usize, room: usize) -> usize {
     if target < 10_000.min(room) { 1 } else { cores.min(8) }
 }
 

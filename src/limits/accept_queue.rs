@@ -62,7 +62,7 @@ pub(super) fn larger(to: u64) -> Remedy {
         "{} and a server started anew with as large a backlog: a listener keeps the size it was opened with",
         remedy.text
     );
-    remedy.said(text)
+    remedy.worded(text)
 }
 
 /// What helps against a queue that overflows.

@@ -100,17 +100,17 @@ impl Remedy {
     }
 
     /// Words in front of the command, or behind it.
-    pub fn said(self, text: impl Into<String>) -> Self {
+    pub(super) fn worded(self, text: impl Into<String>) -> Self {
         Self { text: text.into(), ..self }
     }
 
     /// Files that `tune` prints for it.
-    pub fn with(self, setting: Setting) -> Self {
+    pub(super) fn with(self, setting: Setting) -> Self {
         Self { setting: Some(setting), ..self }
     }
 
     /// What it takes.
-    pub fn needs(self, privilege: &str) -> Self {
+    pub(super) fn needs(self, privilege: &str) -> Self {
         Self { privilege: Some(privilege.to_owned()), ..self }
     }
 }
@@ -205,7 +205,7 @@ pub(super) fn raise(need: u64, soft: u64, hard: Option<u64>, nr_open: Option<u64
     match nr_open {
         Some(nr_open) if need > nr_open => {
             let command = format!("sysctl -w fs.nr_open={need}");
-            Remedy::root(Level::Host, command.clone()).said(format!("{command}, then {limits}")).with(setting)
+            Remedy::root(Level::Host, command.clone()).worded(format!("{command}, then {limits}")).with(setting)
         }
         _ => Remedy::advice(Level::User, limits).needs("CAP_SYS_RESOURCE").with(setting),
     }

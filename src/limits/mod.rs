@@ -133,6 +133,7 @@ pub enum Oom {
 
 /// A limit: its words, and how its numbers are found.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Descriptor {
     /// Which.
     pub id: LimitId,

@@ -200,7 +200,7 @@ fn other(given: &Given<'_>, holder: &Holder<'_>, processes: u64, out: &mut Vec<N
             if given.ask.running && nr_open.is_none_or(|most| to <= most) {
                 let now = format!("prlimit --pid {} --nofile={to}", process.pid);
                 let text = format!("now: {now}; lasting: {lasting}", lasting = lasting.text);
-                Remedy { command: Some(now), ..lasting.said(text) }
+                Remedy { command: Some(now), ..lasting.worded(text) }
             } else {
                 lasting
             }

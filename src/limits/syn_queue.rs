@@ -79,7 +79,7 @@ static COUNTERS: [CounterInfo; 4] = [
         cure: || {
             let on = Remedy::root(Level::Namespace, "sysctl -w net.ipv4.tcp_syncookies=1");
             let text = format!("{}, unless that is meant", on.text);
-            on.said(text).into()
+            on.worded(text).into()
         },
         ..COUNTER
     },

@@ -24,8 +24,8 @@ fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
     table
 }
 
-fn find<'a>(table: &'a LimitTable, id: &str) -> &'a Limit {
-    table.limits().iter().find(|l| l.info.name == id).unwrap()
+fn find(table: &LimitTable, id: LimitId) -> &Limit {
+    table.limits().iter().find(|l| l.info.id == id).unwrap()
 }
 
 /// A ramp up to `to`, 20,000 connections between samples, each changed by `change(sample, connections)`.
@@ -44,29 +44,29 @@ type Change = fn(&mut Sample, u64);
 #[test]
 fn count_limits_are_forecast_within_two_percent_half_way_and_five_at_a_quarter() {
     // id, true count, what makes the row.
-    let table: [(&str, u64, Change); 6] = [
-        ("file-max", 600_000, |s, n| {
+    let table: [(LimitId, u64, Change); 6] = [
+        (LimitId::FileMax, 600_000, |s, n| {
             // A constant offset of 70,000 files, and the grain of the per-core counters.
             let files = s.kernel.host.files.as_mut().unwrap();
             files.max = 70_000 + 1_200_000;
             files.used = (70_000 + 2 * n) / 64 * 64;
         }),
-        ("nofile", 500_000, |s, n| {
+        (LimitId::Nofile, 500_000, |s, n| {
             let stats = synthetic::engine(s, Role::Server).unwrap();
             stats.tables_max = 25;
             stats.descriptors = n + 8 * (n / 19_990 + 1);
         }),
-        ("ports", 400_000, |s, _| {
+        (LimitId::Ports, 400_000, |s, _| {
             s.kernel.net.sockstat.as_mut().unwrap().tw = 20_000;
             synthetic::engine(s, Role::Client).unwrap().capacity = Some(420_256);
         }),
-        ("conntrack", 800_000, |s, n| {
+        (LimitId::Conntrack, 800_000, |s, n| {
             let table = s.kernel.net.conntrack.as_mut().unwrap();
             table.max = 800_350;
             table.count = n + 350;
         }),
-        ("epoll", 700_000, |s, _| s.kernel.host.max_user_watches = Ok(1_400_000)),
-        ("threads", 900_000, |s, n| {
+        (LimitId::Epoll, 700_000, |s, _| s.kernel.host.max_user_watches = Ok(1_400_000)),
+        (LimitId::Threads, 900_000, |s, n| {
             s.kernel.host.threads_max = Ok(400 + 900_000 / 5_000);
             s.kernel.host.tasks = Ok(400 + n / 5_000);
         }),
@@ -83,13 +83,13 @@ fn count_limits_are_forecast_within_two_percent_half_way_and_five_at_a_quarter()
 #[test]
 fn answers_of_their_own() {
     let ramp = |n| rows(n, |_, _| ());
-    assert_eq!(find(&drive(&ramp(0), None), "file-max").forecast, Forecast::NotYet);
+    assert_eq!(find(&drive(&ramp(0), None), LimitId::FileMax).forecast, Forecast::NotYet);
     let after = drive(&ramp(400_000), None);
-    assert_eq!(find(&after, "conntrack").forecast, Forecast::NotTracking);
-    assert_eq!(find(&after, "tcp_mem").forecast, Forecast::Never);
-    assert_eq!(find(&after, "time_wait").forecast, Forecast::Never);
+    assert_eq!(find(&after, LimitId::Conntrack).forecast, Forecast::NotTracking);
+    assert_eq!(find(&after, LimitId::TcpMem).forecast, Forecast::Never);
+    assert_eq!(find(&after, LimitId::TimeWait).forecast, Forecast::Never);
     let endless = drive(&rows(400_000, |s, _| s.kernel.host.files.as_mut().unwrap().max = i64::MAX as u64), None);
-    assert_eq!(find(&endless, "file-max").forecast, Forecast::Never);
+    assert_eq!(find(&endless, LimitId::FileMax).forecast, Forecast::Never);
 }
 
 #[test]
@@ -100,11 +100,11 @@ fn absence_is_a_state_with_its_reason() {
     sample.kernel.host.slab = Err(Absent::because("needs root"));
     let table = drive(&[sample], None);
     let rows = [
-        ("file-max", LimitState::Unknown, "not mounted"),
-        ("conntrack", LimitState::NotApplicable, "module not loaded"),
-        ("epoll", LimitState::Unknown, "needs root"),
-        ("ports", LimitState::NotApplicable, "bounds who connects"),
-        ("memcg", LimitState::NotApplicable, "no process watched"),
+        (LimitId::FileMax, LimitState::Unknown, "not mounted"),
+        (LimitId::Conntrack, LimitState::NotApplicable, "module not loaded"),
+        (LimitId::Epoll, LimitState::Unknown, "needs root"),
+        (LimitId::Ports, LimitState::NotApplicable, "bounds who connects"),
+        (LimitId::Memcg, LimitState::NotApplicable, "no process watched"),
     ];
     for (id, state, reason) in rows {
         let limit = find(&table, id);
@@ -118,8 +118,8 @@ fn absence_is_a_state_with_its_reason() {
 #[test]
 fn nearest_is_the_smallest_count_and_the_order_follows() {
     let table = drive(&rows(400_000, |_, _| ()), Some(1_000_000));
-    let ids: Vec<&str> = table.limits().iter().map(|l| l.info.name).collect();
-    assert_eq!(ids[0], "file-max", "{ids:?}");
+    let ids: Vec<LimitId> = table.limits().iter().map(|l| l.info.id).collect();
+    assert_eq!(ids[0], LimitId::FileMax, "{ids:?}");
     let counts: Vec<u64> = table.limits().iter().map_while(|l| l.forecast.connections()).collect();
     assert!(counts.len() >= 5 && counts.is_sorted(), "{counts:?}");
     let last = table.limits().last().unwrap();
@@ -131,27 +131,27 @@ fn a_forecast_below_the_target_warns_and_is_critical_shortly_before() {
     let small: Change = |s, _| s.kernel.host.files.as_mut().unwrap().max = 1_001_500;
     for (at, state) in [(80_000, LimitState::Warn), (200_000, LimitState::Critical)] {
         let table = drive(&rows(at, small), Some(1_000_000));
-        let limit = find(&table, "file-max");
+        let limit = find(&table, LimitId::FileMax);
         assert_eq!(limit.state, state, "at {at}: {:?}", limit.forecast);
         assert_eq!(limit.cure.to_string(), "sysctl -w fs.file-max=2210000");
     }
     let fits = drive(&rows(200_000, small), Some(400_000));
-    assert_eq!(find(&fits, "file-max").state, LimitState::Ok);
+    assert_eq!(find(&fits, LimitId::FileMax).state, LimitState::Ok);
 }
 
 #[test]
 fn levels_of_their_own() {
-    type Row = (&'static str, fn(&mut Sample), LimitState);
+    type Row = (LimitId, fn(&mut Sample), LimitState);
     let rows: [Row; 9] = [
-        ("orphans", |s| s.kernel.net.sockstat.as_mut().unwrap().orphan = 40_000, LimitState::Warn),
-        ("orphans", |s| s.kernel.net.sockstat.as_mut().unwrap().orphan = 70_000, LimitState::Critical),
-        ("conntrack", |s| s.kernel.net.conntrack.as_mut().unwrap().count = 200_000, LimitState::Warn),
-        ("file-max", |s| s.kernel.host.files.as_mut().unwrap().used = 1_800_000, LimitState::Warn),
-        ("file-max", |s| s.kernel.host.files.as_mut().unwrap().used = 2_300_000, LimitState::Critical),
-        ("tcp_mem", |s| s.kernel.net.sockstat.as_mut().unwrap().mem_pages = 380_000, LimitState::Warn),
-        ("tcp_mem", |s| s.kernel.net.sockstat.as_mut().unwrap().mem_pages = 510_000, LimitState::Critical),
-        ("hash_load", |s| s.kernel.net.sockstat.as_mut().unwrap().inuse = 4_000_000, LimitState::Ok),
-        ("memory", |s| s.kernel.host.mem.as_mut().unwrap().free = 0, LimitState::Warn),
+        (LimitId::Orphans, |s| s.kernel.net.sockstat.as_mut().unwrap().orphan = 40_000, LimitState::Warn),
+        (LimitId::Orphans, |s| s.kernel.net.sockstat.as_mut().unwrap().orphan = 70_000, LimitState::Critical),
+        (LimitId::Conntrack, |s| s.kernel.net.conntrack.as_mut().unwrap().count = 200_000, LimitState::Warn),
+        (LimitId::FileMax, |s| s.kernel.host.files.as_mut().unwrap().used = 1_800_000, LimitState::Warn),
+        (LimitId::FileMax, |s| s.kernel.host.files.as_mut().unwrap().used = 2_300_000, LimitState::Critical),
+        (LimitId::TcpMem, |s| s.kernel.net.sockstat.as_mut().unwrap().mem_pages = 380_000, LimitState::Warn),
+        (LimitId::TcpMem, |s| s.kernel.net.sockstat.as_mut().unwrap().mem_pages = 510_000, LimitState::Critical),
+        (LimitId::HashLoad, |s| s.kernel.net.sockstat.as_mut().unwrap().inuse = 4_000_000, LimitState::Ok),
+        (LimitId::Memory, |s| s.kernel.host.mem.as_mut().unwrap().free = 0, LimitState::Warn),
     ];
     for (id, change, want) in rows {
         let mut sample = synthetic::host_only(0);
@@ -167,7 +167,7 @@ fn a_plan_that_is_used_to_the_brim_is_no_alarm() {
         synthetic::set_target(s, 400_000);
     };
     let table = drive(&rows(400_000, full), Some(400_000));
-    assert_eq!(find(&table, "ports").state, LimitState::Ok);
+    assert_eq!(find(&table, LimitId::Ports).state, LimitState::Ok);
 }
 
 #[test]
@@ -182,11 +182,11 @@ fn an_errno_marks_its_limit_hit_until_the_limit_is_raised() {
     enfile(&mut last, 203_500);
     samples.push(last.clone());
     let table = drive(&samples, Some(1_000_000));
-    assert_eq!(table.nearest().map(|l| (l.info.name, l.state)), Some(("file-max", LimitState::Hit)));
+    assert_eq!(table.nearest().map(|l| (l.info.id, l.state)), Some((LimitId::FileMax, LimitState::Hit)));
     assert_eq!(table.limits()[0].reason.as_deref(), Some("server: accept failed with ENFILE"));
     last.kernel.host.files.as_mut().unwrap().max = 3_000_000;
     samples.push(last);
-    assert_eq!(find(&drive(&samples, Some(1_000_000)), "file-max").state, LimitState::Ok);
+    assert_eq!(find(&drive(&samples, Some(1_000_000)), LimitId::FileMax).state, LimitState::Ok);
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn one_full_table_among_many_is_not_the_limit_but_the_last_is() {
         stats.errors.push(ErrorCount { op: "socket".into(), errno: 24, name: "EMFILE".into(), count: 1 });
         stats.stop = stop;
         let table = drive(&[sample], None);
-        table.limits().iter().any(|l| l.info.name == "nofile" && l.scope == "client" && l.state == LimitState::Hit)
+        table.limits().iter().any(|l| l.info.id == LimitId::Nofile && l.scope == "client" && l.state == LimitState::Hit)
     };
     let stop = Stop {
         cause: StopCause::Limit,
@@ -222,20 +222,20 @@ fn the_nearest_cgroup_is_judged_by_its_own_slope() {
         Some(1_000_000),
     );
     let nearest = table.nearest().unwrap();
-    assert_eq!((nearest.info.name, nearest.scope.as_str()), ("memcg", "/c1m"));
+    assert_eq!((nearest.info.id, nearest.scope.as_str()), (LimitId::Memcg, "/c1m"));
     // (400 MiB - 10 MiB) / 5,900 B
     let at = nearest.forecast.connections().unwrap();
     assert!(at.abs_diff(69_312) < 700, "{at}");
     assert_eq!(nearest.state, LimitState::Critical);
-    assert_eq!(find(&table, "threads").scope, "cgroup");
+    assert_eq!(find(&table, LimitId::Threads).scope, "cgroup");
 }
 
 #[test]
 fn a_limit_raised_during_the_run_is_followed() {
     let mut samples = rows(200_000, |_, _| ());
-    let before = find(&drive(&samples, None), "file-max").forecast.connections().unwrap();
+    let before = find(&drive(&samples, None), LimitId::FileMax).forecast.connections().unwrap();
     samples.last_mut().unwrap().kernel.host.files.as_mut().unwrap().max = 4_000_000;
-    let after = find(&drive(&samples, None), "file-max").forecast.connections().unwrap();
+    let after = find(&drive(&samples, None), LimitId::FileMax).forecast.connections().unwrap();
     assert!(before < 1_240_000 && after > 1_980_000, "{before} {after}");
 }
 
@@ -250,11 +250,11 @@ fn memory_that_others_take_at_the_start_is_no_alarm() {
                 sample
             })
             .collect();
-        find(&drive(&samples, Some(4_000_000)), "memory").state
+        find(&drive(&samples, Some(4_000_000)), LimitId::Memory).state
     };
     assert_eq!(ramp(230_000), LimitState::Ok);
     assert_eq!(
-        find(&drive(&rows(400_000, |_, _| ()), Some(4_000_000)), "memory").state,
+        find(&drive(&rows(400_000, |_, _| ()), Some(4_000_000)), LimitId::Memory).state,
         LimitState::Warn,
         "a real one"
     );
@@ -277,7 +277,7 @@ fn threads_that_come_with_whole_tables_are_forecast_between_the_steps() {
         })
         .collect();
     // 46 tables each are full at 9,476.
-    let got = find(&drive(&samples, None), "threads").forecast.connections().unwrap();
+    let got = find(&drive(&samples, None), LimitId::Threads).forecast.connections().unwrap();
     assert!(got.abs_diff(9_476) <= 206, "{got}");
 }
 
@@ -290,7 +290,7 @@ fn a_range_of_ports_that_is_narrowed_on_the_way_is_followed() {
         synthetic::engine(s, Role::Client).unwrap().capacity = Some(282_320);
     });
     let ports = drive(&samples, None);
-    let ports = find(&ports, "ports");
+    let ports = find(&ports, LimitId::Ports);
     assert_eq!(ports.limit, Some(141_160));
     assert!(ports.forecast.connections().unwrap().abs_diff(141_160) <= 256, "{ports:?}");
 }
@@ -306,7 +306,7 @@ fn registrations_of_other_programs_count_against_the_users_limit() {
         synthetic::engine(s, Role::Client).unwrap().in_flight = if n == 0 { 512 } else { 256 };
     });
     let epoll = drive(&samples, None);
-    let got = find(&epoll, "epoll").forecast.connections().unwrap();
+    let got = find(&epoll, LimitId::Epoll).forecast.connections().unwrap();
     assert!(got.abs_diff(200_000) < 300, "{got}");
 }
 
@@ -317,7 +317,7 @@ fn the_nearest_of_three_bounds_of_threads_is_shown() {
         sample.kernel.processes[0].pids_cgroup = Ok(Some(PidsCgroup { dir: "/x".into(), used: 50, limit: 200 }));
         sample.kernel.processes[1].user_threads = Ok(Some(UserThreads { used, limit, hard: limit }));
         let table = drive(&[sample], None);
-        let threads = find(&table, "threads").clone();
+        let threads = find(&table, LimitId::Threads).clone();
         (threads.scope, threads.used, threads.limit)
     };
     assert_eq!(scope(60, 200), ("user".into(), Some(60), Some(200)));
@@ -336,7 +336,7 @@ fn traffic_is_forecast_against_the_link() {
         synthetic::engine(s, Role::Client).unwrap().traffic = Some(traffic);
     };
     let table = drive(&rows(140_000, change), Some(1_000_000));
-    let bandwidth = find(&table, "bandwidth");
+    let bandwidth = find(&table, LimitId::Bandwidth);
     assert_eq!((bandwidth.unit, bandwidth.scope.as_str()), (Unit::BitsPerSecond, "eth0"));
     assert!(bandwidth.forecast.connections().unwrap().abs_diff(573_394) < 100, "{bandwidth:?}");
     assert!(bandwidth.state >= LimitState::Warn);
@@ -345,14 +345,14 @@ fn traffic_is_forecast_against_the_link() {
         s.kernel.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
     };
     let unknown = drive(&rows(20_000, virtual_link), None);
-    let unknown = find(&unknown, "bandwidth");
+    let unknown = find(&unknown, LimitId::Bandwidth);
     assert_eq!((unknown.state, unknown.used), (LimitState::Unknown, Some(34_880_000)));
     let both = rows(20_000, |s, n| {
         let traffic = Traffic { active: n, message: 1000, every_us: 1, ..Traffic::default() };
         synthetic::engine(s, Role::Client).unwrap().traffic = Some(traffic);
     });
-    assert_eq!(find(&drive(&both, None), "bandwidth").state, LimitState::NotApplicable, "loopback has no link");
-    assert_eq!(find(&drive(&rows(20_000, |_, _| ()), None), "bandwidth").state, LimitState::NotApplicable);
+    assert_eq!(find(&drive(&both, None), LimitId::Bandwidth).state, LimitState::NotApplicable, "loopback has no link");
+    assert_eq!(find(&drive(&rows(20_000, |_, _| ()), None), LimitId::Bandwidth).state, LimitState::NotApplicable);
 }
 
 #[test]
@@ -364,7 +364,7 @@ fn the_limit_of_a_runtime_is_forecast_where_it_grows_with_connections_and_no_ala
             s.kernel.processes[0].runtime = Ok(Some(RuntimeLimit { runtime, limit, set_by: "chosen".into() }));
             change(s, n);
         });
-        find(&drive(&samples, None), "runtime").clone()
+        find(&drive(&samples, None), LimitId::Runtime).clone()
     };
     let beam = of(Runtime::Beam, 131_072, |_, _| ());
     assert_eq!((beam.scope.as_str(), beam.unit), ("chat 7", Unit::Count));
@@ -386,5 +386,5 @@ fn the_limit_of_a_runtime_is_forecast_where_it_grows_with_connections_and_no_ala
     }
     assert_eq!(of(Runtime::Jvm, 1 << 30, heap).forecast, Forecast::Never);
     let table = drive(&rows(20_000, |_, _| ()), None);
-    assert_eq!(find(&table, "runtime").reason.as_deref(), Some("c1m-top's engines set none"));
+    assert_eq!(find(&table, LimitId::Runtime).reason.as_deref(), Some("c1m-top's engines set none"));
 }
