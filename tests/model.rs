@@ -501,7 +501,7 @@ fn an_oom_kill_of_a_cgroup_keeps_the_last_state_and_says_what_it_was() {
     let before = limits.iter().find(|l| l.info.name == "file-max").unwrap();
     assert_eq!(limit(&model, "file-max").forecast, before.forecast);
     let server = model.engines().iter().find(|e| e.name == "server").unwrap();
-    assert_eq!((server.alive, server.open), (false, Some(60_000)));
+    assert_eq!((server.alive, server.stats.as_ref().map(|s| s.open)), (false, Some(60_000)));
     assert!(server.death.is_some());
     let summary = model.summary(Verdict::EngineKilled);
     assert_eq!(summary.stopped_by.as_deref(), Some("memcg"));

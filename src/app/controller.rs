@@ -133,23 +133,24 @@ impl Controller {
             return;
         }
         let Some(client) = model.engine(Role::Client) else { return };
-        match client.phase {
+        match client.phase() {
             Some(Phase::Holding) => self.reached = true,
             // Somebody else's dashboard has closed everything: a run that nobody watches has come to its end.
             Some(Phase::Closed) if self.state == State::Running && !self.terms.interactive => return self.end(steps),
-            Some(Phase::Stopped) => self.stopped.clone_from(&client.stop),
+            Some(Phase::Stopped) => self.stopped = client.stats.as_ref().and_then(|s| s.stop.clone()),
             Some(Phase::Guarded) => self.guarded = true,
             // Held back for a moment is not stopped by the guard.
             Some(Phase::Ramping) => self.guarded = false,
             _ => return,
         }
-        if let (Some(stop), Some(0)) = (&self.stopped, client.opened)
+        if let (Some(stop), Some(0)) = (&self.stopped, client.stats.as_ref().map(|s| s.opened))
             && stop.cause != StopCause::Limit
         {
             steps.push(Step::Unreachable(stop.text.clone()));
         }
         // The server may still have some in its queues; the hold begins when both ends have all.
-        let behind = self.terms.own_server && model.now().accepted.is_some_and(|n| n < client.open.unwrap_or(0));
+        let behind = self.terms.own_server
+            && model.now().accepted.is_some_and(|n| client.stats.as_ref().is_some_and(|s| n < s.open));
         let settled = (self.reached && !behind) || self.stopped.is_some() || self.guarded;
         self.settled = if settled { self.settled.or(Some(now)) } else { None };
     }
@@ -162,7 +163,7 @@ impl Controller {
             return self.end(steps);
         }
         let client = model.engine(Role::Client);
-        if !both && self.terms.own_server && client.is_none_or(|c| !c.alive || c.phase == Some(Phase::Closed)) {
+        if !both && self.terms.own_server && client.is_none_or(|c| !c.alive || c.phase() == Some(Phase::Closed)) {
             both = true;
             let command = Command::Close { mode: CloseMode::Rst, per_s: None };
             steps.push(Step::Order(Order::Tell(Some(Role::Server), command)));
@@ -260,7 +261,7 @@ impl Controller {
     /// Pauses or resumes the ramp; a run without a client pauses accepting.
     pub(super) fn toggle_pause(model: &Model) -> Step {
         let role = driven(model);
-        let paused = role.and_then(|role| model.engine(role)).is_some_and(|e| e.phase == Some(Phase::Paused));
+        let paused = role.and_then(|role| model.engine(role)).is_some_and(|e| e.phase() == Some(Phase::Paused));
         Step::Order(Order::Tell(role, if paused { Command::Resume } else { Command::Pause }))
     }
 
@@ -302,7 +303,7 @@ impl Controller {
 
 /// Connections per second that the client is held to.
 fn rate_limit(model: &Model) -> Rate {
-    model.engine(Role::Client).and_then(|e| e.rate_limit)
+    model.engine(Role::Client).and_then(|e| e.stats.as_ref()?.rate_limit)
 }
 
 fn client(command: Command) -> Step {
@@ -316,7 +317,7 @@ fn driven(model: &Model) -> Option<Role> {
 
 /// Connections still open at our engines.
 fn open(model: &Model) -> u64 {
-    model.engines().iter().filter(|e| e.alive).filter_map(|e| Some(e.open? + e.in_flight.unwrap_or(0))).sum()
+    model.engines().iter().filter(|e| e.alive).filter_map(|e| e.stats.as_ref()).map(|s| s.open + s.in_flight).sum()
 }
 
 /// The next of 1, 2, 5, 10, … above or below; `None` above 500,000, which is as fast as it goes.

@@ -1,14 +1,8 @@
 //! Connections that wait for accept on a listening socket.
 
-use crate::sample::{AcceptQueue, Sample};
-use crate::units::{grouped, round_up};
+use crate::sample::AcceptQueue;
 
-use super::counters::{COUNTER, CounterInfo, ext};
-use super::cure::{Cure, Level, Remedy};
-use super::limit::{LimitState, Unit};
-use super::meter::{Context, Meter};
-use super::need::{Given, Need};
-use super::{Descriptor, LimitId, PLAIN, Side};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

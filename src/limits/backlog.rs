@@ -1,14 +1,7 @@
 //! Packets that wait for a core.
 
-use crate::units::{grouped, round_up};
-
 use super::accept_queue::Drops;
-use super::counters::{COUNTER, CounterInfo};
-use super::cure::Remedy;
-use super::limit::Unit;
-use super::meter::{Context, Meter};
-use super::need::{Given, Need, Verdict};
-use super::{Descriptor, LimitId, PLAIN, Side};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

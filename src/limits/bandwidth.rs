@@ -1,13 +1,9 @@
 //! What the active connections send each way, against the fastest link.
 
-use crate::protocol::{Role, Traffic};
+use crate::protocol::Traffic;
 use crate::units::bits_per_s;
 
-use super::cure::{Cure, Level, Remedy};
-use super::limit::Unit;
-use super::meter::{Context, Meter};
-use super::need::{Given, Need, Verdict};
-use super::{Descriptor, LimitId, PLAIN, Side};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

@@ -1,16 +1,6 @@
 //! Connections that the firewall tracks.
 
-use crate::protocol::Severity;
-use crate::sample::LogTopic;
-use crate::units::grouped;
-
-use super::counters::{COUNTER, CounterInfo};
-use super::cure::{Cure, Level, Remedy};
-use super::limit::{Limit, Unit};
-use super::meter::{Context, Growth, Meter};
-use super::need::{Given, Need};
-use super::{Descriptor, LimitId, PLAIN};
-use crate::units::round_up;
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

@@ -1,13 +1,8 @@
 //! Epoll registrations of one user.
 
-use crate::sample::{Kernel, Sample};
-use crate::units::grouped;
+use crate::sample::Kernel;
 
-use super::cure::rounded_sysctl;
-use super::limit::{LimitState, Unit};
-use super::meter::{Context, Meter};
-use super::need::{Given, Need};
-use super::{Descriptor, LimitId, PLAIN};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

@@ -1,13 +1,7 @@
 //! Open files of the whole machine.
 
-use crate::sample::{LogTopic, Sample};
-use crate::units::grouped;
-
-use super::cure::rounded_sysctl;
-use super::limit::{LimitState, Unit};
-use super::meter::{Context, Meter};
-use super::need::{Given, Holder, Need};
-use super::{Descriptor, LimitId, PLAIN, Program};
+use super::need::Holder;
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

@@ -1,10 +1,6 @@
 //! Sockets for each bucket of the established hash.
 
-use super::cure::{Level, Remedy};
-use super::limit::{LimitState, Unit};
-use super::meter::{Context, Meter};
-use super::need::{Given, Need};
-use super::{Descriptor, LimitId, PLAIN};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

@@ -1,15 +1,12 @@
 //! The memory limit of a cgroup or of one of its ancestors.
 
-use crate::sample::{Kernel, MemCgroup, Sample};
-use crate::units::{bytes, grouped, round_up};
+use crate::sample::{Kernel, MemCgroup};
 
-use super::cure::{Cure, Level, Remedy, Setting, mib, write};
-use super::limit::Unit;
+use super::Oom;
+use super::cure::{Setting, mib, write};
 use super::memory::{guarded, per_connection, share};
-use super::meter::{Context, Meter};
-use super::need::{Given, Need};
 use super::nofile::ENDED;
-use super::{Descriptor, LimitId, Oom, PLAIN};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

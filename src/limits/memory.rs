@@ -1,14 +1,9 @@
 //! Memory of the machine, judged by real headroom.
 
-use crate::sample::LogTopic;
-use crate::units::{bytes, grouped, round_up};
-
-use super::cure::{Cure, Level, Remedy};
+use super::Oom;
 use super::headroom::{Headroom, held};
-use super::limit::{LimitState, Unit};
-use super::meter::{Context, Guarded, Keeps, Meter};
-use super::need::{Given, Need, Verdict};
-use super::{Descriptor, LimitId, Oom, PLAIN, Side};
+use super::meter::{Guarded, Keeps};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

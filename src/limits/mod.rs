@@ -43,6 +43,19 @@ pub use meter::{Context, Growth, Guarded, Keeps, Meter, Noted};
 pub use need::{Given, Need, Verdict};
 pub use time_wait::fin_forecast;
 
+/// What the file of nearly every limit needs.
+mod prelude {
+    pub(super) use super::counters::{COUNTER, CounterInfo, ext};
+    pub(super) use super::cure::{Cure, Level, Remedy, rounded_sysctl};
+    pub(super) use super::limit::{Limit, LimitState, Unit};
+    pub(super) use super::meter::{Context, Growth, Meter};
+    pub(super) use super::need::{Given, Need, Verdict};
+    pub(super) use super::{Descriptor, LimitId, PLAIN, Program, Side};
+    pub(super) use crate::protocol::{Role, Severity};
+    pub(super) use crate::sample::{LogTopic, Sample};
+    pub(super) use crate::units::{bytes, grouped, round_up};
+}
+
 /// Declares the modules, the ids and the list, in the order in which people look for them.
 macro_rules! limits {
     ($($id:ident = $module:ident),* $(,)?) => {

@@ -1,14 +1,8 @@
 //! Neighbour entries: peers on the same link.
 
-use crate::sample::{LogTopic, Neighbours, Reading};
+use crate::sample::{Neighbours, Reading};
 
-use super::counters::{COUNTER, CounterInfo};
-use super::cure::{Cure, Level, Remedy};
-use super::limit::{LimitState, Unit};
-use super::meter::{Context, Meter};
-use super::need::{Given, Need, Verdict};
-use super::{Descriptor, LimitId, PLAIN, Side};
-use crate::units::round_up;
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

@@ -1,13 +1,10 @@
 //! Open descriptors of one process: `RLIMIT_NOFILE` for each descriptor table, times its tables.
 
 use crate::sample::Watched;
-use crate::units::{grouped, round_up};
 
-use super::cure::{Cure, Level, Remedy, Setting, raise};
-use super::limit::{LimitState, Unit};
-use super::meter::{Context, Meter};
-use super::need::{Given, Holder, Need, tables};
-use super::{Descriptor, LimitId, PLAIN, Program};
+use super::cure::{Setting, raise};
+use super::need::{Holder, tables};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

@@ -1,11 +1,7 @@
 //! The most that `RLIMIT_NOFILE` of any process may be set to.
 
-use super::cure::{Remedy, rounded_sysctl};
-use super::limit::{LimitState, Unit};
-use super::meter::{Context, Meter};
-use super::need::{Given, Need};
 use super::nofile::of_one_table;
-use super::{Descriptor, LimitId, PLAIN, Program};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

@@ -1,13 +1,6 @@
 //! Sockets closed by their program and not yet by TCP.
 
-use crate::sample::LogTopic;
-use crate::units::round_up;
-
-use super::cure::{Cure, Level, Remedy};
-use super::limit::Unit;
-use super::meter::{Context, Meter};
-use super::need::{Given, Need};
-use super::{Descriptor, LimitId, PLAIN, Program};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

@@ -1,14 +1,8 @@
 //! Local ports: the connections that the client's addresses allow.
 
-use crate::protocol::Role;
 use crate::sample::PortRange;
-use crate::units::grouped;
 
-use super::cure::{Cure, Level, Remedy};
-use super::limit::{LimitState, Unit};
-use super::meter::{Context, Meter};
-use super::need::{Given, Need, Verdict};
-use super::{Descriptor, LimitId, PLAIN};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

@@ -1,14 +1,9 @@
 //! What the runtime of a watched process limits itself to: ports of BEAM, heaps of others.
 
 use crate::sample::{Runtime, RuntimeLimit, Watched};
-use crate::units::round_up;
 
-use super::cure::{Level, Remedy};
-use super::limit::{LimitState, Unit};
-use super::meter::{Context, Growth, Meter};
-use super::need::{Given, Need, Verdict};
 use super::nofile::of_one_table;
-use super::{Descriptor, LimitId, PLAIN, Program};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

@@ -1,16 +1,7 @@
 //! Connections half open at a listening socket.
 
-use crate::protocol::Severity;
-use crate::sample::{LogTopic, Sample};
-use crate::units::round_up;
-
 use super::accept_queue::{Drops, ELSEWHERE, burst, faster_or_larger, larger};
-use super::counters::{COUNTER, CounterInfo, ext};
-use super::cure::{Cure, Level, Remedy};
-use super::limit::Unit;
-use super::meter::{Context, Meter};
-use super::need::{Given, Need};
-use super::{Descriptor, LimitId, PLAIN};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

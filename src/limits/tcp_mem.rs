@@ -1,16 +1,9 @@
 //! Buffer memory of all TCP sockets: data in flight or unread.
 
-use crate::protocol::Severity;
-use crate::sample::{LogTopic, PAGE};
-use crate::units::round_up;
+use crate::sample::PAGE;
 
-use super::counters::{COUNTER, CounterInfo, ext};
-use super::cure::{Cure, Level, Remedy};
-use super::limit::Unit;
-use super::meter::{Context, Growth, Meter};
-use super::need::{Given, Need};
+use super::prelude::*;
 use super::syn_queue::{other_drops, syncookies};
-use super::{Descriptor, LimitId, PLAIN};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

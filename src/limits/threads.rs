@@ -1,13 +1,9 @@
 //! Threads: of the machine, of the engines' cgroup, of their user.
 
-use crate::sample::Sample;
-use crate::units::grouped;
-
-use super::cure::{Cure, Level, Remedy, Setting, rounded_sysctl};
-use super::limit::Unit;
-use super::meter::{Context, Guarded, Meter};
-use super::need::{Given, Holder, Need, tables};
-use super::{Descriptor, LimitId, PLAIN, Program};
+use super::cure::Setting;
+use super::meter::Guarded;
+use super::need::{Holder, tables};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

@@ -1,15 +1,6 @@
 //! Closed connections that keep their ports for a minute.
 
-use crate::protocol::Severity;
-use crate::sample::{LogTopic, Sample};
-use crate::units::{grouped, round_up};
-
-use super::counters::{COUNTER, CounterInfo, ext};
-use super::cure::{Cure, Level, Remedy};
-use super::limit::Unit;
-use super::meter::{Context, Meter};
-use super::need::{Given, Need};
-use super::{Descriptor, LimitId, PLAIN, Program};
+use super::prelude::*;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,

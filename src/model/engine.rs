@@ -1,10 +1,11 @@
 //! The watched processes, as the engines view shows them, and how they ended.
 
 use std::fmt;
+use std::ops::Deref;
 
 use crate::limits::{Limit, Oom};
-use crate::protocol::{ErrorCount, Latency, Phase, Role, Stop, Traffic};
-use crate::sample::{Sample, Watched};
+use crate::protocol::{EngineStats, Phase, Role};
+use crate::sample::{Process, Sample, Watched};
 
 use super::rate::CpuShare;
 
@@ -47,63 +48,46 @@ pub(super) fn signal_name(signal: i32) -> Option<&'static str> {
     })
 }
 
-/// A watched process: an engine, or a foreign process.
+/// A watched process, as it was when last seen alive: an engine, or a foreign process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Engine {
-    /// `server`, `client`, or the `comm` of a foreign process.
-    pub name: String,
     /// Which end; `None` for a foreign process.
     pub role: Option<Role>,
-    /// Process id.
-    pub pid: u32,
-    /// False once it has ended.
-    pub alive: bool,
-    /// What it is doing (engines).
-    pub phase: Option<Phase>,
-    /// Connections open (engines).
-    pub open: Option<u64>,
-    /// Most connections that were open at once (engines).
-    pub peak: Option<u64>,
-    /// Connections ever opened (engines).
-    pub opened: Option<u64>,
-    /// Connections closed without being asked for here (engines).
-    pub lost: Option<u64>,
-    /// Connects under way (client).
-    pub in_flight: Option<u64>,
-    /// Greetings echoed (engines).
-    pub greeted: Option<u64>,
-    /// Resident memory, bytes.
-    pub rss_bytes: Option<u64>,
+    /// What the kernel says of it.
+    pub process: Process,
+    /// What an engine says of itself.
+    pub stats: Option<EngineStats>,
     /// CPU, share of one core.
     pub cpu_share: Option<f64>,
-    /// Threads.
-    pub threads: Option<u64>,
-    /// Open descriptors: all tables of an engine, the main table of a foreign process.
-    pub descriptors: Option<u64>,
-    /// Soft `RLIMIT_NOFILE`: what one table may hold.
-    pub table_limit: Option<u64>,
-    /// Hard `RLIMIT_NOFILE`.
-    pub hard_limit: Option<u64>,
-    /// Descriptor tables in use (engines).
-    pub tables: Option<u32>,
-    /// Most tables it may start (engines).
-    pub tables_max: Option<u32>,
-    /// Connections per second allowed; `None` is no limit.
-    pub rate_limit: Option<u64>,
-    /// The guard's ceiling in force.
-    pub ceiling: Option<u64>,
-    /// Echo bytes waiting for slow readers (server).
-    pub buffered_bytes: Option<u64>,
-    /// Failures by operation and errno.
-    pub errors: Vec<ErrorCount>,
-    /// Connect times (client).
-    pub connect: Latency,
-    /// Messages, with `--active`.
-    pub traffic: Option<Traffic>,
-    /// Why it stopped before its target.
-    pub stop: Option<Stop>,
     /// How it ended.
     pub death: Option<Death>,
+}
+
+impl Deref for Engine {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl Engine {
+    /// What it is doing (engines).
+    pub fn phase(&self) -> Option<Phase> {
+        self.stats.as_ref().map(|s| s.phase)
+    }
+
+    /// Open descriptors: all tables of an engine, the main table of a foreign process.
+    pub fn open_descriptors(&self) -> Option<u64> {
+        let stats = self.stats.as_ref().map(|s| s.descriptors);
+        stats.or_else(|| self.descriptors.as_ref().ok().copied())
+    }
+
+    /// What one table may hold: the soft `RLIMIT_NOFILE`.
+    pub fn table_limit(&self) -> Option<u64> {
+        let stats = self.stats.as_ref().map(|s| s.table_limit);
+        stats.or_else(|| self.nofile.as_ref().ok().map(|n| n.soft))
+    }
 }
 
 /// The end of a watched process.
@@ -170,8 +154,12 @@ impl Roster {
     /// Takes the targets of a sample.
     pub(super) fn update(&mut self, sample: &Sample) {
         for target in sample.watched() {
+            let known = self.engines.iter().position(|e| e.pid == target.pid);
             if !target.alive {
-                self.ended(target);
+                match known {
+                    Some(i) => (self.engines[i].process.alive, self.engines[i].cpu_share) = (false, None),
+                    None => self.engines.push(seen(target)),
+                }
                 continue;
             }
             let mut engine = seen(target);
@@ -179,13 +167,13 @@ impl Roster {
                 Some(stats) => (stats.t_us, Some(stats.cpu_us)),
                 None => (sample.t_ms * 1000, target.cpu_us.as_ref().ok().copied()),
             };
-            let known = self.cpu.iter().position(|c| c.0 == target.pid).unwrap_or_else(|| {
+            let shares = self.cpu.iter().position(|c| c.0 == target.pid).unwrap_or_else(|| {
                 self.cpu.push((target.pid, CpuShare::default()));
                 self.cpu.len() - 1
             });
-            engine.cpu_share = cpu_us.and_then(|us| self.cpu[known].1.add(t_us, us));
-            match self.engines.iter_mut().find(|e| e.pid == target.pid) {
-                Some(known) => *known = engine,
+            engine.cpu_share = cpu_us.and_then(|us| self.cpu[shares].1.add(t_us, us));
+            match known {
+                Some(i) => self.engines[i] = engine,
                 None => self.engines.push(engine),
             }
         }
@@ -199,51 +187,18 @@ impl Roster {
     /// Notes how one ended.
     pub(super) fn died(&mut self, death: &Death) {
         if let Some(engine) = self.engines.iter_mut().find(|e| e.pid == death.pid) {
-            engine.alive = false;
+            engine.process.alive = false;
             engine.death = Some(death.clone());
-        }
-    }
-
-    fn ended(&mut self, target: Watched<'_>) {
-        match self.engines.iter_mut().find(|e| e.pid == target.pid) {
-            Some(known) => {
-                known.alive = false;
-                known.cpu_share = None;
-            }
-            None => self.engines.push(seen(target)),
         }
     }
 }
 
 fn seen(target: Watched<'_>) -> Engine {
-    let stats = target.stats();
     Engine {
-        name: target.name.clone(),
         role: target.role(),
-        pid: target.pid,
-        alive: target.alive,
-        phase: stats.map(|s| s.phase),
-        open: stats.map(|s| s.open),
-        peak: stats.map(|s| s.peak),
-        opened: stats.map(|s| s.opened),
-        lost: stats.map(|s| s.lost),
-        in_flight: stats.filter(|s| s.role == Role::Client).map(|s| s.in_flight),
-        greeted: stats.map(|s| s.greeted),
-        rss_bytes: target.rss_bytes.as_ref().ok().copied(),
+        process: target.process.clone(),
+        stats: target.stats().cloned(),
         cpu_share: None,
-        threads: target.threads.as_ref().ok().copied(),
-        descriptors: stats.map(|s| s.descriptors).or_else(|| target.descriptors.as_ref().ok().copied()),
-        table_limit: stats.map(|s| s.table_limit).or_else(|| target.nofile.as_ref().ok().map(|n| n.soft)),
-        hard_limit: target.nofile.as_ref().ok().map(|n| n.hard),
-        tables: stats.map(|s| s.tables),
-        tables_max: stats.map(|s| s.tables_max),
-        rate_limit: stats.and_then(|s| s.rate_limit),
-        ceiling: stats.and_then(|s| s.ceiling),
-        buffered_bytes: stats.map(|s| s.buffered_bytes),
-        errors: stats.map(|s| s.errors.clone()).unwrap_or_default(),
-        connect: stats.map(|s| s.connect).unwrap_or_default(),
-        traffic: stats.and_then(|s| s.traffic),
-        stop: stats.and_then(|s| s.stop.clone()),
         death: None,
     }
 }
@@ -262,8 +217,9 @@ mod tests {
         gone.kernel.processes[0].rss_bytes = Err(crate::sample::Absent::because("process gone"));
         roster.update(&gone);
         let server = &roster.engines()[0];
-        assert_eq!((server.alive, server.open, server.name.as_str()), (false, Some(50_000), "server"));
-        assert!(server.rss_bytes.is_some());
+        let open = server.stats.as_ref().map(|s| s.open);
+        assert_eq!((server.alive, open, server.name.as_str()), (false, Some(50_000), "server"));
+        assert!(server.rss_bytes.is_ok());
     }
 
     #[test]
@@ -273,6 +229,7 @@ mod tests {
         let mut roster = Roster::default();
         roster.update(&sample);
         let one = &roster.engines()[0];
-        assert_eq!((one.role, one.descriptors, one.table_limit, one.open), (None, Some(900), Some(1024), None));
+        assert_eq!((one.role, one.open_descriptors(), one.table_limit()), (None, Some(900), Some(1024)));
+        assert!(one.stats.is_none());
     }
 }

@@ -110,9 +110,10 @@ impl Event {
         Self { about: id.map(|id| About { id, scope: None }), ..self }
     }
 
-    /// About a limit as it stands, with its numbers as proof and its cure.
+    /// About a limit as it stands, if there is one, with its numbers as proof and its cure.
     #[must_use]
-    pub fn of_limit(mut self, limit: &Limit) -> Self {
+    pub fn of_limit(mut self, limit: Option<&Limit>) -> Self {
+        let Some(limit) = limit else { return self };
         self.about = Some(About { id: limit.info.id, scope: Some(limit.scope.clone()) });
         let numbers = [("used", limit.used), ("limit", limit.limit)];
         self.proof.extend(numbers.into_iter().filter_map(|(name, n)| Some(Proof::number(name, n?))));

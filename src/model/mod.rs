@@ -190,10 +190,7 @@ impl Model {
             .logged(self.log.kill_line(pid));
         self.deaths.push(death);
         self.table.mark_killed(&self.deaths);
-        self.push(match met {
-            Some(limit) => event.of_limit(&limit),
-            None => event,
-        });
+        self.push(event.of_limit(met.as_ref()));
     }
 
     /// Takes over the deaths that `later` knows of, so that a model kept from before them shows the last state with what

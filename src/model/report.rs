@@ -45,7 +45,7 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
 
 pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary {
     let cost = model.cost();
-    let client = model.engine(Role::Client);
+    let client = model.engine(Role::Client).and_then(|e| e.stats.as_ref());
     let bytes = |slope: Option<super::Slope>| slope.map(|s| s.per_connection);
     let time_to_peak_s = run.time_to_peak_s();
     Summary {
@@ -85,7 +85,7 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
         close_s: run.close_s(),
         failures: model.now().failures,
         connect: client.map(|c| c.connect).filter(|c| c.count > 0),
-        greeted: client.and_then(|c| c.greeted).filter(|n| *n > 0),
+        greeted: client.map(|c| c.greeted).filter(|n| *n > 0),
         traffic: client.and_then(|c| c.traffic),
         dashboard: run.dashboard(),
     }
@@ -97,7 +97,7 @@ fn stopped_by(model: &Model, verdict: Verdict) -> Option<String> {
     match verdict {
         Verdict::TargetReached | Verdict::Interrupted => None,
         Verdict::LimitHit => {
-            let stop = model.engines().iter().find_map(|e| e.stop.as_ref());
+            let stop = model.engines().iter().find_map(|e| e.stats.as_ref()?.stop.as_ref());
             let named = stop.map(|s| (limits::stopped_by(s), s.cause));
             match named {
                 Some((Some(limit), _)) => Some(limit.name().to_owned()),

@@ -80,7 +80,7 @@ fn rate(model: &Model) -> String {
 
 /// ` (at most 50,000/s)` where the user set a limit.
 fn rate_limit(model: &Model) -> String {
-    let limit = model.engine(Role::Client).and_then(|e| e.rate_limit);
+    let limit = model.engine(Role::Client).and_then(|e| e.stats.as_ref()?.rate_limit);
     limit.map_or_else(String::new, |l| format!(" (at most {}/s)", units::grouped(l)))
 }
 
@@ -107,8 +107,8 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     if let [process] = model.engines()
         && process.role.is_none()
     {
-        parts.push(("descriptors", number(process.descriptors, 9), theme.text()));
-        let rss = process.rss_bytes.map_or_else(|| "–".to_owned(), units::bytes);
+        parts.push(("descriptors", number(process.open_descriptors(), 9), theme.text()));
+        let rss = process.rss_bytes.as_ref().map_or_else(|_| "–".to_owned(), |b| units::bytes(*b));
         parts.push(("RSS", format!("{rss:>8}"), theme.text()));
     }
     parts.push(("sockets", number(now.sockets, 10), theme.text()));

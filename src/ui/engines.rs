@@ -9,7 +9,7 @@ use super::text::{cut, put, wrap};
 use super::theme::Theme;
 use crate::limits::LimitState;
 use crate::model::{Engine, Model};
-use crate::protocol::Phase;
+use crate::protocol::{EngineStats, Latency, Phase, Role, Traffic};
 use crate::units;
 
 /// Columns of a row's name.
@@ -51,44 +51,49 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
 type Row = (&'static str, Option<String>, bool);
 
 fn rows(e: &Engine) -> Vec<Row> {
-    let count = |v: Option<u64>| v.map(|v| format!("{:>10}", units::grouped(v)));
-    let lost = e.lost.is_some_and(|l| l > 0) && !matches!(e.phase, Some(Phase::Closing | Phase::Closed));
-    let latency = |us: u64| (e.connect.count > 0).then(|| format!("{:>10.2} ms", us as f64 / 1000.0));
-    let traffic = e.traffic.as_ref();
-    let mismatched = traffic.map(|t| t.mismatched);
+    let stats = e.stats.as_ref();
+    let number = |v: Option<u64>| v.map(|v| format!("{:>10}", units::grouped(v)));
+    let count = |of: fn(&EngineStats) -> u64| number(stats.map(of));
+    let client = stats.filter(|s| s.role == Role::Client);
+    let lost = stats.is_some_and(|s| s.lost > 0 && !matches!(s.phase, Phase::Closing | Phase::Closed));
+    let latency = |us: u64| format!("{:>10.2} ms", us as f64 / 1000.0);
+    let connect = |of: fn(Latency) -> u64| stats.filter(|s| s.connect.count > 0).map(|s| latency(of(s.connect)));
+    let traffic = stats.and_then(|s| s.traffic);
+    let messages = |of: fn(Traffic) -> u64| number(traffic.map(of));
+    let bytes = |b: u64| format!("{:>10}", units::bytes(b));
     vec![
         ("state", Some(state(e)), !e.alive),
-        ("connections", count(e.open), false),
-        ("most at once", count(e.peak), false),
-        ("opened so far", count(e.opened), false),
-        ("lost", count(e.lost), lost),
-        ("in flight", count(e.in_flight), false),
-        ("greeted", count(e.greeted.filter(|g| *g > 0)), false),
-        ("rate limit", e.phase.map(|_| rate_limit(e)), false),
-        ("guard's ceiling", count(e.ceiling), false),
+        ("connections", count(|s| s.open), false),
+        ("most at once", count(|s| s.peak), false),
+        ("opened so far", count(|s| s.opened), false),
+        ("lost", count(|s| s.lost), lost),
+        ("in flight", number(client.map(|s| s.in_flight)), false),
+        ("greeted", number(stats.map(|s| s.greeted).filter(|g| *g > 0)), false),
+        ("rate limit", stats.map(rate_limit), false),
+        ("guard's ceiling", number(stats.and_then(|s| s.ceiling)), false),
         ("descriptors", descriptors(e), false),
-        ("tables", tables(e), false),
-        ("threads", count(e.threads), false),
-        ("memory (RSS)", e.rss_bytes.map(|b| format!("{:>10}", units::bytes(b))), false),
+        ("tables", stats.map(tables), false),
+        ("threads", number(e.threads.as_ref().ok().copied()), false),
+        ("memory (RSS)", e.rss_bytes.as_ref().ok().copied().map(bytes), false),
         ("CPU", e.cpu_share.map(|s| format!("{:>8.1} % of a core", s * 100.0)), false),
-        ("echo waiting", e.buffered_bytes.map(|b| format!("{:>10}", units::bytes(b))), false),
-        ("connect median", latency(e.connect.p50_us), false),
-        ("connect 99 %", latency(e.connect.p99_us), false),
-        ("connect 99.9 %", latency(e.connect.p999_us), false),
-        ("connect longest", latency(e.connect.max_us), false),
-        ("active", count(traffic.map(|t| t.active)), false),
-        ("messages sent", count(traffic.map(|t| t.sent)), false),
-        ("echoed", count(traffic.map(|t| t.echoed)), false),
-        ("echoed wrong", count(mismatched), mismatched.is_some_and(|m| m > 0)),
-        ("late", count(traffic.map(|t| t.late)), false),
-        ("skipped", count(traffic.map(|t| t.skipped)), false),
-        ("echo median", traffic.map(|t| format!("{:>10.2} ms", t.echo.p50_us as f64 / 1000.0)), false),
-        ("echo 99 %", traffic.map(|t| format!("{:>10.2} ms", t.echo.p99_us as f64 / 1000.0)), false),
+        ("echo waiting", stats.map(|s| bytes(s.buffered_bytes)), false),
+        ("connect median", connect(|c| c.p50_us), false),
+        ("connect 99 %", connect(|c| c.p99_us), false),
+        ("connect 99.9 %", connect(|c| c.p999_us), false),
+        ("connect longest", connect(|c| c.max_us), false),
+        ("active", messages(|t| t.active), false),
+        ("messages sent", messages(|t| t.sent), false),
+        ("echoed", messages(|t| t.echoed), false),
+        ("echoed wrong", messages(|t| t.mismatched), traffic.is_some_and(|t| t.mismatched > 0)),
+        ("late", messages(|t| t.late), false),
+        ("skipped", messages(|t| t.skipped), false),
+        ("echo median", traffic.map(|t| latency(t.echo.p50_us)), false),
+        ("echo 99 %", traffic.map(|t| latency(t.echo.p99_us)), false),
     ]
 }
 
 fn state(e: &Engine) -> String {
-    match (&e.death, e.alive, e.phase) {
+    match (&e.death, e.alive, e.phase()) {
         (Some(death), _, _) => death.cause.to_string(),
         (None, false, _) => "gone".into(),
         (None, true, Some(phase)) => format!("{phase:?}").to_lowercase(),
@@ -96,34 +101,33 @@ fn state(e: &Engine) -> String {
     }
 }
 
-fn rate_limit(e: &Engine) -> String {
-    e.rate_limit.map_or_else(|| format!("{:>10}", "none"), |r| format!("{:>8}/s", units::grouped(r)))
+fn rate_limit(stats: &EngineStats) -> String {
+    stats.rate_limit.map_or_else(|| format!("{:>10}", "none"), |r| format!("{:>8}/s", units::grouped(r)))
 }
 
 /// `    655,200 of 1,300,000` over all tables.
 fn descriptors(e: &Engine) -> Option<String> {
-    let used = e.descriptors?;
-    let bound = e.table_limit.map(|each| each.saturating_mul(u64::from(e.tables_max.unwrap_or(1))));
-    Some(match bound {
+    let used = e.open_descriptors()?;
+    let tables = e.stats.as_ref().map_or(1, |s| s.tables_max);
+    Some(match e.table_limit().map(|each| each.saturating_mul(u64::from(tables))) {
         Some(bound) => format!("{:>10} of {}", units::grouped(used), units::short_count(bound)),
         None => format!("{:>10}", units::grouped(used)),
     })
 }
 
 /// `33 of at most 256, 20,000 each`.
-fn tables(e: &Engine) -> Option<String> {
-    let (tables, most, each) = (e.tables?, e.tables_max?, e.table_limit?);
-    Some(format!("{tables:>10} of {most}, {} each", units::grouped(each)))
+fn tables(stats: &EngineStats) -> String {
+    format!("{:>10} of {}, {} each", stats.tables, stats.tables_max, units::grouped(stats.table_limit))
 }
 
 /// What needs sentences: why an engine stopped, which errors it met.
 fn notes(buf: &mut Buffer, area: Rect, engines: &[Engine], theme: Theme) {
     let mut lines: Vec<(String, Style)> = Vec::new();
-    for e in engines {
-        if let Some(stop) = &e.stop {
+    for (e, stats) in engines.iter().filter_map(|e| Some((e, e.stats.as_ref()?))) {
+        if let Some(stop) = &stats.stop {
             lines.push((format!("{} stopped: {}", e.name, stop.text), theme.strong()));
         }
-        for error in &e.errors {
+        for error in &stats.errors {
             lines.push((
                 format!("{}: {} failed with {} {} times", e.name, error.op, error.name, units::grouped(error.count)),
                 theme.text(),

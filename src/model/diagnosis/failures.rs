@@ -47,7 +47,7 @@ pub(super) fn tell(facts: &Facts<'_>, say: Say<'_>) {
             .times(failure.step)
             .about(shows)
             .proved(format!("{} of {}", error.name, error.op), error.count);
-        say(limit.map_or(event.clone(), |limit| event.of_limit(limit)).logged(log));
+        say(event.of_limit(limit).logged(log));
     }
 }
 

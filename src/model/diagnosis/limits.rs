@@ -32,7 +32,7 @@ impl Announced {
             let severity = if limit.state == LimitState::Critical { Severity::Critical } else { Severity::Warning };
             let id = format!("limit/{}/{}", limit.info.id, limit.scope);
             let text = (limit.info.alarm)(limit, facts.sample).unwrap_or_else(|| sentence(limit, facts));
-            say(Event::new(Kind::Limit, severity, id, text).of_limit(limit));
+            say(Event::new(Kind::Limit, severity, id, text).of_limit(Some(limit)));
         }
     }
 }

@@ -112,7 +112,7 @@ impl Diagnosis {
                 let shows = event.call.as_ref().and_then(|call| shown_by(&call.op, &call.name)).map(|l| l.id);
                 let limit = shows.and_then(|id| facts.limit(id, Some(role.name())));
                 let event = Event::new(Kind::Engine, severity, id, text);
-                say(limit.map_or(event.clone(), |limit| event.of_limit(limit)));
+                say(event.of_limit(limit));
             }
             *last = stats.events.iter().map(|e| e.seq).fold(*last, u64::max);
         }
@@ -158,5 +158,5 @@ fn allocations(facts: &Facts<'_>, say: Say<'_>) {
     let cure = limit.map_or(String::new(), |l| l.cure.advice());
     let text = format!("the kernel found no memory for a request{}{cure}", facts.log.quote(&TOPIC));
     let event = Event::new(Kind::Counter, Severity::Warning, format!("{about}/allocation"), text).times(count);
-    say(limit.map_or(event.clone(), |limit| event.of_limit(limit)).logged(facts.log.line(&TOPIC)));
+    say(event.of_limit(limit).logged(facts.log.line(&TOPIC)));
 }

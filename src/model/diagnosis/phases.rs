@@ -82,7 +82,7 @@ impl Announced {
                 let severity = if facts.server_gone() { Severity::Info } else { Severity::Critical };
                 let text = format!("the client stopped at {count} connections{why}{cure}");
                 let event = Event::new(Kind::Phase, severity, "phase/stopped", text).about(about);
-                say(limit.map_or(event.clone(), |limit| event.of_limit(limit)));
+                say(event.of_limit(limit));
             }
             RunPhase::Watching | RunPhase::Starting | RunPhase::EngineDied => {}
         }
@@ -115,5 +115,5 @@ fn guarded(facts: &Facts<'_>) -> Event {
     };
     let text = format!("the guard holds the ramp at {}: {why}. --no-guard goes on", units::grouped(ceiling));
     let event = Event::new(Kind::Phase, Severity::Info, "phase/guarded", text);
-    limit.map_or(event.clone(), |limit| event.of_limit(limit))
+    event.of_limit(limit)
 }
