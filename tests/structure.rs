@@ -164,3 +164,38 @@ fn the_list_of_limits_and_the_files_agree() {
         assert!(file.exists(), "{}", file.display());
     }
 }
+
+/// The rows of the drawing in ARCHITECTURE.md, the uppermost first: names up to where the explanation starts.
+fn drawing(known: &[String]) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    let (_, rest) = text.split_once("<!-- modules").unwrap();
+    let (block, _) = rest.split_once("<!-- end of modules -->").unwrap();
+    let rows = block.lines().skip_while(|l| !l.starts_with("```")).skip(1).take_while(|l| !l.starts_with("```"));
+    rows.map(|row| {
+        let words = row.split_whitespace().take_while(|w| known.iter().any(|k| k == w));
+        words.map(ToOwned::to_owned).collect()
+    })
+    .collect()
+}
+
+#[test]
+fn the_drawing_of_modules_is_true() {
+    let table = allowed();
+    let rows = drawing(&table.keys().cloned().collect::<Vec<_>>());
+    let row_of = |module: &str| rows.iter().position(|row| row.iter().any(|m| m == module));
+    for module in table.keys() {
+        assert!(row_of(module).is_some(), "{module} is not in the drawing of ARCHITECTURE.md");
+    }
+    let mut wrong = Vec::new();
+    for (path, text) in every_source() {
+        let own = module(&path);
+        let Some(from) = row_of(&own) else { continue };
+        for used in uses(&code(&text)) {
+            let to = used.split("::").next().unwrap();
+            if to != own && row_of(to).is_some_and(|to| to <= from) {
+                wrong.push(format!("{} uses crate::{used}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "the drawing of ARCHITECTURE.md does not allow:\n{}", wrong.join("\n"));
+}
