@@ -1,16 +1,9 @@
 //! Processes that the benchmark started.
 
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, ExitStatus};
 
 use super::Outcome;
-
-/// The program under test, built by cargo for this benchmark.
-pub(crate) fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_c1m-top"));
-    command.stdin(Stdio::null());
-    command
-}
+use crate::support::wait_until;
 
 /// A process that ends, at the latest, when this value does.
 #[derive(Debug)]
@@ -29,18 +22,9 @@ impl Started {
         self.child.id()
     }
 
-    /// Waits for its end; `None` when it did not come within `longest`.
-    pub(crate) fn wait(&mut self, longest: Duration) -> Outcome<Option<ExitStatus>> {
-        let until = Instant::now() + longest;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(Some(status));
-            }
-            if Instant::now() > until {
-                return Ok(None);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        wait_until("the end of a process", || self.child.try_wait().ok()?)
     }
 }
 

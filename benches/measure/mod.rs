@@ -1,6 +1,5 @@
-//! What both benchmarks need: engines and their control connections, numbers of the kernel, an end on every way out.
+//! What both benchmarks need besides the harness of the tests: numbers of the kernel, an end on every way out.
 
-pub(crate) mod control;
 pub(crate) mod kernel;
 pub(crate) mod numbers;
 pub(crate) mod started;

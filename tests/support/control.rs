@@ -2,34 +2,36 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use c1m_top::engine::path;
 use c1m_top::protocol::{Command, EngineStats, Hello, Reply};
 
+use super::{Home, wait_until};
+
 /// A connection to one engine.
+#[derive(Debug)]
 pub(crate) struct Control {
+    pub(crate) pid: u32,
     stream: BufReader<UnixStream>,
     pub(crate) hello: Hello,
 }
 
 impl Control {
-    /// Connects to an engine and reads its greeting; `None` when it has no control socket (yet).
+    /// Connects to an engine of this test and reads its greeting; `None` when it has no control socket (yet).
     pub(crate) fn connect(pid: u32) -> Option<Self> {
-        let stream = UnixStream::connect(path::find(pid)?).ok()?;
+        let stream = UnixStream::connect(Home::socket(pid)?).ok()?;
         // Only a defect leaves a command without an answer.
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let mut stream = BufReader::new(stream);
         match next(&mut stream)? {
-            Reply::Hello(hello) => Some(Self { stream, hello }),
+            Reply::Hello(hello) => Some(Self { pid, stream, hello }),
             other => panic!("an engine began with {other:?}"),
         }
     }
 
-    /// Where the socket of an engine is.
-    pub(crate) fn path(pid: u32) -> Option<PathBuf> {
-        path::find(pid)
+    /// Connects to an engine that is starting.
+    pub(crate) fn of(pid: u32) -> Self {
+        wait_until("the control socket", || Self::connect(pid))
     }
 
     /// Sends bytes as they are. The engine may hang up meanwhile.

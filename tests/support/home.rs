@@ -1,0 +1,72 @@
+//! Directories of a test's own for what the program writes: its state and its control sockets.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::poll;
+
+/// A test's directories. Every program that the test starts shares them, so that one can attach to another; they are
+/// removed when the test ends.
+#[derive(Debug)]
+pub(crate) struct Home(Option<TempDir>);
+
+thread_local! {
+    /// A test runs in a thread of its own.
+    static HOME: Home = Home::new();
+}
+
+impl Home {
+    fn new() -> Self {
+        // A short path: a socket's has at most 107 bytes (unix(7)), and TMPDIR may be long.
+        let dir = tempfile::Builder::new().prefix("c1m-").tempdir_in("/tmp").unwrap();
+        for part in ["run", "state"] {
+            fs::create_dir(dir.path().join(part)).unwrap();
+        }
+        Self(Some(dir))
+    }
+
+    /// Where they are.
+    pub(crate) fn path() -> PathBuf {
+        HOME.with(|home| home.0.as_ref().unwrap().path().to_owned())
+    }
+
+    /// The variables of the environment that lead there.
+    pub(crate) fn variables() -> [(&'static str, PathBuf); 2] {
+        let home = Self::path();
+        [("XDG_RUNTIME_DIR", home.join("run")), ("XDG_STATE_HOME", home.join("state"))]
+    }
+
+    /// Lets a command use them.
+    pub(crate) fn of(command: &mut Command) -> &mut Command {
+        command.envs(Self::variables())
+    }
+
+    /// Makes them another user's, for a program that runs as that user. The test must run as root.
+    pub(crate) fn give_to(user: u32) {
+        for part in ["", "run", "state"] {
+            chown(Self::path().join(part), Some(user), Some(user)).unwrap();
+        }
+    }
+
+    /// The control socket of the engine `pid`, where one exists.
+    pub(crate) fn socket(pid: u32) -> Option<PathBuf> {
+        Some(Self::path().join(format!("run/c1m-top/{pid}.sock"))).filter(|path| path.exists())
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let dir = self.0.take().unwrap().keep();
+        // The engine of a dashboard that was killed may just be taking its socket away.
+        let gone = poll(Duration::from_secs(10), || (fs::remove_dir_all(&dir).is_ok() || !dir.exists()).then_some(()));
+        if gone.is_none() {
+            // A panic here would abort the process and hide what the other tests say.
+            eprintln!("{} cannot be removed", Path::display(&dir));
+        }
+    }
+}
