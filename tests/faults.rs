@@ -61,7 +61,7 @@ fn the_end_of_a_watched_process_is_told_and_ends_its_rows() {
 }
 
 fn told_of_an_oom_kill(version: Version) {
-    let group = Cgroup::memory(version, 20 << 20, None);
+    let group = Cgroup::memory(version, "killed", 20 << 20, None);
     let line = format!("{}; read line; exec tail /dev/zero;", group.join());
     let mut child = Command::new("sh").args(["-c", &line]).stdin(Stdio::piped()).spawn().unwrap();
     let mut run = watch(child.id(), "");
@@ -86,7 +86,7 @@ fn a_watched_process_that_the_oom_killer_takes_is_told_as_such_in_version_2() {
 }
 
 fn row_ends_with_its_cgroup(version: Version) {
-    let group = Cgroup::memory(version, 200 << 20, None);
+    let group = Cgroup::memory(version, "removed", 200 << 20, None);
     let mut child = sleeper(&format!("{};", group.join()));
     let mut run = watch(child.id(), "--duration 20s");
     group.expel(child.id());

@@ -71,7 +71,7 @@ fn stopped_by_memory(ended: &Finished) {
 }
 
 fn oom_kill_is_named(version: Version) {
-    let group = Cgroup::memory(version, 60 << 20, None);
+    let group = Cgroup::memory(version, "small", 60 << 20, None);
     let ended = group.run(&format!("{TOO_LARGE} --no-guard")).finish();
     assert_eq!(ended.code, Some(4), "{ended:#?}");
     assert_eq!(ended.summary().verdict, Verdict::EngineKilled);
@@ -96,7 +96,7 @@ fn an_oom_kill_is_named_with_its_cgroup_of_version_2() {
 }
 
 fn guard_stops_before_the_limit(version: Version) {
-    let group = Cgroup::memory(version, 60 << 20, None);
+    let group = Cgroup::memory(version, "small", 60 << 20, None);
     let ended = group.run(&format!("{TOO_LARGE} --hold 500ms")).finish();
     assert_eq!((ended.code, ended.summary().verdict), (Some(3), Verdict::GuardStopped), "{ended:#?}");
     stopped_by_memory(&ended);

@@ -129,7 +129,7 @@ fn conntrack(mode: Mode<'_>) -> Finished {
 /// kernel's OOM killer.
 fn memory_cgroup(mode: Mode<'_>, version: Version) -> Finished {
     let net = Net::new();
-    let group = Cgroup::memory(version, 100 << 20, Some(20 << 20));
+    let group = Cgroup::memory(version, "scenario", 100 << 20, Some(20 << 20));
     mode.cure_host();
     net.run_after(&group.join(), &mode.both("--ports 4 --target 30k --rate 3k")).finish()
 }
@@ -154,7 +154,7 @@ fn file_max(mode: Mode<'_>) -> Finished {
 /// Small tables, so that workers are many: each is a thread.
 fn threads(mode: Mode<'_>, version: Version) -> Finished {
     let net = Net::new();
-    let group = Cgroup::pids(version, 100);
+    let group = Cgroup::pids(version, "scenario", 100);
     mode.cure_host();
     let before = format!("{} && ulimit -n 220", group.join());
     net.run_after(&before, &mode.both("--ports 2 --target 14k --rate 2k")).finish()

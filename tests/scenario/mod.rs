@@ -67,7 +67,8 @@ impl Mode<'_> {
         }
     }
 
-    /// Applies a cure that is a command for the whole machine or a cgroup; who made the limit puts it back.
+    /// Applies a cure that is a command for the whole machine, or for a cgroup, which has the same name in each run of a
+    /// scenario; who made the limit puts it back.
     fn cure_host(self) {
         if let Mode::Cured(cure) = self {
             shell(command(cure));

@@ -52,15 +52,11 @@ pub(crate) fn hierarchy(root: &Path, controller: Controller, version: Version) -
 
 /// As [`hierarchy`] on this machine, where this user may make a group.
 pub(crate) fn usable(controller: Controller, version: Version) -> Result<PathBuf, String> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
     let home = hierarchy(Path::new("/sys/fs/cgroup"), controller, version)?;
-    let group = home.join(format!("c1m-top-{}-may-i", next_name()));
+    let group = home.join(format!("c1m-top-{}-may-i-{}", std::process::id(), COUNT.fetch_add(1, Relaxed)));
     fs::create_dir(&group).and_then(|()| fs::remove_dir(&group)).map_err(|e| format!("{}: {e}", group.display()))?;
     Ok(home)
-}
-
-fn next_name() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed))
 }
 
 /// A cgroup with a limit. Removed at the end, when its processes are gone.
@@ -71,9 +67,10 @@ pub(crate) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Of so many bytes, and where `swap` is given so many more of swap. The test requires the controller.
-    pub(crate) fn memory(version: Version, bytes: u64, swap: Option<u64>) -> Self {
-        let group = Self::new(Controller::Memory, version);
+    /// Of so many bytes, and where `swap` is given so many more of swap. The test requires the controller. The last part of
+    /// its path ends in `name`.
+    pub(crate) fn memory(version: Version, name: &str, bytes: u64, swap: Option<u64>) -> Self {
+        let group = Self::new(Controller::Memory, version, name);
         group.set(if version == Version::V1 { "memory.limit_in_bytes" } else { "memory.max" }, bytes);
         if let Some(swap) = swap {
             // Version 1 bounds both together. A kernel without swap has neither file.
@@ -89,14 +86,14 @@ impl Cgroup {
     }
 
     /// Of so many processes and threads. The test requires the controller.
-    pub(crate) fn pids(version: Version, most: u64) -> Self {
-        let group = Self::new(Controller::Pids, version);
+    pub(crate) fn pids(version: Version, name: &str, most: u64) -> Self {
+        let group = Self::new(Controller::Pids, version, name);
         group.set("pids.max", most);
         group
     }
 
-    fn new(controller: Controller, version: Version) -> Self {
-        let path = usable(controller, version).unwrap().join(format!("c1m-top-{}", next_name()));
+    fn new(controller: Controller, version: Version, name: &str) -> Self {
+        let path = usable(controller, version).unwrap().join(format!("c1m-top-{}-{name}", std::process::id()));
         fs::create_dir(&path).unwrap();
         // The last of its processes may still be dying, and charges of closed sockets linger.
         let script = "for i in $(seq 600); do rmdir \"$1\" && exit; sleep 0.1; done; exit 1";
