@@ -23,7 +23,7 @@ fn cured(name: &str, id: &str, parts: &[&str]) {
     }
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let met = (scenario.run)(Mode::Meet);
-    let event = met.told(id, parts);
+    let event = met.assert_event(id, parts);
     let Some((_, cure)) = event.text.split_once("Cure: ") else { panic!("no cure: {}", event.text) };
     let passed = (scenario.run)(Mode::Cured(cure));
     let summary = passed.summary();

@@ -38,7 +38,7 @@ fn a_server_elsewhere_without_descriptors_is_seen_as_a_stall() {
     client.until("the stall", |p| p.event("stall").is_some());
     far.until("the limit", |p| p.event("nofile/server").is_some());
     let (client, far) = (client.interrupt(), far.interrupt());
-    client.told(
+    client.assert_event(
         "stall",
         &[
             "no connection was established",
@@ -47,7 +47,7 @@ fn a_server_elsewhere_without_descriptors_is_seen_as_a_stall() {
             "/proc/PID/limits",
         ],
     );
-    far.told("nofile/server/accept/EMFILE", &["descriptor", "1,024", "Cure: ", "LimitNOFILE="]);
+    far.assert_event("nofile/server/accept/EMFILE", &["descriptor", "1,024", "Cure: ", "LimitNOFILE="]);
     assert_eq!(client.code, Some(0), "ended by the user, and no limit of this host was met");
 }
 
@@ -64,9 +64,9 @@ fn a_stopped_server_overflows_its_accept_queue() {
     sys::kill(engine, libc::SIGCONT).unwrap();
     let (client, server) = (client.interrupt(), server.interrupt());
     let full = "the accept queue of port 9900 is full (65 of 64 wait): the server does not accept";
-    client.told("stall", &["no connection was established for 2", full]);
+    client.assert_event("stall", &["no connection was established for 2", full]);
     // The same from the server's side, whose engine is stopped and whose queue nobody has to be asked for.
-    server.told("listen_overflows", &["that of port 9900 still is, 65 of 64 wait", "ListenOverflows +"]);
+    server.assert_event("listen_overflows", &["that of port 9900 still is, 65 of 64 wait", "ListenOverflows +"]);
 }
 
 #[test]
@@ -77,9 +77,9 @@ fn a_server_paused_by_command_is_named() {
     net.sh(SHORT_QUEUES);
     let mut run = start(&net, options);
     run.until("connections", |p| p.established() > 200);
-    Control::of(run.engine(Role::Server)).tell(&Command::Pause);
+    Control::wait_for(run.engine(Role::Server)).tell(&Command::Pause);
     run.until("the stall", |p| p.event("stall").is_some());
-    run.interrupt().told("stall", &["no connection was established for 2", ": the server is paused"]);
+    run.interrupt().assert_event("stall", &["no connection was established for 2", ": the server is paused"]);
 }
 
 #[test]
@@ -99,8 +99,8 @@ fn messages_that_nobody_reads_are_told_from_both_sides() {
     }
     let (joint, client) = (joint.interrupt(), client.interrupt());
     let what = "no message has come back for 2";
-    joint.told("echo_stall", &[what, "on 50 active connections: the server's engine does not read"]);
-    client.told("echo_stall", &[what, "look at the other host. There, ss -tn"]);
+    joint.assert_event("echo_stall", &[what, "on 50 active connections: the server's engine does not read"]);
+    client.assert_event("echo_stall", &[what, "look at the other host. There, ss -tn"]);
     far.interrupt();
 }
 
@@ -126,7 +126,9 @@ while True:
     client.until("the losses", |p| p.alarms().iter().any(|e| e.id == "lost"));
     python.kill().unwrap();
     python.wait().unwrap();
-    client.interrupt().told("lost", &["the other end has closed", "does not hold so many (nginx: worker_connections)"]);
+    client
+        .interrupt()
+        .assert_event("lost", &["the other end has closed", "does not hold so many (nginx: worker_connections)"]);
 }
 
 #[test]
@@ -136,7 +138,8 @@ fn cookies_that_are_always_sent_are_no_alarm() {
     net.sh("echo 2 > /proc/sys/net/ipv4/tcp_syncookies");
     let run = start(&net, "--server --client 127.0.0.1 9900 --ports 1 --target 1k --rate 2k --hold 100ms");
     let outcome = run.finish();
-    outcome.told("syn_cookies_always", &["every connection is answered with a SYN cookie", "no queue was full"]);
+    outcome
+        .assert_event("syn_cookies_always", &["every connection is answered with a SYN cookie", "no queue was full"]);
     assert_eq!(outcome.alarms(), Vec::<&EventLine>::new());
 }
 
@@ -145,7 +148,7 @@ fn a_full_connection_table_is_the_cause_of_the_stall() {
     let scenario = scenario("conntrack");
     if are_met("a_full_connection_table_is_the_cause_of_the_stall", scenario.needs) {
         let outcome = (scenario.run)(Mode::Meet);
-        outcome.told("stall", &["8,000 of 8,000", "sysctl -w net.netfilter.nf_conntrack_max="]);
+        outcome.assert_event("stall", &["8,000 of 8,000", "sysctl -w net.netfilter.nf_conntrack_max="]);
     }
 }
 

@@ -55,7 +55,7 @@ fn the_end_of_a_watched_process_is_told_and_ends_its_rows() {
     child.wait().unwrap();
     run.until("its end", |p| p.event("death/").is_some());
     let outcome = run.interrupt();
-    assert_eq!(outcome.told("death/", &["is gone at"]).severity, Severity::Warning);
+    assert_eq!(outcome.assert_event("death/", &["is gone at"]).severity, Severity::Warning);
     assert_eq!(row(outcome.summary(), "nofile"), (None, LimitState::Unknown, "the process has ended".into()));
     assert_eq!(outcome.code, Some(0));
 }
@@ -70,7 +70,7 @@ fn told_of_an_oom_kill(version: Version) {
     child.wait().unwrap();
     run.until("its end", |p| p.event("death/").is_some());
     let text = "was killed by the kernel's OOM killer at 0 connections: memory cgroup /c1m-top-";
-    assert_eq!(run.interrupt().told("death/", &[text]).severity, Severity::Critical);
+    assert_eq!(run.interrupt().assert_event("death/", &[text]).severity, Severity::Critical);
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn row_ends_with_its_cgroup(version: Version) {
     let group = Cgroup::memory(version, "removed", 200 << 20, None);
     let mut child = sleeper(&format!("{};", group.join()));
     let mut run = watch(child.id(), "--duration 20s");
-    group.expel(child.id());
+    group.move_up(child.id());
     drop(group);
     run.until("samples afterwards", |p| p.samples.len() > 8);
     let outcome = run.interrupt();
@@ -135,6 +135,6 @@ fn a_number_that_another_process_takes_is_not_the_one_watched() {
         Run::spawn(command.args("--pid --fork --mount-proc --kill-child sh -c".split(' ')).args([script, BINARY]));
     let outcome = run.finish();
     assert_eq!(outcome.code, Some(0), "77: the number could not be chosen: {}", outcome.stderr);
-    outcome.told("death/sleep/", &["is gone at"]);
+    outcome.assert_event("death/sleep/", &["is gone at"]);
     assert_eq!(row(outcome.summary(), "nofile"), (None, LimitState::Unknown, "the process has ended".into()));
 }

@@ -20,7 +20,7 @@ fn holds(name: &str) {
     }
     let outcome = (scenario.run)(Mode::Guarded);
     let summary = outcome.summary();
-    outcome.told("phase/guarded", &[]);
+    outcome.assert_event("phase/guarded", &[]);
     assert_eq!((summary.verdict, summary.stopped_by.as_deref()), (Verdict::GuardStopped, Some(scenario.limit)));
     assert_eq!(outcome.code, Some(3));
     assert!(outcome.event(&format!("{}/", scenario.limit)).is_none(), "the limit was met: {:#?}", outcome.events);

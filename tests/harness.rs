@@ -20,16 +20,16 @@ fn panic_of<T>(body: impl FnOnce() -> T) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap()
 }
 
-/// Says which of the tests that stand for other tests is meant.
+/// Set, to the name of the test, where a test is run by itself to see what becomes of it.
 const INSIDE: &str = "C1M_TOP_TEST_OF_THE_HARNESS";
 
-/// Whether a test runs as one that stands for any other.
-fn stands_for_another(name: &str) -> bool {
+/// Whether this is that inner run.
+fn is_inner_run(name: &str) -> bool {
     std::env::var(INSIDE).is_ok_and(|inside| inside == name)
 }
 
-/// Runs one such test with these variables of the harness, and no other.
-fn again(name: &str, variables: &[&str]) -> Output {
+/// Runs a test as an inner run, with these rings and no other.
+fn inner_run(name: &str, variables: &[&str]) -> Output {
     let mut test = Command::new(std::env::current_exe().unwrap());
     for ring in ["C1M_TEST_HOST", "C1M_TEST_STRICT", "C1M_TEST_LONG"] {
         test.env_remove(ring);
@@ -93,14 +93,14 @@ fn waiting_fails_with_what_was_waited_for() {
 
 #[test]
 fn a_need_that_nothing_meets() {
-    if stands_for_another("a_need_that_nothing_meets") {
+    if is_inner_run("a_need_that_nothing_meets") {
         require!(Program("no-such-program"));
         panic!("it has been met");
     }
-    let plain = again("a_need_that_nothing_meets", &[]);
+    let plain = inner_run("a_need_that_nothing_meets", &[]);
     assert!(plain.status.success(), "{}", text(&plain));
     assert!(text(&plain).contains("skipped: a_need_that_nothing_meets: no-such-program is not installed"));
-    let strict = again("a_need_that_nothing_meets", &["C1M_TEST_STRICT"]);
+    let strict = inner_run("a_need_that_nothing_meets", &["C1M_TEST_STRICT"]);
     assert!(
         !strict.status.success() && text(&strict).contains("C1M_TEST_STRICT=1 does not permit"),
         "{}",
@@ -110,7 +110,7 @@ fn a_need_that_nothing_meets() {
 
 #[test]
 fn a_need_whose_skip_is_permitted() {
-    if stands_for_another("a_need_whose_skip_is_permitted") {
+    if is_inner_run("a_need_whose_skip_is_permitted") {
         require!(Long);
         println!("it has been met");
         return;
@@ -121,7 +121,7 @@ fn a_need_whose_skip_is_permitted() {
         (&["C1M_TEST_LONG"], true),
         (&["C1M_TEST_STRICT", "C1M_TEST_LONG"], true),
     ] {
-        let out = again("a_need_whose_skip_is_permitted", variables);
+        let out = inner_run("a_need_whose_skip_is_permitted", variables);
         assert!(out.status.success(), "{variables:?}: {}", text(&out));
         assert_eq!(text(&out).contains("it has been met"), met, "{variables:?}");
         assert_eq!(text(&out).contains("skipped: a_need_whose_skip_is_permitted: C1M_TEST_LONG=1"), !met);
@@ -142,12 +142,12 @@ const FILE: &str = "/proc/sys/net/core/netdev_budget_usecs";
 
 #[test]
 fn a_setting_of_the_machine_needs_consent() {
-    if stands_for_another("a_setting_of_the_machine_needs_consent") {
+    if is_inner_run("a_setting_of_the_machine_needs_consent") {
         let _setting = HostSetting::set(FILE, "8003");
         return;
     }
     let before = fs::read_to_string(FILE).unwrap();
-    let out = again("a_setting_of_the_machine_needs_consent", &[]);
+    let out = inner_run("a_setting_of_the_machine_needs_consent", &[]);
     assert!(!out.status.success() && text(&out).contains("requires Host"), "{}", text(&out));
     assert_eq!(fs::read_to_string(FILE).unwrap(), before);
 }
@@ -156,7 +156,7 @@ fn a_setting_of_the_machine_needs_consent() {
 fn a_setting_is_put_back_whatever_becomes_of_the_test() {
     const NAME: &str = "a_setting_is_put_back_whatever_becomes_of_the_test";
     let now = || fs::read_to_string(FILE).unwrap().trim().to_owned();
-    if stands_for_another(NAME) {
+    if is_inner_run(NAME) {
         let _setting = HostSetting::set(FILE, "8001");
         println!("set to {}", now());
         // No destructor runs.
@@ -164,7 +164,7 @@ fn a_setting_is_put_back_whatever_becomes_of_the_test() {
     }
     require!(Host, Root);
     let before = now();
-    let out = again(NAME, &["C1M_TEST_HOST"]);
+    let out = inner_run(NAME, &["C1M_TEST_HOST"]);
     assert!(text(&out).contains("set to 8001") && !out.status.success(), "{}", text(&out));
     wait_until("the value before", || (now() == before).then_some(()));
     let setting = HostSetting::set(FILE, "8002");
@@ -176,7 +176,7 @@ fn a_setting_is_put_back_whatever_becomes_of_the_test() {
 #[test]
 fn a_test_that_panics_leaves_no_directory_and_no_process() {
     const NAME: &str = "a_test_that_panics_leaves_no_directory_and_no_process";
-    if stands_for_another(NAME) {
+    if is_inner_run(NAME) {
         own_namespace!();
         let run = Run::start("--server --listen 127.0.0.1 --ports 1");
         let engine = run.engines(true, false).server.unwrap();
@@ -184,7 +184,7 @@ fn a_test_that_panics_leaves_no_directory_and_no_process() {
         panic!("home={} dashboard={} engine={engine} end", Home::path().display(), run.pid());
     }
     require!(NetworkNamespace);
-    let out = again(NAME, &[]);
+    let out = inner_run(NAME, &[]);
     let said = text(&out);
     let word = |key: &str| said.split_once(key).unwrap_or_else(|| panic!("{said}")).1.split(' ').next().unwrap();
     assert!(!out.status.success(), "{said}");

@@ -89,5 +89,5 @@ impl Drop for Engines {
 
 fn engine(config: &EngineConfig) -> Outcome<(Control, Started)> {
     let process = Started::new(program().arg("engine").arg(serde_json::to_string(config)?))?;
-    Ok((Control::of(process.pid()), process))
+    Ok((Control::wait_for(process.pid()), process))
 }

@@ -165,7 +165,7 @@ impl Rig {
         command.args(["--target", &target.to_string(), "--no-guard", "--output", "json"]).process_group(0);
         let dashboard = support::Run::spawn(&mut command);
         let engines = dashboard.engines(true, true);
-        let of = |pid: Option<u32>| pid.map(Control::of).ok_or("an engine is missing");
+        let of = |pid: Option<u32>| pid.map(Control::wait_for).ok_or("an engine is missing");
         Ok(Self { server: of(engines.server)?, client: of(engines.client)?, dashboard })
     }
 

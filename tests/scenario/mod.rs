@@ -116,13 +116,14 @@ pub(crate) fn server(net: &Net, before: &str, options: &str) -> Run {
 /// Both ends as a user without privilege, who runs a line of shell before, from a copy that this user can read.
 fn as_nobody(mode: Mode<'_>, before: &str, options: &str) -> Finished {
     const NOBODY: u32 = 65_534;
-    Home::give_to(NOBODY);
-    let copy = Home::path().join("c1m-top");
+    let home = Home::of_user(NOBODY);
+    let copy = home.join("c1m-top");
     std::fs::copy(BINARY, &copy).unwrap();
     let net = Net::new();
     let mut shell = net.command("setpriv");
     // Of the shells this one has `ulimit -u`.
     shell.args([&format!("--reuid={NOBODY}"), "--clear-groups", "bash", "-c"]);
-    shell.arg(format!("{before} && exec \"$0\" \"$@\"")).arg(&copy).args(["--output", "json"]);
+    let directories = format!("XDG_RUNTIME_DIR={0}/run XDG_STATE_HOME={0}/state", home.display());
+    shell.arg(format!("{before} && export {directories} && exec \"$0\" \"$@\"")).arg(&copy).args(["--output", "json"]);
     Run::spawn(shell.args(mode.both(options).split_whitespace())).finish()
 }

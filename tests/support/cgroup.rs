@@ -116,7 +116,7 @@ impl Cgroup {
     }
 
     /// Moves a process to the group above.
-    pub(crate) fn expel(&self, pid: u32) {
+    pub(crate) fn move_up(&self, pid: u32) {
         fs::write(self.path.parent().unwrap().join("cgroup.procs"), pid.to_string()).unwrap();
     }
 

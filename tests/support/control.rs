@@ -30,7 +30,7 @@ impl Control {
     }
 
     /// Connects to an engine that is starting.
-    pub(crate) fn of(pid: u32) -> Self {
+    pub(crate) fn wait_for(pid: u32) -> Self {
         wait_until("the control socket", || Self::connect(pid))
     }
 

@@ -1,7 +1,7 @@
 //! Directories of a test's own for what the program writes: its state and its control sockets.
 
-use std::fs;
-use std::os::unix::fs::chown;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -42,15 +42,20 @@ impl Home {
     }
 
     /// Lets a command use them.
-    pub(crate) fn of(command: &mut Command) -> &mut Command {
+    pub(crate) fn share(command: &mut Command) -> &mut Command {
         command.envs(Self::variables())
     }
 
-    /// Makes them another user's, for a program that runs as that user. The test must run as root.
-    pub(crate) fn give_to(user: u32) {
-        for part in ["", "run", "state"] {
-            chown(Self::path().join(part), Some(user), Some(user)).unwrap();
+    /// The same directories for a program that runs as another user, `run` and `state` below this. The test must run as root.
+    pub(crate) fn of_user(user: u32) -> PathBuf {
+        let home = Self::path();
+        fs::set_permissions(&home, Permissions::from_mode(0o711)).unwrap();
+        let theirs = home.join(user.to_string());
+        for dir in [theirs.clone(), theirs.join("run"), theirs.join("state")] {
+            fs::create_dir_all(&dir).unwrap();
+            chown(&dir, Some(user), Some(user)).unwrap();
         }
+        theirs
     }
 
     /// The control socket of the engine `pid`, where one exists.

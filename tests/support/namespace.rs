@@ -40,7 +40,7 @@ pub(crate) fn is_in_own_namespace(name: &str) -> bool {
     assert!(out.status.success(), "{name}, inside its namespace:\n{stdout}\n{stderr}");
     assert!(stdout.contains("1 passed"), "{name} is not the full name of a test:\n{stdout}");
     for line in stderr.lines().filter(|line| line.starts_with("skipped: ")) {
-        super::require::say(line);
+        super::require::print_uncaptured(line);
     }
     false
 }

@@ -42,32 +42,32 @@ const PERMITTED: [Permitted; 6] = [
     Permitted {
         need: Need::Cgroup(Controller::Memory, Version::V2),
         why: "memory is a controller of version 1 here",
-        because: "the case of version 1 runs; whole trees of files hold version 2 (tests/fixtures/proc-5.15)",
+        because: "version 1 is tested for real, version 2 with trees of files (tests/fixtures)",
     },
     Permitted {
         need: Need::Cgroup(Controller::Pids, Version::V2),
         why: "pids is a controller of version 1 here",
-        because: "the case of version 1 runs; whole trees of files hold version 2 (tests/fixtures/proc-5.15)",
+        because: "version 1 is tested for real, version 2 with trees of files (tests/fixtures)",
     },
     Permitted {
         need: Need::Cgroup(Controller::Memory, Version::V1),
         why: "memory is a controller of version 2 here",
-        because: "the case of version 2 runs; whole trees of files hold version 1 (tests/fixtures/proc-4.18)",
+        because: "version 2 is tested for real, version 1 with trees of files (tests/fixtures)",
     },
     Permitted {
         need: Need::Cgroup(Controller::Pids, Version::V1),
         why: "pids is a controller of version 2 here",
-        because: "the case of version 2 runs; whole trees of files hold version 1 (tests/fixtures/proc-6.18)",
+        because: "version 2 is tested for real, version 1 with trees of files (tests/fixtures)",
     },
     Permitted {
         need: Need::Long,
         why: "C1M_TEST_LONG=1 is not set",
-        because: "it is a ring of its own, run before an issue is called resolved",
+        because: "these are run before an issue is called resolved, not with every change",
     },
     Permitted {
         need: Need::Program("erl"),
         why: "erl is not installed",
-        because: "foreign servers belong to C1M_TEST_LONG=1, where this is not permitted",
+        because: "foreign servers belong to C1M_TEST_LONG=1, which does not permit this skip",
     },
 ];
 
@@ -88,7 +88,9 @@ impl Need {
     pub(crate) fn missing(self) -> Option<String> {
         let unless = |there: bool, why: &str| (!there).then(|| why.to_owned());
         match self {
-            Need::Host => unless(is_set("C1M_TEST_HOST"), "it changes settings of the whole machine (C1M_TEST_HOST=1)"),
+            Need::Host => {
+                unless(is_set("C1M_TEST_HOST"), "it changes settings of the whole machine (C1M_TEST_HOST=1 permits it)")
+            }
             Need::Long => unless(is_set("C1M_TEST_LONG"), "C1M_TEST_LONG=1 is not set"),
             Need::Root => unless(sys::euid() == 0, "it needs root"),
             Need::NetworkNamespace => namespace::refused(":").map(|e| format!("no network namespace can be made: {e}")),
@@ -110,7 +112,7 @@ impl Need {
             Need::FewEpollItems => match slab_objects("eventpoll_epi") {
                 Some(..=40_000) => None,
                 Some(used) => Some(format!("other programs hold {used} epoll registrations")),
-                None => Some("nobody says how many epoll registrations there are".to_owned()),
+                None => Some("/proc/slabinfo, which counts epoll registrations, cannot be read".to_owned()),
             },
         }
     }
@@ -135,12 +137,12 @@ pub(crate) fn are_met(test: &str, needs: &[Need]) -> bool {
     let Some((need, why)) = first_missing(needs) else { return true };
     let line = format!("skipped: {test}: {why}");
     assert!(!is_set("C1M_TEST_STRICT") || permits(need, &why).is_some(), "C1M_TEST_STRICT=1 does not permit: {line}");
-    say(&line);
+    print_uncaptured(&line);
     false
 }
 
 /// Writes a line past the capture of libtest, so that it is seen.
-pub(crate) fn say(line: &str) {
+pub(crate) fn print_uncaptured(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

@@ -19,7 +19,7 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_c1m-top");
 /// The program with the directories of this test, and nothing to read.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(BINARY);
-    Home::of(&mut command).stdin(Stdio::null());
+    Home::share(&mut command).stdin(Stdio::null());
     command
 }
 
@@ -53,8 +53,8 @@ impl Printed {
         self.samples.last().map_or(0, |s| s.established)
     }
 
-    /// Whether the target has been reached.
-    pub(crate) fn held(&self) -> bool {
+    /// Whether a sample shows the run at its target.
+    pub(crate) fn is_at_target(&self) -> bool {
         self.samples.iter().any(|s| s.phase == RunPhase::Holding)
     }
 
@@ -133,9 +133,9 @@ impl Finished {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// Holds that an event was told, with each of these in its text.
+    /// The event whose id begins so. Fails where there is none, or one of these parts is not in its text.
     #[track_caller]
-    pub(crate) fn told(&self, id: &str, parts: &[&str]) -> &EventLine {
+    pub(crate) fn assert_event(&self, id: &str, parts: &[&str]) -> &EventLine {
         let event = self.event(id).unwrap_or_else(|| panic!("no event {id}: {self:#?}"));
         eprintln!("{} x{}: {}", event.id, event.count, event.text);
         for part in parts {
@@ -160,7 +160,7 @@ impl Run {
 
     /// Starts a command that prints the program's JSON, with the directories of this test.
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        Home::of(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Home::share(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
         let printed = Arc::new(Mutex::new(Printed::default()));
         let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
@@ -230,7 +230,7 @@ impl Run {
     /// Waits for the target.
     #[track_caller]
     pub(crate) fn until_holding(&mut self) {
-        self.until("the target", Printed::held);
+        self.until("the target", Printed::is_at_target);
     }
 
     /// The engines, once they can be asked; the arguments say which are expected.
@@ -240,7 +240,7 @@ impl Run {
 
     /// The engine of one role, once it can be asked.
     pub(crate) fn engine(&self, role: Role) -> u32 {
-        wait_until("the engine", || engines_now(self.pid()).of(role))
+        wait_until("the engine", || engines_now(self.pid()).get(role))
     }
 
     /// Standard error, which ends with the run.
@@ -280,7 +280,7 @@ fn lock(printed: &Mutex<Printed>) -> MutexGuard<'_, Printed> {
 
 impl Engines {
     /// The engine of one role.
-    pub(crate) fn of(self, role: Role) -> Option<u32> {
+    pub(crate) fn get(self, role: Role) -> Option<u32> {
         match role {
             Role::Server => self.server,
             Role::Client => self.client,
