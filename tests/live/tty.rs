@@ -44,6 +44,8 @@ impl Tty {
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(BINARY);
         command.args(options.split_whitespace());
+        // By default it starts in the home directory, which a user may not have.
+        command.cwd("/");
         command.env("TERM", "xterm-256color");
         command.env_remove("NO_COLOR");
         for (name, value) in Home::variables() {

@@ -55,7 +55,9 @@ pub(crate) fn usable(controller: Controller, version: Version) -> Result<PathBuf
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let home = hierarchy(Path::new("/sys/fs/cgroup"), controller, version)?;
     let group = home.join(format!("c1m-top-{}-may-i-{}", std::process::id(), COUNT.fetch_add(1, Relaxed)));
-    fs::create_dir(&group).and_then(|()| fs::remove_dir(&group)).map_err(|e| format!("{}: {e}", group.display()))?;
+    fs::create_dir(&group)
+        .and_then(|()| fs::remove_dir(&group))
+        .map_err(|e| format!("no group can be made in {}: {e}", home.display()))?;
     Ok(home)
 }
 
