@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use c1m_top::engine::config::{ClientConfig, Common, EngineConfig, ServerConfig};
-use c1m_top::protocol::{CloseMode, Command, Phase};
+use c1m_top::protocol::{CloseMode, Command, Phase, Reply};
 
 use crate::measure::started::Started;
 use crate::measure::{Interrupted, Outcome};
@@ -70,8 +70,9 @@ impl Engines {
     fn end(&mut self) {
         self.client.tell(&Command::Close { mode: CloseMode::Rst, per_s: None });
         wait_until("the close", || (self.client.stats().open + self.server.stats().open == 0).then_some(()));
-        self.client.tell(&Command::Stop);
-        self.server.tell(&Command::Stop);
+        for engine in [&mut self.client, &mut self.server] {
+            assert_eq!(engine.ask(&Command::Stop), Reply::Bye);
+        }
         for process in &mut self.processes {
             process.wait();
         }
