@@ -8,12 +8,14 @@
 //! | [`protocol`] | what dashboard and engine say to each other | nothing |
 //! | [`sys`] | every `unsafe` line of the program | nothing |
 //! | [`cli`] | the command line, types only | `units` |
-//! | [`probe`] | reads the kernel into a [`probe::sample::Sample`] | `protocol`, `sys` |
-//! | [`model`] | derives everything shown; pure | `probe::sample`, `protocol`, `units` |
+//! | [`sample`] | the raw record of one moment | `protocol` |
+//! | [`probe`] | reads the kernel into a [`sample::Kernel`]; knows nothing of engines | `sample::kernel`, `sample::Own`, `sys` |
+//! | [`limits`] | every limit, one file each: names, reading, need, cure; pure | `sample`, `protocol`, `units` |
+//! | [`model`] | derives everything shown; pure | `limits`, `sample`, `protocol`, `units` |
 //! | [`engine`] | what server and client share: workers, tables, control socket | `protocol`, `sys`, `units` |
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
-//! | [`ui`] | terminal, input, views | `model`, `probe::sample`, `protocol`, `sys`, `units` |
-//! | [`advise`] | what a target needs of this machine, before any connection; pure | `model`, `probe::sample`, `units` |
+//! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
+//! | [`advise`] | what a target needs of this machine, before any connection; pure | `limits`, `sample`, `units` |
 //! | [`app`] | modes, processes, threads: the only one that sees all | everything |
 
 pub mod advise;
@@ -21,9 +23,11 @@ pub mod app;
 pub mod cli;
 pub mod client;
 pub mod engine;
+pub mod limits;
 pub mod model;
 pub mod probe;
 pub mod protocol;
+pub mod sample;
 pub mod server;
 pub mod sys;
 pub mod ui;

@@ -211,6 +211,9 @@ pub struct EngineEvent {
     pub id: String,
     /// One sentence.
     pub text: String,
+    /// The failed call behind it, if one is.
+    #[serde(default)]
+    pub call: Option<FailedCall>,
 }
 
 /// How bad it is.
@@ -225,13 +228,50 @@ pub enum Severity {
     Critical,
 }
 
+/// A call that failed: by it the dashboard knows the limit that was met.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedCall {
+    /// The operation, as in [`ErrorCount::op`].
+    pub op: String,
+    /// errno, 0 for none.
+    pub errno: i32,
+    /// Its name: `EMFILE`.
+    pub name: String,
+}
+
+/// What kind of end a ramp came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopCause {
+    /// A limit, which the failed call shows.
+    Limit,
+    /// Every port refuses.
+    Refused,
+    /// There is no way to the other host.
+    Unreachable,
+    /// Nothing succeeds any more.
+    Stall,
+}
+
+impl StopCause {
+    /// The word used in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            StopCause::Limit => "limit",
+            StopCause::Refused => "refused",
+            StopCause::Unreachable => "unreachable",
+            StopCause::Stall => "stall",
+        }
+    }
+}
+
 /// Why a client gave up before its target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
-    /// Id of the limit it met (`nofile`, `ports`, `file-max`, `epoll`, `memory`, `threads`, …) or `refused`, `unreachable`.
-    pub limit_id: String,
-    /// The errno that showed it, 0 for none.
-    pub errno: i32,
+    /// What kind of end it is.
+    pub cause: StopCause,
+    /// The call that failed last.
+    pub call: FailedCall,
     /// One sentence.
     pub text: String,
 }

@@ -6,13 +6,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use c1m_top::advise::{
-    Addresses, Ask, OwnEngines, Program, Proposal, Report, Row, Side, Surroundings, Traffic, Verdict, check, obsolete,
-    table,
+    Addresses, Ask, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, check, obsolete, table,
 };
+use c1m_top::limits::{LimitId, Need, Verdict};
 use c1m_top::model::synthetic;
-use c1m_top::probe::sample::{
-    Absent, Conntrack, Link, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads,
-};
+use c1m_top::sample::{Absent, Conntrack, Link, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads};
 
 const MIB: u64 = 1 << 20;
 
@@ -38,9 +36,9 @@ fn ask(target: u64, role: Side, program: Program) -> Ask {
 fn machine(soft: u64, hard: u64, root: bool) -> Sample {
     let mut sample = synthetic::host_only(0);
     synthetic::foreign(&mut sample, 7, "shell", 10, soft);
-    sample.targets[0].nofile = Ok(SoftHard { soft, hard });
-    sample.targets[0].exempt_from_file_max = Ok(root);
-    sample.net.link = Ok(Link { name: "eth0".into(), bits_per_s: 1_000_000_000 });
+    sample.kernel.processes[0].nofile = Ok(SoftHard { soft, hard });
+    sample.kernel.processes[0].exempt_from_file_max = Ok(root);
+    sample.kernel.net.link = Ok(Link { name: "eth0".into(), bits_per_s: 1_000_000_000 });
     sample
 }
 
@@ -49,11 +47,11 @@ fn around() -> Surroundings {
 }
 
 fn run(ask: &Ask, sample: &Sample) -> Report {
-    check(ask, sample, &around())
+    check(ask, &sample.kernel, &around())
 }
 
-fn row<'a>(report: &'a Report, id: &str) -> &'a Row {
-    report.limits.iter().find(|r| r.id == id).unwrap()
+fn row<'a>(report: &'a Report, id: &str) -> &'a Need {
+    report.limits.iter().find(|r| r.id.name() == id).unwrap()
 }
 
 const OTHER: Program = Program::Other { processes: 1 };
@@ -86,9 +84,9 @@ fn descriptors_level_by_level() {
     for (soft, hard, program, verdicts, cure) in rows {
         let role = if program == Program::Own { Side::Both } else { Side::Server };
         let report = run(&ask(1_000_000, role, program), &machine(soft, hard, true));
-        let tables: Vec<&Row> = report.limits.iter().filter(|r| r.id == "nofile").collect();
+        let tables: Vec<&Need> = report.limits.iter().filter(|r| r.id.name() == "nofile").collect();
         assert_eq!(tables.iter().map(|r| r.verdict).collect::<Vec<_>>(), verdicts, "{soft} {hard} {program:?}");
-        let got = tables[0].cure.clone().unwrap_or_default();
+        let got = tables[0].cure.to_string();
         assert!(got.starts_with(cure) && got.is_empty() == cure.is_empty(), "{soft} {hard}: {got}");
     }
 }
@@ -102,7 +100,7 @@ fn too_few_workers_are_cured_by_more_of_them() {
     let nofile = row(&report, "nofile");
     // Measured: a server with two tables of 2,000 and ten listeners stops accepting at 3,952.
     assert_eq!((nofile.verdict, nofile.met_at_connections), (Verdict::TooSmall, Some(3952)));
-    assert_eq!(nofile.cure.as_deref(), Some("--workers 4, or none: as many as it needs"));
+    assert_eq!(nofile.cure.to_string(), "--workers 4, or none: as many as it needs");
     assert!(Proposal::new(&report, vec![]).nofile.is_none(), "no limit of the machine has to change");
 }
 
@@ -110,9 +108,12 @@ fn too_few_workers_are_cured_by_more_of_them() {
 fn one_table_beyond_nr_open_needs_the_sysctl_first() {
     let report = run(&ask(2_000_000, Side::Server, OTHER), &machine(1024, 1_048_576, false));
     let nr_open = row(&report, "nr_open");
-    assert_eq!((nr_open.verdict, nr_open.cure.as_deref()), (Verdict::TooSmall, Some("sysctl -w fs.nr_open=2010000")));
-    let hard = report.limits.iter().filter(|r| r.id == "nofile").nth(1).unwrap();
-    assert!(hard.cure.as_ref().unwrap().starts_with("sysctl -w fs.nr_open=2010000, then LimitNOFILE=2010000"));
+    assert_eq!(
+        (nr_open.verdict, nr_open.cure.to_string().as_str()),
+        (Verdict::TooSmall, "sysctl -w fs.nr_open=2010000")
+    );
+    let hard = report.limits.iter().filter(|r| r.id.name() == "nofile").nth(1).unwrap();
+    assert!(hard.cure.to_string().starts_with("sysctl -w fs.nr_open=2010000, then LimitNOFILE=2010000"));
     assert_eq!(report.first_limit.as_ref().unwrap().connections, 1024 - 200);
     assert!(!report.fits);
     let own = run(&ask(2_000_000, Side::Server, Program::Own), &machine(1024, 20_000, true));
@@ -124,7 +125,7 @@ fn one_table_beyond_nr_open_needs_the_sysctl_first() {
 fn file_max_binds_all_but_root_and_two_sockets_count_twice() {
     let files = |root, role, program| {
         let mut sample = machine(1024, 20_000, root);
-        sample.host.files.as_mut().unwrap().max = 1_500_000;
+        sample.kernel.host.files.as_mut().unwrap().max = 1_500_000;
         run(&ask(1_000_000, role, program), &sample)
     };
     let free = files(true, Side::Both, Program::Own);
@@ -135,7 +136,7 @@ fn file_max_binds_all_but_root_and_two_sockets_count_twice() {
         (bound.verdict, bound.needed, bound.met_at_connections),
         (Verdict::TooSmall, Some(2_001_500), Some(749_250))
     );
-    assert_eq!(bound.cure.as_deref(), Some("sysctl -w fs.file-max=2010000"));
+    assert_eq!(bound.cure.to_string(), "sysctl -w fs.file-max=2010000");
     let one_end = files(false, Side::Client, Program::Own);
     assert_eq!(row(&one_end, "file-max").verdict, Verdict::Fits);
     // Root asks, but the server will not run as root.
@@ -146,7 +147,7 @@ fn file_max_binds_all_but_root_and_two_sockets_count_twice() {
 #[test]
 fn the_guard_of_a_run_needs_room_above_the_target() {
     let mut sample = machine(20_000, 20_000, false);
-    sample.net.conntrack = Ok(Conntrack { count: 1_000, max: 110_000, drop: Some(0), early_drop: Some(0) });
+    sample.kernel.net.conntrack = Ok(Conntrack { count: 1_000, max: 110_000, drop: Some(0), early_drop: Some(0) });
     // Who runs, the guard, what 100,000 connections need of the table, and the count at which it is met.
     let rows = [
         (Side::Both, Program::Own, None, 101_000, 109_000),
@@ -171,7 +172,7 @@ fn the_guard_of_a_run_needs_room_above_the_target() {
 #[test]
 fn memory_keeps_a_tenth_and_small_memory_comes_first() {
     let mut sample = machine(1024, 20_000, true);
-    let mem = sample.host.mem.as_mut().unwrap();
+    let mem = sample.kernel.host.mem.as_mut().unwrap();
     (mem.free, mem.active_file, mem.inactive_file) = (1024 * MIB, 0, 0);
     let ask_both = ask(1_000_000, Side::Both, Program::Own);
     let report = run(&ask_both, &sample);
@@ -179,8 +180,8 @@ fn memory_keeps_a_tenth_and_small_memory_comes_first() {
     assert_eq!((memory.verdict, memory.needed), (Verdict::TooSmall, Some(8_232_000_000)));
     let met = memory.met_at_connections.unwrap();
     assert_eq!(met, (memory.present.unwrap() as f64 / 8232.0) as u64);
-    assert_eq!(report.first_limit.as_ref().map(|f| (f.id, f.connections)), Some(("memory", met)));
-    assert!(memory.cure.as_ref().unwrap().contains("smaller buffers save nothing"));
+    assert_eq!(report.first_limit.as_ref().map(|f| (f.id, f.connections)), Some((LimitId::Memory, met)));
+    assert!(memory.cure.to_string().contains("smaller buffers save nothing"));
     let text = table::write(&ask_both, &report);
     assert!(
         text.contains("The target does not fit: 1 limit is too small. The run meets first: memory (host), at"),
@@ -206,24 +207,24 @@ fn the_cgroup_is_charged_less_but_may_be_the_first() {
         oom_kills: 0,
         max_hits: 0,
     };
-    sample.targets[0].memcg = Ok(vec![group(Some(400 * MIB))]);
+    sample.kernel.processes[0].memcg = Ok(vec![group(Some(400 * MIB))]);
     let report = run(&ask(1_000_000, Side::Both, Program::Own), &sample);
     let memcg = row(&report, "memcg");
     assert_eq!(memcg.verdict, Verdict::TooSmall);
     // 390 MiB of room, a tenth kept, 5,927 B each.
     assert!(memcg.met_at_connections.unwrap().abs_diff(62_095) < 100, "{:?}", memcg.met_at_connections);
-    assert_eq!(report.first_limit.as_ref().unwrap().id, "memcg");
+    assert_eq!(report.first_limit.as_ref().unwrap().id, LimitId::Memcg);
     let proposal = Proposal::new(&report, vec![]);
     assert!(proposal.fits_then);
     // Set as proposed, it fits.
-    sample.targets[0].memcg = Ok(vec![group(proposal.memory_max_bytes)]);
+    sample.kernel.processes[0].memcg = Ok(vec![group(proposal.memory_max_bytes)]);
     assert_eq!(row(&run(&ask(1_000_000, Side::Both, Program::Own), &sample), "memcg").verdict, Verdict::Fits);
     // The running server has a cgroup of its own, the client beside it none: one end is charged.
     let mut apart = sample.clone();
-    apart.targets.push(machine(1024, 20_000, true).targets.remove(0));
+    apart.kernel.processes.push(machine(1024, 20_000, true).kernel.processes.remove(0));
     let running = Ask { running: true, ..ask(10_000, Side::Both, OTHER) };
     assert_eq!(row(&run(&running, &apart), "memcg").needed, Some(29_635_200));
-    sample.targets[0].memcg = Ok(vec![group(None)]);
+    sample.kernel.processes[0].memcg = Ok(vec![group(None)]);
     assert_eq!(row(&run(&ask(1_000_000, Side::Both, Program::Own), &sample), "memcg").verdict, Verdict::NotApplicable);
 }
 
@@ -231,7 +232,7 @@ fn the_cgroup_is_charged_less_but_may_be_the_first() {
 fn conntrack_counts_where_something_is_tracked() {
     let with = |count, max| {
         let mut sample = machine(1024, 20_000, true);
-        let table = sample.net.conntrack.as_mut().unwrap();
+        let table = sample.kernel.net.conntrack.as_mut().unwrap();
         (table.count, table.max) = (count, max);
         run(&ask(1_000_000, Side::Both, Program::Own), &sample)
     };
@@ -242,9 +243,7 @@ fn conntrack_counts_where_something_is_tracked() {
     let tracking = with(12, 262_144);
     let tracking = row(&tracking, "conntrack");
     assert_eq!((tracking.verdict, tracking.met_at_connections), (Verdict::TooSmall, Some(262_132)));
-    assert!(
-        tracking.cure.as_ref().unwrap().starts_with("sysctl -w net.netfilter.nf_conntrack_max=1010000, or a NOTRACK")
-    );
+    assert!(tracking.cure.to_string().starts_with("sysctl -w net.netfilter.nf_conntrack_max=1010000, or a NOTRACK"));
     assert_eq!(row(&with(12, 1_010_000), "conntrack").verdict, Verdict::Fits, "as cured");
 }
 
@@ -258,19 +257,14 @@ fn ports_narrow_and_wide() {
     let ports = row(&narrow, "ports");
     assert_eq!((ports.verdict, ports.met_at_connections), (Verdict::TooSmall, Some(28_232)));
     assert_eq!(
-        ports.cure.as_deref(),
-        Some(
-            "--ports 2 (the server too), or 2 source addresses (--source); or sysctl -w net.ipv4.ip_local_port_range=\"15000 65535\""
-        )
+        ports.cure.to_string(),
+        "--ports 2 (the server too), or 2 source addresses (--source), or sysctl -w net.ipv4.ip_local_port_range=\"15000 65535\""
     );
     let change = &Proposal::new(&narrow, vec![]).sysctl[0];
     assert_eq!((change.key, change.to.as_str()), ("net.ipv4.ip_local_port_range", "15000 65535"));
     // Beyond what a range can give there is nothing to set.
     let far = with(1, 1, 28_232, 1_000_000);
-    assert_eq!(
-        row(&far, "ports").cure.as_deref(),
-        Some("--ports 36 (the server too), or 36 source addresses (--source)")
-    );
+    assert_eq!(row(&far, "ports").cure.to_string(), "--ports 36 (the server too), or 36 source addresses (--source)");
     assert!(Proposal::new(&far, vec![]).sysctl.is_empty());
     assert_eq!(row(&with(36, 1, 28_232, 1_000_000), "ports").verdict, Verdict::Fits);
     assert_eq!(
@@ -289,7 +283,7 @@ fn bandwidth_is_the_classic_sum_against_the_link() {
     assert_eq!((bandwidth.verdict, bandwidth.scope.as_str()), (Verdict::TooSmall, "eth0"));
     assert_eq!(bandwidth.met_at_connections, Some(573_394), "with headers: 1.744 Gbit/s");
     let mut virtual_link = machine(1024, 20_000, true);
-    virtual_link.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
+    virtual_link.kernel.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
     let unknown = run(&ask, &virtual_link);
     let unknown = row(&unknown, "bandwidth");
     assert_eq!((unknown.verdict, unknown.needed), (Verdict::Unknown, Some(1_744_000_000)));
@@ -305,7 +299,7 @@ fn the_runtime_of_a_program_that_runs_bounds_it() {
     let running = |limit: Option<(Runtime, u64, &str)>, ask: &Ask| {
         let mut sample = machine(2_000_000, 2_000_000, false);
         let limit = limit.map(|(runtime, limit, set_by)| RuntimeLimit { runtime, limit, set_by: set_by.into() });
-        sample.targets[0].runtime = Ok(limit);
+        sample.kernel.processes[0].runtime = Ok(limit);
         run(ask, &sample)
     };
     let server = Ask { ports: 1, running: true, ..ask(1_000_000, Side::Server, OTHER) };
@@ -313,8 +307,8 @@ fn the_runtime_of_a_program_that_runs_bounds_it() {
     let ports = row(&beam, "runtime");
     assert_eq!((ports.scope.as_str(), ports.verdict), ("shell 7", Verdict::TooSmall));
     assert_eq!((ports.needed, ports.met_at_connections), (Some(1_000_101), Some(65_435)));
-    assert!(ports.cure.as_ref().unwrap().starts_with("start it with +Q 1010000, or with ERL_MAX_PORTS=1010000"));
-    assert_eq!(beam.first_limit.as_ref().unwrap().id, "runtime");
+    assert!(ports.cure.to_string().starts_with("start it with +Q 1010000, or with ERL_MAX_PORTS=1010000"));
+    assert_eq!(beam.first_limit.as_ref().unwrap().id, LimitId::Runtime);
     let raised = running(Some((Runtime::Beam, 1 << 20, "+Q 1010000")), &server);
     assert_eq!(row(&raised, "runtime").verdict, Verdict::Fits, "as cured: the table is a power of two");
     // Of a heap nothing can be said before somebody says what a connection needs of it.
@@ -324,7 +318,7 @@ fn the_runtime_of_a_program_that_runs_bounds_it() {
     let said = running(java, &Ask { user_bytes: 4096, ..server.clone() });
     let heap = row(&said, "runtime");
     assert_eq!((heap.verdict, heap.met_at_connections), (Verdict::Caution, Some(262_144)));
-    assert_eq!(heap.cure.as_deref(), Some("-Xmx3911m"));
+    assert_eq!(heap.cure.to_string(), "-Xmx3911m");
     assert_eq!(row(&running(None, &server), "runtime").verdict, Verdict::Unknown);
     // Before it runs, nothing is known of it.
     let not_yet = Ask { running: false, ..server };
@@ -336,7 +330,7 @@ fn the_runtime_of_a_program_that_runs_bounds_it() {
 fn a_users_limit_of_threads_counts_what_the_user_runs_already() {
     let with = |user| {
         let mut sample = machine(1024, 20_000, false);
-        sample.targets[0].user_threads = Ok(user);
+        sample.kernel.processes[0].user_threads = Ok(user);
         run(&ask(1_000_000, Side::Both, Program::Own), &sample)
     };
     // 51 workers and 2 threads each.
@@ -345,29 +339,39 @@ fn a_users_limit_of_threads_counts_what_the_user_runs_already() {
     assert_eq!((row_of(&fits).scope.as_str(), row_of(&fits).verdict), ("user", Verdict::Fits));
     let small = row_of(&with(Some(UserThreads { used: 300, limit: 400, hard: 400 })));
     assert_eq!((small.verdict, small.needed), (Verdict::TooSmall, Some(406)));
-    assert!(small.cure.unwrap().starts_with("LimitNPROC=406 in the service"));
+    assert!(small.cure.to_string().starts_with("LimitNPROC=406 in the service"));
     assert_eq!(row_of(&with(None)).scope, "host", "root");
 }
 
 #[test]
 fn queues_slow_down_and_do_not_fail() {
     let mut sample = machine(1_048_576, 1_048_576, true);
-    sample.net.somaxconn = Ok(128);
+    sample.kernel.net.somaxconn = Ok(128);
     let report = run(&Ask { ports: 1, ..ask(100_000, Side::Server, OTHER) }, &sample);
     let queue = row(&report, "accept_queue");
     assert_eq!((queue.verdict, queue.needed), (Verdict::Caution, Some(5000)));
-    assert_eq!(queue.cure.as_deref(), Some("sysctl -w net.core.somaxconn=5000"));
+    assert_eq!(queue.cure.0[0].command.as_deref(), Some("sysctl -w net.core.somaxconn=5000"));
     assert!(report.fits);
-    assert!(report.first_limit.as_ref().is_some_and(|f| f.id != "hash_load"), "{:?}", report.first_limit);
+    // With SYN cookies the SYN queue is bounded by the listener's own size, as the accept queue is: one key for both.
+    assert_eq!(row(&report, "syn_queue").cure, queue.cure);
+    let proposal = Proposal::new(&report, vec![]);
+    assert_eq!(proposal.sysctl.iter().filter(|c| c.key == "net.core.somaxconn").count(), 1);
+    // Without them `tcp_max_syn_backlog` is met first, at three quarters.
+    (sample.kernel.net.syncookies, sample.kernel.net.somaxconn) = (Ok(0), Ok(65_535));
+    let report = run(&Ask { ports: 1, ..ask(100_000, Side::Server, OTHER) }, &sample);
+    let queue = row(&report, "syn_queue");
+    assert_eq!((queue.scope.as_str(), queue.needed), ("net.ipv4.tcp_max_syn_backlog", Some(6666)));
+    assert!(queue.cure.to_string().starts_with("sysctl -w net.ipv4.tcp_max_syn_backlog=6670, or"), "{}", queue.cure);
+    assert!(report.first_limit.as_ref().is_some_and(|f| f.id != LimitId::HashLoad), "{:?}", report.first_limit);
 }
 
 #[test]
 fn what_cannot_be_read_is_unknown_and_not_too_small() {
     let mut sample = machine(1024, 20_000, true);
     let hidden = || Absent::because("hidden");
-    sample.host.mem = Err(hidden());
-    sample.host.max_user_watches = Err(hidden());
-    sample.net.tcp_mem = Err(hidden());
+    sample.kernel.host.mem = Err(hidden());
+    sample.kernel.host.max_user_watches = Err(hidden());
+    sample.kernel.net.tcp_mem = Err(hidden());
     let report = run(&ask(1_000_000, Side::Both, Program::Own), &sample);
     for id in ["memory", "epoll", "tcp_mem"] {
         assert_eq!(row(&report, id).verdict, Verdict::Unknown, "{id}");
@@ -379,14 +383,14 @@ fn what_cannot_be_read_is_unknown_and_not_too_small() {
 fn the_files_hold_a_line_only_where_it_is_needed_each_with_its_reason() {
     let server = Ask { ports: 1, ..ask(2_000_000, Side::Server, OTHER) };
     let mut sample = machine(1024, 524_288, false);
-    sample.host.max_user_watches = Ok(712_000);
+    sample.kernel.host.max_user_watches = Ok(712_000);
     let found = obsolete::scan("/etc/sysctl.conf", "net.ipv4.tcp_tw_recycle = 1\n");
     let proposal = Proposal::new(&run(&server, &sample), found);
     let text = proposal.write(&server);
     for part in [
         "# ---- /etc/sysctl.d/90-c1m-top.conf",
         "# nr_open: 1,048,576 now, 2,000,101 needed; the most that any hard limit may be\nfs.nr_open = 2010000\n",
-        "# epoll: 712,000 now, 2,000,000 needed\nfs.epoll.max_user_watches = 2000000\n",
+        "# epoll: 712,000 now, 2,008,192 needed; 8,192 registrations are there already\nfs.epoll.max_user_watches = 2010000\n",
         "*    hard nofile 2010000\n",
         "[Service]\nLimitNOFILE=2010000\n",
         "# /etc/sysctl.conf:1: net.ipv4.tcp_tw_recycle: gone since Linux 4.12",

@@ -7,9 +7,9 @@ mod support;
 
 use std::process::{Child, Command, Stdio};
 
-use c1m_top::model::{LimitState, Severity, Summary};
+use c1m_top::model::{LimitState, Severity};
 
-use support::{BINARY, Cgroup, Controller, HostSetting, Net, Printed, Run, Version};
+use support::{BINARY, Cgroup, Controller, Finished, HostSetting, Net, Printed, Run, Version};
 
 /// A dashboard that watches `pid`.
 fn watch(pid: u32, options: &str) -> Run {
@@ -24,8 +24,8 @@ fn sleeper(line: &str) -> Child {
 }
 
 #[track_caller]
-fn row(summary: &Summary, id: &str) -> (Option<u64>, LimitState, String) {
-    let row = summary.limits.iter().find(|l| l.id == id).unwrap_or_else(|| panic!("no row {id}: {summary:#?}"));
+fn row(outcome: &Finished, id: &str) -> (Option<u64>, LimitState, String) {
+    let row = outcome.limit(id);
     (row.used, row.state, row.reason.clone().unwrap_or_default())
 }
 
@@ -56,7 +56,7 @@ fn the_end_of_a_watched_process_is_told_and_ends_its_rows() {
     run.until("its end", |p| p.event("death/").is_some());
     let outcome = run.interrupt();
     assert_eq!(outcome.assert_event("death/", &["is gone at"]).severity, Severity::Warning);
-    assert_eq!(row(outcome.summary(), "nofile"), (None, LimitState::Unknown, "the process has ended".into()));
+    assert_eq!(row(&outcome, "nofile"), (None, LimitState::Unknown, "the process has ended".into()));
     assert_eq!(outcome.code, Some(0));
 }
 
@@ -95,7 +95,7 @@ fn row_ends_with_its_cgroup(version: Version) {
     let outcome = run.interrupt();
     child.kill().unwrap();
     child.wait().unwrap();
-    let (used, state, reason) = row(outcome.summary(), "memcg");
+    let (used, state, reason) = row(&outcome, "memcg");
     assert_eq!((used, state), (None, LimitState::NotApplicable), "{reason}");
     assert_eq!(reason, "no limit in any cgroup", "it is in the root now");
 }
@@ -136,5 +136,5 @@ fn a_number_that_another_process_takes_is_not_the_one_watched() {
     let outcome = run.finish();
     assert_eq!(outcome.code, Some(0), "77: the number could not be chosen: {}", outcome.stderr);
     outcome.assert_event("death/sleep/", &["is gone at"]);
-    assert_eq!(row(outcome.summary(), "nofile"), (None, LimitState::Unknown, "the process has ended".into()));
+    assert_eq!(row(&outcome, "nofile"), (None, LimitState::Unknown, "the process has ended".into()));
 }

@@ -5,9 +5,10 @@
 mod scenario;
 mod support;
 
+use c1m_top::limits::LimitId;
 use c1m_top::model::{LimitState, Model, Setup, Verdict, synthetic};
-use c1m_top::probe::sample::Sample;
 use c1m_top::protocol::Role;
+use c1m_top::sample::Sample;
 
 use scenario::{Mode, scenario};
 use support::are_met;
@@ -85,13 +86,13 @@ fn at_full_speed_no_limit_is_used_further_than_allowed() {
         (
             "file-max",
             |s, n| {
-                let files = s.host.files.as_mut().unwrap();
+                let files = s.kernel.host.files.as_mut().unwrap();
                 (files.used, files.max) = (30_000 + 2 * n, 230_000);
             },
             None,
             0.9,
         ),
-        ("epoll", |s, _| s.host.max_user_watches = Ok(200_000), None, 0.9),
+        ("epoll", |s, _| s.kernel.host.max_user_watches = Ok(200_000), None, 0.9),
         (
             "nofile",
             |s, n| {
@@ -118,17 +119,17 @@ fn at_full_speed_no_limit_is_used_further_than_allowed() {
             synthetic::engine(&mut sample, Role::Client).unwrap().in_flight = 0;
             change(&mut sample, count);
             model.update(&sample);
-            let row = model.limits().iter().find(|l| l.info.id == id && l.scope != "client").unwrap();
+            let row = model.limits().iter().find(|l| l.info.name == id && l.scope != "client").unwrap();
             used = used.max(row.share().unwrap());
             count = (count + 50_000).min(model.guard_ceiling().unwrap()).max(count);
         }
         assert!(used <= share + 1e-9 && used > share - 0.02, "{id}: {used} of {share} at {count}");
-        assert_eq!(model.guard_limit(), Some(id));
+        assert_eq!(model.guard_limit().map(LimitId::name), Some(id));
     }
 }
 
 fn conntrack_of(sample: &mut Sample, count: u64, max: u64) {
-    let table = sample.net.conntrack.as_mut().unwrap();
+    let table = sample.kernel.net.conntrack.as_mut().unwrap();
     (table.count, table.max) = (count, max);
 }
 

@@ -7,8 +7,8 @@ use c1m_top::model::synthetic::{self, engine, set_target, with_memcg};
 use c1m_top::model::{
     Cause, CountSource, Event, Forecast, Limit, LimitState, Model, RunPhase, Setup, Severity, Verdict, XAxis,
 };
-use c1m_top::probe::sample::{Absent, AcceptQueue, Listeners, Sample};
-use c1m_top::protocol::{EngineEvent, EngineStats, ErrorCount, Phase, Role, Stop};
+use c1m_top::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Phase, Role, Stop, StopCause};
+use c1m_top::sample::{Absent, AcceptQueue, Listeners, Sample};
 
 fn model(target: u64) -> Model {
     Model::new(Setup { target: Some(target), guard: true, interval_ms: 500, ..Setup::default() })
@@ -60,7 +60,7 @@ fn fail(sample: &mut Sample, role: Role, op: &str, errno: i32, name: &str, count
 }
 
 fn limit<'a>(model: &'a Model, id: &str) -> &'a Limit {
-    model.limits().iter().find(|l| l.info.id == id).unwrap()
+    model.limits().iter().find(|l| l.info.name == id).unwrap()
 }
 
 /// Events worse than information.
@@ -80,8 +80,8 @@ fn a_healthy_run_to_a_million_and_back_has_no_alarm() {
     for mut sample in synthetic::ramp(1_000_000, 40_000, 500) {
         t_ms = sample.t_ms;
         // A little noise of other programs.
-        sample.host.files.as_mut().unwrap().used += t_ms % 130;
-        sample.host.mem.as_mut().unwrap().free -= (t_ms % 700) * 10_000;
+        sample.kernel.host.files.as_mut().unwrap().used += t_ms % 130;
+        sample.kernel.host.mem.as_mut().unwrap().free -= (t_ms % 700) * 10_000;
         model.update(&sample);
     }
     let ramped = model.cost().total.unwrap();
@@ -132,7 +132,7 @@ fn a_limit_before_the_target_is_said_once_with_its_cure() {
         "file-max would be hit at 1.23 M connections, in 30 s, before the target of 2,000,000: sysctl -w fs.file-max=4900000"
     );
     assert_eq!(event(&model, "limit/file-max/host").count, 1);
-    assert_eq!(model.nearest().map(|l| l.info.id), Some("file-max"));
+    assert_eq!(model.nearest().map(|l| l.info.name), Some("file-max"));
     let Forecast::At { connections, plus_minus, seconds } = limit(&model, "file-max").forecast else {
         panic!("{:?}", limit(&model, "file-max").forecast)
     };
@@ -169,7 +169,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
             100_000,
             |s| {
                 fail(s, Role::Client, "socket", 23, "ENFILE", 1);
-                s.host.files.as_mut().unwrap().max = 201_500;
+                s.kernel.host.files.as_mut().unwrap().max = 201_500;
             },
             Severity::Critical,
             "client: socket failed with ENFILE once: the machine's table of open files is full (file-max 201,500 of \
@@ -192,7 +192,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
             100_000,
             |s| {
                 fail(s, Role::Server, "epoll_ctl", 28, "ENOSPC", 1);
-                s.host.max_user_watches = Ok(200_000);
+                s.kernel.host.max_user_watches = Ok(200_000);
             },
             Severity::Critical,
             "server: epoll_ctl failed with ENOSPC once: the user's epoll registrations are used up (epoll 208,192 of \
@@ -217,7 +217,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
             20_000,
             |s| {
                 fail(s, Role::Client, "connect", 110, "ETIMEDOUT", 5);
-                let table = s.net.conntrack.as_mut().unwrap();
+                let table = s.kernel.net.conntrack.as_mut().unwrap();
                 (table.count, table.max) = (20_000, 20_000);
             },
             Severity::Warning,
@@ -261,30 +261,35 @@ fn silent_drops_are_told_with_their_counter() {
     let rows: [Row; 6] = [
         (
             "listen_overflows",
-            |s| s.net.ext.as_mut().unwrap().listen_overflows = 40,
+            |s| s.kernel.net.ext.as_mut().unwrap().listen_overflows = 40,
             Severity::Warning,
             "(ListenOverflows +40). Cure: accept faster",
         ),
-        ("listen_overflows", |s| s.net.ext.as_mut().unwrap().listen_overflows = 2, Severity::Info, "+2"),
+        ("listen_overflows", |s| s.kernel.net.ext.as_mut().unwrap().listen_overflows = 2, Severity::Info, "+2"),
         (
             "time_wait_overflow",
-            |s| s.net.ext.as_mut().unwrap().time_wait_overflow = 1000,
+            |s| s.kernel.net.ext.as_mut().unwrap().time_wait_overflow = 1000,
             Severity::Warning,
             "TCPTimeWaitOverflow +1,000",
         ),
         (
             "abort_on_memory",
-            |s| s.net.ext.as_mut().unwrap().abort_on_memory = 1,
+            |s| s.kernel.net.ext.as_mut().unwrap().abort_on_memory = 1,
             Severity::Critical,
             "TCPAbortOnMemory +1",
         ),
         (
             "conntrack_drop",
-            |s| s.net.conntrack.as_mut().unwrap().drop = Some(9),
+            |s| s.kernel.net.conntrack.as_mut().unwrap().drop = Some(9),
             Severity::Critical,
             "nf_conntrack_max",
         ),
-        ("softnet_dropped", |s| s.host.softnet.as_mut().unwrap().dropped = 70, Severity::Warning, "netdev_max_backlog"),
+        (
+            "softnet_dropped",
+            |s| s.kernel.host.softnet.as_mut().unwrap().dropped = 70,
+            Severity::Warning,
+            "netdev_max_backlog",
+        ),
     ];
     for (id, last, severity, part) in rows {
         let model = after(100_000, 1_000_000, |_, _| (), last);
@@ -292,7 +297,7 @@ fn silent_drops_are_told_with_their_counter() {
         assert!(event.text.contains(part), "{id}: {}", event.text);
         assert_eq!(event.severity, severity, "{id}");
     }
-    let busy = after(100_000, 1_000_000, |_, _| (), |s| s.net.ext.as_mut().unwrap().listen_overflows = 40);
+    let busy = after(100_000, 1_000_000, |_, _| (), |s| s.kernel.net.ext.as_mut().unwrap().listen_overflows = 40);
     assert_eq!(limit(&busy, "accept_queue").state, LimitState::Warn);
 }
 
@@ -304,10 +309,10 @@ fn caches_that_lag_behind_the_sockets_make_no_connection_cheaper() {
         for (i, mut sample) in synthetic::ramp(1_000_000, 180_000, 1000).into_iter().take(4).enumerate() {
             // The third reading of slabinfo was dear: the fourth sample still has it.
             if lags && i == 3 {
-                sample.host.slab = kept.take().unwrap();
-                sample.host.slab_is_old = true;
+                sample.kernel.host.slab = kept.take().unwrap();
+                sample.kernel.host.slab_is_old = true;
             }
-            kept = Some(sample.host.slab.clone());
+            kept = Some(sample.kernel.host.slab.clone());
             model.update(&sample);
         }
         model
@@ -322,7 +327,7 @@ fn caches_that_lag_behind_the_sockets_make_no_connection_cheaper() {
 /// So many wait at port 9900, of 64.
 fn wait(sample: &mut Sample, used: u64) {
     let fullest = Some(AcceptQueue { port: 9900, used, max: 64 });
-    sample.net.listeners = Ok(Listeners { reading: sample.t_ms, count: 1, waiting: used, fullest });
+    sample.kernel.net.listeners = Ok(Listeners { reading: sample.t_ms, count: 1, waiting: used, fullest });
 }
 
 /// A held run of eleven seconds, a sample a second, each changed by `change(sample, second)`; and what was told of queues.
@@ -346,7 +351,7 @@ fn a_queue_that_a_burst_fills_is_no_alarm() {
         ("full for a sample or three", |s, second| wait(s, if (4..=6).contains(&second) { 65 } else { 0 })),
         ("full, and the server accepts as fast as others come", |s, second| {
             wait(s, 65);
-            s.net.tcp.as_mut().unwrap().passive_opens += second;
+            s.kernel.net.tcp.as_mut().unwrap().passive_opens += second;
         }),
         ("filled in part", |s, _| wait(s, 57)),
         ("full now and then", |s, second| wait(s, 65 * (second % 2))),
@@ -373,35 +378,35 @@ fn a_queue_that_stays_full_says_that_the_server_does_not_accept() {
     // Whether the drops can be read or not.
     let (model, told) = queue_run(|s, _| {
         wait(s, 60);
-        s.net.ext = Err(Absent::because("not told"));
+        s.kernel.net.ext = Err(Absent::because("not told"));
     });
     assert_eq!((limit(&model, "accept_queue").state, told.len()), (LimitState::Warn, 1));
     assert_eq!(limit(&model, "syn_queue").state, LimitState::Unknown);
     let (model, _) = queue_run(|s, _| {
-        s.net.listeners = Err(Absent::because("not told"));
-        s.net.ext = Err(Absent::because("nor these"));
+        s.kernel.net.listeners = Err(Absent::because("not told"));
+        s.kernel.net.ext = Err(Absent::because("nor these"));
     });
     assert_eq!(limit(&model, "accept_queue").state, LimitState::Unknown);
 
     // One voice: where connections were dropped, the counter speaks.
     let (model, told) = queue_run(|s, second| {
         wait(s, 65);
-        s.net.ext.as_mut().unwrap().listen_overflows = second;
+        s.kernel.net.ext.as_mut().unwrap().listen_overflows = second;
     });
     assert_eq!(told.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["listen_overflows"]);
     assert!(told[0].text.contains("that of port 9900 still is, 65 of 64 wait"), "{}", told[0].text);
     let row = limit(&model, "accept_queue");
     assert_eq!(row.reason.as_deref(), Some("port 9900: 65 of 64 wait; 10 overflows since the start"));
 
-    let (model, _) = queue_run(|s, _| s.net.listeners = Err(Absent::because("not told")));
+    let (model, _) = queue_run(|s, _| s.kernel.net.listeners = Err(Absent::because("not told")));
     let row = limit(&model, "accept_queue");
     assert_eq!((row.used, row.limit, row.state), (Some(0), None, LimitState::Ok));
     assert_eq!(row.reason.as_deref(), Some("how full it is cannot be read: not told"));
 
     // Without listeners to look at, the drops alone, as ever.
     let (model, _) = queue_run(|s, second| {
-        s.net.listeners = Ok(Listeners::default());
-        s.net.ext.as_mut().unwrap().listen_overflows = 4 * second;
+        s.kernel.net.listeners = Ok(Listeners::default());
+        s.kernel.net.ext.as_mut().unwrap().listen_overflows = 4 * second;
     });
     let row = limit(&model, "accept_queue");
     assert_eq!((row.used, row.limit, row.state), (Some(40), None, LimitState::Warn));
@@ -414,9 +419,10 @@ fn a_stall_names_what_swallows_the_connections() {
         (
             500_000,
             |s| {
-                s.targets.remove(0);
+                s.kernel.processes.remove(0);
+                s.engines.remove(0);
                 wait(s, 65);
-                s.net.ext.as_mut().unwrap().listen_overflows = 7 + s.t_ms;
+                s.kernel.net.ext.as_mut().unwrap().listen_overflows = 7 + s.t_ms;
             },
             "; the accept queue of port 9900 is full (65 of 64 wait): the server does not accept",
         ),
@@ -426,12 +432,12 @@ fn a_stall_names_what_swallows_the_connections() {
         (
             20_000,
             |s| {
-                let table = s.net.conntrack.as_mut().unwrap();
+                let table = s.kernel.net.conntrack.as_mut().unwrap();
                 (table.count, table.max, table.drop) = (20_000, 20_000, Some(300));
             },
             "connection tracking is full (conntrack 20,000 of 20,000)",
         ),
-        (500_000, |s| drop(s.targets.remove(0)), ": look at the other host"),
+        (500_000, |s| drop((s.kernel.processes.remove(0), s.engines.remove(0))), ": look at the other host"),
     ];
     for (count, change, part) in rows {
         let mut model = model(1_000_000);
@@ -467,19 +473,19 @@ fn a_ramp_with_nothing_under_way_or_held_back_is_no_stall() {
 fn an_oom_kill_of_a_cgroup_keeps_the_last_state_and_says_what_it_was() {
     let mut model = model(1_000_000);
     for mut sample in ramp(60_000, 1_000_000, |s, _| with_memcg(s, "/c1m", 400 << 20)) {
-        sample.targets[0].rss_bytes = Ok(1_782_579);
+        sample.kernel.processes[0].rss_bytes = Ok(1_782_579);
         model.update(&sample);
     }
     let limits = model.limits().to_vec();
     let mut gone = synthetic::sample(62_300, 2000);
     with_memcg(&mut gone, "/c1m", 400 << 20);
-    for group in gone.targets.iter_mut().flat_map(|t| t.memcg.as_mut().unwrap()) {
+    for group in gone.kernel.processes.iter_mut().flat_map(|t| t.memcg.as_mut().unwrap()) {
         group.oom_kills = 1;
         group.max_hits = 9;
         group.used = 0;
     }
-    gone.targets[0].alive = false;
-    gone.targets[0].stats = Some(Err(Absent::because("process gone")));
+    gone.kernel.processes[0].alive = false;
+    gone.engines[0].stats = Err(Absent::because("process gone"));
     model.update(&gone);
     model.note_death("server", 4021, Cause::Signal(9));
     model.note_death("server", 4021, Cause::Signal(9));
@@ -487,12 +493,12 @@ fn an_oom_kill_of_a_cgroup_keeps_the_last_state_and_says_what_it_was() {
         event(&model, "death/server/4021").text,
         "server engine 4021 was killed by the kernel's OOM killer at 62,300 connections: memory cgroup /c1m reached its limit \
          of 400 MiB (RSS was 1.70 MiB; the memory is kernel socket memory, which RSS does not show). Cure: echo \
-         7230000000 > /sys/fs/cgroup/c1m/memory.max (a container: its memory limit), or a lower --target"
+         7230000000 > /sys/fs/cgroup/c1m/memory.max, or MemoryMax=6896M in the service's systemd unit (a container: its memory limit), or a lower --target"
     );
     assert_eq!(model.deaths().len(), 1);
     assert_eq!(model.now().phase, RunPhase::EngineDied);
-    assert_eq!(model.nearest().map(|l| (l.info.id, l.state)), Some(("memcg", LimitState::Hit)));
-    let before = limits.iter().find(|l| l.info.id == "file-max").unwrap();
+    assert_eq!(model.nearest().map(|l| (l.info.name, l.state)), Some(("memcg", LimitState::Hit)));
+    let before = limits.iter().find(|l| l.info.name == "file-max").unwrap();
     assert_eq!(limit(&model, "file-max").forecast, before.forecast);
     let server = model.engines().iter().find(|e| e.name == "server").unwrap();
     assert_eq!((server.alive, server.open), (false, Some(60_000)));
@@ -504,9 +510,9 @@ fn an_oom_kill_of_a_cgroup_keeps_the_last_state_and_says_what_it_was() {
 
 /// Takes the other limits out of the guard's way.
 fn memory_comes_first(sample: &mut Sample) {
-    sample.host.max_user_watches = Ok(50_000_000);
-    sample.host.files.as_mut().unwrap().max = 50_000_000;
-    sample.net.conntrack.as_mut().unwrap().max = 50_000_000;
+    sample.kernel.host.max_user_watches = Ok(50_000_000);
+    sample.kernel.host.files.as_mut().unwrap().max = 50_000_000;
+    sample.kernel.net.conntrack.as_mut().unwrap().max = 50_000_000;
 }
 
 #[test]
@@ -539,7 +545,11 @@ fn the_guard_and_a_stop_are_told_with_their_reason() {
             let client = stats(s, Role::Client);
             client.phase = Phase::Stopped;
             client.capacity = Some(500_259);
-            client.stop = Some(Stop { limit_id: "ports".into(), errno: 99, text: "no address is left".into() });
+            client.stop = Some(Stop {
+                cause: StopCause::Limit,
+                call: FailedCall { op: "connect".into(), errno: 99, name: "EADDRNOTAVAIL".into() },
+                text: "no address is left".into(),
+            });
         },
     );
     let text = &event(&stopped, "phase/stopped").text;
@@ -557,6 +567,7 @@ fn engine_events_come_through_once() {
             severity: Severity::Warning,
             id: "control_refused".into(),
             text: "a line on the control socket was refused".into(),
+            call: None,
         };
         stats(s, Role::Server).events.push(event);
     };
@@ -573,7 +584,7 @@ fn a_foreign_process_is_judged_by_what_can_be_seen() {
     let mut model = Model::new(Setup { interval_ms: 1000, ..Setup::default() });
     for i in 0..12 {
         let mut sample = synthetic::host_only(i * 1000);
-        sample.net.tcp.as_mut().unwrap().curr_estab = i * 1000;
+        sample.kernel.net.tcp.as_mut().unwrap().curr_estab = i * 1000;
         synthetic::foreign(&mut sample, 77, "beam.smp", 30 + i * 1000, 20_000);
         model.update(&sample);
     }
@@ -581,7 +592,7 @@ fn a_foreign_process_is_judged_by_what_can_be_seen() {
     let nofile = limit(&model, "nofile");
     assert_eq!(nofile.scope, "beam.smp 77");
     assert_eq!(nofile.forecast.connections(), Some(19_970));
-    assert_eq!(model.nearest().map(|l| l.info.id), Some("nofile"));
+    assert_eq!(model.nearest().map(|l| l.info.name), Some("nofile"));
 }
 
 #[test]
@@ -663,7 +674,7 @@ fn a_cgroup_that_comes_first_has_its_curve_and_line() {
 
 #[test]
 fn without_slabinfo_the_kernels_slab_stands_in_and_nothing_is_made_up() {
-    let model = after(400_000, 1_000_000, |s, _| s.host.slab = Err(Absent::because("needs root")), |_| ());
+    let model = after(400_000, 1_000_000, |s, _| s.kernel.host.slab = Err(Absent::because("needs root")), |_| ());
     assert_eq!(labels(&model.chart(XAxis::Connections)), ["memory in use", "kernel slab"]);
     assert!(model.cost().slab.is_empty());
     let total = model.cost().total.unwrap().per_connection;
@@ -675,14 +686,11 @@ fn an_engine_that_does_not_answer_once_leaves_the_last_values() {
     let mut model = after(400_000, 1_000_000, |_, _| (), |_| ());
     let (cost, limits) = (model.cost().clone(), model.limits().to_vec());
     let mut silent = synthetic::sample(430_000, 12_000);
-    silent.targets[1].stats = Some(Err(Absent::because("no answer within 100 ms")));
+    silent.engines[1].stats = Err(Absent::NO_ANSWER);
     model.update(&silent);
     assert_eq!((model.now().source, model.now().connections), (CountSource::Client, 400_000));
     assert_eq!((model.cost(), model.limits()), (&cost, limits.as_slice()));
-    assert!(
-        model.last_sample().is_some_and(|s| matches!(s.targets[1].stats, Some(Err(_)))),
-        "the raw sample stays raw"
-    );
+    assert!(model.last_sample().is_some_and(|s| s.engines[1].stats.is_err()), "the raw sample stays raw");
     assert_eq!(alarms(&model), Vec::<&str>::new());
 }
 
@@ -690,7 +698,7 @@ fn an_engine_that_does_not_answer_once_leaves_the_last_values() {
 fn connections_of_other_programs_before_the_engines_start_bend_nothing() {
     let mut model = model(1_000_000);
     let mut host = synthetic::host_only(0);
-    host.net.tcp.as_mut().unwrap().curr_estab = 500_000;
+    host.kernel.net.tcp.as_mut().unwrap().curr_estab = 500_000;
     model.update(&host);
     assert_eq!(model.now().connections, 500_000);
     for mut sample in ramp(200_000, 1_000_000, |_, _| ()) {
@@ -707,9 +715,9 @@ fn connections_of_other_programs_before_the_engines_start_bend_nothing() {
 fn forecasts_are_kept_to_be_held_against_what_came() {
     let model = after(1_000_000, 1_000_000, |_, _| (), |_| ());
     let summary = model.summary(Verdict::TargetReached);
-    let of_files: Vec<_> = summary.forecasts.iter().filter(|f| f.limit_id == "file-max").collect();
+    let of_files: Vec<_> = summary.forecasts.iter().filter(|f| f.limit_id.name() == "file-max").collect();
     assert!(of_files.len() >= 8 && summary.forecasts.len() < 100, "{}", summary.forecasts.len());
-    let of_epoll = summary.forecasts.iter().filter(|f| f.limit_id == "epoll").count();
+    let of_epoll = summary.forecasts.iter().filter(|f| f.limit_id.name() == "epoll").count();
     assert!(of_epoll >= 3, "each eighth of the way of a limit that is not the nearest: {of_epoll}");
     for f in of_files {
         assert!(f.predicted_connections.abs_diff(1_229_250) < 1_229_250 / 50, "{f:?}");

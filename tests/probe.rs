@@ -6,11 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
-use c1m_top::probe::sample::{
-    Conntrack, FileNr, MemCgroup, Neighbours, PidsCgroup, PortRange, Pressure, Reading, Sample, Sockstat, SoftHard,
-    Softnet, TargetKind,
-};
 use c1m_top::probe::{Roots, Sampler, Watch};
+use c1m_top::sample::{
+    Conntrack, FileNr, Kernel, MemCgroup, Neighbours, PidsCgroup, PortRange, Pressure, Reading, Sockstat, SoftHard,
+    Softnet,
+};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -21,15 +21,15 @@ fn roots(tree: &Path) -> Roots {
 }
 
 fn watch(pid: u32) -> Watch {
-    Watch { pid, kind: TargetKind::Foreign, name: None }
+    Watch::process(pid)
 }
 
 fn sampler(tree: &str, pid: u32) -> Sampler {
     Sampler::new(roots(&fixture(tree)), &[watch(pid)]).unwrap()
 }
 
-fn sample(tree: &str, pid: u32) -> Sample {
-    sampler(tree, pid).sample()
+fn sample(tree: &str, pid: u32) -> Kernel {
+    sampler(tree, pid).read().0
 }
 
 #[track_caller]
@@ -38,14 +38,14 @@ fn absent<T: std::fmt::Debug>(reading: &Reading<T>, why: &str) {
 }
 
 /// Bytes of one slab cache, in pages.
-fn pages(sample: &Sample, name: &str) -> Option<u64> {
+fn pages(sample: &Kernel, name: &str) -> Option<u64> {
     let slab = sample.host.slab.as_ref().unwrap();
     slab.iter().find(|cache| cache.name == name).map(|cache| cache.bytes / procfs::page_size())
 }
 
 #[test]
 fn kernel_4_18_with_cgroups_of_version_1() {
-    let s = sample("proc-4.18", 4021);
+    let (s, own) = sampler("proc-4.18", 4021).read();
     let mem = s.host.mem.as_ref().unwrap();
     assert_eq!((mem.total, mem.s_reclaimable), (16_218_532 * 1024, 700_000 * 1024));
     assert_eq!(pages(&s, "TCP"), Some(28_572 * 8));
@@ -69,7 +69,7 @@ fn kernel_4_18_with_cgroups_of_version_1() {
     assert_eq!(s.net.tcp_mem, Ok([190_000, 254_000, 380_000]));
     absent(&s.net.ehash_entries, "this kernel has no /proc/sys/net/ipv4/tcp_ehash_entries");
 
-    let target = &s.targets[0];
+    let target = &s.processes[0];
     assert_eq!((target.name.as_str(), target.alive), ("beam.smp", true));
     assert_eq!(target.cpu_us, Ok(15_450_000));
     assert_eq!(target.rss_bytes, Ok(25_000 * procfs::page_size()));
@@ -95,7 +95,7 @@ fn kernel_4_18_with_cgroups_of_version_1() {
         target.pids_cgroup,
         Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup/pids/system.slice".into(), used: 60, limit: 4000 }))
     );
-    assert_eq!(s.own.rss_bytes, 2048 * procfs::page_size());
+    assert_eq!(own.rss_bytes, 2048 * procfs::page_size());
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn kernel_5_15_with_cgroups_of_version_2() {
     assert_eq!(s.host.neighbours[1].as_ref().unwrap_err().why, "not in this network namespace");
     assert!(s.host.log.is_err(), "the log is of the machine that the test runs on");
     assert_eq!(s.net.conntrack, Ok(Conntrack { count: 20_000, max: 20_000, drop: Some(32), early_drop: Some(0) }));
-    let target = &s.targets[0];
+    let target = &s.processes[0];
     assert_eq!(target.name, "tmux: server");
     assert_eq!(target.user_threads, Ok(None), "unlimited");
     // The root counts nothing and is not in the list.
@@ -137,10 +137,10 @@ fn kernel_5_15_with_cgroups_of_version_2() {
 fn a_target_in_another_network_namespace_decides_what_is_read() {
     let elsewhere = "set in the target's network namespace, not visible from this one";
     let mut sampler = Sampler::new(roots(&fixture("proc-5.15")), &[]).unwrap();
-    assert_eq!(sampler.sample().net.sockstat.unwrap().inuse, 20_010);
+    assert_eq!(sampler.read().0.net.sockstat.unwrap().inuse, 20_010);
     sampler.add(&watch(5000)).unwrap();
     sampler.add(&watch(4021)).unwrap();
-    let s = sampler.sample();
+    let s = sampler.read().0;
     assert_eq!(s.net.scope, "of 5000");
     assert_eq!(
         (s.net.sockstat.unwrap().inuse, s.net.tcp.unwrap().curr_estab, s.net.ext.unwrap().listen_drops),
@@ -156,7 +156,7 @@ fn a_target_in_another_network_namespace_decides_what_is_read() {
     for sysctl in [&s.net.max_tw, &s.net.somaxconn, &s.net.max_syn_backlog, &s.net.ehash_entries] {
         absent(sysctl, elsewhere);
     }
-    assert_eq!(s.targets[0].memcg, Ok(vec![]), "in the root cgroup, which counts nothing");
+    assert_eq!(s.processes[0].memcg, Ok(vec![]), "in the root cgroup, which counts nothing");
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn kernel_6_1_hybrid_without_conntrack() {
     absent(&s.net.conntrack, "connection tracking is not loaded");
     absent(&s.net.inuse6, "IPv6 is switched off");
     assert_eq!(s.net.ports.unwrap().usable(), 28_231);
-    let target = &s.targets[0];
+    let target = &s.processes[0];
     assert_eq!(target.name, "a) Z (b");
     let memcg = target.memcg.as_ref().unwrap();
     assert_eq!((memcg[0].path.as_str(), memcg[0].version, memcg[0].limit), ("/lxc", 1, Some(104_857_600)));
@@ -183,9 +183,9 @@ fn kernel_6_18_with_merged_slab_caches() {
     assert_eq!((ext.timeouts, ext.memory_pressures_chrono), (2, 8));
     assert_eq!(s.net.ehash_entries, Ok(262_144));
     assert_eq!(s.net.conntrack.unwrap().count, 0);
-    assert_eq!(s.targets[0].descriptors, Ok(268));
+    assert_eq!(s.processes[0].descriptors, Ok(268));
     assert_eq!(
-        s.targets[0].pids_cgroup,
+        s.processes[0].pids_cgroup,
         Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup/pids/run".into(), used: 30, limit: 500 }))
     );
 }
@@ -197,18 +197,18 @@ fn a_container_sees_its_own_part() {
     absent(&s.net.tcp_mem, "not in this network namespace");
     absent(&s.net.max_orphans, "not in this network namespace");
     assert_eq!(s.net.ehash_entries, Ok(262_144), "shared with the first namespace, so written as negative");
-    let top = &s.targets[0].memcg.as_ref().unwrap()[0];
+    let top = &s.processes[0].memcg.as_ref().unwrap()[0];
     assert_eq!((top.path.as_str(), top.limit, top.oom_kills, top.max_hits), ("/", Some(536_870_912), 1, 3));
-    assert_eq!(s.targets[0].pids_cgroup, Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup".into(), used: 4, limit: 100 })));
+    assert_eq!(s.processes[0].pids_cgroup, Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup".into(), used: 4, limit: 100 })));
 
     let outside = sample("proc-container", 8);
-    absent(&outside.targets[0].memcg, "its cgroup is not visible from here");
-    absent(&outside.targets[0].nofile, "the process has ended");
+    absent(&outside.processes[0].memcg, "its cgroup is not visible from here");
+    absent(&outside.processes[0].nofile, "the process has ended");
 }
 
 #[test]
 fn broken_files_are_absent_with_a_reason_that_names_them() {
-    let s = sample("proc-broken", 4021);
+    let (s, own) = sampler("proc-broken", 4021).read();
     absent(&s.host.mem, "cut short (/proc/meminfo)");
     absent(&s.host.slab, "cut short (/proc/slabinfo)");
     absent(&s.host.reserve_bytes, "not a number (/proc/zoneinfo)");
@@ -221,13 +221,13 @@ fn broken_files_are_absent_with_a_reason_that_names_them() {
     absent(&s.net.sockstat, "has no whole TCP line (/proc/net/sockstat)");
     absent(&s.net.tcp, "cut short (/proc/net/snmp)");
     absent(&s.net.ports, "not a range (/proc/sys/net/ipv4/ip_local_port_range)");
-    absent(&s.targets[0].nofile, "cut short (/proc/4021/limits)");
-    absent(&s.targets[0].memcg, "its cgroup is not listed");
+    absent(&s.processes[0].nofile, "cut short (/proc/4021/limits)");
+    absent(&s.processes[0].memcg, "its cgroup is not listed");
     assert!(s.host.pressure_cpu.is_err() && s.host.threads_max.is_err() && s.host.pid_max.is_err());
     assert!(s.host.tasks.is_err() && s.net.inuse6.is_err() && s.net.ext.is_err() && s.net.conntrack.is_err());
     assert!(s.net.tcp_mem.is_err() && s.net.max_tw.is_err() && s.net.max_orphans.is_err());
     assert!(s.net.somaxconn.is_err() && s.net.max_syn_backlog.is_err() && s.net.ehash_entries.is_err());
-    assert_eq!(s.own.rss_bytes, 0);
+    assert_eq!(own.rss_bytes, 0);
 }
 
 #[test]
@@ -237,16 +237,16 @@ fn a_process_that_is_not_there_is_refused() {
     assert_eq!(why, "there is no process 4022");
     let mut sampler = Sampler::new(tree, &[]).unwrap();
     assert!(sampler.add(&watch(4022)).is_err());
-    assert!(sampler.sample().targets.is_empty());
+    assert!(sampler.read().0.processes.is_empty());
 }
 
 #[test]
 fn what_a_dead_process_leaves_is_still_read() {
     let mut sampler = sampler("proc-4.18", 4021);
-    assert!(sampler.sample().targets[0].alive);
+    assert!(sampler.read().0.processes[0].alive);
     sampler.set_alive(4021, false);
-    let s = sampler.sample();
-    let target = &s.targets[0];
+    let s = sampler.read().0;
+    let target = &s.processes[0];
     assert!(!target.alive);
     for reading in [&target.rss_bytes, &target.cpu_us, &target.threads, &target.descriptors] {
         absent(reading, "the process has ended");
@@ -283,11 +283,11 @@ fn copy(tree: &str) -> (tempfile::TempDir, Vec<PathBuf>) {
 fn a_process_moved_to_another_cgroup_is_followed() {
     let (dir, _) = copy("proc-4.18");
     let mut sampler = Sampler::new(roots(dir.path()), &[watch(4021)]).unwrap();
-    assert_eq!(sampler.sample().targets[0].memcg.as_ref().unwrap().len(), 3);
+    assert_eq!(sampler.read().0.processes[0].memcg.as_ref().unwrap().len(), 3);
     std::fs::write(dir.path().join("proc/4021/cgroup"), "12:memory:/system.slice\n11:pids:/\n").unwrap();
-    let s = sampler.sample();
-    assert_eq!(s.targets[0].memcg.as_ref().unwrap()[0].path, "/system.slice");
-    assert_eq!(s.targets[0].pids_cgroup, Ok(None));
+    let s = sampler.read().0;
+    assert_eq!(s.processes[0].memcg.as_ref().unwrap()[0].path, "/system.slice");
+    assert_eq!(s.processes[0].pids_cgroup, Ok(None));
 }
 
 #[test]
@@ -297,9 +297,9 @@ fn a_zombie_has_ended() {
     let stat = dir.path().join("proc/4021/stat");
     let text = std::fs::read_to_string(&stat).unwrap();
     std::fs::write(&stat, text.replace(") S 1", ") Z 1").replace(" 20 0 2 0 9 ", " 20 0 1 0 9 ")).unwrap();
-    let s = sampler.sample();
-    assert!(!s.targets[0].alive);
-    absent(&s.targets[0].rss_bytes, "the process has ended");
+    let s = sampler.read().0;
+    assert!(!s.processes[0].alive);
+    absent(&s.processes[0].rss_bytes, "the process has ended");
 }
 
 /// Any content of any file, at opening and while open, is a value or a reason and never a panic; and other files are
@@ -320,14 +320,14 @@ fn no_content_of_any_file_breaks_a_sample() {
             let huge = good.repeat(100_000 / good.len().max(1));
             for bad in [b"", half, b"\n\n\n", b"-1\n", &digits, wide.as_bytes(), &binary, &huge] {
                 std::fs::write(&file, bad).unwrap();
-                kept.sample();
+                kept.read();
                 if let Ok(mut fresh) = Sampler::new(roots.clone(), &watched) {
-                    fresh.sample();
+                    fresh.read();
                 }
             }
             std::fs::write(&file, &good).unwrap();
         }
-        let after = kept.sample();
-        assert!(after.host.mem.is_ok() && after.net.sockstat.is_ok() && after.targets[0].memcg.is_ok());
+        let (after, _) = kept.read();
+        assert!(after.host.mem.is_ok() && after.net.sockstat.is_ok() && after.processes[0].memcg.is_ok());
     }
 }

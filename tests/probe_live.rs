@@ -5,11 +5,11 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use c1m_top::probe::sample::{AcceptQueue, Listeners, Reading, TargetKind};
 use c1m_top::probe::{Roots, Sampler, Watch};
+use c1m_top::sample::{AcceptQueue, Listeners, Reading};
 
 fn watch(pid: u32) -> Watch {
-    Watch { pid, kind: TargetKind::Foreign, name: None }
+    Watch::process(pid)
 }
 
 /// Ends the process it started, whatever the test does.
@@ -35,7 +35,7 @@ fn this_process_on_this_machine() {
     let pid = std::process::id();
     let mut sampler = Sampler::new(Roots::default(), &[watch(pid)]).unwrap();
     let held: Vec<_> = (0..50).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
-    let s = sampler.sample();
+    let (s, own) = sampler.read();
 
     let mem = s.host.mem.unwrap();
     assert_eq!(mem.total, number_after("/proc/meminfo", "MemTotal:") * 1024);
@@ -53,7 +53,7 @@ fn this_process_on_this_machine() {
     let ports = s.net.ports.unwrap();
     assert_eq!(u64::from(ports.low), number_after("/proc/sys/net/ipv4/ip_local_port_range", ""));
 
-    let target = &s.targets[0];
+    let target = &s.processes[0];
     assert!(target.alive);
     let rss = number_after("/proc/self/status", "VmRSS:") * 1024;
     let read = *target.rss_bytes.as_ref().unwrap();
@@ -66,8 +66,8 @@ fn this_process_on_this_machine() {
         Ok(count) => assert!(*count > held.len() as u64 + 20 && *count < 1000, "{count}"),
         Err(absent) => assert!(absent.why.contains("does not count"), "{absent:?}"),
     }
-    assert!(s.own.rss_bytes > 0);
-    assert!(sampler.sample().t_ms >= s.t_ms);
+    assert!(own.rss_bytes > 0);
+    assert!(sampler.read().1.cpu_us >= own.cpu_us);
 }
 
 #[test]
@@ -75,16 +75,16 @@ fn a_process_that_ends_is_noticed_and_its_number_is_not_read_again() {
     let mut child = Started(Command::new("sleep").arg("60").spawn().unwrap());
     let pid = child.0.id();
     let mut sampler = Sampler::new(Roots::default(), &[watch(pid)]).unwrap();
-    assert!(sampler.sample().targets[0].alive);
+    assert!(sampler.read().0.processes[0].alive);
     child.0.kill().unwrap();
     // Not waited for: a zombie, as an engine is until the dashboard has asked for its status.
     let ended = (0..500).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(10));
-        !sampler.sample().targets[0].alive
+        !sampler.read().0.processes[0].alive
     });
     assert!(ended, "a zombie counts as ended");
     child.0.wait().unwrap();
-    let target = sampler.sample().targets.remove(0);
+    let target = sampler.read().0.processes.remove(0);
     assert!(!target.alive);
     assert_eq!(target.rss_bytes.unwrap_err().why, "the process has ended");
     assert_eq!(target.descriptors.unwrap_err().why, "the process has ended");
@@ -94,7 +94,7 @@ fn a_process_that_ends_is_noticed_and_its_number_is_not_read_again() {
     child.0.kill().unwrap();
     child.0.wait().unwrap();
     // Gone for good between two samples: the kept file answers ESRCH.
-    let target = sampler.sample().targets.remove(0);
+    let target = sampler.read().0.processes.remove(0);
     assert_eq!((target.alive, target.rss_bytes.unwrap_err().why.as_ref()), (false, "the process has ended"));
 }
 
@@ -121,11 +121,11 @@ fn the_threads_of_a_user_without_privilege_are_counted_and_those_of_root_are_not
     };
     assert!(becomes_sleep(beside.0.id()) && becomes_sleep(target.0.id()));
     let mut sampler = Sampler::new(Roots::default(), &[watch(target.0.id()), watch(std::process::id())]).unwrap();
-    let s = sampler.sample();
-    let threads = s.targets[0].user_threads.clone().unwrap().unwrap();
+    let s = sampler.read().0;
+    let threads = s.processes[0].user_threads.clone().unwrap().unwrap();
     assert_eq!(threads.used, String::from_utf8_lossy(&ps().unwrap().stdout).lines().count() as u64);
     assert_eq!(threads.limit, 5000);
-    assert_eq!(s.targets[1].user_threads, Ok(None), "root is not bound");
+    assert_eq!(s.processes[1].user_threads, Ok(None), "root is not bound");
 }
 
 /// A memory cgroup of 20 MB for one test; removed at the end.
@@ -172,14 +172,14 @@ fn a_kill_for_memory_is_counted_after_the_process_is_gone() {
     let pid = child.0.id();
     let mut sampler = Sampler::new(Roots::default(), &[watch(pid)]).unwrap();
     std::fs::write(cgroup.0.join("cgroup.procs"), pid.to_string()).unwrap();
-    let before = sampler.sample().targets[0].memcg.clone().unwrap().remove(0);
+    let before = sampler.read().0.processes[0].memcg.clone().unwrap().remove(0);
     assert!(before.path.contains("probe-test-"), "moved after it was opened: {before:?}");
     assert_eq!((before.limit, before.oom_kills), (Some(20_971_520), 0));
 
     std::io::Write::write_all(&mut child.0.stdin.take().unwrap(), b"go\n").unwrap();
     let status = child.0.wait().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
-    let target = sampler.sample().targets.remove(0);
+    let target = sampler.read().0.processes.remove(0);
     assert!(!target.alive);
     let after = target.memcg.unwrap().remove(0);
     assert_eq!((after.path, after.oom_kills), (before.path, 1));
@@ -214,12 +214,12 @@ fn the_network_namespace_of_the_target_is_the_one_that_is_read() {
     };
     // Something that this namespace has and the new one has not.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let here = Sampler::new(Roots::default(), &[]).unwrap().sample().net;
+    let here = Sampler::new(Roots::default(), &[]).unwrap().read().0.net;
     assert!(here.sockstat.unwrap().inuse >= 1);
 
     let mut sampler = Sampler::new(Roots::default(), &[]).unwrap();
     sampler.add(&watch(child.0.id())).unwrap();
-    let there = sampler.sample().net;
+    let there = sampler.read().0.net;
     assert_eq!(there.scope, format!("of {}", child.0.id()));
     assert_eq!(there.sockstat.unwrap().inuse, 0);
     assert_eq!(there.tcp.unwrap().active_opens, 0);
@@ -231,13 +231,13 @@ fn the_network_namespace_of_the_target_is_the_one_that_is_read() {
         Ok(Listeners { reading: 1, ..Listeners::default() }),
         "asked inside the other namespace"
     );
-    assert!(Sampler::new(Roots::default(), &[]).unwrap().sample().net.listeners.unwrap().count >= 1, "and back again");
+    assert!(Sampler::new(Roots::default(), &[]).unwrap().read().0.net.listeners.unwrap().count >= 1, "and back again");
     drop(listener);
 
     // An open file keeps its namespace: the last words of a killed server can still be read.
     drop(child);
-    let after = sampler.sample();
-    assert!(!after.targets[0].alive);
+    let after = sampler.read().0;
+    assert!(!after.processes[0].alive);
     assert_eq!(after.net.sockstat.unwrap().inuse, 0);
     assert_eq!(after.net.listeners, Ok(Listeners { reading: 1, ..Listeners::default() }));
 }
@@ -259,7 +259,7 @@ fn what_waits_in_an_accept_queue_is_counted_for_both_families() {
     let mut sample = || {
         // Asked anew, however short ago it was.
         sampler.only_listeners(at.port()..=at.port());
-        sampler.sample().net.listeners.unwrap()
+        sampler.read().0.net.listeners.unwrap()
     };
     let queue = |used| AcceptQueue { port: at.port(), used, max: 8 };
     assert_eq!(sample(), Listeners { reading: 1, count: 1, waiting: 0, fullest: Some(queue(0)) });
@@ -284,10 +284,10 @@ const AS_NOBODY: &str = "PROBE_TEST_AS_NOBODY";
 #[test]
 fn without_privilege_the_reason_is_named_and_the_rest_is_read() {
     if std::env::var_os(AS_NOBODY).is_some() {
-        let s = Sampler::new(Roots::default(), &[watch(1)]).unwrap().sample();
+        let s = Sampler::new(Roots::default(), &[watch(1)]).unwrap().read().0;
         let want = "needs root (/proc/slabinfo)";
         assert!(matches!(&s.host.slab, Err(absent) if absent.why == want), "{:?}", s.host.slab);
-        let target = &s.targets[0];
+        let target = &s.processes[0];
         assert!(target.alive && target.rss_bytes.is_ok() && target.nofile.is_ok(), "{target:?}");
         assert_eq!(s.net.scope, "this", "told by the inode numbers: the link may not be read");
         assert!(s.host.mem.is_ok() && s.net.sockstat.is_ok() && s.net.ext.is_ok());
@@ -327,7 +327,7 @@ fn a_sample_is_whole_when_no_descriptor_is_left() {
     let name = "a_sample_is_whole_when_no_descriptor_is_left";
     if std::env::var_os(FEW_DESCRIPTORS).is_some() {
         let mut sampler = Sampler::new(Roots::default(), &[watch(std::process::id())]).unwrap();
-        let before = sampler.sample();
+        let before = sampler.read().0;
         let mut held = Vec::new();
         let error = loop {
             match std::fs::File::open("/dev/null") {
@@ -335,16 +335,16 @@ fn a_sample_is_whole_when_no_descriptor_is_left() {
                 Err(error) => break error,
             }
         };
-        let after = sampler.sample();
+        let after = sampler.read().0;
         drop(held);
         assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
-        assert_eq!(after.targets[0].nofile.as_ref().unwrap().soft, 150);
-        for target in [&before.targets[0], &after.targets[0]] {
+        assert_eq!(after.processes[0].nofile.as_ref().unwrap().soft, 150);
+        for target in [&before.processes[0], &after.processes[0]] {
             assert!(target.rss_bytes.is_ok() && target.nofile.is_ok());
         }
         // The same sources answer; of the numbers only those that cannot move in between are compared.
-        assert_eq!(after.targets[0].descriptors.is_ok(), before.targets[0].descriptors.is_ok());
-        assert_eq!(after.targets[0].memcg.is_ok(), before.targets[0].memcg.is_ok());
+        assert_eq!(after.processes[0].descriptors.is_ok(), before.processes[0].descriptors.is_ok());
+        assert_eq!(after.processes[0].memcg.is_ok(), before.processes[0].memcg.is_ok());
         assert_eq!(after.host.slab.is_ok(), before.host.slab.is_ok());
         assert!(after.host.mem.is_ok() && after.net.sockstat.is_ok() && after.net.ext.is_ok());
         assert_eq!((after.net.tcp_mem, after.net.max_tw), (before.net.tcp_mem, before.net.max_tw));

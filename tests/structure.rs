@@ -86,9 +86,9 @@ fn uses(code: &str) -> Vec<String> {
 #[test]
 fn the_parser_of_this_test_sees_groups_and_paths() {
     let seen = uses(
-        "use crate::{app, model::{Model, now}, sys};\nuse crate::probe::sample::Sample;\nlet x = crate::units::grouped(1);",
+        "use crate::{app, model::{Model, now}, sys};\nuse crate::sample::Sample;\nlet x = crate::units::grouped(1);",
     );
-    assert_eq!(seen, ["app", "model::{Model, now}", "sys", "probe::sample::Sample", "units::grouped"]);
+    assert_eq!(seen, ["app", "model::{Model, now}", "sys", "sample::Sample", "units::grouped"]);
     assert_eq!(code("a(); // crate::app\n#[cfg(test)]\nmod tests {\nuse crate::app;\n}"), "a(); ");
 }
 
@@ -136,5 +136,31 @@ fn unsafe_is_in_sys_alone() {
 fn lints_are_expected_with_a_reason_and_never_allowed() {
     for (path, text) in every_source() {
         assert!(!code(&text).contains("[allow("), "#[allow] in {}", path.display());
+    }
+}
+
+#[test]
+fn a_limit_is_named_in_its_own_file_alone() {
+    let others = |name: &str| -> Vec<String> {
+        let quoted = format!("\"{name}\"");
+        let sources = every_source().into_iter().filter(|(_, text)| text.contains(&quoted));
+        sources.map(|(path, _)| path.display().to_string()).collect()
+    };
+    for limit in c1m_top::limits::LIMITS {
+        // Words that mean other things as well.
+        if ["memory", "threads", "epoll", "ports", "runtime", "backlog"].contains(&limit.name) {
+            continue;
+        }
+        let own = format!("limits/{}.rs", limit.name.replace('-', "_"));
+        assert_eq!(others(limit.name), [own], "{}", limit.name);
+    }
+}
+
+#[test]
+fn the_list_of_limits_and_the_files_agree() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/limits");
+    for limit in c1m_top::limits::LIMITS {
+        let file = root.join(limit.name.replace('-', "_")).with_extension("rs");
+        assert!(file.exists(), "{}", file.display());
     }
 }

@@ -288,7 +288,7 @@ fn lists_scroll_to_their_end_and_not_beyond() {
 #[test]
 fn the_chosen_limit_stays_chosen_when_rows_change_places() {
     let (early, late) = (scenes::ramp_to(5), scenes::ramp_to(17));
-    let row = |model: &Model, id: &str| model.limits().iter().position(|l| l.info.id == id).unwrap();
+    let row = |model: &Model, id: &str| model.limits().iter().position(|l| l.info.name == id).unwrap();
     let mut view = View::new().on(Screen::Limits);
     for _ in 0..row(&early, "tcp_mem") {
         press(&mut view, &early, KeyCode::Down);

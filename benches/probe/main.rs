@@ -12,7 +12,6 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use c1m_top::probe::sample::TargetKind;
 use c1m_top::probe::{Roots, Sampler, Watch};
 use c1m_top::units::parse_count;
 
@@ -91,18 +90,18 @@ fn measure(engines: &Engines, stop: &Interrupted) -> Outcome<Vec<Row>> {
         }
         rows.push((source.name, times));
     }
-    let watch = |pid, role| Watch { pid, kind: TargetKind::Engine(role), name: None };
+    let watch = |pid, role: c1m_top::protocol::Role| Watch::named(pid, role.name());
     let watches = [
         watch(engines.server_pid(), c1m_top::protocol::Role::Server),
         watch(engines.client_pid(), c1m_top::protocol::Role::Client),
     ];
-    let mut sampler = Sampler::new(Roots::default(), &watches).map_err(|e| e.why)?;
-    let row = |_| sampler.sample().took_us as f64;
+    let mut sampler = Sampler::new(Roots::default(), &watches).map_err(|e| e.to_string())?;
+    let row = |_| sampler.read().0.took_us as f64;
     rows.push(("whole sample, in a row".into(), (0..READINGS).map(row).collect()));
     let mut spaced = Vec::with_capacity(SPACED);
     for _ in 0..SPACED {
         stop.sleep(PAUSE)?;
-        spaced.push(sampler.sample().took_us as f64);
+        spaced.push(sampler.read().0.took_us as f64);
     }
     rows.push((format!("whole sample, every {} ms", PAUSE.as_millis()), spaced));
     Ok(rows)

@@ -1,32 +1,27 @@
-//! What a target needs of this machine, before any connection: needs against a [`Sample`], verdicts, and the settings that
-//! cure. Pure: the sample and the [`Surroundings`] come in, rows and texts go out.
+//! What a target needs of this machine, before any connection: needs against a [`Kernel`], verdicts, and the settings that
+//! cure. Pure: what the kernel said and the [`Surroundings`] come in, rows and texts go out.
 //!
 //! | file | what it is for |
 //! | --- | --- |
-//! | `ask` | what the run is to be |
-//! | `row` | one limit: present, needed, verdict, cure |
-//! | `needs` | the limits, one file per kind of resource |
+//! | `catalogue` | every limit there is, in words |
 //! | `table` | the report as text |
 //! | `proposal` | the settings that make the target fit, as files |
 //! | `obsolete` | keys of the running configuration that do nothing, or harm |
 //! | `state` | what `tune --apply` changed, so that it can be put back |
 
-pub mod ask;
-mod needs;
+pub mod catalogue;
 pub mod obsolete;
 pub mod proposal;
-pub mod row;
 pub mod state;
 pub mod table;
 
 use serde::Serialize;
 
-use crate::model::per_connection;
-use crate::probe::sample::Sample;
+pub use crate::limits::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
+use crate::limits::{Given, LimitId, Need, Verdict, needs, per_connection};
+use crate::sample::Kernel;
 
-pub use ask::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
 pub use proposal::Proposal;
-pub use row::{Row, Setting, Verdict};
 
 /// Everything found out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,14 +43,14 @@ pub struct Report {
     /// Payload in each direction, bits per second.
     pub bandwidth_bits_per_s: u64,
     /// Every limit.
-    pub limits: Vec<Row>,
+    pub limits: Vec<Need>,
 }
 
 /// The limit that comes first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct First {
     /// Its id.
-    pub id: &'static str,
+    pub id: LimitId,
     /// What it belongs to.
     pub scope: String,
     /// The count at which it is met.
@@ -63,8 +58,8 @@ pub struct First {
 }
 
 /// Holds every limit against the target.
-pub fn check(ask: &Ask, sample: &Sample, around: &Surroundings) -> Report {
-    let limits = needs::rows(&needs::Given { ask, sample, around });
+pub fn check(ask: &Ask, kernel: &Kernel, around: &Surroundings) -> Report {
+    let limits = needs(&Given { ask, kernel, around });
     let small = || limits.iter().filter(|r| r.verdict == Verdict::TooSmall);
     let fits = small().next().is_none();
     let first = limits

@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::units::grouped;
+use crate::limits::{LimitId, Need, Setting, Verdict, mib};
 
 use super::obsolete::Finding;
-use super::row::{Row, Setting, Verdict, mib};
 use super::table::title;
 use super::{Ask, Report};
 
@@ -58,7 +57,7 @@ pub struct Nofile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Beyond {
     /// Its id.
-    pub id: &'static str,
+    pub id: LimitId,
     /// What to do.
     pub cure: String,
     /// Whether the run fails for it.
@@ -79,9 +78,9 @@ impl Proposal {
             obsolete,
         };
         for row in report.limits.iter().filter(|r| r.is_short()) {
-            match &row.setting {
+            match row.cure.setting() {
                 Some(Setting::Sysctl { key, to }) => {
-                    new.sysctl.push(Change { key, to: to.clone(), why: why(row) });
+                    new.change(Change { key, to: to.clone(), why: why(row) });
                 }
                 Some(Setting::Nofile { soft, hard }) => {
                     // The hard limit's row follows that of the soft one.
@@ -92,13 +91,23 @@ impl Proposal {
                 Some(Setting::TasksMax(n)) => new.tasks_max = new.tasks_max.max(Some(*n)),
                 None => new.beyond.push(Beyond {
                     id: row.id,
-                    cure: row.cure.clone().unwrap_or_default(),
+                    cure: row.cure.to_string(),
                     fails: row.verdict == Verdict::TooSmall,
                 }),
             }
         }
         new.fits_then = !new.beyond.iter().any(|b| b.fails);
         new
+    }
+
+    /// Adds a sysctl; of two limits that one key raises the larger value counts.
+    fn change(&mut self, change: Change) {
+        let number = |c: &Change| c.to.parse::<u64>().unwrap_or(u64::MAX);
+        match self.sysctl.iter_mut().find(|known| known.key == change.key) {
+            Some(known) if number(known) >= number(&change) => {}
+            Some(known) => *known = change,
+            None => self.sysctl.push(change),
+        }
     }
 
     /// Whether there is nothing to set.
@@ -184,13 +193,8 @@ fn file(out: &mut String, path: &str, when: &str) {
 }
 
 /// `descriptors: 1,024 now, 1,000,200 needed; …`.
-fn why(row: &Row) -> String {
+fn why(row: &Need) -> String {
     let number = |n: Option<u64>| n.map_or_else(|| "unknown".to_owned(), |n| row.unit.write(n));
     let reason = row.reason.as_ref().map_or_else(String::new, |r| format!("; {r}"));
-    format!("{}: {} now, {} needed{reason}", row.label(), number(row.present), grouped_or(row, number(row.needed)))
-}
-
-/// Port ranges are counted in connections, which is worth saying.
-fn grouped_or(row: &Row, needed: String) -> String {
-    if row.id == "ports" { format!("{} connections", grouped(row.needed.unwrap_or_default())) } else { needed }
+    format!("{}: {} now, {}{} needed{reason}", row.label(), number(row.present), number(row.needed), row.of_what)
 }

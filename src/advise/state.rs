@@ -7,25 +7,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::LIMITS;
+
 /// First field of the file.
 const PROGRAM: &str = "c1m-top tune";
 const VERSION: u32 = 1;
 
-/// Every key that is ever set. A state file that names another one is not ours.
-pub const KEYS: [&str; 12] = [
-    "fs.nr_open",
-    "fs.file-max",
-    "fs.epoll.max_user_watches",
-    "kernel.pid_max",
-    "kernel.threads-max",
-    "net.core.netdev_max_backlog",
-    "net.core.somaxconn",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.neigh.default.gc_thresh3",
-    "net.ipv4.tcp_max_syn_backlog",
-    "net.ipv4.tcp_mem",
-    "net.netfilter.nf_conntrack_max",
-];
+/// Whether a key is one that is ever set. A state file that names another one is not ours.
+pub fn is_known(key: &str) -> bool {
+    LIMITS.iter().any(|limit| limit.sysctls.contains(&key))
+}
 
 /// The machine as far as values belong to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +93,7 @@ impl State {
             return Err("does not say when and where it was written".into());
         }
         for (i, entry) in state.entries.iter().enumerate() {
-            if !KEYS.contains(&entry.key.as_str()) {
+            if !is_known(&entry.key) {
                 return Err(format!("names {}, which c1m-top never sets", entry.key));
             }
             if state.entries[..i].iter().any(|e| e.key == entry.key) {

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use crate::units::{bits_per_s, bytes, grouped};
 
-use super::ask::Side;
-use super::row::{Row, Verdict};
-use super::{Ask, Program, Report};
+use crate::limits::{Ask, Need, Program, Side, Verdict};
+
+use super::Report;
 
 /// One line: what was asked.
 pub fn title(ask: &Ask) -> String {
@@ -45,8 +45,8 @@ pub fn write(ask: &Ask, report: &Report) -> String {
         if let Some(reason) = &row.reason {
             let _ = writeln!(out, "  {reason}");
         }
-        if let Some(cure) = &row.cure {
-            let _ = writeln!(out, "  -> {cure}");
+        if !row.cure.is_empty() {
+            let _ = writeln!(out, "  -> {}", row.cure);
         }
     }
     out.push('\n');
@@ -54,7 +54,7 @@ pub fn write(ask: &Ask, report: &Report) -> String {
     out
 }
 
-fn cells(row: &Row) -> [String; 6] {
+fn cells(row: &Need) -> [String; 6] {
     let number = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), |n| row.unit.write(n));
     let scope = if row.scope.is_empty() { "-".to_owned() } else { row.scope.clone() };
     [
@@ -114,7 +114,7 @@ fn sums(out: &mut String, ask: &Ask, report: &Report) {
         );
     }
     let first = report.first_limit.as_ref().map(|f| {
-        let label = report.limits.iter().find(|r| r.id == f.id).map_or(f.id, Row::label);
+        let label = f.id.descriptor().label;
         let of = if f.scope.is_empty() { String::new() } else { format!(" ({})", f.scope) };
         format!("{label}{of}, at {} connections", grouped(f.connections))
     });

@@ -9,15 +9,16 @@ use serde::Serialize;
 
 use super::tuning::{self, Done, Sysctls};
 use super::{Failure, plan};
+use crate::advise::catalogue;
 use crate::advise::obsolete::{self, Finding};
 use crate::advise::state::Here;
 use crate::advise::{self, Addresses, Ask, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, table};
-use crate::cli::{AskArgs, ProgramArg, ReportArg, RoleArg, RunArgs, TuneArgs};
+use crate::cli::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, RunArgs, TuneArgs};
 use crate::client::{self, LocalPorts};
 use crate::engine::config::{ClientConfig, Common};
 use crate::engine::pool::{MOST_WORKERS, OWN, SPARE};
-use crate::probe::sample::{Sample, TargetKind};
 use crate::probe::{Roots, Sampler, Watch};
+use crate::sample::Kernel;
 use crate::sys;
 
 /// The target fits, or all was set.
@@ -29,9 +30,16 @@ const DOES_NOT: u8 = 3;
 const PORTS: u16 = 100;
 
 /// `c1m-top check`.
-pub(super) fn check(args: &AskArgs) -> Result<u8, Failure> {
-    let (ask, report) = examine(args)?;
-    match args.output {
+pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
+    if args.limits {
+        match args.ask.output {
+            ReportArg::Text => print(&catalogue::write())?,
+            ReportArg::Json => print_json(&catalogue::entries())?,
+        }
+        return Ok(FITS);
+    }
+    let (ask, report) = examine(&args.ask)?;
+    match args.ask.output {
         ReportArg::Text => print(&table::write(&ask, &report))?,
         ReportArg::Json => print_json(&report)?,
     }
@@ -160,16 +168,15 @@ impl Drop for Tuned {
 
 /// What is asked, held against this machine.
 fn examine(args: &AskArgs) -> Result<(Ask, Report), Failure> {
-    let watch = |pid| Watch { pid, kind: TargetKind::Foreign, name: None };
     // The program first, this process (which would start c1m-top's engines) last.
-    let watches: Vec<Watch> = args.pid.into_iter().chain([std::process::id()]).map(watch).collect();
-    let sample = Sampler::new(Roots::default(), &watches).map_err(|e| Failure::Usage(e.why.into_owned()))?.sample();
-    let ask = ask(args, &sample).map_err(Failure::Usage)?;
-    let report = advise::check(&ask, &sample, &surroundings(&Roots::default()));
+    let watches: Vec<Watch> = args.pid.into_iter().chain([std::process::id()]).map(Watch::process).collect();
+    let (kernel, _) = Sampler::new(Roots::default(), &watches).map_err(|e| Failure::Usage(e.to_string()))?.read();
+    let ask = ask(args, &kernel).map_err(Failure::Usage)?;
+    let report = advise::check(&ask, &kernel, &surroundings(&Roots::default()));
     Ok((ask, report))
 }
 
-fn ask(args: &AskArgs, sample: &Sample) -> Result<Ask, String> {
+fn ask(args: &AskArgs, kernel: &Kernel) -> Result<Ask, String> {
     if args.target == 0 {
         return Err("--target 0 opens nothing; write a count such as 200k or 1m".into());
     }
@@ -191,9 +198,10 @@ fn ask(args: &AskArgs, sample: &Sample) -> Result<Ask, String> {
         RoleArg::Both => Side::Both,
     };
     let addresses =
-        if role == Side::Server { None } else { addresses(args.target, role, (port, ports), &sources, sample)? };
-    // A slot of the ramp for each core (`engine::pool`), each with a window of its own.
-    let lanes = std::thread::available_parallelism().map_or(1, usize::from);
+        if role == Side::Server { None } else { addresses(args.target, role, (port, ports), &sources, kernel)? };
+    // Lanes of the ramp, each with a window of its own.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let lanes = client::lanes(cores, args.target as usize, usize::MAX);
     Ok(Ask {
         target: args.target,
         role,
@@ -223,7 +231,7 @@ fn addresses(
     role: Side,
     (port, ports): (u16, u16),
     sources: &[IpAddr],
-    sample: &Sample,
+    kernel: &Kernel,
 ) -> Result<Option<Addresses>, String> {
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let config = ClientConfig {
@@ -236,7 +244,7 @@ fn addresses(
         greet: false,
         traffic: None,
     };
-    let range = sample.net.ports.as_ref().ok().map(|p| LocalPorts { low: p.low, high: p.high, reserved: p.reserved });
+    let range = kernel.net.ports.as_ref().ok().map(|p| LocalPorts { low: p.low, high: p.high, reserved: p.reserved });
     let plan = client::Plan::new(&config, range).map_err(|e| e.to_string())?;
     let (sources, ports, per_pair) = plan.factors();
     Ok(per_pair.map(|per_pair| Addresses { sources: sources.max(1) as u64, ports: ports as u64, per_pair }))

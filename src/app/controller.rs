@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::watcher::Order;
 use crate::model::{Cause, LimitState, Model, Verdict};
-use crate::protocol::{CloseMode, Command, Phase, Role, Stop};
+use crate::protocol::{CloseMode, Command, Phase, Role, Stop, StopCause};
 
 /// Closing may take long (a million connections some ten seconds); without any progress for so long it is given up.
 const CLOSE_STALLED: Duration = Duration::from_secs(15);
@@ -144,7 +144,7 @@ impl Controller {
             _ => return,
         }
         if let (Some(stop), Some(0)) = (&self.stopped, client.opened)
-            && ["refused", "unreachable", "stall"].contains(&stop.limit_id.as_str())
+            && stop.cause != StopCause::Limit
         {
             steps.push(Step::Unreachable(stop.text.clone()));
         }

@@ -61,7 +61,7 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Some(Sub::Engine { config }) => return engine_process::run(&config),
-        Some(Sub::Check(args)) => advise::check(&args.ask),
+        Some(Sub::Check(args)) => advise::check(&args),
         Some(Sub::Tune(args)) => advise::tune(&args),
         None => session::run(&cli.run).map(status),
     };

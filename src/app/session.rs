@@ -18,9 +18,8 @@ use super::watcher::{self, Handle, Order, Report};
 use super::{Failure, plan, summary_text};
 use crate::cli::{Output, RunArgs};
 use crate::engine::main_loop::LAST_CLOSE;
-use crate::model::closing::fin_forecast;
+use crate::limits::fin_forecast;
 use crate::model::{Cause, Model, Severity, Summary, Verdict};
-use crate::probe::sample::TargetKind;
 use crate::protocol::{CloseMode, Command};
 use crate::ui::{Action, Input};
 
@@ -218,7 +217,7 @@ impl Session {
                 self.model.update(&sample);
                 self.note_deaths();
                 // Nobody else tells of the end of a process that is only watched.
-                for target in sample.targets.iter().filter(|t| t.kind == TargetKind::Foreign && !t.alive) {
+                for target in sample.watched().filter(|t| t.engine.is_none() && !t.alive) {
                     self.model.note_death(&target.name, target.pid, Cause::Vanished);
                 }
                 if let View::Lines(lines) = &mut self.view {

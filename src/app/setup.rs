@@ -12,7 +12,6 @@ use crate::client;
 use crate::client::LocalPorts;
 use crate::engine::config::{self, EngineConfig};
 use crate::model::{Setup, safe_target};
-use crate::probe::sample::TargetKind;
 use crate::probe::{Roots, Sampler, Watch};
 use crate::units::grouped;
 
@@ -47,14 +46,14 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
     if let Some(pid) = plan.attach {
         match attach::find(pid)? {
             Found::Engines(found) => links = found,
-            Found::Foreign => watches.push(Watch { pid, kind: TargetKind::Foreign, name: None }),
+            Found::Foreign => watches.push(Watch::process(pid)),
         }
     }
     watches.extend(links.iter().map(|link| {
         let hello = link.hello();
-        Watch { pid: hello.pid, kind: TargetKind::Engine(hello.role), name: None }
+        Watch::named(hello.pid, hello.role.name())
     }));
-    let mut sampler = Sampler::new(Roots::default(), &watches).map_err(|e| Failure::Usage(e.why.into_owned()))?;
+    let mut sampler = Sampler::new(Roots::default(), &watches).map_err(|e| Failure::Usage(e.to_string()))?;
     if let Some(hello) = links.first().map(Link::hello) {
         sampler.only_listeners(hello.port..=hello.port.saturating_add(hello.ports.saturating_sub(1)));
     }
@@ -75,11 +74,11 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
 /// A run that names no target aims at one million, or at what this machine can hold. Returns the sentence that says so.
 fn choose_target(plan: &mut Plan) -> Result<Option<String>, Failure> {
     let Some(client) = plan.client.as_mut().filter(|_| !plan.target_given) else { return Ok(None) };
-    let own = Watch { pid: std::process::id(), kind: TargetKind::Foreign, name: None };
-    let sample = Sampler::new(Roots::default(), &[own]).map_err(|e| Failure::Internal(e.why.into_owned()))?.sample();
-    let cgroups = sample.targets.first().and_then(|t| t.memcg.as_ref().ok()).cloned().unwrap_or_default();
+    let own = Watch::process(std::process::id());
+    let (kernel, _) = Sampler::new(Roots::default(), &[own]).map_err(|e| Failure::Internal(e.to_string()))?.read();
+    let cgroups = kernel.processes.first().and_then(|t| t.memcg.as_ref().ok()).cloned().unwrap_or_default();
     let both_ends = plan.server.is_some() || client.target_ip.is_loopback();
-    let (target, note) = safe_target(&sample, both_ends, &cgroups);
+    let (target, note) = safe_target(&kernel, both_ends, &cgroups);
     client.common.target = target;
     if let Some(server) = &mut plan.server {
         server.common.target = target;

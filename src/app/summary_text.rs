@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::model::limit::LimitState;
+use crate::limits::LimitState;
 use crate::model::{Model, Summary, Verdict};
 use crate::units::{bytes, grouped};
 

@@ -10,8 +10,8 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::link::{FromEngine, Link};
 use crate::probe::Sampler;
-use crate::probe::sample::{Absent, Sample};
-use crate::protocol::{Command, EngineStats, Role};
+use crate::protocol::{Command, EngineStats, Hello, Role};
+use crate::sample::{Absent, EngineReading, Sample};
 
 /// Token of the waker; link `i` has token `i`.
 const WAKE: Token = Token(usize::MAX);
@@ -62,7 +62,10 @@ impl Handle {
 
 struct Watcher {
     sampler: Sampler,
+    started: Instant,
     links: Vec<Option<Link>>,
+    /// The greeting of each engine, also of one whose link has ended.
+    hellos: Vec<Hello>,
     poll: Poll,
     events: Events,
     orders: Receiver<Order>,
@@ -86,13 +89,16 @@ where
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
     let (give, orders) = channel();
+    let hellos = links.iter().map(|link| link.hello().clone()).collect();
     let mut links: Vec<Option<Link>> = links.into_iter().map(Some).collect();
     for (i, link) in links.iter_mut().flatten().enumerate() {
         link.register(poll.registry(), Token(i))?;
     }
     let mut watcher = Watcher {
         sampler,
+        started: Instant::now(),
         links,
+        hellos,
         poll,
         events: Events::with_capacity(16),
         orders,
@@ -187,7 +193,8 @@ impl Watcher {
         for link in self.links.iter_mut().flatten() {
             let _ = link.ask();
         }
-        let mut sample = self.sampler.sample();
+        let at = self.started.elapsed();
+        let (kernel, own) = self.sampler.read();
         let mut stats: Vec<Option<Box<EngineStats>>> = vec![None; self.links.len()];
         let deadline = Instant::now() + ANSWER;
         while self.links.iter().zip(&stats).any(|(link, got)| link.is_some() && got.is_none())
@@ -197,14 +204,12 @@ impl Watcher {
         }
         let mut late = std::mem::take(&mut self.late);
         late.resize(self.links.len(), None);
-        for ((link, got), late) in self.links.iter().zip(stats).zip(late) {
-            let Some(link) = link else { continue };
-            let got = joined(late, got);
-            if let Some(target) = sample.targets.iter_mut().find(|t| t.pid == link.hello().pid) {
-                target.hello = Some(link.hello().clone());
-                target.stats = Some(got.ok_or(Absent::because("the engine did not answer in time")));
-            }
-        }
+        let engines =
+            self.hellos.iter().zip(&self.links).zip(stats.into_iter().zip(late)).map(|((hello, link), answers)| {
+                let absent = if link.is_some() { Absent::NO_ANSWER } else { Absent::DISCONNECTED };
+                EngineReading { hello: hello.clone(), stats: joined(answers.1, answers.0).ok_or(absent) }
+            });
+        let sample = Sample::join(at, kernel, engines.collect(), own);
         send(to, Report::Sample(Box::new(sample)))
     }
 }

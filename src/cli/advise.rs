@@ -20,7 +20,8 @@ Examples:
   c1m-top check --target 1m                                     both ends here, c1m-top's own
   c1m-top check --target 1m --role server --program other       a server of yours, as started from here
   c1m-top check --target 1m --role server --pid 4021            that server, running, with the limits it has
-  c1m-top check --target 1m --role server --active 20% --message 1KiB";
+  c1m-top check --target 1m --role server --active 20% --message 1KiB
+  c1m-top check --limits                                        every limit there is, in words";
 
 pub(super) const TUNE_HELP: &str = "\
 Without --apply or --revert nothing is changed: a sysctl.d file, a limits.conf and a systemd drop-in are printed, a line
@@ -106,6 +107,10 @@ pub struct CheckArgs {
     /// What for.
     #[command(flatten)]
     pub ask: AskArgs,
+
+    /// List every limit there is, with what it bounds and where its numbers are read, and check nothing.
+    #[arg(long)]
+    pub limits: bool,
 }
 
 /// Options of `tune`.

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use socket2::{Protocol, Socket, Type};
 
 use super::plan::{Plan, Tuple};
+use crate::protocol::StopCause;
 use crate::sys;
 
 /// What a failure asks for.
@@ -19,8 +20,8 @@ pub(super) enum Consequence {
     PortRefused,
     /// Count it and try again.
     Retry,
-    /// The whole ramp ends at this limit.
-    Stop(&'static str),
+    /// The whole ramp ends.
+    Stop(StopCause),
 }
 
 /// Starts one connection. On failure says which operation failed.
@@ -47,14 +48,13 @@ pub(super) fn start(plan: &Plan, tuple: Tuple) -> Result<OwnedFd, (&'static str,
 pub(super) fn consequence(op: &str, errno: i32) -> Consequence {
     match errno {
         libc::EMFILE => Consequence::TableFull,
-        libc::ENFILE => Consequence::Stop("file-max"),
+        libc::ENFILE | libc::ENOMEM | libc::ENOBUFS => Consequence::Stop(StopCause::Limit),
         libc::EADDRNOTAVAIL => Consequence::TupleUsedUp,
         libc::EADDRINUSE if op == "bind" => Consequence::TupleUsedUp,
-        libc::ENOSPC if op == "epoll_ctl" => Consequence::Stop("epoll"),
-        libc::ENOMEM | libc::ENOBUFS => Consequence::Stop("memory"),
+        libc::ENOSPC if op == "epoll_ctl" => Consequence::Stop(StopCause::Limit),
         libc::ECONNREFUSED => Consequence::PortRefused,
         libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EPERM | libc::EINVAL => {
-            Consequence::Stop("unreachable")
+            Consequence::Stop(StopCause::Unreachable)
         }
         _ => Consequence::Retry,
     }
@@ -65,18 +65,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_errno_has_its_limit() {
+    fn each_errno_has_its_consequence() {
         for (op, errno, want) in [
             ("socket", libc::EMFILE, Consequence::TableFull),
-            ("socket", libc::ENFILE, Consequence::Stop("file-max")),
+            ("socket", libc::ENFILE, Consequence::Stop(StopCause::Limit)),
             ("connect", libc::EADDRNOTAVAIL, Consequence::TupleUsedUp),
             ("bind", libc::EADDRINUSE, Consequence::TupleUsedUp),
-            ("epoll_ctl", libc::ENOSPC, Consequence::Stop("epoll")),
-            ("connect", libc::ENOBUFS, Consequence::Stop("memory")),
+            ("epoll_ctl", libc::ENOSPC, Consequence::Stop(StopCause::Limit)),
+            ("connect", libc::ENOBUFS, Consequence::Stop(StopCause::Limit)),
             ("connect", libc::ECONNREFUSED, Consequence::PortRefused),
             ("connect", libc::ECONNRESET, Consequence::Retry),
             ("connect", libc::ETIMEDOUT, Consequence::Retry),
-            ("connect", libc::EHOSTUNREACH, Consequence::Stop("unreachable")),
+            ("connect", libc::EHOSTUNREACH, Consequence::Stop(StopCause::Unreachable)),
         ] {
             assert_eq!(consequence(op, errno), want, "{op} {errno}");
         }

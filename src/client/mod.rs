@@ -22,9 +22,10 @@ pub use worker::WINDOW;
 use crate::engine::closing::Closing;
 use crate::engine::config::{self, ClientConfig};
 use crate::engine::counters::Counters;
+use crate::engine::errno;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::pool::{Body, MOST_WORKERS, Pool};
-use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity, Stop};
+use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity, Stop, StopCause};
 
 /// What the main thread and the workers of a client share.
 #[derive(Debug)]
@@ -67,8 +68,9 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     Ok((Client { shared, pool, lanes, ramp_cpu_us: None }, lanes))
 }
 
-/// Workers that open connections at once: one where a single table and core are enough, else one a core.
-fn lanes(cores: usize, target: usize, room: usize) -> usize {
+/// Workers that open connections at once towards `target`, with `room` in a table: one where a single table and core are
+/// enough, else one a core, eight at most.
+pub fn lanes(cores: usize, target: usize, room: usize) -> usize {
     if target < 10_000.min(room) { 1 } else { cores.min(8) }
 }
 
@@ -171,8 +173,8 @@ impl Engine for Client {
         let (tables, room) = (self.pool.max(), self.pool.room());
         self.shared.counters.add_error("socket", libc::EMFILE);
         self.shared.ramp.stop(Stop {
-            limit_id: "nofile".to_owned(),
-            errno: libc::EMFILE,
+            cause: StopCause::Limit,
+            call: errno::failed("socket", libc::EMFILE),
             text: format!(
                 "the client's descriptor tables are full ({tables} x {room} connections): allow more tables (--workers) or raise the hard limit (ulimit -Hn)"
             ),
@@ -180,12 +182,13 @@ impl Engine for Client {
     }
 
     fn worker_failed(&mut self, error: &io::Error) {
-        let errno = error.raw_os_error().unwrap_or(0);
-        self.shared.counters.add_error("thread", errno);
-        self.shared.counters.note(Severity::Critical, "threads", format!("A client worker could not run: {error}."));
+        let call = errno::failed("thread", error.raw_os_error().unwrap_or(0));
+        self.shared.counters.add_error("thread", call.errno);
+        let text = format!("A client worker could not run: {error}.");
+        self.shared.counters.note_failed(Severity::Critical, "worker_failed", text, Some(call.clone()));
         self.shared.ramp.stop(Stop {
-            limit_id: "threads".to_owned(),
-            errno,
+            cause: StopCause::Limit,
+            call,
             text: format!("a client worker could not run: {error}"),
         });
     }

@@ -158,6 +158,8 @@ impl Ramp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::errno::failed;
+    use crate::protocol::StopCause;
 
     #[test]
     fn never_claims_beyond_target_or_ceiling() {
@@ -194,10 +196,10 @@ mod tests {
     #[test]
     fn the_first_reason_to_stop_stays() {
         let ramp = Ramp::new(100, None, Instant::now());
-        for id in ["ports", "nofile"] {
-            ramp.stop(Stop { limit_id: id.into(), errno: 1, text: String::new() });
+        for (op, errno) in [("connect", libc::EADDRNOTAVAIL), ("socket", libc::EMFILE)] {
+            ramp.stop(Stop { cause: StopCause::Limit, call: failed(op, errno), text: String::new() });
         }
-        assert_eq!(ramp.stopped().map(|s| s.limit_id), Some("ports".to_owned()));
+        assert_eq!(ramp.stopped().map(|s| s.call.name), Some("EADDRNOTAVAIL".to_owned()));
         assert_eq!(ramp.phase(5), Phase::Stopped);
         assert_eq!(ramp.claim(1, Instant::now()), Claim::Nothing);
     }

@@ -18,8 +18,9 @@ use super::ramp::Claim;
 use super::traffic::Sender;
 use crate::engine::closing::{Turn, reset_on_close};
 use crate::engine::conns::Conns;
+use crate::engine::errno;
 use crate::engine::pool::{Notice, Worker};
-use crate::protocol::{Severity, Stop};
+use crate::protocol::{Severity, Stop, StopCause};
 use crate::sys;
 use crate::units::grouped;
 
@@ -250,8 +251,8 @@ impl State<'_> {
                 let none_yet = self.shared.counters.opened.load(Relaxed) + self.opened == 0;
                 if left == 0 {
                     self.stop(
-                        "refused",
-                        errno,
+                        StopCause::Refused,
+                        (op, errno),
                         "every destination port refuses connections: is the server running, and on these ports?"
                             .to_owned(),
                     );
@@ -264,18 +265,18 @@ impl State<'_> {
             Consequence::Retry => {
                 let enough = GIVE_UP_FAILURES.min(self.shared.config.common.target);
                 if self.failures >= enough && self.last_success.elapsed() >= GIVE_UP_AFTER {
-                    let name = crate::engine::errno::name(errno);
+                    let name = errno::name(errno);
                     self.stop(
-                        "stall",
-                        errno,
+                        StopCause::Stall,
+                        (op, errno),
                         format!("no connection succeeded for {} s ({name})", GIVE_UP_AFTER.as_secs()),
                     );
                     return true;
                 }
             }
-            Consequence::Stop(id) => {
+            Consequence::Stop(cause) => {
                 let text = format!("{op} failed: {}", io::Error::from_raw_os_error(errno));
-                self.stop(id, errno, text);
+                self.stop(cause, (op, errno), text);
                 return true;
             }
         }
@@ -285,14 +286,14 @@ impl State<'_> {
     fn no_tuple_left(&self) {
         let capacity = self.shared.plan.capacity().map_or_else(String::new, |c| format!(" of {c}"));
         self.stop(
-            "ports",
-            libc::EADDRNOTAVAIL,
+            StopCause::Limit,
+            ("connect", libc::EADDRNOTAVAIL),
             format!("the local ports{capacity} are used up: more destination ports (--ports), more source addresses (--source) or a wider net.ipv4.ip_local_port_range"),
         );
     }
 
-    fn stop(&self, id: &str, errno: i32, text: String) {
-        self.shared.ramp.stop(Stop { limit_id: id.to_owned(), errno, text });
+    fn stop(&self, cause: StopCause, (op, errno): (&str, i32), text: String) {
+        self.shared.ramp.stop(Stop { cause, call: errno::failed(op, errno), text });
         self.worker.bell.ring(Notice::Look);
     }
 
@@ -436,8 +437,8 @@ impl State<'_> {
             if lost > GIVE_UP_FAILURES && lost > counters.open.load(Relaxed) && counters.since_peak() >= GIVE_UP_AFTER {
                 let lost = grouped(lost);
                 self.stop(
-                    "stall",
-                    0,
+                    StopCause::Stall,
+                    ("connect", 0),
                     format!("the other end closes connections as fast as they are opened ({lost} so far)"),
                 );
             }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::errno;
-use crate::protocol::{EngineEvent, ErrorCount, Latency, Severity};
+use crate::protocol::{EngineEvent, ErrorCount, FailedCall, Latency, Severity};
 use crate::sys;
 
 /// Locks a mutex that a panicking thread may have left: the counters stay readable.
@@ -155,13 +155,18 @@ impl Counters {
 
     /// Notes something for the dashboard. The list is bounded: an engine that is attacked must not grow by what it logs.
     pub fn note(&self, severity: Severity, id: &str, text: String) {
+        self.note_failed(severity, id, text, None);
+    }
+
+    /// The same of a failed call.
+    pub fn note_failed(&self, severity: Severity, id: &str, text: String, call: Option<FailedCall>) {
         const MOST: usize = 200;
         let mut events = lock(&self.events);
         let seq = events.last().map_or(1, |e| e.seq + 1);
         if events.len() == MOST {
             events.remove(0);
         }
-        events.push(EngineEvent { seq, t_us: self.now_us(), severity, id: id.to_owned(), text });
+        events.push(EngineEvent { seq, t_us: self.now_us(), severity, id: id.to_owned(), text, call });
     }
 
     /// Events above a number.

@@ -1,5 +1,12 @@
 //! Names of the errnos that a connection-scale run can meet.
 
+use crate::protocol::FailedCall;
+
+/// A call that failed, for the dashboard.
+pub fn failed(op: &str, errno: i32) -> FailedCall {
+    FailedCall { op: op.to_owned(), errno, name: name(errno) }
+}
+
 /// The symbolic name of an errno: `EMFILE`; `errno 123` for one that is not in the table.
 pub fn name(errno: i32) -> String {
     let known = match errno {

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::probe::sample::Sample;
 use crate::protocol::EngineStats;
+use crate::sample::{Absent, Sample};
 
 /// The last counters of each engine, by pid.
 #[derive(Debug, Clone, Default)]
@@ -14,25 +14,26 @@ pub(super) struct Bridge {
 impl Bridge {
     /// The sample with every living engine's counters, and whether some of them are old.
     pub(super) fn fill<'a>(&mut self, sample: &'a Sample) -> (Cow<'a, Sample>, bool) {
-        for target in &sample.targets {
-            let Some(Ok(stats)) = &target.stats else { continue };
-            match self.known.iter_mut().find(|k| k.0 == target.pid) {
+        for engine in &sample.engines {
+            let (pid, Ok(stats)) = (engine.hello.pid, &engine.stats) else { continue };
+            match self.known.iter_mut().find(|k| k.0 == pid) {
                 Some(known) => known.1.clone_from(stats),
-                None => self.known.push((target.pid, stats.clone())),
+                None => self.known.push((pid, stats.clone())),
             }
         }
         let silent = |i: usize| {
-            let target = &sample.targets[i];
-            let known = self.known.iter().find(|k| k.0 == target.pid)?;
-            (target.alive && matches!(target.stats, Some(Err(_)))).then_some((i, &known.1))
+            let engine = &sample.engines[i];
+            let known = self.known.iter().find(|k| k.0 == engine.hello.pid)?;
+            let alive = sample.living().any(|w| w.pid == known.0);
+            (alive && engine.stats.as_ref().is_err_and(|e| *e == Absent::NO_ANSWER)).then_some((i, &known.1))
         };
-        let gaps: Vec<_> = (0..sample.targets.len()).filter_map(silent).collect();
+        let gaps: Vec<_> = (0..sample.engines.len()).filter_map(silent).collect();
         if gaps.is_empty() {
             return (Cow::Borrowed(sample), false);
         }
         let mut filled = sample.clone();
         for (i, stats) in gaps {
-            filled.targets[i].stats = Some(Ok(stats.clone()));
+            filled.engines[i].stats = Ok(stats.clone());
         }
         (Cow::Owned(filled), true)
     }

@@ -5,8 +5,9 @@
 //! ramp halved the cost so measured. Where nothing else runs the two agree: 8,246 B and 8,216 B (`MemFree` with the
 //! per-core lists) at 200,000 connections.
 
-use crate::probe::sample::{Sample, TargetKind};
+use crate::limits::held;
 use crate::protocol::Role;
+use crate::sample::Sample;
 
 pub use super::slope::Slope;
 use super::slope::Trend;
@@ -63,26 +64,26 @@ impl CostTrends {
         if let Some(bytes) = held(sample) {
             self.total.add(connections, bytes as f64);
         }
-        if let Ok(mem) = &sample.host.mem {
+        if let Ok(mem) = &sample.kernel.host.mem {
             self.mem_free.add(connections, -(mem.free as f64));
         }
-        for target in &sample.targets {
-            let trend = match target.kind {
-                TargetKind::Engine(Role::Server) => &mut self.user[0],
-                TargetKind::Engine(Role::Client) => &mut self.user[1],
-                TargetKind::Foreign => continue,
+        for target in sample.watched() {
+            let trend = match target.role() {
+                Some(Role::Server) => &mut self.user[0],
+                Some(Role::Client) => &mut self.user[1],
+                None => continue,
             };
             if let (true, Ok(rss)) = (target.alive, &target.rss_bytes) {
                 trend.add(connections, *rss as f64);
             }
         }
-        if let Ok(sockstat) = &sample.net.sockstat {
-            let inuse6 = sample.net.inuse6.as_ref().map_or(0, |n| *n);
+        if let Ok(sockstat) = &sample.kernel.net.sockstat {
+            let inuse6 = sample.kernel.net.inuse6.as_ref().map_or(0, |n| *n);
             self.sockets.add(connections, (sockstat.inuse + inuse6) as f64);
         }
-        let caches = sample.host.slab.as_deref().unwrap_or_default();
+        let caches = sample.kernel.host.slab.as_deref().unwrap_or_default();
         // Caches of fewer connections would make each look cheaper.
-        for cache in caches.iter().filter(|_| !sample.host.slab_is_old) {
+        for cache in caches.iter().filter(|_| !sample.kernel.host.slab_is_old) {
             let known = self.slab.iter().position(|s| s.0 == cache.name).unwrap_or_else(|| {
                 self.slab.push((cache.name.clone(), Trend::new(MIB / 8.0, RANGE)));
                 self.slab.len() - 1
@@ -116,7 +117,7 @@ impl CostTrends {
 
     /// Both engines are here, or the one talks to loopback, or two sockets appear for each connection.
     fn both_ends(&self, sample: &Sample) -> bool {
-        let here = |role| sample.targets.iter().any(|t| t.kind == TargetKind::Engine(role));
+        let here = |role| sample.engines.iter().any(|e| e.hello.role == role);
         let engines = [here(Role::Server), here(Role::Client)];
         match engines {
             [true, true] => true,
@@ -127,30 +128,9 @@ impl CostTrends {
     }
 }
 
-/// Bytes that connections hold: kernel memory of sockets and resident memory of the watched processes; `None` where neither
-/// slabinfo nor meminfo can be read, and while slabinfo lags behind the sockets. Only its growth means anything.
-pub(super) fn held(sample: &Sample) -> Option<u64> {
-    if sample.host.slab_is_old {
-        return None;
-    }
-    let kernel = match (&sample.host.slab, &sample.host.mem) {
-        (Ok(caches), _) => {
-            let object = |name: &str| caches.iter().find(|c| c.name == name);
-            // Walking files fills the dentry cache as well: a socket's share of it is one object an inode.
-            let dentries = object("sock_inode_cache").zip(object("dentry")).map(|(i, d)| i.active_objs * d.obj_size);
-            let others: u64 = caches.iter().filter(|c| dentries.is_none() || c.name != "dentry").map(|c| c.bytes).sum();
-            others + dentries.unwrap_or(0)
-        }
-        (Err(_), Ok(mem)) => mem.slab,
-        _ => return None,
-    };
-    let user = sample.targets.iter().filter(|t| t.alive).filter_map(|t| t.rss_bytes.as_ref().ok()).sum::<u64>();
-    Some(kernel + user)
-}
-
 /// Whether an engine listens on or connects to a loopback address alone.
 fn loopback(sample: &Sample) -> bool {
-    let mut addresses = sample.targets.iter().filter_map(|t| Some(t.hello.as_ref()?.address.as_str()));
+    let mut addresses = sample.engines.iter().map(|e| e.hello.address.as_str());
     addresses.any(|a| a.starts_with("127.") || a.trim_matches(['[', ']']) == "::1")
 }
 
@@ -162,7 +142,7 @@ mod tests {
     fn cost_of(samples: &[Sample]) -> Cost {
         let mut trends = CostTrends::default();
         for (i, sample) in samples.iter().enumerate() {
-            let open = sample.targets.iter().find_map(|t| t.stats.as_ref()?.as_ref().ok().map(|s| s.open));
+            let open = sample.counters().next().map(|s| s.open);
             trends.update(sample, open.unwrap_or(i as u64));
         }
         trends.cost(&samples[samples.len() - 1])
@@ -184,7 +164,7 @@ mod tests {
     fn total_stays_with_the_end_to_end_quotient() {
         // What a user checks by hand: the fall of MemFree divided by connections over the same span.
         let samples = synthetic::ramp(200_000, 47_000, 1000);
-        let free = |s: &Sample| s.host.mem.as_ref().unwrap().free as f64;
+        let free = |s: &Sample| s.kernel.host.mem.as_ref().unwrap().free as f64;
         let quotient = (free(&samples[0]) - free(&samples[samples.len() - 1])) / 200_000.0;
         let total = cost_of(&samples).total.unwrap().per_connection;
         assert!((total / quotient - 1.0).abs() < 0.01, "{total} and {quotient}");
@@ -194,15 +174,16 @@ mod tests {
     fn one_engine_whose_peer_is_here_too_is_told_by_address_or_sockets() {
         let mut samples = synthetic::ramp(50_000, 5_000, 1000);
         for sample in &mut samples {
-            sample.targets.truncate(1);
+            sample.kernel.processes.truncate(1);
+            sample.engines.truncate(1);
         }
         assert!(cost_of(&samples).both_ends, "a loopback address");
         for sample in &mut samples {
-            sample.targets[0].hello.as_mut().unwrap().address = "every address".into();
+            sample.engines[0].hello.address = "every address".into();
         }
         assert!(cost_of(&samples).both_ends, "two sockets for each connection");
         for (i, sample) in samples.iter_mut().enumerate() {
-            sample.net.sockstat.as_mut().unwrap().inuse = i as u64 * 5_000;
+            sample.kernel.net.sockstat.as_mut().unwrap().inuse = i as u64 * 5_000;
         }
         assert!(!cost_of(&samples).both_ends);
     }

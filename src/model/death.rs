@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 
-use crate::probe::sample::{MemCgroup, Sample};
+use crate::limits::{Headroom, bound, tightest};
 use crate::protocol::Role;
+use crate::sample::{MemCgroup, Sample};
 use crate::units;
 
 use super::engine::{Cause, Death, signal_name};
-use super::headroom::Headroom;
 use super::kernel_log::{self as logged, KernelLog};
-use super::meters::{bound, tightest};
 use super::now::{Now, RunPhase};
 
 /// Time looked back over, milliseconds: the counters rise at the kill, and the process is seen alive until the kernel has
@@ -44,7 +43,7 @@ impl Witness {
     pub(super) fn update(&mut self, sample: &Sample, now: &Now) {
         // A process takes a while to die, and what was counted before it began to is what its end is judged by.
         let known = |pid| self.seen.back().is_some_and(|s| s.alive.iter().any(|a| a.0 == pid && a.1.is_some()));
-        if sample.targets.iter().any(|t| t.is_ending() && known(t.pid)) {
+        if sample.kernel.processes.iter().any(|t| t.is_ending() && known(t.pid)) {
             return;
         }
         while self.seen.front().is_some_and(|s| s.t_ms + BACK_MS < sample.t_ms) {
@@ -54,10 +53,10 @@ impl Witness {
         if aging > 0 && self.seen[aging].t_ms < self.seen[aging - 1].t_ms + APART_MS {
             self.seen.remove(aging);
         }
-        let alive = sample.targets.iter().filter(|t| t.alive);
+        let alive = sample.kernel.processes.iter().filter(|t| t.alive);
         self.seen.push_back(Seen {
             t_ms: sample.t_ms,
-            oom_kills: sample.host.oom_kills.as_ref().ok().copied(),
+            oom_kills: sample.kernel.host.oom_kills.as_ref().ok().copied(),
             connections: now.connections,
             phase: now.phase,
             alive: alive
@@ -79,8 +78,7 @@ impl Witness {
         // The last sample that saw it alive; the count then is the nearest to the count at its death, unless the other
         // engine still counted on.
         let last = self.seen.iter().rev().find(|s| s.alive.iter().any(|a| a.0 == pid));
-        let survivor = after.iter().flat_map(|s| &s.targets).filter(|t| t.alive).find_map(|t| {
-            let own = t.stats.as_ref()?.as_ref().ok()?;
+        let survivor = after.iter().flat_map(|s| s.counters()).find_map(|own| {
             // A server that has seen earlier runs may have peaked in one of them.
             (own.role == Role::Client || own.opened <= own.peak + own.peak / 100).then_some(own.peak)
         });
@@ -123,8 +121,9 @@ impl Witness {
     fn oom(&self, pid: u32, after: &Sample) -> Option<Cause> {
         let before = self.seen.front()?;
         let chain = self.chain(pid)?;
-        let now_of =
-            |path: &str| after.targets.iter().filter_map(|t| t.memcg.as_ref().ok()).flatten().find(|g| g.path == path);
+        let now_of = |path: &str| {
+            after.kernel.processes.iter().filter_map(|t| t.memcg.as_ref().ok()).flatten().find(|g| g.path == path)
+        };
         let then_of = |path: &str| {
             before
                 .alive
@@ -137,15 +136,21 @@ impl Witness {
         let rose = |g: &&MemCgroup, read: fn(&MemCgroup) -> u64| {
             now_of(&g.path).zip(then_of(&g.path)).is_some_and(|(now, then)| read(now) > read(then))
         };
-        let host_rose =
-            after.host.oom_kills.as_ref().ok().zip(before.oom_kills.as_ref()).is_some_and(|(now, then)| now > then);
+        let host_rose = after
+            .kernel
+            .host
+            .oom_kills
+            .as_ref()
+            .ok()
+            .zip(before.oom_kills.as_ref())
+            .is_some_and(|(now, then)| now > then);
         let killed: Vec<&MemCgroup> = limiting.filter(|g| rose(g, |g| g.oom_kills)).collect();
         if killed.is_empty() && !host_rose {
             return None;
         }
         // A kill for the whole machine counts in the victim's cgroup as well; then no limit of a cgroup was met.
         let met = killed.iter().find(|g| rose(g, |g| g.max_hits));
-        let roomy = Headroom::of(after, None).is_none_or(|h| h.bytes as f64 > 0.05 * h.capacity_bytes as f64);
+        let roomy = Headroom::of(&after.kernel, None).is_none_or(|h| h.bytes as f64 > 0.05 * h.capacity_bytes as f64);
         // With the cgroup gone or unreadable: a machine with room to spare does not kill, so its limit did.
         let nearest = killed.first().map_or_else(|| self.nearest(pid), |g| Some(g.path.clone()));
         Some(Cause::OomKilled { cgroup: met.map(|g| g.path.clone()).or(nearest.filter(|_| roomy)) })
@@ -197,7 +202,7 @@ impl Witness {
 mod tests {
     use super::super::synthetic;
     use super::*;
-    use crate::probe::sample::{Absent, Log, LogLine, LogTopic};
+    use crate::sample::{Absent, Log, LogLine, LogTopic};
 
     const LIMIT: u64 = 400 << 20;
 
@@ -216,15 +221,15 @@ mod tests {
         if limited {
             synthetic::with_memcg(&mut last, "/c1m", LIMIT);
         }
-        last.targets[0].alive = false;
-        last.targets[0].stats = Some(Err(Absent::because("process gone")));
+        last.kernel.processes[0].alive = false;
+        last.engines[0].stats = Err(Absent::because("process gone"));
         after(&mut last);
         witness.update(&last, &now(62_300));
         witness.judge("server", 4021, status, Some(&last), &now(62_300), &KernelLog::default())
     }
 
     fn rise(sample: &mut Sample, oom: u64, hits: u64) {
-        for group in sample.targets.iter_mut().flat_map(|t| t.memcg.as_mut().unwrap()) {
+        for group in sample.kernel.processes.iter_mut().flat_map(|t| t.memcg.as_mut().unwrap()) {
             group.oom_kills += oom;
             group.max_hits += hits;
         }
@@ -244,18 +249,18 @@ mod tests {
                 "another signal while others are killed",
                 false,
                 Cause::Signal(15),
-                |s| s.host.oom_kills = Ok(3),
+                |s| s.kernel.host.oom_kills = Ok(3),
                 Cause::Signal(15),
             ),
             ("cgroup", true, Cause::Signal(9), |s| rise(s, 1, 5), oom(Some("/c1m"))),
-            ("host", false, Cause::Signal(9), |s| s.host.oom_kills = Ok(1), oom(None)),
+            ("host", false, Cause::Signal(9), |s| s.kernel.host.oom_kills = Ok(1), oom(None)),
             (
                 "cgroup gone since, machine roomy",
                 true,
                 Cause::Signal(9),
                 |s| {
-                    s.host.oom_kills = Ok(1);
-                    s.targets.iter_mut().for_each(|t| t.memcg = Err(Absent::because("gone")));
+                    s.kernel.host.oom_kills = Ok(1);
+                    s.kernel.processes.iter_mut().for_each(|t| t.memcg = Err(Absent::because("gone")));
                 },
                 oom(Some("/c1m")),
             ),
@@ -265,13 +270,13 @@ mod tests {
                 Cause::Signal(9),
                 |s| {
                     rise(s, 1, 0);
-                    s.host.oom_kills = Ok(1);
-                    let mem = s.host.mem.as_mut().unwrap();
+                    s.kernel.host.oom_kills = Ok(1);
+                    let mem = s.kernel.host.mem.as_mut().unwrap();
                     (mem.free, mem.active_file, mem.inactive_file) = (0, 0, 0);
                 },
                 oom(None),
             ),
-            ("exit", false, Cause::Exit(2), |s| s.host.oom_kills = Ok(1), Cause::Exit(2)),
+            ("exit", false, Cause::Exit(2), |s| s.kernel.host.oom_kills = Ok(1), Cause::Exit(2)),
         ];
         for (name, limited, status, after, want) in rows {
             let (death, text) = judge(limited, status, after);
@@ -306,7 +311,7 @@ mod tests {
             synthetic::with_memcg(&mut sample, "/c1m", LIMIT);
             witness.update(&sample, &now);
             rise(&mut sample, u64::from(counted), u64::from(counted));
-            sample.host.log = Ok(Log { lines: line.into_iter().cloned().collect(), whole: true });
+            sample.kernel.host.log = Ok(Log { lines: line.into_iter().cloned().collect(), whole: true });
             let mut log = KernelLog::default();
             log.update(&sample);
             let (death, text) = witness.judge("x", pid, status.clone(), Some(&sample), &now, &log);
@@ -326,7 +331,7 @@ mod tests {
         synthetic::with_memcg(&mut sample, "/c1m", LIMIT);
         witness.update(&sample, &Now::default());
         rise(&mut sample, 1, 5);
-        sample.targets[0].rss_bytes = Err(Absent::because("the process is ending"));
+        sample.kernel.processes[0].rss_bytes = Err(Absent::because("the process is ending"));
         for _ in 0..2 * DENSE {
             witness.update(&sample, &Now::default());
         }
@@ -354,9 +359,9 @@ mod tests {
         for (hits, want) in [([4, 9], "/pod/c1m"), ([0, 9], "/pod")] {
             let mut witness = Witness::default();
             let mut sample = synthetic::sample(50_000, 0);
-            sample.targets.iter_mut().for_each(|t| t.memcg = chain([0, 0], 0));
+            sample.kernel.processes.iter_mut().for_each(|t| t.memcg = chain([0, 0], 0));
             witness.update(&sample, &Now::default());
-            sample.targets.iter_mut().for_each(|t| t.memcg = chain(hits, 1));
+            sample.kernel.processes.iter_mut().for_each(|t| t.memcg = chain(hits, 1));
             let (death, _) =
                 witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default(), &KernelLog::default());
             assert_eq!(death.cause, oom(Some(want)));
@@ -371,14 +376,14 @@ mod tests {
         for (n, answers) in [(1_800, true), (1_000, false)] {
             let mut sample = synthetic::sample(n, 400);
             if !answers {
-                sample.targets[1].stats = Some(Err(Absent::because("no answer")));
+                sample.engines[1].stats = Err(Absent::because("no answer"));
             }
             witness.update(&sample, &now(n));
         }
         let mut last = synthetic::sample(3, 900);
-        last.targets[1].alive = false;
-        last.targets[1].stats = Some(Err(Absent::because("process gone")));
-        if let Some(Ok(server)) = &mut last.targets[0].stats {
+        last.kernel.processes[1].alive = false;
+        last.engines[1].stats = Err(Absent::because("process gone"));
+        if let Ok(server) = &mut last.engines[0].stats {
             server.peak = 1_950;
         }
         let (death, _) = witness.judge("client", 4022, Cause::Signal(9), Some(&last), &now(3), &KernelLog::default());
@@ -399,15 +404,21 @@ mod tests {
         (0..120).for_each(|i| witness.update(&at(i * 100, u64::from(i > 50)), &now));
         assert!(witness.seen.len() < 24, "{}", witness.seen.len());
         let mut after = at(12_000, 1);
-        after.targets[0].alive = false;
-        let (death, _) =
-            witness.judge("server", after.targets[0].pid, Cause::Signal(9), Some(&after), &now, &KernelLog::default());
+        after.kernel.processes[0].alive = false;
+        let (death, _) = witness.judge(
+            "server",
+            after.kernel.processes[0].pid,
+            Cause::Signal(9),
+            Some(&after),
+            &now,
+            &KernelLog::default(),
+        );
         assert_eq!(death.cause, Cause::OomKilled { cgroup: Some("/c1m".into()) });
         // A minute later another kill is another matter.
         (130..700).for_each(|i| witness.update(&at(i * 100, 1), &now));
         let (death, _) = witness.judge(
             "client",
-            after.targets[1].pid,
+            after.kernel.processes[1].pid,
             Cause::Signal(9),
             Some(&at(70_000, 1)),
             &now,

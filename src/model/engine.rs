@@ -1,10 +1,10 @@
 //! The watched processes, as the engines view shows them, and how they ended.
 
-use super::limit::Limit;
 use std::fmt;
 
-use crate::probe::sample::{Sample, Target, TargetKind};
+use crate::limits::{Limit, Oom};
 use crate::protocol::{ErrorCount, Latency, Phase, Role, Stop, Traffic};
+use crate::sample::{Sample, Watched};
 
 use super::rate::CpuShare;
 
@@ -124,10 +124,21 @@ pub struct Death {
 impl Death {
     /// Whether this is the limit that ended it.
     pub(super) fn met(&self, limit: &Limit) -> bool {
-        match &self.cause {
-            Cause::OomKilled { cgroup: Some(path) } => limit.info.id == "memcg" && limit.scope == *path,
-            Cause::OomKilled { cgroup: None } => limit.info.id == "memory",
-            _ => false,
+        let cgroup = match &self.cause {
+            Cause::OomKilled { cgroup } => cgroup.as_ref(),
+            _ => return false,
+        };
+        limit.info.oom == self.cause.oom() && cgroup.is_none_or(|path| limit.scope == *path)
+    }
+}
+
+impl Cause {
+    /// Whose memory had run out, where that is how it ended.
+    pub(super) fn oom(&self) -> Option<Oom> {
+        match self {
+            Cause::OomKilled { cgroup: Some(_) } => Some(Oom::Cgroup),
+            Cause::OomKilled { cgroup: None } => Some(Oom::Machine),
+            _ => None,
         }
     }
 }
@@ -158,15 +169,15 @@ pub(super) struct Roster {
 impl Roster {
     /// Takes the targets of a sample.
     pub(super) fn update(&mut self, sample: &Sample) {
-        for target in &sample.targets {
+        for target in sample.watched() {
             if !target.alive {
                 self.ended(target);
                 continue;
             }
             let mut engine = seen(target);
-            let (t_us, cpu_us) = match &target.stats {
-                Some(Ok(stats)) => (stats.t_us, Some(stats.cpu_us)),
-                _ => (sample.t_ms * 1000, target.cpu_us.as_ref().ok().copied()),
+            let (t_us, cpu_us) = match target.stats() {
+                Some(stats) => (stats.t_us, Some(stats.cpu_us)),
+                None => (sample.t_ms * 1000, target.cpu_us.as_ref().ok().copied()),
             };
             let known = self.cpu.iter().position(|c| c.0 == target.pid).unwrap_or_else(|| {
                 self.cpu.push((target.pid, CpuShare::default()));
@@ -193,7 +204,7 @@ impl Roster {
         }
     }
 
-    fn ended(&mut self, target: &Target) {
+    fn ended(&mut self, target: Watched<'_>) {
         match self.engines.iter_mut().find(|e| e.pid == target.pid) {
             Some(known) => {
                 known.alive = false;
@@ -204,14 +215,11 @@ impl Roster {
     }
 }
 
-fn seen(target: &Target) -> Engine {
-    let stats = target.stats.as_ref().and_then(|s| s.as_ref().ok());
+fn seen(target: Watched<'_>) -> Engine {
+    let stats = target.stats();
     Engine {
         name: target.name.clone(),
-        role: match target.kind {
-            TargetKind::Engine(role) => Some(role),
-            TargetKind::Foreign => None,
-        },
+        role: target.role(),
         pid: target.pid,
         alive: target.alive,
         phase: stats.map(|s| s.phase),
@@ -250,9 +258,8 @@ mod tests {
         let mut roster = Roster::default();
         roster.update(&synthetic::sample(50_000, 1000));
         let mut gone = synthetic::sample(50_000, 2000);
-        gone.targets[0].alive = false;
-        gone.targets[0].stats = None;
-        gone.targets[0].rss_bytes = Err(crate::probe::sample::Absent::because("process gone"));
+        gone.kernel.processes[0].alive = false;
+        gone.kernel.processes[0].rss_bytes = Err(crate::sample::Absent::because("process gone"));
         roster.update(&gone);
         let server = &roster.engines()[0];
         assert_eq!((server.alive, server.open, server.name.as_str()), (false, Some(50_000), "server"));

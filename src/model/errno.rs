@@ -1,17 +1,4 @@
-//! What an errno of an engine means: which limit it shows, in plain words.
-
-/// The limit that a failure of `op` with this errno shows.
-pub(super) fn limit_of(op: &str, name: &str) -> Option<&'static str> {
-    match (op, name) {
-        (_, "EMFILE") => Some("nofile"),
-        (_, "ENFILE") => Some("file-max"),
-        (_, "EADDRNOTAVAIL") | ("connect" | "bind", "EADDRINUSE") => Some("ports"),
-        ("epoll_ctl", "ENOSPC") => Some("epoll"),
-        (_, "ENOMEM" | "ENOBUFS") => Some("memory"),
-        ("thread" | "clone" | "spawn", "EAGAIN") => Some("threads"),
-        _ => None,
-    }
-}
+//! What an errno of an engine means, in plain words.
 
 /// What happened, as the rest of a sentence that begins with operation and count.
 pub(super) fn meaning(name: &str) -> &'static str {
@@ -42,27 +29,4 @@ pub(super) fn meaning(name: &str) -> &'static str {
 /// Whether this is how connections end when the other side closes or dies, and no fault of the run.
 pub(super) fn is_goodbye(op: &str, name: &str) -> bool {
     matches!((op, name), ("read" | "write", "ECONNRESET" | "EPIPE" | "ETIMEDOUT"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errnos_lead_to_their_limit() {
-        let rows = [
-            ("accept", "EMFILE", Some("nofile")),
-            ("socket", "ENFILE", Some("file-max")),
-            ("connect", "EADDRNOTAVAIL", Some("ports")),
-            ("bind", "EADDRINUSE", Some("ports")),
-            ("epoll_ctl", "ENOSPC", Some("epoll")),
-            ("write", "ENOSPC", None),
-            ("socket", "ENOBUFS", Some("memory")),
-            ("connect", "ECONNREFUSED", None),
-            ("accept", "EAGAIN", None),
-        ];
-        for (op, name, want) in rows {
-            assert_eq!(limit_of(op, name), want, "{op} {name}");
-        }
-    }
 }

@@ -2,21 +2,149 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::{Cure, Limit, LimitId};
+
 pub use crate::protocol::Severity;
 
-/// Something that happened, in one sentence.
+/// What kind of thing happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A limit comes near.
+    Limit,
+    /// A call of an engine failed.
+    Failure,
+    /// A counter of the kernel rose.
+    Counter,
+    /// The run has entered another phase.
+    Phase,
+    /// A watched process has ended.
+    Death {
+        /// Which.
+        pid: u32,
+    },
+    /// Something no longer moves, or is lost, though it should not be.
+    Stall,
+    /// An engine has something to say.
+    Engine,
+    /// The program has something to say of what it does.
+    Program,
+}
+
+/// The limit that an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// Which.
+    pub id: LimitId,
+    /// Whose, where there is one each.
+    pub scope: Option<String>,
+}
+
+/// A number or a line that proves what an event says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// What it is: `ListenOverflows`, `used`, `kernel log`.
+    pub name: String,
+    /// What it says.
+    pub value: ProofValue,
+}
+
+/// See [`Proof`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ProofValue {
+    /// A number, in the unit of what it names.
+    Number(u64),
+    /// A line.
+    Text(String),
+}
+
+/// Something that happened, in one sentence and as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Milliseconds since the dashboard started, of the first time.
     pub t_ms: u64,
+    /// What kind of thing it is.
+    pub of: Kind,
     /// How bad.
     pub severity: Severity,
     /// Stable id; a second event with this id raises `count` instead of adding a line.
     pub id: String,
     /// One sentence a newcomer understands: what, which limit, the number that proves it, the command that cures it.
     pub text: String,
+    /// The limit that it is about.
+    pub about: Option<About>,
+    /// What proves it.
+    pub proof: Vec<Proof>,
+    /// What helps.
+    pub cure: Cure,
     /// Times it happened.
     pub count: u64,
+}
+
+impl Event {
+    /// An event that happens now, once.
+    pub fn new(of: Kind, severity: Severity, id: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            t_ms: 0,
+            of,
+            severity,
+            id: id.into(),
+            text: text.into(),
+            about: None,
+            proof: Vec::new(),
+            cure: Cure::none(),
+            count: 1,
+        }
+    }
+
+    /// So many times.
+    #[must_use]
+    pub fn times(self, count: u64) -> Self {
+        Self { count, ..self }
+    }
+
+    /// About a limit, of whatever scope.
+    #[must_use]
+    pub fn about(self, id: Option<LimitId>) -> Self {
+        Self { about: id.map(|id| About { id, scope: None }), ..self }
+    }
+
+    /// About a limit as it stands, with its numbers as proof and its cure.
+    #[must_use]
+    pub fn of_limit(mut self, limit: &Limit) -> Self {
+        self.about = Some(About { id: limit.info.id, scope: Some(limit.scope.clone()) });
+        let numbers = [("used", limit.used), ("limit", limit.limit)];
+        self.proof.extend(numbers.into_iter().filter_map(|(name, n)| Some(Proof::number(name, n?))));
+        self.cure = limit.cure.clone();
+        self
+    }
+
+    /// Proved by a number.
+    #[must_use]
+    pub fn proved(mut self, name: impl Into<String>, value: u64) -> Self {
+        self.proof.push(Proof::number(name, value));
+        self
+    }
+
+    /// Proved by a line of the kernel's log, if there is one.
+    #[must_use]
+    pub fn logged(mut self, line: Option<String>) -> Self {
+        self.proof.extend(line.map(|line| Proof { name: "kernel log".into(), value: ProofValue::Text(line) }));
+        self
+    }
+
+    /// With what helps.
+    #[must_use]
+    pub fn cured(self, cure: Cure) -> Self {
+        Self { cure, ..self }
+    }
+}
+
+impl Proof {
+    fn number(name: impl Into<String>, value: u64) -> Self {
+        Self { name: name.into(), value: ProofValue::Number(value) }
+    }
 }
 
 /// Events in the order in which they first happened.
@@ -36,7 +164,8 @@ impl EventLog {
         if let Some(known) = self.events.iter_mut().find(|e| e.id == event.id) {
             known.count += event.count;
             known.severity = known.severity.max(event.severity);
-            known.text = event.text;
+            (known.text, known.proof, known.cure) = (event.text, event.proof, event.cure);
+            known.about = event.about.or(known.about.take());
             return;
         }
         if self.events.len() == MOST {
@@ -70,7 +199,7 @@ mod tests {
     use super::*;
 
     fn event(id: &str, severity: Severity) -> Event {
-        Event { t_ms: 1, severity, id: id.into(), text: id.into(), count: 1 }
+        Event::new(Kind::Program, severity, id, id)
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! Failures of the engines, as steps between samples.
 
-use crate::probe::sample::Sample;
 use crate::protocol::{ErrorCount, Role};
-
-use super::now::engine;
+use crate::sample::Sample;
 
 /// A kind of failure that happened since the sample before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +26,7 @@ impl Failures {
     pub(super) fn update(&mut self, sample: &Sample) {
         self.risen.clear();
         for role in [Role::Server, Role::Client] {
-            let Some(stats) = engine(sample, role) else { continue };
+            let Some(stats) = sample.engine(role) else { continue };
             for error in &stats.errors {
                 let known = self.seen.iter_mut().find(|s| s.0 == stats.pid && s.1 == error.op && s.2 == error.errno);
                 let step = error.count.saturating_sub(known.as_ref().map_or(0, |s| s.3));

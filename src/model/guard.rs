@@ -3,45 +3,39 @@
 //! The ceiling is a count that the client obeys by itself: between two samples it stops there, at whatever rate it
 //! connects, and nothing has to act in time. Each sample moves it.
 
-use crate::probe::sample::{MemCgroup, Sample};
+use crate::limits::{Headroom, Keeps, LimitId, all_chains, bound, charge, per_connection, tightest};
+use crate::sample::{Kernel, MemCgroup};
 use crate::units;
 
-use super::headroom::Headroom;
-use super::meters::{bound, chains, charge, per_connection, tightest};
 use super::now::{Now, RunPhase};
-use super::slope::Slope;
-use super::table::Brake;
+use super::table::GuardInput;
 
 /// Share of a limit up to which the guard lets the ramp go, in thousandths. Of memory it keeps the rest of the headroom that
 /// was there at the start.
 const UP_TO: u32 = 900;
 /// The kernel's counts are read some milliseconds before the engine's: what is opened in that time, seconds.
 const SKEW_S: f64 = 0.01;
-/// Unless told otherwise it keeps this share of the headroom that was there at the start.
-pub(crate) const KEEP: f64 = 0.1;
 /// A target chosen by the program leaves this share.
 const SPARE: f64 = 0.2;
-/// Doubt in a cost that has not been measured yet.
-const DOUBT: f64 = 1.25;
-/// A measured slope is not believed below this share of the cost of one idle end: a ramp that reuses memory freed by the
-/// last one looks cheaper than it is.
-const FLOOR: f64 = 0.5;
 /// The default target of a machine that has room for it.
 const DEFAULT: u64 = 1_000_000;
 /// The target where no memory figure can be read.
 const BLIND: u64 = 100_000;
 
+/// A limit and its scope.
+type Which = (LimitId, String);
+
 /// The ceiling, and what it comes from.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Guard {
     per_mille: Option<u32>,
-    /// Headroom at the first sight of each cgroup that bounds memory.
-    groups: Vec<(String, u64)>,
+    /// The room that each limit had when it was first seen, own unit.
+    at_start: Vec<(Which, f64)>,
     ceiling: Option<u64>,
-    /// Id and scope of the limit that the ceiling comes from.
-    by: Option<(&'static str, String)>,
-    /// The same when the ramp was last held.
-    held_by: Option<(&'static str, String)>,
+    /// The limit that the ceiling comes from.
+    by: Option<Which>,
+    /// The same when the ramp was last stopped by it.
+    stopped_by: Option<Which>,
 }
 
 impl Guard {
@@ -55,10 +49,10 @@ impl Guard {
         self.ceiling
     }
 
-    /// Id and scope of the limit that holds the ramp back first.
-    pub(super) fn by(&self) -> Option<(&'static str, &str)> {
-        // While a held run is being closed other limits come first.
-        self.held_by.as_ref().or(self.by.as_ref()).map(|b| (b.0, b.1.as_str()))
+    /// The limit that stops the ramp first, and its scope.
+    pub(super) fn by(&self) -> Option<(LimitId, &str)> {
+        // While a run that was stopped is being closed other limits come first.
+        self.stopped_by.as_ref().or(self.by.as_ref()).map(|b| (b.0, b.1.as_str()))
     }
 
     /// Share of a limit that may be used.
@@ -66,93 +60,59 @@ impl Guard {
         f64::from(self.per_mille.unwrap_or(UP_TO)) / 1000.0
     }
 
-    /// Lowers the ceiling to what the limits besides memory allow.
-    pub(super) fn brake(&mut self, now: &Now, brakes: &[Brake]) {
-        let in_flight = now.in_flight.unwrap_or(0);
-        for brake in brakes {
+    /// Sets the ceiling to what every limit allows at this moment.
+    pub(super) fn update(&mut self, now: &Now, inputs: &[GuardInput]) {
+        (self.ceiling, self.by) = (None, None);
+        for input in inputs {
             // A target that fits into what this run alone fills is no danger: the engine counts those rooms exactly.
-            if brake.room.zip(now.target).is_some_and(|(room, target)| target <= room) {
+            if input.room.zip(now.target).is_some_and(|(room, target)| target <= room) {
                 continue;
             }
             let skew = now.rate_per_s.unwrap_or(0.0).max(0.0) * SKEW_S;
-            let left = self.share() * brake.limit - brake.used - brake.step;
-            let more = (left / brake.cost - skew).max(0.0) as u64;
-            let count =
-                now.connections.saturating_add(if brake.with_in_flight { in_flight } else { 0 }).saturating_add(more);
+            let more = (self.left(input) / input.cost - skew).max(0.0) as u64;
+            let under_way = if input.rule.with_in_flight { now.in_flight.unwrap_or(0) } else { 0 };
+            let count = now.connections.saturating_add(under_way).saturating_add(more);
             if self.ceiling.is_none_or(|c| count < c) {
                 self.ceiling = Some(count);
-                self.by = Some((brake.id, brake.scope.clone()));
+                self.by = Some((input.id, input.scope.clone()));
             }
         }
         if now.phase == RunPhase::Guarded {
-            self.held_by.clone_from(&self.by);
+            self.stopped_by.clone_from(&self.by);
         }
     }
 
-    /// Takes a sample. `slope` is that of a limit's use, by id and scope.
-    pub(super) fn update(
-        &mut self,
-        sample: &Sample,
-        now: &Now,
-        headroom: Option<Headroom>,
-        both_ends: bool,
-        slope: impl Fn(&str, &str) -> Option<Slope>,
-    ) {
-        let keep = 1.0 - self.share();
-        let mut ceiling: Option<u64> = None;
-        let mut by = None;
-        let mut bounded = |left: f64, cost: f64, id: &'static str, scope: &str| {
-            let more = (left / cost).max(0.0) as u64;
-            let count = now.connections.saturating_add(more);
-            if ceiling.is_none_or(|c| count < c) {
-                ceiling = Some(count);
-                by = Some((id, scope.to_owned()));
+    /// What of a limit the run may still use, own unit.
+    fn left(&mut self, input: &GuardInput) -> f64 {
+        let room = input.limit - input.used;
+        let kept = match input.rule.keeps {
+            Keeps::OfLimit => input.limit,
+            Keeps::OfRoomAtStart => {
+                let known = self.at_start.iter().position(|(which, _)| which.0 == input.id && which.1 == input.scope);
+                let known = known.unwrap_or_else(|| {
+                    self.at_start.push(((input.id, input.scope.clone()), room));
+                    self.at_start.len() - 1
+                });
+                self.at_start[known].1
             }
         };
-        if let Some(h) = headroom {
-            let cost = dear(slope("memory", "host"), both_ends);
-            bounded(h.bytes as f64 - keep * h.at_start_bytes as f64, cost, "memory", "host");
-        }
-        for group in tightest(engine_chains(sample)) {
-            let left = bound(group).unwrap_or(u64::MAX).saturating_sub(charge(group));
-            let known = self.groups.iter().position(|g| g.0 == group.path).unwrap_or_else(|| {
-                self.groups.push((group.path.clone(), left));
-                self.groups.len() - 1
-            });
-            let start = self.groups[known].1;
-            let cost = dear(slope("memcg", &group.path), both_ends);
-            bounded(left as f64 - keep * start as f64, cost, "memcg", &group.path);
-        }
-        (self.ceiling, self.by) = (ceiling, by);
-    }
-}
-
-/// The chains of the living engines.
-fn engine_chains(sample: &Sample) -> impl Iterator<Item = &[MemCgroup]> {
-    sample.targets.iter().filter(|t| t.alive && t.stats.is_some()).filter_map(|t| t.memcg.as_deref().ok())
-}
-
-/// The most that a connection may cost, bytes.
-fn dear(slope: Option<Slope>, both_ends: bool) -> f64 {
-    match slope {
-        Some(slope) => (slope.per_connection + 2.0 * slope.spread).max(FLOOR * per_connection(false)),
-        None => per_connection(both_ends) * DOUBT,
+        room - (1.0 - self.share()) * kept - input.rule.step
     }
 }
 
 /// The target of a run that names none: one million, or what the machine (and every limiting cgroup of `own_memcg` and of
 /// the sample's targets) can hold with a fifth of its real headroom left. With the sentence that says which.
-pub fn safe_target(sample: &Sample, both_ends: bool, own_memcg: &[MemCgroup]) -> (u64, String) {
+pub fn safe_target(kernel: &Kernel, both_ends: bool, own_memcg: &[MemCgroup]) -> (u64, String) {
     let cost = per_connection(both_ends);
     let holds = |left: u64| ((1.0 - SPARE) * left as f64 / cost) as u64;
-    let Some(headroom) = Headroom::of(sample, None) else {
+    let Some(headroom) = Headroom::of(kernel, None) else {
         return (
             BLIND,
             format!("aims at {}: memory cannot be read here; --target sets another", units::grouped(BLIND)),
         );
     };
     let mut least = (holds(headroom.bytes), headroom.bytes, "real memory headroom".to_owned());
-    for group in tightest(std::iter::once(own_memcg).chain(chains(sample))) {
+    for group in tightest(std::iter::once(own_memcg).chain(all_chains(kernel))) {
         let left = bound(group).unwrap_or(u64::MAX).saturating_sub(charge(group));
         if holds(left) < least.0 {
             least = (holds(left), left, format!("room in memory cgroup {}", group.path));
@@ -183,82 +143,96 @@ pub fn safe_target(sample: &Sample, both_ends: bool, own_memcg: &[MemCgroup]) ->
 
 #[cfg(test)]
 mod tests {
-    use super::super::synthetic;
+    use super::super::{Model, Setup, synthetic};
     use super::*;
-    use crate::probe::sample::Absent;
+    use crate::limits::Guarded;
+    use crate::protocol::Role;
+    use crate::sample::{Absent, Sample};
 
     const MIB: u64 = 1 << 20;
 
-    fn now_at(connections: u64) -> Now {
-        Now { connections, ..Now::default() }
-    }
-
-    fn ceiling(sample: &Sample, at: u64, start: Option<&Sample>, slope: Option<f64>) -> Option<u64> {
-        let first = start.and_then(|s| Headroom::of(s, None));
-        let mut guard = Guard::default();
-        let slope = slope.map(|s| Slope { per_connection: s, spread: 0.0, points: 9 });
-        if let Some(start) = start {
-            guard.update(start, &now_at(0), first, true, |_, _| None);
+    /// A model's ceiling after a ramp to `to`, with every sample changed, and its headroom at the start.
+    fn ceiling(to: u64, change: impl Fn(&mut Sample)) -> (Option<u64>, Option<LimitId>, f64) {
+        let mut model = Model::new(Setup { interval_ms: 500, ..Setup::default() });
+        let mut first = None;
+        for mut sample in synthetic::ramp(to, 40_000, 500) {
+            synthetic::set_target(&mut sample, 10_000_000);
+            // Memory alone is to bound it.
+            sample.kernel.host.files = Err(Absent::because("no bound"));
+            sample.kernel.host.max_user_watches = Err(Absent::because("no bound"));
+            sample.kernel.net.conntrack = Err(Absent::because("no bound"));
+            synthetic::engine(&mut sample, Role::Client).unwrap().capacity = None;
+            for role in [Role::Server, Role::Client] {
+                synthetic::engine(&mut sample, role).unwrap().tables_max = 5_000;
+            }
+            change(&mut sample);
+            first = first.or(Headroom::of(&sample.kernel, None));
+            model.update(&sample);
         }
-        guard.update(sample, &now_at(at), Headroom::of(sample, first), true, |_, _| slope);
-        guard.ceiling()
+        (model.guard_ceiling(), model.guard_limit(), first.map_or(0.0, |h| h.bytes as f64))
     }
 
     #[test]
     fn a_client_at_the_ceiling_leaves_a_tenth() {
-        let start = synthetic::sample(0, 0);
-        let headroom = Headroom::of(&start, None).unwrap().bytes as f64;
-        for at in [0, 500_000, 1_500_000] {
-            let sample = synthetic::sample(at, 1000);
-            let got = ceiling(&sample, at, Some(&start), Some(8124.0)).unwrap() as f64;
-            let left = headroom - got * 8124.0;
-            assert!((left / headroom - 0.1).abs() < 0.005, "at {at}: {got} leaves {left}");
+        for at in [200_000, 500_000, 1_500_000] {
+            let (got, by, headroom) = ceiling(at, |_| ());
+            let left = headroom - got.unwrap() as f64 * 8124.0;
+            assert!((left / headroom - 0.1).abs() < 0.005, "at {at}: {got:?} leaves {left}");
+            assert_eq!(by, Some(LimitId::Memory));
         }
-        let unmeasured = ceiling(&start, 0, None, None).unwrap() as f64;
-        assert!((unmeasured * 8232.0 * 1.25 / (0.9 * headroom) - 1.0).abs() < 0.01);
+        let (unmeasured, _, headroom) = ceiling(0, |_| ());
+        assert!((unmeasured.unwrap() as f64 * 8232.0 * 1.25 / (0.9 * headroom) - 1.0).abs() < 0.01);
+    }
+
+    fn input(cost: f64, limit: f64) -> GuardInput {
+        let rule =
+            Guarded { keeps: Keeps::OfRoomAtStart, unmeasured: 0.0, floor: 0.0, step: 0.0, with_in_flight: false };
+        GuardInput { id: LimitId::Memory, scope: "host".into(), used: 0.0, limit, cost, rule, room: None }
     }
 
     #[test]
-    fn doubt_in_the_slope_lowers_the_ceiling() {
-        let start = synthetic::sample(0, 0);
-        let first = Headroom::of(&start, None);
-        let with = |spread| {
+    fn a_dearer_connection_lowers_the_ceiling() {
+        let with = |cost| {
             let mut guard = Guard::default();
-            let slope = Slope { per_connection: 8000.0, spread, points: 9 };
-            guard.update(&start, &now_at(0), first, true, |_, _| Some(slope));
+            guard.update(&Now::default(), &[input(cost, 1e10)]);
             guard.ceiling().unwrap() as f64
         };
-        assert!((with(1000.0) / with(0.0) - 0.8).abs() < 1e-3, "{} {}", with(1000.0), with(0.0));
-        let reused = Slope { per_connection: 0.0, spread: 0.0, points: 9 };
-        let mut guard = Guard::default();
-        guard.update(&start, &now_at(0), first, true, |_, _| Some(reused));
-        assert!(guard.ceiling().is_some_and(|c| c < 12_000_000), "a slope of nothing is not believed");
+        assert!((with(10_000.0) / with(8000.0) - 0.8).abs() < 1e-3, "{} {}", with(10_000.0), with(8000.0));
+    }
+
+    #[test]
+    fn a_slope_of_nothing_is_not_believed() {
+        // Memory that a ramp before has freed is used again: nothing seems to be taken.
+        let (got, ..) = ceiling(500_000, |s| {
+            for cache in s.kernel.host.slab.as_mut().unwrap() {
+                cache.bytes = 1 << 30;
+            }
+        });
+        assert!(got.is_some_and(|c| c < 12_000_000), "{got:?}");
     }
 
     #[test]
     fn under_the_tenth_it_is_the_present_count() {
-        let start = synthetic::sample(0, 0);
-        let mut low = synthetic::sample(900_000, 1000);
-        low.host.mem.as_mut().unwrap().free = 0;
-        low.host.mem.as_mut().unwrap().inactive_file = 0;
-        assert_eq!(ceiling(&low, 900_000, Some(&start), Some(8124.0)), Some(900_000));
+        let mut guard = Guard::default();
+        guard.update(&Now::default(), &[input(8124.0, 1e10)]);
+        let now = Now { connections: 900_000, ..Now::default() };
+        guard.update(&now, &[GuardInput { used: 9.5e9, ..input(8124.0, 1e10) }]);
+        assert_eq!(guard.ceiling(), Some(900_000));
     }
 
     #[test]
     fn a_cgroup_that_limits_an_engine_bounds_it_first() {
-        let [mut start, mut sample] = [synthetic::sample(0, 0), synthetic::sample(20_000, 1000)];
-        synthetic::with_memcg(&mut start, "/c1m", 400 * MIB);
-        synthetic::with_memcg(&mut sample, "/c1m", 400 * MIB);
-        let got = ceiling(&sample, 20_000, Some(&start), Some(5900.0)).unwrap();
+        let (got, by, _) = ceiling(40_000, |s| synthetic::with_memcg(s, "/c1m", 400 * MIB));
         let exact = (0.9 * (390 * MIB) as f64 / 5900.0) as u64;
-        assert!(got.abs_diff(exact) < 100, "{got} for {exact}");
+        assert!(got.unwrap().abs_diff(exact) < 1000, "{got:?} for {exact}");
+        assert_eq!(by, Some(LimitId::Memcg));
     }
 
     #[test]
     fn nothing_readable_no_ceiling() {
-        let mut sample = synthetic::sample(0, 0);
-        sample.host.mem = Err(Absent::because("hidden"));
-        assert_eq!(ceiling(&sample, 0, None, None), None);
+        let mut guard = Guard::default();
+        guard.update(&Now::default(), &[]);
+        assert_eq!(guard.ceiling(), None);
     }
 
     #[test]
@@ -276,7 +250,7 @@ mod tests {
         };
         let shrunk = |free: u64| {
             let mut sample = synthetic::host_only(0);
-            let mem = sample.host.mem.as_mut().unwrap();
+            let mem = sample.kernel.host.mem.as_mut().unwrap();
             (mem.free, mem.active_file, mem.inactive_file) = (free, 0, 0);
             sample
         };
@@ -305,7 +279,7 @@ mod tests {
             ),
         ];
         for (sample, both_ends, own, want, text) in rows {
-            let (got, why) = safe_target(&sample, both_ends, &own);
+            let (got, why) = safe_target(&sample.kernel, both_ends, &own);
             assert!(why.starts_with(text), "{why}");
             assert_eq!(got, want, "{why}");
         }

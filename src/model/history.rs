@@ -1,12 +1,10 @@
 //! What the memory chart shows, from the history and the limits.
 
-use crate::probe::sample::Sample;
+use crate::limits::{Forecast, Headroom, Limit, LimitState, Oom, Unit, chains, charge, per_connection, tightest};
+use crate::sample::Sample;
 use crate::units;
 
 use super::chart::{Chart, Curve, Line, LineAt, XAxis};
-use super::headroom::Headroom;
-use super::limit::{Forecast, Limit, LimitState, Unit};
-use super::meters::{chains, charge, per_connection, tightest};
 use super::now::Now;
 use super::series::{Point, Series, VALUES};
 use super::slope::Slope;
@@ -45,14 +43,14 @@ impl View<'_> {
 
     /// The cgroup's row when it comes before the machine's memory.
     fn group(&self) -> Option<&Limit> {
-        let at = |id: &str| {
-            let row = self.limits.iter().find(|l| l.info.id == id && l.limit.is_some())?;
+        let at = |oom: Oom| {
+            let row = self.limits.iter().find(|l| l.info.oom == Some(oom) && l.limit.is_some())?;
             // A limit that was hit comes first whatever was forecast.
             let hit = row.state == LimitState::Hit;
             Some((row, if hit { 0 } else { row.forecast.connections().unwrap_or(u64::MAX) }))
         };
-        let (group, first) = at("memcg")?;
-        let memory = at("memory").map_or(u64::MAX, |m| m.1);
+        let (group, first) = at(Oom::Cgroup)?;
+        let memory = at(Oom::Machine).map_or(u64::MAX, |m| m.1);
         (first < memory).then_some(group)
     }
 
@@ -115,12 +113,12 @@ impl History {
     }
 
     fn values(&mut self, sample: &Sample, headroom: Option<Headroom>) -> [f64; VALUES] {
-        let slab = match &sample.host.slab {
+        let slab = match &sample.kernel.host.slab {
             Ok(caches) => {
                 self.with_slabinfo = true;
                 Some(caches.iter().map(|c| c.bytes).sum::<u64>())
             }
-            Err(_) => sample.host.mem.as_ref().ok().map(|m| m.slab),
+            Err(_) => sample.kernel.host.mem.as_ref().ok().map(|m| m.slab),
         };
         let grown = slab.map(|bytes| bytes.saturating_sub(*self.slab_at_start.get_or_insert(bytes)));
         let group = tightest(chains(sample)).first().map(|g| charge(g));
@@ -191,9 +189,9 @@ impl History {
         let is_nearest = |limit: &Limit| nearest.is_some_and(|n| n.info.id == limit.info.id && n.scope == limit.scope);
         let sight = IN_SIGHT * view.aim(self.peak.unwrap_or(0));
         for limit in view.limits {
-            let at = match (limit.info.id, limit.unit, limit.limit) {
-                ("memory", _, Some(bytes)) => LineAt::Bytes(bytes as f64),
-                ("memcg", _, Some(bytes)) if view.group().is_some_and(|g| g.scope == limit.scope) => {
+            let at = match (limit.info.oom, limit.unit, limit.limit) {
+                (Some(Oom::Machine), _, Some(bytes)) => LineAt::Bytes(bytes as f64),
+                (Some(Oom::Cgroup), _, Some(bytes)) if view.group().is_some_and(|g| g.scope == limit.scope) => {
                     LineAt::Bytes(bytes as f64)
                 }
                 (_, Unit::Count | Unit::BitsPerSecond, _) if x == XAxis::Connections => {
@@ -206,7 +204,7 @@ impl History {
             };
             let label = match at {
                 LineAt::Bytes(bytes) => {
-                    let name = if limit.info.id == "memcg" { "cgroup" } else { limit.info.label };
+                    let name = if limit.info.oom == Some(Oom::Cgroup) { "cgroup" } else { limit.info.label };
                     let above = if bytes > self.y.high { ", above" } else { "" };
                     format!("{name} {}{above}", units::bytes(bytes as u64))
                 }

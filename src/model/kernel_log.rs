@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::probe::sample::{LogLine, LogTopic, Sample};
+use crate::limits::{LimitId, logged_by};
+use crate::sample::{LogLine, LogTopic, Sample};
 
 /// A line is of what happens now for so long, milliseconds: most are rate-limited to a few in five seconds.
 const FRESH_MS: u64 = 5_000;
@@ -42,7 +43,7 @@ impl KernelLog {
     /// Takes a sample.
     pub(super) fn update(&mut self, sample: &Sample) {
         self.t_ms = sample.t_ms;
-        let Ok(log) = &sample.host.log else {
+        let Ok(log) = &sample.kernel.host.log else {
             self.readable = false;
             return;
         };
@@ -63,16 +64,17 @@ impl KernelLog {
 
     /// The newest line on one of these topics, to be added to a sentence; empty where there is none.
     pub(super) fn quote(&self, topics: &[LogTopic]) -> String {
-        self.newest(topics).map_or(String::new(), quoted)
+        quoted(self.line(topics))
+    }
+
+    /// The newest line on one of these topics.
+    pub(super) fn line(&self, topics: &[LogTopic]) -> Option<String> {
+        self.newest(topics).map(shortened)
     }
 
     /// The limit that the newest line on one of these topics is about.
-    pub(super) fn limit(&self, topics: &[LogTopic]) -> Option<&'static str> {
-        match self.newest(topics)?.topic {
-            LogTopic::Orphans => Some("orphans"),
-            LogTopic::TcpMemory => Some("tcp_mem"),
-            _ => None,
-        }
+    pub(super) fn limit(&self, topics: &[LogTopic]) -> Option<LimitId> {
+        logged_by(self.newest(topics)?.topic)
     }
 
     fn newest(&self, topics: &[LogTopic]) -> Option<&LogLine> {
@@ -95,7 +97,12 @@ impl KernelLog {
 
     /// The line of that kill, to be added to a sentence.
     pub(super) fn quote_kill(&self, pid: u32) -> String {
-        self.kill(pid).map_or(String::new(), quoted)
+        quoted(self.kill_line(pid))
+    }
+
+    /// The line of that kill.
+    pub(super) fn kill_line(&self, pid: u32) -> Option<String> {
+        self.kill(pid).map(shortened)
     }
 
     fn kill(&self, pid: u32) -> Option<&LogLine> {
@@ -104,16 +111,19 @@ impl KernelLog {
 }
 
 /// What follows in the line of a kill are sizes of user memory, of which connections take next to none.
-fn quoted(line: &LogLine) -> String {
-    let text = line.text.split(" total-vm:").next().unwrap_or_default().trim_end_matches('.');
-    format!("; the kernel's log: \"{text}\"")
+fn shortened(line: &LogLine) -> String {
+    line.text.split(" total-vm:").next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+fn quoted(line: Option<String>) -> String {
+    line.map_or(String::new(), |text| format!("; the kernel's log: \"{text}\""))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::synthetic;
     use super::*;
-    use crate::probe::sample::Log;
+    use crate::sample::Log;
 
     #[test]
     fn a_line_is_quoted_while_it_is_fresh() {
@@ -125,13 +135,13 @@ mod tests {
             LogLine { topic: LogTopic::TimeWait, text: "TCP: time wait bucket table overflow".into() },
             LogLine { topic: kill, text: "Out of memory: Killed process 4021 (x) total-vm:1kB".into() },
         ];
-        sample.host.log = Ok(Log { lines, whole: true });
+        sample.kernel.host.log = Ok(Log { lines, whole: true });
         log.update(&sample);
         let quote = "; the kernel's log: \"TCP: time wait bucket table overflow\"";
         assert_eq!(log.quote(&[LogTopic::Orphans, LogTopic::TimeWait]), quote);
         assert_eq!(log.quote(&[LogTopic::Orphans]), "");
         assert_eq!(log.limit(&[LogTopic::Orphans]), None);
-        (sample.t_ms, sample.host.log) = (9_000, Ok(Log { whole: true, ..Log::default() }));
+        (sample.t_ms, sample.kernel.host.log) = (9_000, Ok(Log { whole: true, ..Log::default() }));
         log.update(&sample);
         assert_eq!(log.quote(&[LogTopic::TimeWait]), "", "eight seconds ago");
         assert_eq!(log.verdict(4021), Verdict::ByMachine, "a process takes a while to die");
@@ -139,7 +149,7 @@ mod tests {
         assert_eq!(log.quote_kill(4021), "; the kernel's log: \"Out of memory: Killed process 4021 (x)\"");
         // A flood of which not all could be read may have hidden a kill, and hides none that is known.
         let line = LogLine { topic: LogTopic::TimeWait, text: String::new() };
-        sample.host.log = Ok(Log { lines: vec![line; 2 * MOST], whole: false });
+        sample.kernel.host.log = Ok(Log { lines: vec![line; 2 * MOST], whole: false });
         log.update(&sample);
         assert_eq!((log.verdict(4021), log.verdict(4022)), (Verdict::ByMachine, Verdict::Unknown));
     }

@@ -3,9 +3,7 @@
 
 mod bridge;
 pub mod chart;
-pub mod closing;
 pub mod cost;
-mod counters;
 mod death;
 mod diagnosis;
 pub mod engine;
@@ -13,12 +11,8 @@ mod errno;
 pub mod event;
 mod failures;
 pub mod guard;
-pub mod headroom;
 mod history;
 mod kernel_log;
-pub mod limit;
-mod meters;
-pub mod names;
 pub mod now;
 mod rate;
 mod report;
@@ -31,38 +25,32 @@ pub mod synthetic;
 mod table;
 mod track;
 
+pub use crate::limits::{Forecast, Headroom, Limit, LimitState, Unit};
 pub use chart::{Chart, XAxis};
 pub use cost::{Cost, Slope};
 pub use engine::{Cause, Death, Engine};
-pub use event::{Event, EventLog, Severity};
+pub use event::{About, Event, EventLog, Kind, Severity};
 pub use guard::safe_target;
-pub use headroom::Headroom;
-pub use limit::{Forecast, Limit, LimitInfo, LimitState, Unit};
 pub use now::{CountSource, Now, RunPhase};
 pub use summary::{EventLine, SampleLine, Summary, Verdict};
 
-use crate::probe::sample::Sample;
 use crate::protocol::Role;
+use crate::sample::Sample;
 
 use bridge::Bridge;
 use cost::CostTrends;
-use counters::Counters;
 use death::Witness;
 use diagnosis::{Diagnosis, Facts};
 use engine::Roster;
 use failures::Failures;
 use guard::Guard;
-pub(crate) use guard::KEEP;
 use history::{History, View};
 use kernel_log::KernelLog;
-use meters::{Baseline, Context, Standing};
-pub(crate) use meters::{
-    LONG_CHAIN, bound, charge, charged_per_connection, heap_note, more_heap, more_ports, more_threads, on_the_wire,
-    per_connection, raise, tightest,
-};
 use now::Pace;
 use run::RunLog;
-use table::LimitTable;
+use table::{LimitTable, Seen};
+
+use crate::limits::{Context, Counters, LimitId, Noted, Oom, behind};
 
 /// A cure makes a limit so many times as large as the target needs, and the guard's share on top: the next run may have a
 /// guard though this one has none. The forecast may be off by some percent, and memory is told of from nine tenths on.
@@ -109,8 +97,7 @@ pub struct Model {
     run: RunLog,
     events: EventLog,
     deaths: Vec<Death>,
-    baseline: Baseline,
-    standing: Standing,
+    noted: Noted,
     last: Option<Sample>,
 }
 
@@ -145,29 +132,25 @@ impl Model {
         self.counters.update(sample);
         self.failures.update(sample);
         self.log.update(sample);
-        self.headroom = Headroom::of(sample, self.headroom);
+        self.headroom = Headroom::of(&sample.kernel, self.headroom);
         if !engine_died && !old {
             // What the kernel frees behind a dead engine says nothing of a connection's cost.
             self.trends.update(sample, self.now.connections);
             self.cost = self.trends.cost(sample);
         }
-        self.baseline.note(sample);
-        self.standing.update(sample);
+        self.noted.update(sample);
         let context = Context {
             sample,
             headroom: self.headroom,
             counters: &self.counters,
-            failures: self.failures.risen(),
             both_ends: self.cost.both_ends,
-            baseline: self.baseline,
-            spare: SPARE / self.guard.share(),
-            standing: self.standing,
+            noted: &self.noted,
         };
-        self.table.update(&context, &self.now, &self.deaths, old);
+        let seen =
+            Seen { failures: self.failures.risen(), deaths: &self.deaths, old, spare: SPARE / self.guard.share() };
+        self.table.update(&context, &self.now, seen);
         if !engine_died {
-            let slope = |id: &str, scope: &str| self.table.slope(id, scope);
-            self.guard.update(sample, &self.now, self.headroom, self.cost.both_ends, slope);
-            self.guard.brake(&self.now, self.table.brakes());
+            self.guard.update(&self.now, self.table.guard_inputs());
         }
         let view = Self::view(&self.now, &self.table, self.headroom, &self.cost);
         self.history.update(sample, &view);
@@ -199,14 +182,18 @@ impl Model {
             _ => Severity::Critical,
         };
         self.roster.died(&death);
-        let cure = self.limits().iter().find(|l| death.met(l));
-        let cure = cure.map_or(String::new(), |l| {
-            let lower = if l.info.id == "memcg" && self.now.target.is_some() { ", or a lower --target" } else { "" };
-            l.advice() + lower
-        });
+        let met = self.limits().iter().find(|l| death.met(l)).cloned();
+        let cure = met.as_ref().map_or(String::new(), |l| l.cure.advice());
+        let id = format!("death/{role_or_name}/{pid}");
+        let event = Event::new(Kind::Death { pid }, severity, id, text + &cure)
+            .proved("connections", death.at_connections)
+            .logged(self.log.kill_line(pid));
         self.deaths.push(death);
         self.table.mark_killed(&self.deaths);
-        self.note(severity, &format!("death/{role_or_name}/{pid}"), text + &cure);
+        self.push(match met {
+            Some(limit) => event.of_limit(&limit),
+            None => event,
+        });
     }
 
     /// Takes over the deaths that `later` knows of, so that a model kept from before them shows the last state with what
@@ -216,8 +203,7 @@ impl Model {
             if self.deaths.iter().any(|d| d.pid == death.pid) {
                 continue;
             }
-            let id = format!("death/{}/{}", death.role_or_name, death.pid);
-            if let Some(event) = later.events.all().iter().find(|e| e.id == id) {
+            if let Some(event) = later.events.all().iter().find(|e| e.of == Kind::Death { pid: death.pid }) {
                 self.events.push(event.clone());
             }
             self.roster.died(death);
@@ -232,7 +218,12 @@ impl Model {
 
     /// Adds an event of the program's own.
     pub fn note(&mut self, severity: Severity, id: &str, text: impl Into<String>) {
-        self.events.push(Event { t_ms: self.now.t_ms, severity, id: id.to_owned(), text: text.into(), count: 1 });
+        self.push(Event::new(Kind::Program, severity, id, text));
+    }
+
+    /// Adds an event that happens now.
+    pub fn push(&mut self, event: Event) {
+        self.events.push(Event { t_ms: self.now.t_ms, ..event });
     }
 
     /// Changes the target, with a sentence when the program chose it.
@@ -292,24 +283,9 @@ impl Model {
 
     /// The limit that an event is about.
     pub fn limit_of(&self, event: &Event) -> Option<&Limit> {
-        let mut parts = event.id.splitn(3, '/');
-        let (first, second, third) = (parts.next()?, parts.next(), parts.next());
-        let stop = self.last.as_ref().and_then(|s| now::engine(s, Role::Client)?.stop.as_ref());
-        let (id, scope) = match (first, second) {
-            ("limit", Some(id)) => (id, third),
-            ("phase", Some("guarded")) => (self.guard_limit()?, None),
-            ("phase", Some("stopped")) => (stop?.limit_id.as_str(), None),
-            ("death", _) => {
-                let death = self.deaths.iter().find(|d| third == Some(d.pid.to_string().as_str()))?;
-                return self.limits().iter().find(|l| death.met(l));
-            }
-            (role @ ("server" | "client"), Some(id)) => (names::info(id)?.id, Some(role)),
-            // `nofile/server/accept/EMFILE`; the limit of that engine, where there is one each.
-            (id, scope) if names::info(id).is_some() => (id, scope),
-            (counter, _) => (counters::about(counter)?, None),
-        };
-        let mut rows = self.limits().iter().filter(|l| l.info.id == id);
-        rows.clone().find(|l| Some(l.scope.as_str()) == scope).or_else(|| rows.next())
+        let about = event.about.as_ref()?;
+        let mut rows = self.limits().iter().filter(|l| l.info.id == about.id);
+        rows.clone().find(|l| Some(&l.scope) == about.scope.as_ref()).or_else(|| rows.next())
     }
 
     /// Real memory headroom.
@@ -325,8 +301,8 @@ impl Model {
         self.guard.ceiling()
     }
 
-    /// Id of the limit that the guard's ceiling comes from.
-    pub fn guard_limit(&self) -> Option<&'static str> {
+    /// The limit that the guard's ceiling comes from.
+    pub fn guard_limit(&self) -> Option<LimitId> {
         self.guard.by().map(|b| b.0)
     }
 
@@ -366,13 +342,13 @@ impl Model {
     }
 
     fn view<'a>(now: &'a Now, table: &'a LimitTable, headroom: Option<Headroom>, cost: &Cost) -> View<'a> {
-        let group = table.limits().iter().find(|l| l.info.id == "memcg");
+        let group = table.limits().iter().find(|l| l.info.oom == Some(Oom::Cgroup));
         View {
             now,
             limits: table.limits(),
             headroom,
             total: cost.total,
-            charged: group.and_then(|g| table.slope("memcg", &g.scope)),
+            charged: group.and_then(|g| table.slope(behind(Oom::Cgroup), &g.scope)),
             both_ends: cost.both_ends,
         }
     }

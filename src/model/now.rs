@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::probe::sample::{Sample, Target, TargetKind};
-use crate::protocol::{EngineStats, Phase, Role};
+use crate::protocol::{Phase, Role};
+use crate::sample::{PAGE, Sample};
 
 use super::rate::{CpuShare, Rate};
 
@@ -124,23 +124,15 @@ pub struct Now {
     pub sample_us: u64,
 }
 
-/// The counters of the living engine of that role.
-pub(super) fn engine(sample: &Sample, role: Role) -> Option<&EngineStats> {
-    sample.targets.iter().find_map(|t| match &t.stats {
-        Some(Ok(stats)) if t.alive && t.kind == TargetKind::Engine(role) => Some(&**stats),
-        _ => None,
-    })
-}
-
 /// Whether an engine of this sample is on its way out: its memory is given back, and its connections go. With many of them
 /// that takes seconds, in which it does not count as dead.
 pub(super) fn engine_dies(sample: &Sample) -> bool {
-    sample.targets.iter().any(|t| t.is_ending() && matches!(t.kind, TargetKind::Engine(_)))
+    sample.watched().any(|t| t.is_ending() && t.engine.is_some())
 }
 
 /// Whether an engine of this sample has ended.
 pub(super) fn engine_died(sample: &Sample) -> bool {
-    sample.targets.iter().any(|t: &Target| !t.alive && matches!(t.kind, TargetKind::Engine(_)))
+    sample.watched().any(|t| !t.alive && t.engine.is_some())
 }
 
 /// What [`Now`] needs from samples before.
@@ -156,8 +148,8 @@ pub(super) struct Pace {
 impl Pace {
     /// Derives the values of this moment. `target` is the run's own; without one an engine's is taken.
     pub(super) fn now(&mut self, sample: &Sample, target: Option<u64>) -> Now {
-        let (client, server) = (engine(sample, Role::Client), engine(sample, Role::Server));
-        let estab = sample.net.tcp.as_ref().map_or(0, |t| t.curr_estab);
+        let (client, server) = (sample.engine(Role::Client), sample.engine(Role::Server));
+        let estab = sample.kernel.net.tcp.as_ref().map_or(0, |t| t.curr_estab);
         // The namespace counts both ends and everybody's; when the engines are gone their connections are, too.
         let gone = self.source != CountSource::Namespace && client.or(server).is_none();
         let (source, t_us, open, opened) = match (client, server) {
@@ -200,13 +192,13 @@ impl Pace {
         let rate_per_s = self.opened.per_s().filter(|r| *r > 0.0).or_else(|| self.open.per_s());
         let target = target
             .or_else(|| client.or(server).map(|e| e.target).filter(|t| *t > 0))
-            .or_else(|| sample.targets.iter().find_map(|t| t.hello.as_ref().map(|h| h.target)).filter(|t| *t > 0));
+            .or_else(|| sample.engines.iter().map(|e| e.hello.target).next().filter(|t| *t > 0));
         let ramping = matches!(phase, RunPhase::Ramping);
         let eta_s = match (target, rate_per_s) {
             (Some(target), Some(rate)) if ramping && rate > 0.0 && target > open => Some((target - open) as f64 / rate),
             _ => None,
         };
-        let sockstat = sample.net.sockstat.as_ref().ok();
+        let sockstat = sample.kernel.net.sockstat.as_ref().ok();
         Now {
             t_ms: sample.t_ms,
             phase,
@@ -218,33 +210,31 @@ impl Pace {
             accepted: server.map(|s| s.open),
             in_flight: client.map(|c| c.in_flight),
             failures: client.iter().chain(server.iter()).flat_map(|e| &e.errors).map(|e| e.count).sum(),
-            sockets: sockstat.map(|s| s.inuse + sample.net.inuse6.as_ref().map_or(0, |n| *n)),
+            sockets: sockstat.map(|s| s.inuse + sample.kernel.net.inuse6.as_ref().map_or(0, |n| *n)),
             time_wait: sockstat.map(|s| s.tw),
             orphans: sockstat.map(|s| s.orphan),
             tcp_mem_bytes: sockstat.map(|s| s.mem_pages * PAGE),
             own_cpu_share: self.own.add(sample.t_ms * 1000, sample.own.cpu_us),
             own_rss_bytes: sample.own.rss_bytes,
-            sample_us: sample.took_us,
+            sample_us: sample.kernel.took_us,
         }
     }
 }
-
-/// Bytes in a page where the kernel counts pages: 4 KiB on every machine this program has been run on.
-pub(crate) const PAGE: u64 = 4096;
 
 #[cfg(test)]
 mod tests {
     use super::super::synthetic;
     use super::*;
-    use crate::probe::sample::Absent;
+    use crate::sample::Absent;
 
     #[test]
     fn the_count_comes_from_the_best_source_there_is() {
         let both = synthetic::sample(5000, 1000);
         let mut server_alone = both.clone();
-        server_alone.targets.truncate(1);
+        server_alone.kernel.processes.truncate(1);
+        server_alone.engines.truncate(1);
         let mut dead_client = both.clone();
-        dead_client.targets[1].alive = false;
+        dead_client.kernel.processes[1].alive = false;
         let rows = [
             (both, CountSource::Client, 5000, RunPhase::Ramping),
             (server_alone, CountSource::Server, 5000, RunPhase::Ramping),
@@ -262,12 +252,12 @@ mod tests {
         let mut pace = Pace::default();
         let mut sample = synthetic::sample(5000, 1000);
         pace.now(&sample, None);
-        for target in &mut sample.targets {
-            target.stats = Some(Err(Absent::because("no answer")));
+        for engine in &mut sample.engines {
+            engine.stats = Err(Absent::because("no answer"));
         }
         let now = pace.now(&sample, None);
         assert_eq!((now.source, now.connections, now.phase), (CountSource::Client, 0, RunPhase::Ramping));
-        sample.targets.iter_mut().for_each(|t| t.alive = false);
+        sample.kernel.processes.iter_mut().for_each(|t| t.alive = false);
         let now = pace.now(&sample, None);
         assert_eq!((now.connections, now.phase, now.rate_per_s), (0, RunPhase::EngineDied, None));
     }
@@ -306,7 +296,7 @@ mod tests {
         let mut sample = synthetic::sample(0, 0);
         synthetic::engine(&mut sample, Role::Client).unwrap().phase = Phase::Closed;
         pace.now(&sample, None);
-        sample.targets[1].alive = false;
+        sample.kernel.processes[1].alive = false;
         assert_eq!(pace.now(&sample, None).phase, RunPhase::Closed);
     }
 

@@ -1,19 +1,17 @@
 //! Fills the lines of `--output json` from the model.
 
 use super::Model;
-use super::engine::Cause;
-use super::headroom::Headroom;
-use super::limit::{Forecast, LimitState};
 use super::run::RunLog;
 use super::summary::{
     BytesPerConnection, LimitLine, NearestLimit, SampleKind, SampleLine, Summary, SummaryKind, Verdict,
 };
-use crate::protocol::Role;
+use crate::limits::{self, Forecast, Headroom, LimitState};
+use crate::protocol::{Role, StopCause};
 
 pub(super) fn sample_line(model: &Model) -> SampleLine {
     let now = model.now();
     let nearest_limit = model.nearest().map(|limit| NearestLimit {
-        id: limit.info.id.to_owned(),
+        id: limit.info.id,
         connections: limit.forecast.connections(),
         seconds: match limit.forecast {
             Forecast::At { seconds, .. } => seconds,
@@ -73,7 +71,7 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
             .limits()
             .iter()
             .map(|l| LimitLine {
-                id: l.info.id.to_owned(),
+                id: l.info.id,
                 scope: l.scope.clone(),
                 unit: l.unit,
                 used: l.used,
@@ -95,18 +93,22 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
 
 /// The limit that stopped the run; none for a run that reached its target or that the user ended.
 fn stopped_by(model: &Model, verdict: Verdict) -> Option<String> {
-    let hit = || model.limits().iter().find(|l| l.state == LimitState::Hit).map(|l| l.info.id.to_owned());
+    let hit = || model.limits().iter().find(|l| l.state == LimitState::Hit).map(|l| l.info.name.to_owned());
     match verdict {
         Verdict::TargetReached | Verdict::Interrupted => None,
         Verdict::LimitHit => {
-            model.engines().iter().find_map(|e| e.stop.as_ref()).map(|s| s.limit_id.clone()).or_else(hit)
+            let stop = model.engines().iter().find_map(|e| e.stop.as_ref());
+            let named = stop.map(|s| (limits::stopped_by(s), s.cause));
+            match named {
+                Some((Some(limit), _)) => Some(limit.name().to_owned()),
+                Some((None, cause)) if cause != StopCause::Limit => Some(cause.name().to_owned()),
+                _ => hit(),
+            }
         }
-        Verdict::GuardStopped => model.guard_limit().map(str::to_owned),
-        Verdict::EngineKilled => model.deaths().iter().find_map(|d| match &d.cause {
-            Cause::OomKilled { cgroup: Some(_) } => Some("memcg".to_owned()),
-            Cause::OomKilled { cgroup: None } => Some("memory".to_owned()),
-            _ => None,
-        }),
+        Verdict::GuardStopped => model.guard_limit().map(|id| id.name().to_owned()),
+        Verdict::EngineKilled => {
+            model.deaths().iter().find_map(|d| Some(limits::behind(d.cause.oom()?).name().to_owned()))
+        }
     }
 }
 

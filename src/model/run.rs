@@ -2,11 +2,11 @@
 
 use hdrhistogram::Histogram;
 
-use crate::probe::sample::Sample;
+use crate::limits::{Limit, LimitId};
 use crate::protocol::{Phase, Role};
+use crate::sample::Sample;
 
-use super::limit::Limit;
-use super::now::{Now, RunPhase, engine};
+use super::now::{Now, RunPhase};
 use super::summary::{Dashboard, ForecastLine};
 
 /// Growth of the count between two records of the nearest limit's forecast.
@@ -41,7 +41,7 @@ pub(super) struct RunLog {
     forecasts: Vec<ForecastLine>,
     recorded_at: u64,
     /// Parts of its way that each limit had covered when last recorded.
-    covered: Vec<(String, u64)>,
+    covered: Vec<(LimitId, String, u64)>,
     sample_us: Option<Histogram<u32>>,
     sample_us_max: u64,
     samples: u64,
@@ -97,14 +97,14 @@ impl RunLog {
         }
         self.last_ms = Some(sample.t_ms);
         self.samples += 1;
-        self.sample_us_max = self.sample_us_max.max(sample.took_us);
+        self.sample_us_max = self.sample_us_max.max(sample.kernel.took_us);
         // Two digits up to a minute: 6 KiB.
         let histogram = match &mut self.sample_us {
             Some(histogram) => Some(histogram),
             None => Histogram::new_with_bounds(1, 60_000_000, 2).ok().map(|h| self.sample_us.insert(h)),
         };
         if let Some(histogram) = histogram {
-            histogram.saturating_record(sample.took_us);
+            histogram.saturating_record(sample.kernel.took_us);
         }
         self.own_cpu_us = sample.own.cpu_us;
         self.own_rss_bytes = sample.own.rss_bytes;
@@ -116,7 +116,7 @@ impl RunLog {
             RunPhase::Starting | RunPhase::Ramping | RunPhase::Paused | RunPhase::Guarded | RunPhase::Watching
         );
         for (i, role) in [Role::Server, Role::Client].into_iter().enumerate() {
-            let Some(stats) = engine(sample, role) else { continue };
+            let Some(stats) = sample.engine(role) else { continue };
             let part = self.parts[i].get_or_insert_default();
             part.peak = part.peak.max(stats.peak);
             // The sample at the end of the ramp still counts: it is taken at the change of phase.
@@ -127,7 +127,7 @@ impl RunLog {
             }
         }
         self.ramp_over |= !ramping && now.phase != RunPhase::EngineDied;
-        if let Some(stats) = engine(sample, Role::Client).or_else(|| engine(sample, Role::Server))
+        if let Some(stats) = sample.engine(Role::Client).or_else(|| sample.engine(Role::Server))
             && let Some(start) = stats.ramp_started_us
         {
             self.ramp_s = Some(start as f64 / 1e6);
@@ -149,17 +149,16 @@ impl RunLog {
         for limit in limits {
             let Some(predicted) = limit.forecast.connections() else { continue };
             let part = (limit.share().unwrap_or(0.0) * PARTS) as u64;
-            let key = format!("{} {}", limit.info.id, limit.scope);
-            let known = self.covered.iter().position(|c| c.0 == key);
-            let before = known.map(|i| std::mem::replace(&mut self.covered[i].1, part));
+            let known = self.covered.iter().position(|c| limit.is(c.0, &c.1));
+            let before = known.map(|i| std::mem::replace(&mut self.covered[i].2, part));
             if known.is_none() {
-                self.covered.push((key, part));
+                self.covered.push((limit.info.id, limit.scope.clone(), part));
             }
             let advanced = before.is_none_or(|before| before < part);
             if advanced || (nearest && grown) {
                 self.forecasts.push(ForecastLine {
                     at_connections: connections,
-                    limit_id: limit.info.id.to_owned(),
+                    limit_id: limit.info.id,
                     predicted_connections: predicted,
                 });
                 if nearest {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Event, Severity};
-use super::limit::{LimitState, Unit};
+use super::event::{About, Event, Proof, Severity};
 use super::now::RunPhase;
+use crate::limits::{Cure, LimitId, LimitState, Unit};
 use crate::protocol::{Latency, Traffic};
 
 /// How a run ended.
@@ -101,7 +101,7 @@ pub struct SampleLine {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NearestLimit {
     /// Its id.
-    pub id: String,
+    pub id: LimitId,
     /// Count at which it is reached; null when it has been hit and no forecast was possible.
     pub connections: Option<u64>,
     /// Seconds until then; null while the count stands still.
@@ -123,6 +123,15 @@ pub struct EventLine {
     pub text: String,
     /// Times it happened.
     pub count: u64,
+    /// The limit that it is about.
+    #[serde(default)]
+    pub about: Option<About>,
+    /// What proves it.
+    #[serde(default)]
+    pub proof: Vec<Proof>,
+    /// What helps, the best first.
+    #[serde(default)]
+    pub cure: Cure,
 }
 
 impl From<&Event> for EventLine {
@@ -134,6 +143,9 @@ impl From<&Event> for EventLine {
             id: event.id.clone(),
             text: event.text.clone(),
             count: event.count,
+            about: event.about.clone(),
+            proof: event.proof.clone(),
+            cure: event.cure.clone(),
         }
     }
 }
@@ -202,7 +214,7 @@ pub struct BytesPerConnection {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LimitLine {
     /// Its id.
-    pub id: String,
+    pub id: LimitId,
     /// What it belongs to.
     pub scope: String,
     /// What `used` and `limit` count.
@@ -226,7 +238,7 @@ pub struct ForecastLine {
     /// Connections when it was predicted.
     pub at_connections: u64,
     /// Id of the limit.
-    pub limit_id: String,
+    pub limit_id: LimitId,
     /// Count predicted for it.
     pub predicted_connections: u64,
 }

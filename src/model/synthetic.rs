@@ -1,11 +1,11 @@
 //! Plausible samples for tests: a machine of 24 GiB at N connections, both ends on it, with the bytes per connection that
 //! physics has measured on Linux 6.18. Tests change what they are about and leave the rest.
 
-use crate::probe::sample::{
-    Absent, AcceptQueue, Conntrack, FileNr, Host, Link, Listeners, Mem, MemCgroup, Neighbours, Net, Own, PortRange,
-    Pressure, Sample, SlabCache, Sockstat, SoftHard, Softnet, Target, TargetKind, TcpCounters, TcpExt,
-};
 use crate::protocol::{EngineStats, Hello, Latency, PROTOCOL, Phase, Role};
+use crate::sample::{
+    Absent, AcceptQueue, Conntrack, EngineReading, FileNr, Host, Kernel, Link, Listeners, Mem, MemCgroup, Neighbours,
+    Net, Own, PortRange, Pressure, Process, Sample, SlabCache, Sockstat, SoftHard, Softnet, TcpCounters, TcpExt,
+};
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
@@ -52,11 +52,9 @@ pub fn ramp(target: u64, per_s: u64, interval_ms: u64) -> Vec<Sample> {
 
 /// Gives both engines this target and the client the phase that fits.
 pub fn set_target(sample: &mut Sample, target: u64) {
-    for watched in &mut sample.targets {
-        if let Some(hello) = &mut watched.hello {
-            hello.target = target;
-        }
-        if let Some(Ok(stats)) = &mut watched.stats {
+    for engine in &mut sample.engines {
+        engine.hello.target = target;
+        if let Ok(stats) = &mut engine.stats {
             stats.target = target;
             if stats.open >= target {
                 stats.in_flight = 0;
@@ -70,10 +68,7 @@ pub fn set_target(sample: &mut Sample, target: u64) {
 
 /// The counters of one engine.
 pub fn engine(sample: &mut Sample, role: Role) -> Option<&mut EngineStats> {
-    sample.targets.iter_mut().find_map(|t| match &mut t.stats {
-        Some(Ok(stats)) if stats.role == role => Some(&mut **stats),
-        _ => None,
-    })
+    sample.engines.iter_mut().filter(|e| e.hello.role == role).find_map(|e| e.stats.as_deref_mut().ok())
 }
 
 /// Puts every watched process into a memory cgroup that is charged 5,900 B per connection.
@@ -92,16 +87,16 @@ pub fn with_memcg(sample: &mut Sample, path: &str, limit: u64) {
     };
     let root =
         MemCgroup { path: "/".into(), dir: "/sys/fs/cgroup".into(), limit: None, used: 4 * GIB, ..group.clone() };
-    for target in &mut sample.targets {
+    for target in &mut sample.kernel.processes {
         target.memcg = Ok(vec![group.clone(), root.clone()]);
     }
 }
 
 /// A foreign process with so many descriptors in place of the engines.
 pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofile: u64) {
-    sample.targets = vec![Target {
+    sample.engines.clear();
+    sample.kernel.processes = vec![Process {
         pid,
-        kind: TargetKind::Foreign,
         name: name.to_owned(),
         alive: true,
         rss_bytes: Ok(50 * MIB),
@@ -114,8 +109,6 @@ pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofi
         memcg: Err(Absent::because("no memory cgroup")),
         pids_cgroup: Ok(None),
         exempt_from_file_max: Ok(false),
-        hello: None,
-        stats: None,
     }];
 }
 
@@ -203,23 +196,23 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
             }),
         }),
     };
-    let targets = if engines { vec![target(Role::Server, n, t_ms), target(Role::Client, n, t_ms)] } else { Vec::new() };
+    let roles: &[Role] = if engines { &[Role::Server, Role::Client] } else { &[] };
     Sample {
         t_ms,
         wall_ms: 1_790_000_000_000 + t_ms,
-        took_us: 400,
-        host,
-        net,
-        targets,
+        kernel: Kernel { took_us: 400, host, net, processes: roles.iter().map(|r| process(*r, n)).collect() },
+        engines: roles.iter().map(|r| reading(*r, n, t_ms)).collect(),
         own: Own { cpu_us: t_ms * 6, rss_bytes: 9 * MIB },
     }
 }
 
-fn target(role: Role, n: u64, t_ms: u64) -> Target {
-    let pid = if role == Role::Server { 4021 } else { 4022 };
-    Target {
-        pid,
-        kind: TargetKind::Engine(role),
+fn pid(role: Role) -> u32 {
+    if role == Role::Server { 4021 } else { 4022 }
+}
+
+fn process(role: Role, n: u64) -> Process {
+    Process {
+        pid: pid(role),
         name: role.name().to_owned(),
         alive: true,
         rss_bytes: Ok(4 * MIB + n * 2),
@@ -232,19 +225,22 @@ fn target(role: Role, n: u64, t_ms: u64) -> Target {
         memcg: Err(Absent::because("no memory cgroup")),
         pids_cgroup: Ok(None),
         exempt_from_file_max: Ok(false),
-        hello: Some(Hello {
-            protocol: PROTOCOL,
-            version: "0.1.0".into(),
-            role,
-            pid,
-            owner: 4020,
-            target: 1_000_000,
-            address: "127.0.0.1".into(),
-            port: 9900,
-            ports: 100,
-        }),
-        stats: Some(Ok(Box::new(stats(role, pid, n, t_ms)))),
     }
+}
+
+fn reading(role: Role, n: u64, t_ms: u64) -> EngineReading {
+    let hello = Hello {
+        protocol: PROTOCOL,
+        version: "0.1.0".into(),
+        role,
+        pid: pid(role),
+        owner: 4020,
+        target: 1_000_000,
+        address: "127.0.0.1".into(),
+        port: 9900,
+        ports: 100,
+    };
+    EngineReading { hello, stats: Ok(Box::new(stats(role, pid(role), n, t_ms))) }
 }
 
 fn stats(role: Role, pid: u32, n: u64, t_ms: u64) -> EngineStats {

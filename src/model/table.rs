@@ -2,15 +2,15 @@
 
 use std::cmp::Ordering;
 
+use crate::limits::{
+    self, Context, Cure, Forecast, Growth, Guarded, Limit, LimitId, LimitState, Meter, Unit, shown_by,
+};
 use crate::protocol::Role;
 use crate::units;
 
 use super::engine::Death;
-use super::errno;
-use super::limit::{Forecast, Limit, LimitState, Unit};
-use super::meters::{self, Context, Growth, Meter};
-use super::names;
-use super::now::{Now, RunPhase, engine};
+use super::failures::Failure;
+use super::now::{Now, RunPhase};
 use super::slope::{Slope, Trend};
 use super::track::Track;
 
@@ -25,23 +25,17 @@ const SOON_S: f64 = 10.0;
 /// A limit is "never" met when it lies this many times beyond target and count.
 const BEYOND: f64 = 10.0;
 
-/// Memory is alarmed at only once so many connections have been seen, unless a connection costs about what it should:
-/// before that, what other programs take within a second outweighs the run.
-const SEEN_OF_MEMORY: f64 = 50_000.0;
 /// Without a target, a limit that comes soon is an alarm from this share of it on.
 const UNAIMED: f64 = 0.5;
-/// What a cure adds to a limit that the run uses to the brim, as a factor.
+/// What a cure adds to a limit that the run means to use up, as a factor.
 const SPARE_OF_PLANNED: f64 = 1.1;
 /// A slope up to so many times the expected is about what it should be.
 const PLAUSIBLE: f64 = 3.0;
-/// Doubt in a cost that has not been measured yet: half of the way is left until it has.
-const DOUBT: f64 = 2.0;
-
 /// A limit that grows with connections and would stop the run, as the guard needs it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Brake {
-    /// Id of the limit.
-    pub id: &'static str,
+pub(super) struct GuardInput {
+    /// The limit.
+    pub id: LimitId,
     /// Its scope.
     pub scope: String,
     /// Use and bound, in the limit's own unit.
@@ -50,10 +44,8 @@ pub(super) struct Brake {
     pub limit: f64,
     /// The most that one connection may add.
     pub cost: f64,
-    /// Steps in which the use grows, own unit: kept as a distance.
-    pub step: f64,
-    /// The use counts connects under way.
-    pub with_in_flight: bool,
+    /// What is kept free, and in which steps the use grows.
+    pub rule: Guarded,
     /// The connections it has room for, where the run alone uses it and that is exact.
     pub room: Option<u64>,
 }
@@ -61,28 +53,41 @@ pub(super) struct Brake {
 /// A limit that refused something.
 #[derive(Debug, Clone)]
 struct Hit {
-    id: &'static str,
+    id: LimitId,
     scope: String,
     /// Its bound then: a limit raised since is no longer hit.
     limit: Option<u64>,
     reason: String,
 }
 
+/// What a sample brings besides its readings.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    /// What failed since the sample before.
+    pub failures: &'a [Failure],
+    /// Processes that have ended.
+    pub deaths: &'a [Death],
+    /// The engines' counters are of an earlier moment.
+    pub old: bool,
+    /// How many times what the target uses a limit should be, for the run to pass below it.
+    pub spare: f64,
+}
+
 /// Trends and hits behind the list of limits.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LimitTable {
-    trends: Vec<(&'static str, String, Trend)>,
+    trends: Vec<(LimitId, String, Trend)>,
     /// The use of each limit over the run.
     tracks: Vec<Track>,
     hits: Vec<Hit>,
     limits: Vec<Limit>,
-    brakes: Vec<Brake>,
+    guard_inputs: Vec<GuardInput>,
 }
 
 impl LimitTable {
-    /// What the guard watches besides memory.
-    pub(super) fn brakes(&self) -> &[Brake] {
-        &self.brakes
+    /// What the guard watches.
+    pub(super) fn guard_inputs(&self) -> &[GuardInput] {
+        &self.guard_inputs
     }
 
     /// Every limit, nearest first.
@@ -96,12 +101,12 @@ impl LimitTable {
     }
 
     /// The slope of one limit's use.
-    pub(super) fn slope(&self, id: &str, scope: &str) -> Option<Slope> {
+    pub(super) fn slope(&self, id: LimitId, scope: &str) -> Option<Slope> {
         self.trend(id, scope).and_then(Trend::slope)
     }
 
     /// The use of a limit over the run, where one is known.
-    pub(super) fn track(&self, id: &str, scope: &str) -> Option<&Track> {
+    pub(super) fn track(&self, id: LimitId, scope: &str) -> Option<&Track> {
         self.tracks.iter().find(|t| t.id == id && t.scope == scope)
     }
 
@@ -110,15 +115,16 @@ impl LimitTable {
         self.trends.clear();
     }
 
-    /// Takes a sample. With an engine dead, or its counters `old`, the table stays as it was, but for what was hit.
-    pub(super) fn update(&mut self, context: &Context<'_>, now: &Now, deaths: &[Death], old: bool) {
-        if !(now.phase == RunPhase::EngineDied || old) || self.limits.is_empty() {
-            let meters = meters::read(context);
-            self.collect_hits(context, &meters);
-            self.brakes.clear();
-            self.limits = meters.into_iter().filter_map(|m| self.limit(m, now, context.spare)).collect();
+    /// Takes a sample, and what failed since the one before. With an engine dead, or its counters `old`, the table stays as it
+    /// was, but for what was hit. A cure makes a limit `spare` times as large as the target needs.
+    pub(super) fn update(&mut self, context: &Context<'_>, now: &Now, seen: Seen<'_>) {
+        if !(now.phase == RunPhase::EngineDied || seen.old) || self.limits.is_empty() {
+            let meters = limits::read(context);
+            self.collect_hits(context, &meters, seen.failures);
+            self.guard_inputs.clear();
+            self.limits = meters.into_iter().map(|m| self.limit(m, now, seen.spare)).collect();
         }
-        self.mark_killed(deaths);
+        self.mark_killed(seen.deaths);
         self.limits.sort_by(order);
     }
 
@@ -134,13 +140,15 @@ impl LimitTable {
         self.limits.sort_by(order);
     }
 
-    fn trend(&self, id: &str, scope: &str) -> Option<&Trend> {
+    fn trend(&self, id: LimitId, scope: &str) -> Option<&Trend> {
         self.trends.iter().find(|t| t.0 == id && t.1 == scope).map(|t| &t.2)
     }
 
     /// Adds the point of one meter to its trend.
     fn follow(&mut self, meter: &Meter, connections: u64, noise: f64) {
-        let Some(used) = meter.followed.or(meter.way.map(|w| w.0)).or(meter.used.map(|u| u as f64)) else { return };
+        let Some(used) = meter.followed.or(meter.progress.map(|p| p.0)).or(meter.used.map(|u| u as f64)) else {
+            return;
+        };
         if used.is_nan() {
             return;
         }
@@ -162,8 +170,8 @@ impl LimitTable {
         self.tracks[known].add(now, used);
     }
 
-    fn limit(&mut self, meter: Meter, now: &Now, spare: f64) -> Option<Limit> {
-        let info = names::info(meter.id)?;
+    fn limit(&mut self, meter: Meter, now: &Now, spare: f64) -> Limit {
+        let info = meter.id.descriptor();
         if let Growth::WithConnections { noise } = meter.growth {
             self.follow(&meter, now.connections, noise);
         }
@@ -172,16 +180,14 @@ impl LimitTable {
         let slope = trend.and_then(Trend::slope);
         let forecast = forecast(&meter, slope, now);
         let seen = trend.map_or(0.0, Trend::span);
-        self.brakes.extend(brake(&meter, slope, now));
+        self.guard_inputs.extend(guard_input(&meter, slope, now));
         let hit = self.hits.iter().find(|h| h.id == meter.id && h.scope == meter.scope);
         let state = if hit.is_some() { LimitState::Hit } else { judge(&meter, forecast, slope, seen, now) };
         let grown = slope.filter(|s| s.grows()).map(|s| s.per_connection);
-        let need = need(&meter, grown.unwrap_or(meter.expected), now, spare);
-        // Nobody buys twice the memory for a run that fits.
-        let idle =
-            meter.id == "memory" && state < LimitState::Warn && need == meter.limit.unwrap_or(0).saturating_mul(2);
-        let cure = if idle { String::new() } else { (meter.cure)(need) };
-        Some(Limit {
+        let needed = need(&meter, grown.unwrap_or(meter.expected), now, spare);
+        let in_need =
+            info.cure_in_advance || state >= LimitState::Warn || needed != meter.limit.unwrap_or(0).saturating_mul(2);
+        Limit {
             info,
             scope: meter.scope,
             unit: meter.unit,
@@ -191,44 +197,41 @@ impl LimitTable {
             forecast,
             per_connection: grown,
             reason: hit.map(|h| h.reason.clone()).or(meter.reason),
-            cure,
-        })
+            place: meter.place,
+            note: meter.note,
+            cure: if in_need { (meter.cure)(needed) } else { Cure::none() },
+        }
     }
 
     /// What the engines' errors and the counters prove.
-    fn collect_hits(&mut self, context: &Context<'_>, meters: &[Meter]) {
+    fn collect_hits(&mut self, context: &Context<'_>, meters: &[Meter], failures: &[Failure]) {
         let raised = |h: &Hit| {
             meters.iter().any(|m| {
                 m.id == h.id && m.scope == h.scope && matches!((m.limit, h.limit), (Some(a), Some(b)) if a > b)
             })
         };
         self.hits.retain(|h| !raised(h));
-        for failure in context.failures {
+        for failure in failures {
             let (role, error) = (failure.role, &failure.error);
-            let Some(id) = errno::limit_of(&error.op, &error.name) else { continue };
-            // A full table among many is how workers pass the baton, not a limit of the run.
-            let baton = engine(context.sample, role).is_some_and(|stats| {
-                let capacity = stats.table_limit.saturating_mul(u64::from(stats.tables_max));
-                stats.stop.is_none() && (stats.descriptors as f64) < 0.95 * capacity as f64
-            });
-            if id != "nofile" || !baton {
+            let Some(limit) = shown_by(&error.op, &error.name) else { continue };
+            if context.sample.engine(role).is_none_or(limit.met_by) {
                 let reason = format!("{}: {} failed with {}", role.name(), error.op, error.name);
-                self.hit(meters, id, Some(role.name()), reason);
+                self.hit(meters, limit.id, Some(role.name()), reason);
             }
         }
-        let stopped = engine(context.sample, Role::Client).and_then(|c| c.stop.as_ref());
-        if let Some((stop, info)) = stopped.and_then(|s| Some((s, names::info(&s.limit_id)?))) {
-            self.hit(meters, info.id, Some(Role::Client.name()), stop.text.clone());
+        let stop = context.sample.engine(Role::Client).and_then(|c| c.stop.as_ref());
+        if let Some((stop, limit)) = stop.and_then(|s| Some((s, limits::stopped_by(s)?))) {
+            self.hit(meters, limit, Some(Role::Client.name()), stop.text.clone());
         }
-        let drops = context.counters.total("conntrack_drop");
-        let full =
-            |m: &&Meter| m.id == "conntrack" && m.used.zip(m.limit).is_some_and(|(u, l)| u as f64 >= 0.9 * l as f64);
-        if drops > 0 && meters.iter().any(|m| full(&m)) {
-            self.hit(meters, "conntrack", None, format!("{} packets dropped", units::grouped(drops)));
+        for (limit, from, dropped) in context.counters.proofs() {
+            let met = |m: &Meter| m.used.zip(m.limit).is_some_and(|(used, limit)| used as f64 >= from * limit as f64);
+            if meters.iter().any(|m| m.id == limit && met(m)) {
+                self.hit(meters, limit, None, format!("{} packets dropped", units::grouped(dropped)));
+            }
         }
     }
 
-    fn hit(&mut self, meters: &[Meter], id: &'static str, role: Option<&str>, reason: String) {
+    fn hit(&mut self, meters: &[Meter], id: LimitId, role: Option<&str>, reason: String) {
         let mut rows = meters.iter().filter(|m| m.id == id);
         let Some(meter) = rows.clone().find(|m| role.is_some_and(|r| r == m.scope)).or_else(|| rows.next()) else {
             return;
@@ -244,7 +247,7 @@ impl LimitTable {
 fn forecast(meter: &Meter, slope: Option<Slope>, now: &Now) -> Forecast {
     match meter.growth {
         Growth::NotTracking => return Forecast::NotTracking,
-        Growth::Apart => return Forecast::Never,
+        Growth::Independent => return Forecast::Never,
         Growth::WithConnections { .. } => {}
     }
     let (Some(used), Some(limit)) = (meter.used, meter.limit) else { return Forecast::NotYet };
@@ -252,7 +255,7 @@ fn forecast(meter: &Meter, slope: Option<Slope>, now: &Now) -> Forecast {
     if !slope.grows() {
         return Forecast::Never;
     }
-    let (at, end) = meter.way.unwrap_or((used as f64, limit as f64));
+    let (at, end) = meter.progress.unwrap_or((used as f64, limit as f64));
     // From where the run is, by the slope of the ramp: a constant offset, before or after the ramp, cancels out.
     let left = (end - at).max(0.0) / slope.per_connection;
     let at = now.connections as f64 + left;
@@ -267,30 +270,29 @@ fn forecast(meter: &Meter, slope: Option<Slope>, now: &Now) -> Forecast {
     }
 }
 
-/// What the guard has to know of a limit; `None` for one that does not stop a run, or that it judges by its own rule.
-fn brake(meter: &Meter, slope: Option<Slope>, now: &Now) -> Option<Brake> {
-    let stops = ["nofile", "ports", "conntrack", "epoll", "file-max", "threads"].contains(&meter.id);
+/// What the guard has to know of a limit; `None` for one that does not stop a run.
+fn guard_input(meter: &Meter, slope: Option<Slope>, now: &Now) -> Option<GuardInput> {
     // Before the first connection nothing is tracked whatever the rules say.
     let untried = meter.growth == Growth::NotTracking && now.connections == 0;
     let grows = matches!(meter.growth, Growth::WithConnections { .. }) || untried;
     let (Some(used), Some(limit)) = (meter.used, meter.limit) else { return None };
-    if !stops || !grows || limit == 0 {
+    if !meter.id.descriptor().stops_run || !grows || limit == 0 {
         return None;
     }
+    let rule = meter.guarded();
     let measured = slope.map(|s| s.per_connection + 2.0 * s.spread);
-    let cost = measured.map_or(meter.expected * DOUBT, |m| m.max(meter.expected / 2.0));
-    Some(Brake {
+    let cost = measured.map_or(rule.unmeasured, |m| m.max(rule.floor));
+    let room = meter.progress.filter(|_| meter.planned).map(|p| p.1 as u64);
+    let input = GuardInput {
         id: meter.id,
         scope: meter.scope.clone(),
         used: used as f64,
         limit: limit as f64,
         cost,
-        // Two engines, each with a worker more than its connections need by now.
-        step: if meter.id == "threads" { 2.0 } else { 0.0 },
-        with_in_flight: meter.scope != "server",
-        room: meter.way.filter(|_| meter.planned).map(|w| w.1 as u64),
-    })
-    .filter(|b| b.cost > 0.0)
+        rule,
+        room,
+    };
+    (cost > 0.0).then_some(input)
 }
 
 fn rising(now: &Now) -> bool {
@@ -309,7 +311,7 @@ fn judge(meter: &Meter, forecast: Forecast, slope: Option<Slope>, seen: f64, now
     let mut state = LimitState::Ok;
     if let Forecast::At { connections, plus_minus, seconds } = forecast {
         let plausible = slope.is_none_or(|s| s.per_connection <= PLAUSIBLE * meter.expected);
-        let known = meter.id != "memory" || seen >= SEEN_OF_MEMORY || plausible;
+        let known = plausible || seen >= meter.id.descriptor().sure_from;
         let sure = known && seen >= SEEN * connections as f64;
         let soon = |s: f64| seconds.is_some_and(|left| left <= s);
         match now.target {
@@ -347,7 +349,7 @@ fn judge(meter: &Meter, forecast: Forecast, slope: Option<Slope>, seen: f64, now
 fn need(meter: &Meter, per_connection: f64, now: &Now, spare: f64) -> u64 {
     let (used, limit) = (meter.used.unwrap_or(0), meter.limit.unwrap_or(0));
     let more = now.target.map_or(0, |t| t.saturating_sub(now.connections));
-    // The guard lets a run fill to the brim what it has planned for.
+    // The guard lets a run use up what it has planned for.
     let spare = if meter.planned { SPARE_OF_PLANNED } else { spare };
     let need = units::round_up(((used as f64 + per_connection * more as f64) * spare).ceil() as u64);
     // Nobody knows how far a server's peers want to go.
@@ -368,7 +370,7 @@ fn order(a: &Limit, b: &Limit) -> Ordering {
     // What counts nothing (conntrack without a rule), and what is only a note, has no share to compare.
     let share = |l: &Limit| match l.forecast {
         Forecast::NotTracking => -1.0,
-        _ if l.info.id == "hash_load" || l.info.id == "nr_open" => -0.5,
+        _ if !l.info.is_met => -0.5,
         // In steps, so that rows do not change places with every sample.
         _ => (l.share().unwrap_or(0.0) * 10.0).floor(),
     };

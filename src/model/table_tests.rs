@@ -1,34 +1,30 @@
-use super::super::counters::Counters;
 use super::super::failures::Failures;
-use super::super::headroom::Headroom;
 use super::super::now::Pace;
 use super::super::synthetic;
 use super::*;
-use crate::probe::sample::{Absent, PidsCgroup, Runtime, RuntimeLimit, Sample, UserThreads};
-use crate::protocol::{ErrorCount, Stop, Traffic};
+use crate::limits::{Counters, Headroom, Noted};
+use crate::protocol::{ErrorCount, FailedCall, Stop, StopCause, Traffic};
+use crate::sample::{Absent, PidsCgroup, Runtime, RuntimeLimit, Sample, UserThreads};
 
 /// Drives a table with these samples.
 fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
     let (mut table, mut pace, mut counters) = (LimitTable::default(), Pace::default(), Counters::default());
-    let mut failures = Failures::default();
-    let (mut baseline, mut standing) = (meters::Baseline::default(), meters::Standing::default());
+    let (mut failures, mut noted) = (Failures::default(), Noted::default());
     for sample in samples {
         counters.update(sample);
-        baseline.note(sample);
-        standing.update(sample);
+        noted.update(sample);
         failures.update(sample);
         let now = pace.now(sample, target);
-        let headroom = Headroom::of(sample, None);
-        let both_ends = sample.targets.len() == 2;
-        let failures = failures.risen();
-        let context =
-            Context { sample, headroom, counters: &counters, failures, both_ends, baseline, spare: 1.1, standing };
-        table.update(&context, &now, &[], false);
+        let headroom = Headroom::of(&sample.kernel, None);
+        let both_ends = sample.kernel.processes.len() == 2;
+        let context = Context { sample, headroom, counters: &counters, both_ends, noted: &noted };
+        let seen = Seen { failures: failures.risen(), deaths: &[], old: false, spare: 1.1 };
+        table.update(&context, &now, seen);
     }
     table
 }
 
-fn find<'a>(table: &'a LimitTable, id: &str) -> &'a Limit {
+fn find(table: &LimitTable, id: LimitId) -> &Limit {
     table.limits().iter().find(|l| l.info.id == id).unwrap()
 }
 
@@ -48,31 +44,31 @@ type Change = fn(&mut Sample, u64);
 #[test]
 fn count_limits_are_forecast_within_two_percent_half_way_and_five_at_a_quarter() {
     // id, true count, what makes the row.
-    let table: [(&str, u64, Change); 6] = [
-        ("file-max", 600_000, |s, n| {
+    let table: [(LimitId, u64, Change); 6] = [
+        (LimitId::FileMax, 600_000, |s, n| {
             // A constant offset of 70,000 files, and the grain of the per-core counters.
-            let files = s.host.files.as_mut().unwrap();
+            let files = s.kernel.host.files.as_mut().unwrap();
             files.max = 70_000 + 1_200_000;
             files.used = (70_000 + 2 * n) / 64 * 64;
         }),
-        ("nofile", 500_000, |s, n| {
+        (LimitId::Nofile, 500_000, |s, n| {
             let stats = synthetic::engine(s, Role::Server).unwrap();
             stats.tables_max = 25;
             stats.descriptors = n + 8 * (n / 19_990 + 1);
         }),
-        ("ports", 400_000, |s, _| {
-            s.net.sockstat.as_mut().unwrap().tw = 20_000;
+        (LimitId::Ports, 400_000, |s, _| {
+            s.kernel.net.sockstat.as_mut().unwrap().tw = 20_000;
             synthetic::engine(s, Role::Client).unwrap().capacity = Some(420_256);
         }),
-        ("conntrack", 800_000, |s, n| {
-            let table = s.net.conntrack.as_mut().unwrap();
+        (LimitId::Conntrack, 800_000, |s, n| {
+            let table = s.kernel.net.conntrack.as_mut().unwrap();
             table.max = 800_350;
             table.count = n + 350;
         }),
-        ("epoll", 700_000, |s, _| s.host.max_user_watches = Ok(1_400_000)),
-        ("threads", 900_000, |s, n| {
-            s.host.threads_max = Ok(400 + 900_000 / 5_000);
-            s.host.tasks = Ok(400 + n / 5_000);
+        (LimitId::Epoll, 700_000, |s, _| s.kernel.host.max_user_watches = Ok(1_400_000)),
+        (LimitId::Threads, 900_000, |s, n| {
+            s.kernel.host.threads_max = Ok(400 + 900_000 / 5_000);
+            s.kernel.host.tasks = Ok(400 + n / 5_000);
         }),
     ];
     for (id, truth, change) in table {
@@ -87,28 +83,28 @@ fn count_limits_are_forecast_within_two_percent_half_way_and_five_at_a_quarter()
 #[test]
 fn answers_of_their_own() {
     let ramp = |n| rows(n, |_, _| ());
-    assert_eq!(find(&drive(&ramp(0), None), "file-max").forecast, Forecast::NotYet);
+    assert_eq!(find(&drive(&ramp(0), None), LimitId::FileMax).forecast, Forecast::NotYet);
     let after = drive(&ramp(400_000), None);
-    assert_eq!(find(&after, "conntrack").forecast, Forecast::NotTracking);
-    assert_eq!(find(&after, "tcp_mem").forecast, Forecast::Never);
-    assert_eq!(find(&after, "time_wait").forecast, Forecast::Never);
-    let endless = drive(&rows(400_000, |s, _| s.host.files.as_mut().unwrap().max = i64::MAX as u64), None);
-    assert_eq!(find(&endless, "file-max").forecast, Forecast::Never);
+    assert_eq!(find(&after, LimitId::Conntrack).forecast, Forecast::NotTracking);
+    assert_eq!(find(&after, LimitId::TcpMem).forecast, Forecast::Never);
+    assert_eq!(find(&after, LimitId::TimeWait).forecast, Forecast::Never);
+    let endless = drive(&rows(400_000, |s, _| s.kernel.host.files.as_mut().unwrap().max = i64::MAX as u64), None);
+    assert_eq!(find(&endless, LimitId::FileMax).forecast, Forecast::Never);
 }
 
 #[test]
 fn absence_is_a_state_with_its_reason() {
     let mut sample = synthetic::host_only(0);
-    sample.host.files = Err(Absent::because("not mounted"));
-    sample.net.conntrack = Err(Absent::because("module not loaded"));
-    sample.host.slab = Err(Absent::because("needs root"));
+    sample.kernel.host.files = Err(Absent::because("not mounted"));
+    sample.kernel.net.conntrack = Err(Absent::because("module not loaded"));
+    sample.kernel.host.slab = Err(Absent::because("needs root"));
     let table = drive(&[sample], None);
     let rows = [
-        ("file-max", LimitState::Unknown, "not mounted"),
-        ("conntrack", LimitState::NotApplicable, "module not loaded"),
-        ("epoll", LimitState::Unknown, "needs root"),
-        ("ports", LimitState::NotApplicable, "bounds who connects"),
-        ("memcg", LimitState::NotApplicable, "no process watched"),
+        (LimitId::FileMax, LimitState::Unknown, "not mounted"),
+        (LimitId::Conntrack, LimitState::NotApplicable, "module not loaded"),
+        (LimitId::Epoll, LimitState::Unknown, "needs root"),
+        (LimitId::Ports, LimitState::NotApplicable, "bounds who connects"),
+        (LimitId::Memcg, LimitState::NotApplicable, "no process watched"),
     ];
     for (id, state, reason) in rows {
         let limit = find(&table, id);
@@ -122,8 +118,8 @@ fn absence_is_a_state_with_its_reason() {
 #[test]
 fn nearest_is_the_smallest_count_and_the_order_follows() {
     let table = drive(&rows(400_000, |_, _| ()), Some(1_000_000));
-    let ids: Vec<&str> = table.limits().iter().map(|l| l.info.id).collect();
-    assert_eq!(ids[0], "file-max", "{ids:?}");
+    let ids: Vec<LimitId> = table.limits().iter().map(|l| l.info.id).collect();
+    assert_eq!(ids[0], LimitId::FileMax, "{ids:?}");
     let counts: Vec<u64> = table.limits().iter().map_while(|l| l.forecast.connections()).collect();
     assert!(counts.len() >= 5 && counts.is_sorted(), "{counts:?}");
     let last = table.limits().last().unwrap();
@@ -132,30 +128,30 @@ fn nearest_is_the_smallest_count_and_the_order_follows() {
 
 #[test]
 fn a_forecast_below_the_target_warns_and_is_critical_shortly_before() {
-    let small: Change = |s, _| s.host.files.as_mut().unwrap().max = 1_001_500;
+    let small: Change = |s, _| s.kernel.host.files.as_mut().unwrap().max = 1_001_500;
     for (at, state) in [(80_000, LimitState::Warn), (200_000, LimitState::Critical)] {
         let table = drive(&rows(at, small), Some(1_000_000));
-        let limit = find(&table, "file-max");
+        let limit = find(&table, LimitId::FileMax);
         assert_eq!(limit.state, state, "at {at}: {:?}", limit.forecast);
-        assert_eq!(limit.cure, "sysctl -w fs.file-max=2210000");
+        assert_eq!(limit.cure.to_string(), "sysctl -w fs.file-max=2210000");
     }
     let fits = drive(&rows(200_000, small), Some(400_000));
-    assert_eq!(find(&fits, "file-max").state, LimitState::Ok);
+    assert_eq!(find(&fits, LimitId::FileMax).state, LimitState::Ok);
 }
 
 #[test]
 fn levels_of_their_own() {
-    type Row = (&'static str, fn(&mut Sample), LimitState);
+    type Row = (LimitId, fn(&mut Sample), LimitState);
     let rows: [Row; 9] = [
-        ("orphans", |s| s.net.sockstat.as_mut().unwrap().orphan = 40_000, LimitState::Warn),
-        ("orphans", |s| s.net.sockstat.as_mut().unwrap().orphan = 70_000, LimitState::Critical),
-        ("conntrack", |s| s.net.conntrack.as_mut().unwrap().count = 200_000, LimitState::Warn),
-        ("file-max", |s| s.host.files.as_mut().unwrap().used = 1_800_000, LimitState::Warn),
-        ("file-max", |s| s.host.files.as_mut().unwrap().used = 2_300_000, LimitState::Critical),
-        ("tcp_mem", |s| s.net.sockstat.as_mut().unwrap().mem_pages = 380_000, LimitState::Warn),
-        ("tcp_mem", |s| s.net.sockstat.as_mut().unwrap().mem_pages = 510_000, LimitState::Critical),
-        ("hash_load", |s| s.net.sockstat.as_mut().unwrap().inuse = 4_000_000, LimitState::Ok),
-        ("memory", |s| s.host.mem.as_mut().unwrap().free = 0, LimitState::Warn),
+        (LimitId::Orphans, |s| s.kernel.net.sockstat.as_mut().unwrap().orphan = 40_000, LimitState::Warn),
+        (LimitId::Orphans, |s| s.kernel.net.sockstat.as_mut().unwrap().orphan = 70_000, LimitState::Critical),
+        (LimitId::Conntrack, |s| s.kernel.net.conntrack.as_mut().unwrap().count = 200_000, LimitState::Warn),
+        (LimitId::FileMax, |s| s.kernel.host.files.as_mut().unwrap().used = 1_800_000, LimitState::Warn),
+        (LimitId::FileMax, |s| s.kernel.host.files.as_mut().unwrap().used = 2_300_000, LimitState::Critical),
+        (LimitId::TcpMem, |s| s.kernel.net.sockstat.as_mut().unwrap().mem_pages = 380_000, LimitState::Warn),
+        (LimitId::TcpMem, |s| s.kernel.net.sockstat.as_mut().unwrap().mem_pages = 510_000, LimitState::Critical),
+        (LimitId::HashLoad, |s| s.kernel.net.sockstat.as_mut().unwrap().inuse = 4_000_000, LimitState::Ok),
+        (LimitId::Memory, |s| s.kernel.host.mem.as_mut().unwrap().free = 0, LimitState::Warn),
     ];
     for (id, change, want) in rows {
         let mut sample = synthetic::host_only(0);
@@ -171,13 +167,13 @@ fn a_plan_that_is_used_to_the_brim_is_no_alarm() {
         synthetic::set_target(s, 400_000);
     };
     let table = drive(&rows(400_000, full), Some(400_000));
-    assert_eq!(find(&table, "ports").state, LimitState::Ok);
+    assert_eq!(find(&table, LimitId::Ports).state, LimitState::Ok);
 }
 
 #[test]
 fn an_errno_marks_its_limit_hit_until_the_limit_is_raised() {
     let enfile = |s: &mut Sample, max| {
-        s.host.files.as_mut().unwrap().max = max;
+        s.kernel.host.files.as_mut().unwrap().max = max;
         let error = ErrorCount { op: "accept".into(), errno: 23, name: "ENFILE".into(), count: 3 };
         synthetic::engine(s, Role::Server).unwrap().errors.push(error);
     };
@@ -186,11 +182,11 @@ fn an_errno_marks_its_limit_hit_until_the_limit_is_raised() {
     enfile(&mut last, 203_500);
     samples.push(last.clone());
     let table = drive(&samples, Some(1_000_000));
-    assert_eq!(table.nearest().map(|l| (l.info.id, l.state)), Some(("file-max", LimitState::Hit)));
+    assert_eq!(table.nearest().map(|l| (l.info.id, l.state)), Some((LimitId::FileMax, LimitState::Hit)));
     assert_eq!(table.limits()[0].reason.as_deref(), Some("server: accept failed with ENFILE"));
-    last.host.files.as_mut().unwrap().max = 3_000_000;
+    last.kernel.host.files.as_mut().unwrap().max = 3_000_000;
     samples.push(last);
-    assert_eq!(find(&drive(&samples, Some(1_000_000)), "file-max").state, LimitState::Ok);
+    assert_eq!(find(&drive(&samples, Some(1_000_000)), LimitId::FileMax).state, LimitState::Ok);
 }
 
 #[test]
@@ -203,9 +199,13 @@ fn one_full_table_among_many_is_not_the_limit_but_the_last_is() {
         stats.errors.push(ErrorCount { op: "socket".into(), errno: 24, name: "EMFILE".into(), count: 1 });
         stats.stop = stop;
         let table = drive(&[sample], None);
-        table.limits().iter().any(|l| l.info.id == "nofile" && l.scope == "client" && l.state == LimitState::Hit)
+        table.limits().iter().any(|l| l.info.id == LimitId::Nofile && l.scope == "client" && l.state == LimitState::Hit)
     };
-    let stop = Stop { limit_id: "nofile".into(), errno: 24, text: "tables full".into() };
+    let stop = Stop {
+        cause: StopCause::Limit,
+        call: FailedCall { op: "socket".into(), errno: 24, name: "EMFILE".into() },
+        text: "tables full".into(),
+    };
     for (descriptors, stop, hit) in [(20_000, None, false), (39_990, None, true), (20_000, Some(stop), true)] {
         assert_eq!(emfile(descriptors, stop), hit, "{descriptors}");
     }
@@ -216,26 +216,26 @@ fn the_nearest_cgroup_is_judged_by_its_own_slope() {
     let table = drive(
         &rows(40_000, |s, _| {
             synthetic::with_memcg(s, "/c1m", 400 << 20);
-            s.targets[0].pids_cgroup =
+            s.kernel.processes[0].pids_cgroup =
                 Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup/pids/c1m".into(), used: 50, limit: 60 }));
         }),
         Some(1_000_000),
     );
     let nearest = table.nearest().unwrap();
-    assert_eq!((nearest.info.id, nearest.scope.as_str()), ("memcg", "/c1m"));
+    assert_eq!((nearest.info.id, nearest.scope.as_str()), (LimitId::Memcg, "/c1m"));
     // (400 MiB - 10 MiB) / 5,900 B
     let at = nearest.forecast.connections().unwrap();
     assert!(at.abs_diff(69_312) < 700, "{at}");
     assert_eq!(nearest.state, LimitState::Critical);
-    assert_eq!(find(&table, "threads").scope, "cgroup");
+    assert_eq!(find(&table, LimitId::Threads).scope, "cgroup");
 }
 
 #[test]
 fn a_limit_raised_during_the_run_is_followed() {
     let mut samples = rows(200_000, |_, _| ());
-    let before = find(&drive(&samples, None), "file-max").forecast.connections().unwrap();
-    samples.last_mut().unwrap().host.files.as_mut().unwrap().max = 4_000_000;
-    let after = find(&drive(&samples, None), "file-max").forecast.connections().unwrap();
+    let before = find(&drive(&samples, None), LimitId::FileMax).forecast.connections().unwrap();
+    samples.last_mut().unwrap().kernel.host.files.as_mut().unwrap().max = 4_000_000;
+    let after = find(&drive(&samples, None), LimitId::FileMax).forecast.connections().unwrap();
     assert!(before < 1_240_000 && after > 1_980_000, "{before} {after}");
 }
 
@@ -246,15 +246,15 @@ fn memory_that_others_take_at_the_start_is_no_alarm() {
         let samples: Vec<Sample> = (0..=5)
             .map(|i| {
                 let mut sample = synthetic::sample(i * 400, i * 100);
-                sample.host.slab.as_mut().unwrap()[0].bytes += bytes * i * 400;
+                sample.kernel.host.slab.as_mut().unwrap()[0].bytes += bytes * i * 400;
                 sample
             })
             .collect();
-        find(&drive(&samples, Some(4_000_000)), "memory").state
+        find(&drive(&samples, Some(4_000_000)), LimitId::Memory).state
     };
     assert_eq!(ramp(230_000), LimitState::Ok);
     assert_eq!(
-        find(&drive(&rows(400_000, |_, _| ()), Some(4_000_000)), "memory").state,
+        find(&drive(&rows(400_000, |_, _| ()), Some(4_000_000)), LimitId::Memory).state,
         LimitState::Warn,
         "a real one"
     );
@@ -272,12 +272,12 @@ fn threads_that_come_with_whole_tables_are_forecast_between_the_steps() {
                 let stats = synthetic::engine(&mut sample, role).unwrap();
                 (stats.tables, stats.tables_max, stats.table_room) = (tables as u32, 1000, 206);
             }
-            (sample.host.tasks, sample.host.threads_max) = (Ok(8 + 2 * tables), Ok(100));
+            (sample.kernel.host.tasks, sample.kernel.host.threads_max) = (Ok(8 + 2 * tables), Ok(100));
             sample
         })
         .collect();
     // 46 tables each are full at 9,476.
-    let got = find(&drive(&samples, None), "threads").forecast.connections().unwrap();
+    let got = find(&drive(&samples, None), LimitId::Threads).forecast.connections().unwrap();
     assert!(got.abs_diff(9_476) <= 206, "{got}");
 }
 
@@ -285,12 +285,12 @@ fn threads_that_come_with_whole_tables_are_forecast_between_the_steps() {
 fn a_range_of_ports_that_is_narrowed_on_the_way_is_followed() {
     let samples = rows(100_000, |s, n| {
         if n > 40_000 {
-            s.net.ports.as_mut().unwrap().high = 32_768 + 14_115;
+            s.kernel.net.ports.as_mut().unwrap().high = 32_768 + 14_115;
         }
         synthetic::engine(s, Role::Client).unwrap().capacity = Some(282_320);
     });
     let ports = drive(&samples, None);
-    let ports = find(&ports, "ports");
+    let ports = find(&ports, LimitId::Ports);
     assert_eq!(ports.limit, Some(141_160));
     assert!(ports.forecast.connections().unwrap().abs_diff(141_160) <= 256, "{ports:?}");
 }
@@ -298,15 +298,15 @@ fn a_range_of_ports_that_is_narrowed_on_the_way_is_followed() {
 #[test]
 fn registrations_of_other_programs_count_against_the_users_limit() {
     let samples = rows(100_000, |s, n| {
-        let slab = s.host.slab.as_mut().unwrap();
+        let slab = s.kernel.host.slab.as_mut().unwrap();
         let cache = slab.iter_mut().find(|c| c.name == "eventpoll_epi").unwrap();
         // Free objects kept for later look active in the middle of a ramp.
         cache.active_objs = 19_400 + 512 + n * 3;
-        s.host.max_user_watches = Ok(419_400);
+        s.kernel.host.max_user_watches = Ok(419_400);
         synthetic::engine(s, Role::Client).unwrap().in_flight = if n == 0 { 512 } else { 256 };
     });
     let epoll = drive(&samples, None);
-    let got = find(&epoll, "epoll").forecast.connections().unwrap();
+    let got = find(&epoll, LimitId::Epoll).forecast.connections().unwrap();
     assert!(got.abs_diff(200_000) < 300, "{got}");
 }
 
@@ -314,10 +314,10 @@ fn registrations_of_other_programs_count_against_the_users_limit() {
 fn the_nearest_of_three_bounds_of_threads_is_shown() {
     let scope = |used, limit| {
         let mut sample = synthetic::sample(1000, 0);
-        sample.targets[0].pids_cgroup = Ok(Some(PidsCgroup { dir: "/x".into(), used: 50, limit: 200 }));
-        sample.targets[1].user_threads = Ok(Some(UserThreads { used, limit, hard: limit }));
+        sample.kernel.processes[0].pids_cgroup = Ok(Some(PidsCgroup { dir: "/x".into(), used: 50, limit: 200 }));
+        sample.kernel.processes[1].user_threads = Ok(Some(UserThreads { used, limit, hard: limit }));
         let table = drive(&[sample], None);
-        let threads = find(&table, "threads").clone();
+        let threads = find(&table, LimitId::Threads).clone();
         (threads.scope, threads.used, threads.limit)
     };
     assert_eq!(scope(60, 200), ("user".into(), Some(60), Some(200)));
@@ -328,59 +328,63 @@ fn the_nearest_of_three_bounds_of_threads_is_shown() {
 fn traffic_is_forecast_against_the_link() {
     // A fifth of the connections, 1,000 bytes a second each: 8,720 bits with headers. 1 Gbit/s is full at 573,394.
     let change = |s: &mut Sample, n: u64| {
-        s.targets.remove(0);
-        s.targets[0].hello.as_mut().unwrap().address = "10.0.0.1".into();
-        s.net.link.as_mut().unwrap().bits_per_s = 1_000_000_000;
+        s.kernel.processes.remove(0);
+        s.engines.remove(0);
+        s.engines[0].hello.address = "10.0.0.1".into();
+        s.kernel.net.link.as_mut().unwrap().bits_per_s = 1_000_000_000;
         let traffic = Traffic { active: n / 5, message: 1000, every_us: 1_000_000, ..Traffic::default() };
         synthetic::engine(s, Role::Client).unwrap().traffic = Some(traffic);
     };
     let table = drive(&rows(140_000, change), Some(1_000_000));
-    let bandwidth = find(&table, "bandwidth");
+    let bandwidth = find(&table, LimitId::Bandwidth);
     assert_eq!((bandwidth.unit, bandwidth.scope.as_str()), (Unit::BitsPerSecond, "eth0"));
     assert!(bandwidth.forecast.connections().unwrap().abs_diff(573_394) < 100, "{bandwidth:?}");
     assert!(bandwidth.state >= LimitState::Warn);
     let virtual_link = |s: &mut Sample, n| {
         change(s, n);
-        s.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
+        s.kernel.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
     };
     let unknown = drive(&rows(20_000, virtual_link), None);
-    let unknown = find(&unknown, "bandwidth");
+    let unknown = find(&unknown, LimitId::Bandwidth);
     assert_eq!((unknown.state, unknown.used), (LimitState::Unknown, Some(34_880_000)));
     let both = rows(20_000, |s, n| {
         let traffic = Traffic { active: n, message: 1000, every_us: 1, ..Traffic::default() };
         synthetic::engine(s, Role::Client).unwrap().traffic = Some(traffic);
     });
-    assert_eq!(find(&drive(&both, None), "bandwidth").state, LimitState::NotApplicable, "loopback has no link");
-    assert_eq!(find(&drive(&rows(20_000, |_, _| ()), None), "bandwidth").state, LimitState::NotApplicable);
+    assert_eq!(find(&drive(&both, None), LimitId::Bandwidth).state, LimitState::NotApplicable, "loopback has no link");
+    assert_eq!(find(&drive(&rows(20_000, |_, _| ()), None), LimitId::Bandwidth).state, LimitState::NotApplicable);
 }
 
 #[test]
 fn the_limit_of_a_runtime_is_forecast_where_it_grows_with_connections_and_no_alarm_where_it_does_not() {
     let of = |runtime, limit, change: fn(&mut Sample, u64)| {
         let samples = rows(60_000, |s, n| {
-            s.net.tcp.as_mut().unwrap().curr_estab = n;
+            s.kernel.net.tcp.as_mut().unwrap().curr_estab = n;
             synthetic::foreign(s, 7, "chat", 30 + n, 2_000_000);
-            s.targets[0].runtime = Ok(Some(RuntimeLimit { runtime, limit, set_by: "chosen".into() }));
+            s.kernel.processes[0].runtime = Ok(Some(RuntimeLimit { runtime, limit, set_by: "chosen".into() }));
             change(s, n);
         });
-        find(&drive(&samples, None), "runtime").clone()
+        find(&drive(&samples, None), LimitId::Runtime).clone()
     };
     let beam = of(Runtime::Beam, 131_072, |_, _| ());
     assert_eq!((beam.scope.as_str(), beam.unit), ("chat 7", Unit::Count));
     assert!(beam.forecast.connections().unwrap().abs_diff(131_042) < 10, "{beam:?}");
-    assert_eq!(of(Runtime::Beam, 65_536, |s, _| s.targets[0].descriptors = Ok(65_000)).state, LimitState::Critical);
+    assert_eq!(
+        of(Runtime::Beam, 65_536, |s, _| s.kernel.processes[0].descriptors = Ok(65_000)).state,
+        LimitState::Critical
+    );
     let no_ports = of(Runtime::Beam, 1024, |_, _| ());
     assert_eq!((no_ports.state, no_ports.forecast), (LimitState::Ok, Forecast::Never), "sockets that are no ports");
     // 4 KiB a connection beside 50 MiB: 1 GiB is full at 249,000 or so.
-    let heap: fn(&mut Sample, u64) = |s, n| s.targets[0].rss_bytes = Ok((50 << 20) + n * 4096);
+    let heap: fn(&mut Sample, u64) = |s, n| s.kernel.processes[0].rss_bytes = Ok((50 << 20) + n * 4096);
     let node = of(Runtime::V8, 1 << 30, heap);
     assert!(node.forecast.connections().unwrap().abs_diff(249_344) < 100, "{node:?}");
     assert_eq!((node.unit, node.state), (Unit::Bytes, LimitState::Ok));
-    let full: fn(&mut Sample, u64) = |s, _| s.targets[0].rss_bytes = Ok(1 << 30);
+    let full: fn(&mut Sample, u64) = |s, _| s.kernel.processes[0].rss_bytes = Ok(1 << 30);
     for runtime in [Runtime::V8, Runtime::Jvm, Runtime::Go] {
         assert_eq!(of(runtime, 1 << 30, full).state, LimitState::Ok, "resident memory is more than a heap");
     }
     assert_eq!(of(Runtime::Jvm, 1 << 30, heap).forecast, Forecast::Never);
     let table = drive(&rows(20_000, |_, _| ()), None);
-    assert_eq!(find(&table, "runtime").reason.as_deref(), Some("c1m-top's engines set none"));
+    assert_eq!(find(&table, LimitId::Runtime).reason.as_deref(), Some("c1m-top's engines set none"));
 }

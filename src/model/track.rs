@@ -1,19 +1,21 @@
 //! The use of one limit over the run, for a graph.
 
+use crate::limits::LimitId;
+
 use super::now::Now;
 use super::series::Series;
 
 /// One limit's use.
 #[derive(Debug, Clone)]
 pub(super) struct Track {
-    pub(super) id: &'static str,
+    pub(super) id: LimitId,
     pub(super) scope: String,
     series: Series,
     most: u64,
 }
 
 impl Track {
-    pub(super) fn new(id: &'static str, scope: String) -> Self {
+    pub(super) fn new(id: LimitId, scope: String) -> Self {
         Self { id, scope, series: Series::default(), most: 0 }
     }
 
@@ -57,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_short_peak_is_neither_averaged_away_nor_stepped_over() {
-        let mut track = Track::new("accept_queue", "x".into());
+        let mut track = Track::new(LimitId::AcceptQueue, "x".into());
         assert!(track.columns(10).is_empty());
         for i in 0..300 {
             track.add(&Now { t_ms: i * 100, ..Now::default() }, if i == 137 { 400 } else { 1 });

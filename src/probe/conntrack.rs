@@ -4,8 +4,8 @@
 //! of another one is the column `entries` of `/proc/PID/net/stat/nf_conntrack`, which has a row per core, all with the same
 //! `entries` (`net/netfilter/nf_conntrack_standalone.c`).
 
-use super::sample::Reading;
 use super::text::per_core;
+use crate::sample::kernel::Reading;
 
 /// `/proc/net/stat/nf_conntrack`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

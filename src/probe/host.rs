@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use super::kernel_log::KernelLog;
 use super::neighbours::NeighbourTable;
-use super::sample::{Absent, FileNr, Host, Log, Reading, SlabCache};
 use super::slab::{self, Tracked};
 use super::slab_pace::{SlabPace, Turn};
 use super::source::{Roots, Source};
 use super::text::{number, numbers, odd};
 use super::{meminfo, pressure, softnet, vmstat};
+use crate::sample::kernel::{Absent, FileNr, Host, Log, Reading, SlabCache};
 use crate::sys;
 
 /// Before the first reading.

@@ -7,8 +7,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
-use super::sample::{Absent, Log, LogLine, LogTopic, Reading};
 use super::source::{Roots, reason};
+use crate::sample::kernel::{Absent, Log, LogLine, LogTopic, Reading};
 
 /// Where it is.
 const PATH: &str = "/dev/kmsg";

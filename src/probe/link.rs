@@ -1,7 +1,7 @@
 //! The network link that is fastest: what traffic has to fit into. Read once; a link's speed does not change within a run.
 
-use super::sample::{Absent, Link, Reading};
 use super::source::{Roots, Source};
+use crate::sample::kernel::{Absent, Link, Reading};
 
 /// The fastest interface that is up, loopback left out.
 pub(crate) fn fastest(roots: &Roots, buf: &mut Vec<u8>) -> Reading<Link> {

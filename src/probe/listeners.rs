@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::sample::{Absent, AcceptQueue, Listeners, Reading};
 use super::source::{ENDED, Roots, reason};
 use super::text::odd;
+use crate::sample::kernel::{Absent, AcceptQueue, Listeners, Reading};
 use crate::sys;
 
 /// Asked this often at the most, unless a queue overflows; a little less than two seconds, so that with a sample each second

@@ -1,7 +1,7 @@
 //! `/proc/meminfo`: where the machine's memory is.
 
-use super::sample::{Mem, Reading};
 use super::text::odd;
+use crate::sample::kernel::{Mem, Reading};
 
 /// Parses `/proc/meminfo`, whose unit is 1024 bytes whatever it says.
 pub(crate) fn parse(text: &str) -> Reading<Mem> {

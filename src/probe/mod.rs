@@ -18,7 +18,6 @@ mod ports;
 mod pressure;
 mod process;
 mod runtime;
-pub mod sample;
 mod sampler;
 mod slab;
 mod slab_pace;

@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::sample::{Neighbours, Reading};
 use super::source::{Roots, Source};
 use super::text::{number, per_core};
+use crate::sample::kernel::{Neighbours, Reading};
 
 /// Kept-open files of one table.
 #[derive(Debug)]

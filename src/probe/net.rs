@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use super::conntrack;
 use super::listeners::{Counted, ListenerSource};
 use super::namespace::same_network;
-use super::sample::{Absent, Conntrack, Link, Net, PortRange, Reading};
 use super::source::{Roots, Source};
 use super::text::{number, numbers};
 use super::{link, ports, snmp, sockstat};
+use crate::sample::kernel::{Absent, Conntrack, Link, Net, PortRange, Reading};
 
 /// Files of `/proc/sys/net` show the namespace of who reads them.
 const ELSEWHERE: Absent = Absent::because("set in the target's network namespace, not visible from this one");

@@ -1,7 +1,7 @@
 //! `ip_local_port_range` and `ip_local_reserved_ports`: the ports that a connect may take by itself.
 
-use super::sample::{PortRange, Reading};
 use super::text::{number, numbers, odd};
+use crate::sample::kernel::{PortRange, Reading};
 
 /// Parses the range; the reserved ports are added by [`reserved`].
 pub(crate) fn range(text: &str) -> Reading<PortRange> {

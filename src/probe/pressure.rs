@@ -1,7 +1,7 @@
 //! `/proc/pressure/*`: the share of time in which tasks waited (Linux 4.20 and later).
 
-use super::sample::{Pressure, Reading};
 use super::text::odd;
+use crate::sample::kernel::{Pressure, Reading};
 
 /// Parses one pressure file.
 pub(crate) fn parse(text: &str) -> Reading<Pressure> {

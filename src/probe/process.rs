@@ -1,7 +1,7 @@
 //! `/proc/PID/stat`, `/proc/PID/status` and `/proc/PID/limits`.
 
-use super::sample::{Reading, SoftHard};
 use super::text::odd;
+use crate::sample::kernel::{Reading, SoftHard};
 
 /// What is taken from `/proc/PID/stat` (`proc_pid_stat(5)`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ const EXITING: i64 = 4;
 
 /// Parses `/proc/PID/stat`.
 pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
-    const CUT: super::sample::Absent = odd("cut short");
+    const CUT: crate::sample::kernel::Absent = odd("cut short");
     let (head, rest) = text.rsplit_once(')').ok_or(CUT)?;
     let (_, comm) = head.split_once('(').ok_or(CUT)?;
     let mut words = rest.split_ascii_whitespace();
@@ -88,7 +88,7 @@ impl Status {
 
 /// Parses `/proc/PID/status`.
 pub(crate) fn status(text: &str) -> Reading<Status> {
-    const NUMBER: super::sample::Absent = odd("not a number");
+    const NUMBER: crate::sample::kernel::Absent = odd("not a number");
     let word = |key: &str| {
         let value = text.lines().find_map(|line| line.strip_prefix(key)).ok_or(odd("lacks a line"))?;
         value.split_ascii_whitespace().next().ok_or(odd("cut short"))

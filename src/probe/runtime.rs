@@ -1,8 +1,8 @@
 //! A limit that a program's own runtime keeps: in its command line or its environment, which are read once. A program that
 //! writes a title over its command line takes its options with it. Only limits that are written there are found, and BEAM's default.
 
-use super::sample::{Absent, Reading, Runtime, RuntimeLimit};
 use super::source::Source;
+use crate::sample::kernel::{Absent, Reading, Runtime, RuntimeLimit};
 
 /// Ports of BEAM without `+Q` (erl(1), since OTP R16); more where more descriptors are allowed.
 const PORTS: u64 = 65_536;

@@ -1,16 +1,17 @@
-//! One pass over all sources.
+//! One pass over all sources of the kernel.
 
 use std::ops::RangeInclusive;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::host::HostSources;
 use super::net::NetSources;
-use super::sample::{Reading, Sample, Target};
 use super::source::Roots;
 use super::target::{OwnSources, TargetSources, Watch};
 use super::user::User;
+use crate::sample::Own;
+use crate::sample::kernel::{Kernel, Process, Reading};
 
-/// Reads every source into one [`Sample`]. All files are opened before the ramp and kept.
+/// Reads every source into one [`Kernel`]. All files are opened before the ramp and kept.
 #[derive(Debug)]
 pub struct Sampler {
     roots: Roots,
@@ -20,7 +21,6 @@ pub struct Sampler {
     /// Threads that each user bound by `RLIMIT_NPROC` had in other processes when the last target was opened.
     others: Vec<(User, Reading<u64>)>,
     own: OwnSources,
-    started: Instant,
     page_size: u64,
     /// Every source is read into this one.
     buf: Vec<u8>,
@@ -41,7 +41,6 @@ impl Sampler {
             targets: Vec::with_capacity(targets.len()),
             others: Vec::new(),
             own: OwnSources::open(&roots, page_size, &mut buf),
-            started: Instant::now(),
             page_size,
             roots,
             buf,
@@ -83,7 +82,7 @@ impl Sampler {
     }
 
     /// Adds to what each target uses of its `RLIMIT_NPROC` what else its user runs.
-    fn add_others(&self, targets: &mut [Target]) {
+    fn add_others(&self, targets: &mut [Process]) {
         let dashboard = std::process::id();
         let own = Some(&self.own).filter(|_| self.targets.iter().all(|target| target.pid() != dashboard));
         let threads: Vec<u64> = targets.iter().map(|target| target.threads.as_ref().map_or(0, |n| *n)).collect();
@@ -112,25 +111,22 @@ impl Sampler {
         }
     }
 
-    /// Reads every source once. What the engines say of themselves is for the caller to add.
-    pub fn sample(&mut self) -> Sample {
+    /// Reads every source once; and what this program itself costs.
+    pub fn read(&mut self) -> (Kernel, Own) {
         let start = Instant::now();
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (roots, buf) = (&self.roots, &mut self.buf);
         let net = self.net.read(buf);
         let sockets = net.sockstat.as_ref().ok().map(|s| s.alloc);
-        let mut sample = Sample {
-            t_ms: start.duration_since(self.started).as_millis() as u64,
-            wall_ms: wall.as_millis() as u64,
+        let mut kernel = Kernel {
             took_us: 0,
             host: self.host.read(sockets, buf),
             net,
-            targets: self.targets.iter_mut().map(|target| target.read(roots, buf)).collect(),
-            own: self.own.read(buf),
+            processes: self.targets.iter_mut().map(|target| target.read(roots, buf)).collect(),
         };
-        sample.host.log = self.host.log(buf);
-        self.add_others(&mut sample.targets);
-        sample.took_us = start.elapsed().as_micros() as u64;
-        sample
+        let own = self.own.read(buf);
+        kernel.host.log = self.host.log(buf);
+        self.add_others(&mut kernel.processes);
+        kernel.took_us = start.elapsed().as_micros() as u64;
+        (kernel, own)
     }
 }

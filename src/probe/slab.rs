@@ -6,9 +6,9 @@
 
 use std::collections::BTreeSet;
 
-use super::sample::{Reading, SlabCache};
 use super::source::Roots;
 use super::text::odd;
+use crate::sample::kernel::{Reading, SlabCache};
 
 /// Caches that grow with sockets, by name.
 const WANTED: &[&str] = &[

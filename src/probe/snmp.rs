@@ -1,8 +1,8 @@
 //! `/proc/net/snmp` and `/proc/net/netstat`: a line of names, then a line of numbers. Columns come and go with kernels, so
 //! each is found by its name.
 
-use super::sample::{Reading, TcpCounters, TcpExt};
 use super::text::odd;
+use crate::sample::kernel::{Reading, TcpCounters, TcpExt};
 
 /// Parses the `Tcp:` lines of `snmp`.
 pub(crate) fn parse_tcp(text: &str) -> Reading<TcpCounters> {

@@ -1,7 +1,7 @@
 //! `/proc/net/sockstat` and `sockstat6` (net/ipv4/proc.c): sockets by state.
 
-use super::sample::{Reading, Sockstat};
 use super::text::odd;
+use crate::sample::kernel::{Reading, Sockstat};
 
 /// Parses `sockstat`.
 pub(crate) fn parse(text: &str) -> Reading<Sockstat> {

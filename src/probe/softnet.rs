@@ -1,7 +1,7 @@
 //! `/proc/net/softnet_stat`: packets between the driver and the protocols, a line per core, hexadecimal.
 
-use super::sample::{Reading, Softnet};
 use super::text::odd;
+use crate::sample::kernel::{Reading, Softnet};
 
 /// Sums the first three columns over all cores.
 pub(crate) fn parse(text: &str) -> Reading<Softnet> {

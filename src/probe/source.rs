@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::sample::{Absent, Reading};
+use crate::sample::kernel::{Absent, Reading};
 
 /// Bytes asked for in one read. The kernel hands out what it has, for some files a page at a time.
 const CHUNK: usize = 16 * 1024;

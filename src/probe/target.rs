@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use super::cgroup::Cgroups;
 use super::process::{self, Stat};
 use super::runtime;
-use super::sample::{Absent, Own, Reading, RuntimeLimit, SoftHard, Target, TargetKind, UserThreads};
 use super::source::{ENDED, Roots, Source, exists, reason};
 use super::user::{Identity, User};
+use crate::sample::Own;
+use crate::sample::kernel::{Absent, Process, Reading, RuntimeLimit, SoftHard, UserThreads};
 use crate::sys;
 
 /// A process to watch.
@@ -16,10 +17,22 @@ use crate::sys;
 pub struct Watch {
     /// Process id.
     pub pid: u32,
-    /// Engine or foreign.
-    pub kind: TargetKind,
-    /// Name to show; where there is none, the role of an engine and the `comm` of any other process.
+    /// Name to show; without one, its `comm`.
     pub name: Option<String>,
+    /// Whether to look in its command line and environment for what its runtime limits itself to.
+    pub inspect: bool,
+}
+
+impl Watch {
+    /// Any process, as it is.
+    pub fn process(pid: u32) -> Self {
+        Self { pid, name: None, inspect: true }
+    }
+
+    /// A process whose options are known, under another name than its own.
+    pub fn named(pid: u32, name: &str) -> Self {
+        Self { pid, name: Some(name.to_owned()), inspect: false }
+    }
 }
 
 /// Microseconds of one clock tick in `/proc/PID/stat`: `USER_HZ` is 100 on every machine Linux runs on today.
@@ -29,7 +42,6 @@ const TICK_US: u64 = 10_000;
 #[derive(Debug)]
 pub(crate) struct TargetSources {
     pid: u32,
-    kind: TargetKind,
     name: String,
     alive: bool,
     stat: Source,
@@ -75,25 +87,19 @@ impl TargetSources {
             let why = format!("process {pid} may not be watched: {}", absent.why);
             Absent { why: why.into() }
         })?;
-        let default = match watch.kind {
-            TargetKind::Engine(role) => role.name().to_owned(),
-            TargetKind::Foreign => comm,
-        };
         let mut limits = open("limits");
         let at_start = limits.get(buf, limits_of);
-        let runtime = match watch.kind {
-            TargetKind::Engine(_) => Ok(None),
-            TargetKind::Foreign => {
-                let program = std::fs::read_link(home.join("exe")).ok();
-                let program = program.as_ref().and_then(|path| path.file_name()?.to_str());
-                let descriptors = at_start.as_ref().ok().map(|l| l.0.soft);
-                runtime::read(open("cmdline"), open("environ"), program, descriptors, buf)
-            }
+        let runtime = if watch.inspect {
+            let program = std::fs::read_link(home.join("exe")).ok();
+            let program = program.as_ref().and_then(|path| path.file_name()?.to_str());
+            let descriptors = at_start.as_ref().ok().map(|l| l.0.soft);
+            runtime::read(open("cmdline"), open("environ"), program, descriptors, buf)
+        } else {
+            Ok(None)
         };
         Ok(Self {
             pid,
-            kind: watch.kind,
-            name: watch.name.clone().unwrap_or(default),
+            name: watch.name.clone().unwrap_or(comm),
             alive: !ended,
             stat,
             limits,
@@ -127,7 +133,7 @@ impl TargetSources {
         self.alive = alive;
     }
 
-    pub(crate) fn read(&mut self, roots: &Roots, buf: &mut Vec<u8>) -> Target {
+    pub(crate) fn read(&mut self, roots: &Roots, buf: &mut Vec<u8>) -> Process {
         let live = self.live(buf);
         let (mut descriptors, mut nofile, mut user_threads) = (Err(ENDED), Err(ENDED), Err(ENDED));
         if self.alive {
@@ -143,9 +149,8 @@ impl TargetSources {
                 let _ = self.cgroups.follow(roots, buf);
             }
         }
-        Target {
+        Process {
             pid: self.pid,
-            kind: self.kind,
             name: self.name.clone(),
             alive: self.alive,
             rss_bytes: live.rss_bytes,
@@ -159,8 +164,6 @@ impl TargetSources {
             memcg: self.cgroups.memory(buf),
             pids_cgroup: self.cgroups.pids(buf),
             exempt_from_file_max: self.identity.clone().map(Identity::is_admin),
-            hello: None,
-            stats: None,
         }
     }
 

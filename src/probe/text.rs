@@ -1,6 +1,6 @@
 //! What the parsers share: numbers and reasons.
 
-use super::sample::{Absent, Reading};
+use crate::sample::kernel::{Absent, Reading};
 
 /// The reason of a parser that cannot make sense of a file.
 pub(crate) const fn odd(why: &'static str) -> Absent {

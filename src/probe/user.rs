@@ -7,9 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use super::process::{self, Status};
-use super::sample::Reading;
 use super::source::{ENDED, Roots, Source, reason};
 use super::text::number;
+use crate::sample::kernel::Reading;
 
 /// The link of the first user namespace: `PROC_USER_INIT_INO` of `include/linux/proc_ns.h`.
 const FIRST: &str = "user:[4026531837]";

@@ -1,7 +1,7 @@
 //! `/proc/vmstat` and `/proc/zoneinfo`: processes killed for memory, what the kernel keeps back, and what it hides.
 
-use super::sample::Reading;
 use super::text::{keyed, odd};
+use crate::sample::kernel::Reading;
 
 /// `oom_kill` of `/proc/vmstat` (Linux 4.13 and later).
 pub(crate) fn oom_kills(text: &str) -> Reading<u64> {

@@ -14,6 +14,7 @@ pub use listen::Listeners;
 use crate::engine::closing::Closing;
 use crate::engine::config::{self, ServerConfig};
 use crate::engine::counters::Counters;
+use crate::engine::errno;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::pool::{Body, MOST_SLOTS, MOST_WORKERS, Pool};
 use crate::protocol::{Command, EngineStats, Hello, Latency, PROTOCOL, Phase, Role, Severity};
@@ -149,18 +150,21 @@ impl Engine for Server {
     fn tables_full(&mut self) {
         let (tables, room) = (self.pool.max(), self.pool.room());
         self.shared.counters.add_error("accept", libc::EMFILE);
-        self.shared.counters.note(
+        self.shared.counters.note_failed(
             Severity::Critical,
-            "nofile",
+            "tables_full",
             format!(
                 "The server's descriptor tables are full ({tables} x {room} connections): it accepts no more, and clients see only a stall. Allow more tables (--workers) or raise the hard limit (ulimit -Hn)."
             ),
+            Some(errno::failed("accept", libc::EMFILE)),
         );
     }
 
     fn worker_failed(&mut self, error: &io::Error) {
-        self.shared.counters.add_error("thread", error.raw_os_error().unwrap_or(0));
-        self.shared.counters.note(Severity::Critical, "threads", format!("A server worker could not run: {error}."));
+        let call = errno::failed("thread", error.raw_os_error().unwrap_or(0));
+        self.shared.counters.add_error("thread", call.errno);
+        let text = format!("A server worker could not run: {error}.");
+        self.shared.counters.note_failed(Severity::Critical, "worker_failed", text, Some(call));
     }
 }
 

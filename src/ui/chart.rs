@@ -9,8 +9,8 @@ use super::raster::Raster;
 use super::text::{put, put_right, width};
 use super::theme::{Marker, Theme};
 use super::{lines, panel};
+use crate::limits::LimitState;
 use crate::model::chart::{Chart, XAxis};
-use crate::model::limit::LimitState;
 use crate::units;
 
 /// Columns left of the y axis: `1000 MiB`, `23.5 GiB`.

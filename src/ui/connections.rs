@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use super::panel;
 use super::text::{put, width};
 use super::theme::Theme;
-use crate::model::limit::LimitState;
+use crate::limits::LimitState;
 use crate::model::{CountSource, Model};
 use crate::protocol::Role;
 use crate::units;
@@ -116,7 +116,7 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         parts.push(("in flight", number(now.in_flight, 5), theme.text()));
     }
     parts.push(("TIME_WAIT", number(now.time_wait, 7), theme.text()));
-    parts.push(("orphans", number(now.orphans, 7), theme.text()));
+    parts.push((crate::limits::LimitId::Orphans.descriptor().label, number(now.orphans, 7), theme.text()));
     let mut column = 1;
     for (caption, value, style) in parts {
         if column as usize + width(caption) + 1 + width(&value) > usize::from(area.width) {

@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use super::panel;
 use super::text::{cut, put, wrap};
 use super::theme::Theme;
-use crate::model::limit::LimitState;
+use crate::limits::LimitState;
 use crate::model::{Engine, Model};
 use crate::protocol::Phase;
 use crate::units;

@@ -8,8 +8,8 @@ use super::limits::{LABEL, amount, in_seconds, label, row_of, when};
 use super::panel;
 use super::text::{cut, put, put_right, wrap};
 use super::theme::Theme;
+use crate::limits::{Forecast, Limit, LimitState, Unit};
 use crate::model::Model;
-use crate::model::limit::{Forecast, Limit, LimitState, Unit};
 use crate::units;
 
 /// Rows kept for the chosen limit where there are as many, its rule included.

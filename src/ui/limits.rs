@@ -6,8 +6,8 @@ use ratatui::layout::Rect;
 use super::panel;
 use super::text::{cut, put, width};
 use super::theme::Theme;
+use crate::limits::{Forecast, Limit, LimitState, Unit};
 use crate::model::Model;
-use crate::model::limit::{Forecast, Limit, LimitState, Unit};
 use crate::units;
 
 /// Columns of a label.
@@ -33,16 +33,11 @@ pub(super) fn when(limit: &Limit) -> String {
         (LimitState::NotApplicable | LimitState::Unknown, _) => limit.reason.clone().unwrap_or_else(|| "–".into()),
         (LimitState::Hit, _) => "reached".into(),
         (_, Forecast::NotYet) => "–".into(),
-        (_, Forecast::Never) => place(limit).unwrap_or("never").to_owned(),
+        // What follows a server's pace comes at no count: where it is, at least.
+        (_, Forecast::Never) => limit.place.clone().unwrap_or_else(|| "never".to_owned()),
         (_, Forecast::NotTracking) => "not tracking".into(),
         (_, Forecast::At { connections, .. }) => format!("at {:>6}", units::short_count(connections)),
     }
-}
-
-/// `port 9900`, of an accept queue that fills: it follows a server's pace and comes at no count.
-fn place(limit: &Limit) -> Option<&str> {
-    limit.share().filter(|share| limit.info.id == "accept_queue" && *share >= 0.1)?;
-    limit.reason.as_deref()?.split(':').next()
 }
 
 /// The panel: nearest first, one row each.

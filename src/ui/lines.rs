@@ -8,8 +8,8 @@ use super::chart::unit;
 use super::raster::Raster;
 use super::text::{put, width};
 use super::theme::Theme;
+use crate::limits::LimitState;
 use crate::model::chart::{Chart, Line, LineAt, XAxis};
-use crate::model::limit::LimitState;
 
 /// A limit line on the screen.
 pub(super) struct Drawn {

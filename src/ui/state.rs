@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::keys::{self, Command};
+use crate::limits::LimitId;
 use crate::model::chart::XAxis;
 use crate::model::{Model, RunPhase};
 use crate::protocol::Role;
@@ -52,7 +53,7 @@ pub struct View {
     /// The event chosen, by id: new ones come in above it. `None` is the newest.
     event: Option<String>,
     /// The limit chosen, by id and scope: rows change places. `None` is the nearest.
-    limit: Option<(&'static str, String)>,
+    limit: Option<(LimitId, String)>,
     /// What a helper thread died of.
     pub(super) failure: Option<String>,
 }
@@ -172,7 +173,7 @@ impl View {
 
     /// The row of the limit chosen.
     pub(super) fn chosen(&self, model: &Model) -> usize {
-        let is = |l: &crate::model::Limit| self.limit.as_ref().is_some_and(|c| c.0 == l.info.id && c.1 == l.scope);
+        let is = |l: &crate::model::Limit| self.limit.as_ref().is_some_and(|c| l.is(c.0, &c.1));
         model.limits().iter().position(is).unwrap_or(0)
     }
 }

@@ -3,8 +3,8 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
+use crate::limits::LimitState;
 use crate::model::event::Severity;
-use crate::model::limit::LimitState;
 
 /// What curves and bars are drawn with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

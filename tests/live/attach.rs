@@ -62,8 +62,7 @@ fn a_foreign_process_and_the_sockets_of_its_namespace() {
     assert_eq!(sample.sockets, Some(2 * CONNECTIONS + 1), "{sample:?}");
     // Both ends are in this namespace: CurrEstab counts each connection twice.
     assert_eq!(sample.established, 2 * CONNECTIONS, "{sample:?}");
-    let limits = &ended.summary().limits;
-    let nofile = limits.iter().find(|l| l.id == "nofile").unwrap_or_else(|| panic!("{limits:#?}"));
+    let nofile = ended.limit("nofile");
     let soft: u64 = limit_of_this_process("Max open files");
     assert_eq!(nofile.limit, Some(soft), "{nofile:?}");
     if let Some(used) = nofile.used {
@@ -96,8 +95,7 @@ fn the_runtime_of_a_foreign_process_is_read_from_how_it_was_started() {
         let ended = Run::start(&format!("--attach {} --duration 200ms --interval 100ms", shell.id())).finish();
         drop(shell.stdin.take());
         shell.wait().unwrap();
-        let limits = &ended.summary().limits;
-        let runtime = limits.iter().find(|l| l.id == "runtime").unwrap();
+        let runtime = ended.limit("runtime");
         assert_eq!(runtime.limit, limit, "{name} {variable}={value} {words:?}: {runtime:?}");
     }
 }
@@ -115,8 +113,7 @@ fn the_ports_of_a_real_erlang_are_as_many_as_it_says_itself() {
         let ended = Run::start(&format!("--attach {} --duration 200ms --interval 100ms", erl.id())).finish();
         erl.kill().unwrap();
         erl.wait().unwrap();
-        let limits = &ended.summary().limits;
-        let runtime = limits.iter().find(|l| l.id == "runtime").unwrap();
+        let runtime = ended.limit("runtime");
         assert_eq!(runtime.limit, said.trim().parse().ok(), "{flags:?}: {runtime:?}");
     }
 }
@@ -135,8 +132,7 @@ fn a_foreign_server_that_does_not_accept_is_told_before_anything_is_dropped() {
     for run in runs {
         let ended = run.finish();
         assert_eq!(ended.code, Some(0), "{ended:#?}");
-        let limits = &ended.summary().limits;
-        let queue = limits.iter().find(|l| l.id == "accept_queue").unwrap_or_else(|| panic!("{limits:#?}"));
+        let queue = ended.limit("accept_queue");
         assert_eq!((queue.used, queue.limit, queue.state), (Some(9), Some(8), LimitState::Warn), "{queue:?}");
         assert_eq!(queue.reason.as_deref(), Some("port 9900: 9 of 8 wait"));
         let told: Vec<_> = ended.events.iter().filter(|e| e.text.contains("accept queue")).collect();

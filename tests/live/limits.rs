@@ -21,7 +21,7 @@ fn one_worker_stops_at_its_descriptor_limit() {
     stopped_by(&ended, "nofile");
     let peak = ended.summary().peak_established.unwrap();
     assert!(peak > 1_800 && peak < 2_000, "{peak}");
-    let line = ended.summary().limits.iter().find(|l| l.id == "nofile").unwrap();
+    let line = ended.limit("nofile");
     assert_eq!(line.limit, Some(2_000), "{line:?}");
     assert!(ended.log().contains("ulimit"), "a cure: {}", ended.log());
 }

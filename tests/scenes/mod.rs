@@ -1,9 +1,9 @@
 //! Models in states worth looking at, made from synthetic samples: for the frame snapshots and `examples/frames.rs`.
 
 use c1m_top::model::event::Severity;
-use c1m_top::model::{Cause, Event, Model, Setup, synthetic};
-use c1m_top::probe::sample::{AcceptQueue, Listeners};
-use c1m_top::protocol::{ErrorCount, Phase, Role, Stop};
+use c1m_top::model::{Cause, Event, Kind, Model, Setup, synthetic};
+use c1m_top::protocol::{ErrorCount, FailedCall, Phase, Role, Stop, StopCause};
+use c1m_top::sample::{AcceptQueue, Listeners};
 
 /// A scene: its name and what makes it.
 pub(crate) type Scene = (&'static str, fn() -> Model);
@@ -67,21 +67,17 @@ pub(crate) fn hold() -> Model {
     }
     for sample in &mut samples {
         let open = synthetic::engine(sample, Role::Client).map_or(0, |c| c.open);
-        if let Ok(files) = &mut sample.host.files {
+        if let Ok(files) = &mut sample.kernel.host.files {
             files.max = 2_080_000;
         }
-        if let Ok(conntrack) = &mut sample.net.conntrack {
+        if let Ok(conntrack) = &mut sample.kernel.net.conntrack {
             (conntrack.count, conntrack.max) = (open, 1_200_000);
         }
         model.update(sample);
     }
-    model.events_mut().push(Event {
-        t_ms: 12_000,
-        severity: Severity::Warning,
-        id: "scene_overflow".into(),
-        text: "The accept queue of 127.0.0.1:9900 overflowed (ListenOverflows): the server accepts too slowly.".into(),
-        count: 3,
-    });
+    let text = "The accept queue of 127.0.0.1:9900 overflowed (ListenOverflows): the server accepts too slowly.";
+    let event = Event::new(Kind::Counter, Severity::Warning, "scene_overflow", text).times(3);
+    model.events_mut().push(Event { t_ms: 12_000, ..event });
     model
 }
 
@@ -98,8 +94,8 @@ pub(crate) fn died() -> Model {
     let mut last = samples[4].clone();
     last.t_ms += 500;
     synthetic::with_memcg(&mut last, "/c1m", limit);
-    last.host.oom_kills = Ok(1);
-    for target in &mut last.targets {
+    last.kernel.host.oom_kills = Ok(1);
+    for target in &mut last.kernel.processes {
         if let Ok(groups) = &mut target.memcg {
             groups[0].oom_kills = 1;
         }
@@ -131,8 +127,8 @@ pub(crate) fn stopped() -> Model {
                 client.in_flight = 0;
                 client.errors = vec![ErrorCount { op: "socket".into(), errno: 24, name: "EMFILE".into(), count: 1 }];
                 client.stop = Some(Stop {
-                    limit_id: "nofile".into(),
-                    errno: 24,
+                    cause: StopCause::Limit,
+                    call: FailedCall { op: "socket".into(), errno: 24, name: "EMFILE".into() },
                     text: "every descriptor table is full: 10 tables of 20,000".into(),
                 });
             }
@@ -149,7 +145,7 @@ pub(crate) fn foreign() -> Model {
         let mut sample = synthetic::sample(3000 + i * 40, i * 1000);
         synthetic::foreign(&mut sample, 812, "beam.smp", 3050 + i * 40, 65_536);
         let fullest = Some(AcceptQueue { port: 5222, used: 480, max: 511 });
-        sample.net.listeners = Ok(Listeners { reading: 1, count: 4, waiting: 480, fullest });
+        sample.kernel.net.listeners = Ok(Listeners { reading: 1, count: 4, waiting: 480, fullest });
         model.update(&sample);
     }
     model

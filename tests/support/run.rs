@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use c1m_top::model::summary::LimitLine;
 use c1m_top::model::{EventLine, RunPhase, SampleLine, Severity, Summary};
 use c1m_top::protocol::Role;
 use c1m_top::sys;
@@ -77,11 +78,11 @@ impl Printed {
     /// What was forecast for a limit when the count was nearest to `at`: the count then, and the forecast.
     pub(crate) fn forecast(&self, id: &str, at: f64) -> Option<(u64, u64)> {
         let near = self.samples.iter().filter_map(|s| {
-            let limit = s.nearest_limit.as_ref().filter(|l| l.id == id)?;
+            let limit = s.nearest_limit.as_ref().filter(|l| l.id.name() == id)?;
             Some((s.established, limit.connections?))
         });
         let records = self.summary.iter().flat_map(|s| &s.forecasts);
-        let recorded = records.filter(|f| f.limit_id == id).map(|f| (f.at_connections, f.predicted_connections));
+        let recorded = records.filter(|f| f.limit_id.name() == id).map(|f| (f.at_connections, f.predicted_connections));
         let distance = |n: u64| (n as f64 - at).abs();
         near.chain(recorded).filter(|f| f.0 > 0).min_by(|a, b| distance(a.0).total_cmp(&distance(b.0)))
     }
@@ -125,6 +126,13 @@ impl Finished {
     #[track_caller]
     pub(crate) fn summary(&self) -> &Summary {
         self.printed.summary.as_ref().unwrap_or_else(|| panic!("no summary: {self:#?}"))
+    }
+
+    /// A row of the limits in the summary.
+    #[track_caller]
+    pub(crate) fn limit(&self, id: &str) -> &LimitLine {
+        let row = self.summary().limits.iter().find(|l| l.id.name() == id);
+        row.unwrap_or_else(|| panic!("no limit {id}: {self:#?}"))
     }
 
     /// The events as one text, for messages.

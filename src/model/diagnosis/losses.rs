@@ -1,14 +1,13 @@
 //! Connections that the other end closes though the client holds on to them: a server that takes more than it keeps looks
 //! healthy otherwise, for each of its accepts succeeds.
 
-use crate::model::event::Severity;
-use crate::model::now::engine;
+use crate::model::event::{Event, Kind, Severity};
 use crate::protocol::Role;
 use crate::units;
 
-use super::Facts;
+use super::{Facts, Say};
 
-/// By fewer than this it is told of, not warned of: a connection may break.
+/// Fewer than this are worth knowing, not a warning: a connection may break.
 const FEW: u64 = 5;
 
 /// What was seen last.
@@ -19,8 +18,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn update(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
-        let Some(client) = engine(facts.sample, Role::Client) else { return };
+    pub(super) fn update(&mut self, facts: &Facts<'_>, say: Say<'_>) {
+        let Some(client) = facts.sample.engine(Role::Client) else { return };
         let known = self.last.filter(|last| last.0 == client.pid).map_or(0, |last| last.1);
         self.last = Some((client.pid, client.lost));
         let step = client.lost.saturating_sub(known);
@@ -35,6 +34,6 @@ impl Watch {
             units::grouped(client.opened)
         );
         let severity = if client.lost < FEW { Severity::Info } else { Severity::Warning };
-        say(severity, "lost".into(), text, step);
+        say(Event::new(Kind::Stall, severity, "lost", text).times(step).proved("lost", client.lost));
     }
 }

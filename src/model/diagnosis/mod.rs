@@ -6,19 +6,19 @@ mod losses;
 mod phases;
 mod stall;
 
-use crate::probe::sample::{AcceptQueue, LogTopic, Sample, TargetKind};
+use crate::limits::{Counters, Limit, LimitId, logged_by, shown_by, still_full};
+use crate::protocol::{FailedCall, Role};
+use crate::sample::{LogTopic, Sample};
 use crate::units;
 
-use super::counters::Counters;
-use super::errno::limit_of;
-use super::event::{Event, EventLog, Severity};
+use super::event::{Event, EventLog, Kind, Severity};
 use super::failures::Failure;
 use super::guard::Guard;
 use super::kernel_log::KernelLog;
-use super::limit::Limit;
-use super::meters::waiting;
-use super::now::{Now, RunPhase, engine};
-use crate::protocol::Role;
+use super::now::{Now, RunPhase};
+
+/// Where events go.
+type Say<'a> = &'a mut dyn FnMut(Event);
 
 /// What the sentences are made from.
 pub(super) struct Facts<'a> {
@@ -40,20 +40,24 @@ pub(super) struct Facts<'a> {
 
 impl Facts<'_> {
     /// The row of a limit: that of `scope` if there is one.
-    fn limit(&self, id: &str, scope: Option<&str>) -> Option<&Limit> {
+    fn limit(&self, id: LimitId, scope: Option<&str>) -> Option<&Limit> {
         let mut rows = self.limits.iter().filter(|l| l.info.id == id);
         rows.clone().find(|l| scope.is_some_and(|s| s == l.scope)).or_else(|| rows.next())
     }
 
-    /// Whether a call that failed since the sample before met this limit; of one engine, or of either.
-    fn failed_at(&self, id: &str, role: Option<Role>) -> bool {
-        let mut failures = self.failures.iter().filter(|f| role.is_none_or(|role| f.role == role));
-        failures.any(|f| limit_of(&f.error.op, &f.error.name) == Some(id))
+    /// Whether a call failed since the sample before that shows this limit.
+    fn failed_at(&self, id: LimitId) -> bool {
+        self.failures.iter().any(|f| shown_by(&f.error.op, &f.error.name).is_some_and(|l| l.id == id))
+    }
+
+    /// Whether this very call of an engine failed since the sample before.
+    fn failed(&self, role: Role, call: &FailedCall) -> bool {
+        self.failures.iter().any(|f| f.role == role && f.error.op == call.op && f.error.name == call.name)
     }
 
     /// Whether a server of this run has died, or no longer answers while its connections go.
     fn server_gone(&self) -> bool {
-        let mut servers = self.sample.targets.iter().filter(|t| t.kind == TargetKind::Engine(Role::Server));
+        let mut servers = self.sample.watched().filter(|t| t.role() == Some(Role::Server));
         servers.any(|t| !t.alive || t.is_ending())
     }
 
@@ -66,8 +70,8 @@ impl Facts<'_> {
 /// What was already said.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Diagnosis {
-    limits: limits::Said,
-    phases: phases::Said,
+    limits: limits::Announced,
+    phases: phases::Announced,
     stall: stall::Watch,
     losses: losses::Watch,
     /// Highest number of an engine's events passed on, by pid.
@@ -77,9 +81,7 @@ pub(super) struct Diagnosis {
 impl Diagnosis {
     /// Takes a moment and adds its events.
     pub(super) fn update(&mut self, facts: &Facts<'_>, log: &mut EventLog) {
-        let mut say = |severity, id: String, text: String, count| {
-            log.push(Event { t_ms: facts.now.t_ms, severity, id, text, count });
-        };
+        let mut say = |event| log.push(Event { t_ms: facts.now.t_ms, ..event });
         self.phases.update(facts, &mut say);
         failures::tell(facts, &mut say);
         counters(facts, &mut say);
@@ -91,24 +93,26 @@ impl Diagnosis {
     }
 
     /// The engines' own events.
-    fn pass_on(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
+    fn pass_on(&mut self, facts: &Facts<'_>, say: Say<'_>) {
         for role in [Role::Server, Role::Client] {
-            let Some(stats) = engine(facts.sample, role) else { continue };
+            let Some(stats) = facts.sample.engine(role) else { continue };
             let known = self.passed.iter().position(|p| p.0 == stats.pid).unwrap_or_else(|| {
                 self.passed.push((stats.pid, 0));
                 self.passed.len() - 1
             });
             let last = &mut self.passed[known].1;
             // What a failed call of this sample says with its proof and its cure, the engine need not say again.
-            for event in stats.events.iter().filter(|e| e.seq > *last && !facts.failed_at(&e.id, Some(role))) {
+            let said = |call: &Option<FailedCall>| call.as_ref().is_some_and(|call| facts.failed(role, call));
+            for event in stats.events.iter().filter(|e| e.seq > *last && !said(&e.call)) {
                 // What a client says of a server that is dying is its echo.
                 let echo = role == Role::Client && facts.server_gone();
-                say(
-                    if echo { Severity::Info } else { event.severity },
-                    format!("{}/{}", role.name(), event.id),
-                    format!("{}: {}", role.name(), event.text),
-                    1,
-                );
+                let severity = if echo { Severity::Info } else { event.severity };
+                let id = format!("{}/{}", role.name(), event.id);
+                let text = format!("{}: {}", role.name(), event.text);
+                let shows = event.call.as_ref().and_then(|call| shown_by(&call.op, &call.name)).map(|l| l.id);
+                let limit = shows.and_then(|id| facts.limit(id, Some(role.name())));
+                let event = Event::new(Kind::Engine, severity, id, text);
+                say(limit.map_or(event.clone(), |limit| event.of_limit(limit)));
             }
             *last = stats.events.iter().map(|e| e.seq).fold(*last, u64::max);
         }
@@ -116,54 +120,43 @@ impl Diagnosis {
 }
 
 /// Counters of the kernel that rose.
-fn counters(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
-    for (info, step, total) in facts.counters.risen() {
-        let few = total < info.few && info.severity == Severity::Warning;
+fn counters(facts: &Facts<'_>, say: Say<'_>) {
+    for risen in facts.counters.risen() {
+        let info = risen.info;
+        let few = risen.total < info.few && info.severity == Severity::Warning;
         let severity = if few { Severity::Info } else { info.severity };
         // The log knows which of two limits a counter speaks of.
-        let id = info.limit.or_else(|| facts.log.limit(info.log));
-        let row = id.and_then(|id| facts.limit(id, None)).filter(|l| l.share().is_some());
+        let logged = facts.log.limit(info.log);
+        let row = logged.or(risen.about.filter(|_| info.with_numbers)).and_then(|id| facts.limit(id, None));
+        let row = row.filter(|l| l.share().is_some());
         let (used, cure) = match row {
             // What has fallen again since it was full would seem to contradict.
-            Some(row) if row.share() < Some(0.5) => (String::new(), row.cure.as_str()),
-            Some(row) => (failures::proof(row), row.cure.as_str()),
-            None if info.id == "listen_overflows" => (still_full(facts), info.cure),
-            None => (String::new(), info.cure),
+            Some(row) if row.share() < Some(0.5) => (String::new(), row.cure.clone()),
+            Some(row) => (failures::numbers(row), row.cure.clone()),
+            None => (String::new(), (info.cure)()),
         };
+        let still = if info.still_full { still_full(facts.sample) } else { String::new() };
         let log = facts.log.quote(info.log);
-        let text = format!("{}{used} ({} +{}){log}. Cure: {cure}", info.what, info.proof, units::grouped(total));
-        say(severity, info.id.to_owned(), text, step);
+        let total = units::grouped(risen.total);
+        let text = format!("{}{used}{still} ({} +{total}){log}{}", info.what, info.proof, cure.advice());
+        say(Event::new(Kind::Counter, severity, info.id, text)
+            .times(risen.step)
+            .about(logged.or(risen.about))
+            .proved(info.proof, risen.total)
+            .logged(facts.log.line(info.log))
+            .cured(cure));
     }
 }
 
 /// Requests of the kernel's own for which it found no memory: no counter tells of them.
-fn allocations(facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
-    let lines = facts.sample.host.log.iter().flat_map(|log| &log.lines);
-    let count = lines.filter(|line| line.topic == LogTopic::Allocation).count() as u64;
-    if count > 0 {
-        let cure = facts.limit("memory", None).map_or(String::new(), Limit::advice);
-        let log = facts.log.quote(&[LogTopic::Allocation]);
-        say(
-            Severity::Warning,
-            "memory/allocation".into(),
-            format!("the kernel found no memory for a request{log}{cure}"),
-            count,
-        );
-    }
-}
-
-/// The queue that overflowed, where it has not drained since.
-fn still_full(facts: &Facts<'_>) -> String {
-    let still = |queue: AcceptQueue| format!("; that of port {} still is, {}", queue.port, waiting(queue));
-    failures::full_queue(facts).map_or(String::new(), still)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn every_counter_makes_a_sentence() {
-        for info in &crate::model::counters::COUNTERS {
-            assert!(!info.what.ends_with('.') && !info.cure.ends_with('.') && !info.proof.is_empty(), "{}", info.id);
-        }
-    }
+fn allocations(facts: &Facts<'_>, say: Say<'_>) {
+    const TOPIC: [LogTopic; 1] = [LogTopic::Allocation];
+    let lines = facts.sample.kernel.host.log.iter().flat_map(|log| &log.lines);
+    let count = lines.filter(|line| TOPIC.contains(&line.topic)).count() as u64;
+    let Some(about) = logged_by(LogTopic::Allocation).filter(|_| count > 0) else { return };
+    let limit = facts.limit(about, None);
+    let cure = limit.map_or(String::new(), |l| l.cure.advice());
+    let text = format!("the kernel found no memory for a request{}{cure}", facts.log.quote(&TOPIC));
+    let event = Event::new(Kind::Counter, Severity::Warning, format!("{about}/allocation"), text).times(count);
+    say(limit.map_or(event.clone(), |limit| event.of_limit(limit)).logged(facts.log.line(&TOPIC)));
 }

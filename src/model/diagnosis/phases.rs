@@ -1,17 +1,16 @@
 //! Changes of phase, in words.
 
-use crate::model::event::Severity;
-use crate::model::limit::Limit;
-use crate::model::now::{RunPhase, engine};
+use crate::limits::{Oom, stopped_by};
+use crate::model::event::{Event, Kind, Severity};
+use crate::model::now::RunPhase;
 use crate::protocol::Role;
 use crate::units;
 
-use super::Facts;
-use super::limits::name;
+use super::{Facts, Say};
 
-/// The phase last told of.
+/// The phase last announced.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Said {
+pub(super) struct Announced {
     phase: RunPhase,
     /// When closing began, milliseconds, and of how many connections.
     closing: Option<(u64, u64)>,
@@ -22,12 +21,12 @@ pub(super) struct Said {
 /// A ramp that is held for less waits for the next sample to move the ceiling on; nothing has come near.
 const MOMENT_MS: u64 = 400;
 
-impl Said {
-    pub(super) fn update(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
+impl Announced {
+    pub(super) fn update(&mut self, facts: &Facts<'_>, say: Say<'_>) {
         let now = facts.now;
         // A run that ends while it is held back says why, however short that was.
         if now.phase == RunPhase::Closing && self.guarded.is_some() && self.phase != RunPhase::Guarded {
-            say(Severity::Info, "phase/guarded".into(), guarded(facts), 1);
+            say(guarded(facts));
         }
         self.guarded = (now.phase == RunPhase::Guarded).then(|| self.guarded.unwrap_or(now.t_ms));
         if self.guarded.is_some_and(|since| now.t_ms - since < MOMENT_MS) {
@@ -38,8 +37,9 @@ impl Said {
             return;
         }
         let count = units::grouped(now.connections);
-        let mut tell = |severity, id: &str, text: String| say(severity, format!("phase/{id}"), text, 1);
-        let client = engine(facts.sample, Role::Client);
+        let mut tell =
+            |severity, id: &str, text: String| say(Event::new(Kind::Phase, severity, format!("phase/{id}"), text));
+        let client = facts.sample.engine(Role::Client);
         match now.phase {
             RunPhase::Ramping if matches!(before, RunPhase::Paused | RunPhase::Guarded) => {
                 tell(Severity::Info, "resumed", format!("goes on at {count} connections"));
@@ -58,7 +58,7 @@ impl Said {
                 tell(Severity::Info, "holding", format!("target reached: {count} connections{after}"));
             }
             RunPhase::Paused => tell(Severity::Info, "paused", format!("paused at {count} connections")),
-            RunPhase::Guarded => tell(Severity::Info, "guarded", guarded(facts)),
+            RunPhase::Guarded => say(guarded(facts)),
             RunPhase::Closing => {
                 self.closing = Some((now.t_ms, now.connections));
                 tell(Severity::Info, "closing", format!("closing {count} connections"));
@@ -73,45 +73,47 @@ impl Said {
             RunPhase::Stopped => {
                 let stop = client.and_then(|c| c.stop.as_ref());
                 let why = stop.map_or(String::new(), |s| format!(": {}", s.text));
-                let limit = stop.and_then(|s| facts.limit(&s.limit_id, Some(Role::Client.name())));
+                let about = stop.and_then(stopped_by);
+                let limit = about.and_then(|id| facts.limit(id, Some(Role::Client.name())));
                 // The failed call says it, if there is one.
-                let cure = limit.filter(|l| !facts.failed_at(l.info.id, None));
-                let cure = cure.map_or(String::new(), Limit::advice);
-                // A server of this run that is dying is what is told.
+                let cure = limit.filter(|l| !facts.failed_at(l.info.id));
+                let cure = cure.map_or(String::new(), |l| l.cure.advice());
+                // Of a server of this run that is dying its death is what counts.
                 let severity = if facts.server_gone() { Severity::Info } else { Severity::Critical };
-                tell(severity, "stopped", format!("the client stopped at {count} connections{why}{cure}"));
+                let text = format!("the client stopped at {count} connections{why}{cure}");
+                let event = Event::new(Kind::Phase, severity, "phase/stopped", text).about(about);
+                say(limit.map_or(event.clone(), |limit| event.of_limit(limit)));
             }
             RunPhase::Watching | RunPhase::Starting | RunPhase::EngineDied => {}
         }
     }
 }
 
-/// Where the guard holds, and why.
-fn guarded(facts: &Facts<'_>) -> String {
-    let client = engine(facts.sample, Role::Client);
+/// Where the guard holds, and what it keeps the run from.
+fn guarded(facts: &Facts<'_>) -> Event {
+    let client = facts.sample.engine(Role::Client);
     let ceiling = client.and_then(|c| c.ceiling).unwrap_or(facts.now.connections);
-    format!("the guard holds the ramp at {}: {}. --no-guard goes on", units::grouped(ceiling), held(facts))
-}
-
-/// What the guard keeps the run from.
-fn held(facts: &Facts<'_>) -> String {
-    let left = 100.0 - facts.guard.share() * 100.0;
+    let (percent, left) = (facts.guard.share() * 100.0, 100.0 - facts.guard.share() * 100.0);
     let part = if (left - 10.0).abs() < 0.05 { "a tenth".to_owned() } else { format!("{left:.0} %") };
-    let (id, scope) = facts.guard.by().unwrap_or(("memory", "host"));
-    if id == "memory" {
-        return format!("more would take real memory headroom under {part} of what it was at the start");
-    }
-    let Some(limit) = facts.limits.iter().find(|l| l.info.id == id && l.scope == scope) else {
-        return format!("more would leave under {part} of {id}");
+    let by = facts.guard.by();
+    let limit = by.and_then(|(id, scope)| facts.limits.iter().find(|l| l.is(id, scope)));
+    let of_memory = || format!("more would take real memory headroom under {part} of what it was at the start");
+    let why = match limit {
+        None => by.map_or_else(of_memory, |(id, _)| format!("more would leave under {part} of {id}")),
+        Some(limit) if limit.info.oom == Some(Oom::Machine) => of_memory(),
+        Some(limit) => {
+            let name = (limit.info.phrase)(limit);
+            let of = |n: Option<u64>| limit.unit.write(n.unwrap_or(0));
+            let used = format!("{} of {}", of(limit.used), of(limit.limit));
+            let what = if limit.info.oom == Some(Oom::Cgroup) {
+                format!("more would leave under {part} of the room that {name} had at the start ({used} used)")
+            } else {
+                format!("{name} would be more than {percent:.0} % used ({used})")
+            };
+            format!("{what}. To go further: {}", limit.cure)
+        }
     };
-    let name = name(limit);
-    let of = |n: u64| limit.unit.write(n);
-    let used = format!("{} of {}", of(limit.used.unwrap_or(0)), of(limit.limit.unwrap_or(0)));
-    let what = if id == "memcg" {
-        format!("more would leave under {part} of the room that {name} had at the start ({used} used)")
-    } else {
-        let percent = facts.guard.share() * 100.0;
-        format!("{name} would be more than {percent:.0} % used ({used})")
-    };
-    format!("{what}. To go further: {}", limit.cure)
+    let text = format!("the guard holds the ramp at {}: {why}. --no-guard goes on", units::grouped(ceiling));
+    let event = Event::new(Kind::Phase, Severity::Info, "phase/guarded", text);
+    limit.map_or(event.clone(), |limit| event.of_limit(limit))
 }

@@ -1,13 +1,12 @@
 //! Something that no longer moves though it should: connects under way, or messages without an answer.
 
-use crate::model::event::Severity;
-use crate::model::limit::{Limit, LimitState};
-use crate::model::now::engine;
+use crate::limits::{LimitState, shown_by};
+use crate::model::event::{Event, Kind, Severity};
 use crate::protocol::{EngineStats, Phase, Role};
 use crate::units;
 
-use super::Facts;
 use super::failures::silence;
+use super::{Facts, Say};
 
 /// Time without a new connection that is a stall, microseconds: the first SYN is retried after one second. The same for
 /// messages, whose segments are retried sooner.
@@ -49,8 +48,8 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn update(&mut self, facts: &Facts<'_>, say: &mut dyn FnMut(Severity, String, String, u64)) {
-        let Some(client) = engine(facts.sample, Role::Client) else { return };
+    pub(super) fn update(&mut self, facts: &Facts<'_>, say: Say<'_>) {
+        let Some(client) = facts.sample.engine(Role::Client) else { return };
         let due = client.phase == Phase::Ramping && client.in_flight > 0;
         if let Some(since) = self.connects.stands(client.opened, client.t_us, due) {
             let text = format!(
@@ -60,17 +59,12 @@ impl Watch {
                 units::grouped(client.in_flight),
                 cause(facts, client.open)
             );
-            say(Severity::Warning, "stall".into(), text, 1);
+            say(Event::new(Kind::Stall, Severity::Warning, "stall", text));
         }
         self.messages(client, facts, say);
     }
 
-    fn messages(
-        &mut self,
-        client: &EngineStats,
-        facts: &Facts<'_>,
-        say: &mut dyn FnMut(Severity, String, String, u64),
-    ) {
+    fn messages(&mut self, client: &EngineStats, facts: &Facts<'_>, say: Say<'_>) {
         let Some(traffic) = client.traffic else { return };
         if self.echoes.progress.is_none_or(|(echoed, _)| echoed != traffic.echoed) {
             self.skipped = traffic.skipped;
@@ -84,7 +78,7 @@ impl Watch {
                 units::grouped(traffic.active),
                 unread(facts)
             );
-            say(Severity::Warning, "echo_stall".into(), text, 1);
+            say(Event::new(Kind::Stall, Severity::Warning, "echo_stall", text));
         }
     }
 }
@@ -92,13 +86,13 @@ impl Watch {
 /// Why messages have no answer.
 fn unread(facts: &Facts<'_>) -> String {
     // Of late, or where that can be seen now: pressure passes.
-    let row = facts.limit("tcp_mem", None).filter(|l| l.share().is_some());
+    let row = facts.limits.iter().find(|l| l.info.holds_unread && l.share().is_some());
     let high = row.is_some_and(|l| l.state >= LimitState::Warn);
     if high || (row.is_none() && facts.counters.per_s("memory_pressures") > OF_LATE) {
-        let cure = row.map_or(String::new(), Limit::advice);
+        let cure = row.map_or(String::new(), |l| l.cure.advice());
         return format!(": TCP buffer memory is short, and what has been sent waits unread{cure}");
     }
-    match engine(facts.sample, Role::Server) {
+    match facts.sample.engine(Role::Server) {
         Some(_) => ": the server's engine does not read: stopped, or short of CPU".into(),
         None => ": look at the other host. There, ss -tn with a Recv-Q that stays says that the server does not read: \
                  stopped, or short of CPU"
@@ -108,12 +102,13 @@ fn unread(facts: &Facts<'_>) -> String {
 
 /// The likeliest cause: what this machine can see first, the round number second, the other host last.
 fn cause(facts: &Facts<'_>, open: u64) -> String {
-    if let Some(server) = engine(facts.sample, Role::Server) {
+    if let Some(server) = facts.sample.engine(Role::Server) {
         if server.phase == Phase::Paused {
             return ": the server is paused".into();
         }
         if server.errors.iter().any(|e| e.op == "accept" && e.name == "EMFILE") {
-            let cure = facts.limit("nofile", Some("server")).map_or(String::new(), Limit::advice);
+            let limit = shown_by("accept", "EMFILE").and_then(|l| facts.limit(l.id, Some(Role::Server.name())));
+            let cure = limit.map_or(String::new(), |l| l.cure.advice());
             return format!(": the server has no descriptor left (EMFILE on accept){cure}");
         }
     }
@@ -122,7 +117,7 @@ fn cause(facts: &Facts<'_>, open: u64) -> String {
         return swallowed;
     }
     let hint = round_number(open).map_or(String::new(), |hint| format!(": {hint}"));
-    if engine(facts.sample, Role::Server).is_some() { hint } else { format!("{hint}: {ELSEWHERE}") }
+    if facts.sample.engine(Role::Server).is_some() { hint } else { format!("{hint}: {ELSEWHERE}") }
 }
 
 /// What tells the causes apart that only the server's host can see.

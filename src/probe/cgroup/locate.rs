@@ -1,7 +1,7 @@
 //! From `/proc/PID/cgroup` and `/proc/self/mountinfo` to the directories of a cgroup and its ancestors (cgroups(7)).
 
-use super::super::sample::{Absent, Reading};
 use super::super::text::odd;
+use crate::sample::kernel::{Absent, Reading};
 
 /// One directory.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,10 +1,10 @@
 //! The files of a memory cgroup.
 
-use super::super::sample::{Absent, MemCgroup, Reading};
 use super::super::source::{Roots, Source};
 use super::super::text::{keyed, number, odd};
 use super::locate::Level;
 use super::{limit, source};
+use crate::sample::kernel::{Absent, MemCgroup, Reading};
 
 /// Kept open for one cgroup.
 #[derive(Debug)]

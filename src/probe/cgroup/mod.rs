@@ -4,8 +4,8 @@ mod locate;
 mod memory;
 mod pids;
 
-use super::sample::{Absent, MemCgroup, PidsCgroup, Reading};
 use super::source::{Roots, Source};
+use crate::sample::kernel::{Absent, MemCgroup, PidsCgroup, Reading};
 use locate::{Level, levels};
 use memory::MemoryFiles;
 use pids::PidsFiles;

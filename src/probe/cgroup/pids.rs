@@ -1,10 +1,10 @@
 //! The files of a pids cgroup: how many tasks it may have.
 
-use super::super::sample::{PidsCgroup, Reading};
 use super::super::source::{Roots, Source};
 use super::super::text::number;
 use super::locate::Level;
 use super::{limit, source};
+use crate::sample::kernel::{PidsCgroup, Reading};
 
 /// Kept open for one cgroup.
 #[derive(Debug)]

@@ -114,7 +114,7 @@ pub struct Ask {
 
 impl Ask {
     /// The share of a limit up to which the run goes: less than all where c1m-top's client connects, with its guard.
-    pub(crate) fn share(&self) -> f64 {
+    pub fn share(&self) -> f64 {
         let own = self.role == Side::Both || (self.role == Side::Client && self.program == Program::Own);
         self.guard.filter(|_| own).unwrap_or(1.0)
     }
@@ -130,17 +130,17 @@ impl Ask {
     }
 
     /// Messages in each direction, per second.
-    pub(crate) fn messages_per_s(&self, connections: u64) -> f64 {
+    pub fn messages_per_s(&self, connections: u64) -> f64 {
         self.traffic.map_or(0.0, |t| connections as f64 * t.share * 1e6 / t.every_us.max(1) as f64)
     }
 
     /// Whether a client runs here.
-    pub(crate) fn connects(&self) -> bool {
+    pub fn connects(&self) -> bool {
         self.role != Side::Server
     }
 
     /// Whether a server runs here.
-    pub(crate) fn accepts(&self) -> bool {
+    pub fn accepts(&self) -> bool {
         self.role != Side::Client
     }
 }

@@ -1,45 +1,23 @@
-//! The raw data of one moment. Everything else (rates, slopes, limits, sentences) is derived from a row of these.
-
-use std::borrow::Cow;
+//! What the kernel said at one moment: the machine, a network namespace, the watched processes.
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{EngineStats, Hello, Role};
+pub use super::absent::{Absent, Reading};
 
-/// Why a source has no value: `needs root`, `not tracking`, `not in this network namespace`, …
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Absent {
-    /// For people, lower case, no full stop.
-    pub why: Cow<'static, str>,
-}
+/// Bytes in a page where the kernel counts pages: 4 KiB on every machine this program has been run on.
+pub const PAGE: u64 = 4096;
 
-impl Absent {
-    /// An absence with a fixed reason.
-    pub const fn because(why: &'static str) -> Self {
-        Self { why: Cow::Borrowed(why) }
-    }
-}
-
-/// A value, or the reason why there is none. Absence is never shown as 0.
-pub type Reading<T> = Result<T, Absent>;
-
-/// One moment: every source read once.
+/// Every source of the kernel, read once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// Milliseconds since the dashboard started.
-    pub t_ms: u64,
-    /// Milliseconds since the Unix epoch.
-    pub wall_ms: u64,
-    /// What reading all sources took, microseconds (waiting for the engines' answers not counted).
+pub struct Kernel {
+    /// What reading all of them took, microseconds.
     pub took_us: u64,
     /// The machine.
     pub host: Host,
-    /// The network namespace of the target (the server's, where both ends are known).
+    /// The network namespace of the first process (the server's, where both ends are known), or the dashboard's own.
     pub net: Net,
-    /// Every process watched: engines first, server before client, then a foreign target.
-    pub targets: Vec<Target>,
-    /// The dashboard itself.
-    pub own: Own,
+    /// Every process watched, in the order in which they were named: a server before a client.
+    pub processes: Vec<Process>,
 }
 
 /// Machine-wide sources.
@@ -372,24 +350,12 @@ pub struct Link {
     pub bits_per_s: u64,
 }
 
-/// What a watched process is to this run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetKind {
-    /// One of our engines.
-    Engine(Role),
-    /// Any other process, watched without control.
-    Foreign,
-}
-
 /// One watched process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Target {
+pub struct Process {
     /// Process id.
     pub pid: u32,
-    /// Engine or foreign.
-    pub kind: TargetKind,
-    /// `comm` of a foreign process; the role of an engine.
+    /// Its `comm`, unless whoever watches it gave it another name.
     pub name: String,
     /// False once it has ended (sources keep their last reason).
     pub alive: bool,
@@ -406,7 +372,7 @@ pub struct Target {
     /// Threads of its user against its soft `RLIMIT_NPROC`; `None` where that does not bind it. The other processes of the
     /// user were counted once, when this one was opened; those watched, and the dashboard, are counted now.
     pub user_threads: Reading<Option<UserThreads>>,
-    /// What its runtime limits itself to, from how it was started; `None` where it names no limit, and for engines.
+    /// What its runtime limits itself to, from how it was started; `None` where it names no limit, or was not to be looked at.
     pub runtime: Reading<Option<RuntimeLimit>>,
     /// Its memory cgroup and every ancestor that can be seen, nearest first.
     pub memcg: Reading<Vec<MemCgroup>>,
@@ -415,10 +381,6 @@ pub struct Target {
     /// Whether `fs.file-max` does not bind it: `CAP_SYS_ADMIN` in the first user namespace (`alloc_empty_file` in
     /// `fs/file_table.c`).
     pub exempt_from_file_max: Reading<bool>,
-    /// An engine's greeting.
-    pub hello: Option<Hello>,
-    /// An engine's own counters: `None` for a foreign process.
-    pub stats: Option<Reading<Box<EngineStats>>>,
 }
 
 /// The runtimes whose limits are known.
@@ -454,7 +416,7 @@ pub struct SoftHard {
     pub hard: u64,
 }
 
-impl Target {
+impl Process {
     /// Whether it is on its way out: its memory has been given back, and its descriptors are being closed.
     pub fn is_ending(&self) -> bool {
         self.alive && self.rss_bytes.is_err()
@@ -505,13 +467,4 @@ pub struct MemCgroup {
     pub oom_kills: u64,
     /// Times the limit was met (`memory.failcnt`, or `max` of memory.events).
     pub max_hits: u64,
-}
-
-/// What the dashboard costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Own {
-    /// User plus system time since its start, microseconds.
-    pub cpu_us: u64,
-    /// Resident memory, bytes.
-    pub rss_bytes: u64,
 }

@@ -1,8 +1,11 @@
-//! The limits of a run as data: what each is called, how far it is used, when it comes.
+//! A limit as it stands, for whoever shows it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::units;
+
+use super::cure::Cure;
+use super::{Descriptor, LimitId};
 
 /// How a limit's numbers are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,19 +31,6 @@ impl Unit {
             Unit::BitsPerSecond => units::bits_per_s(n),
         }
     }
-}
-
-/// Names of one limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitInfo {
-    /// Stable id, as in JSON: `file-max`.
-    pub id: &'static str,
-    /// At most 12 characters, for the narrow panel.
-    pub label: &'static str,
-    /// Its unit, unless a limit of this name says otherwise ([`Limit::unit`]).
-    pub unit: Unit,
-    /// One sentence for the help and the wide view: what it bounds and how meeting it shows.
-    pub help: &'static str,
 }
 
 /// How near a limit is.
@@ -109,8 +99,8 @@ impl Forecast {
 /// One limit now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limit {
-    /// Its names.
-    pub info: &'static LimitInfo,
+    /// Its words.
+    pub info: &'static Descriptor,
     /// What it belongs to: `host`, `server`, `client`, a cgroup's path, `network namespace of 4021`.
     pub scope: String,
     /// What its numbers count: a runtime bounds ports or bytes, under one name.
@@ -127,14 +117,24 @@ pub struct Limit {
     pub per_connection: Option<f64>,
     /// Why it is unknown or not applicable; or what was seen when it was hit.
     pub reason: Option<String>,
-    /// The command or change that raises it on this machine.
-    pub cure: String,
+    /// Where, in a word or two, for a row of the table: `port 9900`.
+    pub place: Option<String>,
+    /// What an alarm adds to its sentence.
+    pub note: Option<String>,
+    /// What raises it on this machine.
+    pub cure: Cure,
 }
 
 impl Limit {
-    /// `. Cure: …`, to end a sentence with; empty where there is nothing to do.
-    pub(super) fn advice(&self) -> String {
-        if self.cure.is_empty() { String::new() } else { format!(". Cure: {}", self.cure) }
+    /// Whether it is this one, of this scope.
+    pub fn is(&self, id: LimitId, scope: &str) -> bool {
+        self.info.id == id && self.scope == scope
+    }
+
+    /// Use and bound, with its label: `conntrack 8,000 of 8,000`; empty where either is missing.
+    pub fn numbers(&self) -> Option<String> {
+        let (used, limit) = (self.used?, self.limit?);
+        Some(format!("{} {} of {}", self.info.label, self.unit.write(used), self.unit.write(limit)))
     }
 
     /// Use as a share of the bound, 0 to 1 and over; `None` where either is missing.

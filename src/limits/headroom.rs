@@ -14,7 +14,7 @@
 //! on Linux 6.18, and a cut would put a knee into the very line whose slope everything rests on. From some 170,000
 //! connections on it is below. What it claims too much is a small part of the tenth that the guard keeps.
 
-use crate::probe::sample::Sample;
+use crate::sample::{Kernel, Sample};
 
 /// Bytes that one socket pins in `SReclaimable` where slabinfo cannot be read: an 832-byte inode, 19 of them in a slab of
 /// 16 KiB, and a 192-byte dentry (Linux 6.18, measured 2,114 B for two).
@@ -42,12 +42,12 @@ impl Headroom {
     }
 
     /// Headroom at this sample, with `first` as its start; `None` where meminfo cannot be read.
-    pub fn of(sample: &Sample, first: Option<Headroom>) -> Option<Self> {
-        let mem = sample.host.mem.as_ref().ok()?;
+    pub fn of(kernel: &Kernel, first: Option<Headroom>) -> Option<Self> {
+        let mem = kernel.host.mem.as_ref().ok()?;
         // Without zoneinfo: the low watermark is below a hundredth of memory on every machine but a tiny one.
-        let reserve = sample.host.reserve_bytes.as_ref().map_or(mem.total / 100, |r| *r);
-        let unpinned = mem.s_reclaimable.saturating_sub(pinned_bytes(sample));
-        let on_lists = sample.host.core_lists_bytes.as_ref().map_or(0, |b| *b);
+        let reserve = kernel.host.reserve_bytes.as_ref().map_or(mem.total / 100, |r| *r);
+        let unpinned = mem.s_reclaimable.saturating_sub(pinned_bytes(kernel));
+        let on_lists = kernel.host.core_lists_bytes.as_ref().map_or(0, |b| *b);
         let bytes = (mem.free + on_lists + mem.active_file + mem.inactive_file + unpinned).saturating_sub(reserve);
         let at_start_bytes = first.map_or(bytes, |f| f.at_start_bytes);
         Some(Self {
@@ -60,8 +60,8 @@ impl Headroom {
 }
 
 /// Bytes of `SReclaimable` that open sockets hold on to.
-fn pinned_bytes(sample: &Sample) -> u64 {
-    if let Ok(slab) = &sample.host.slab {
+fn pinned_bytes(kernel: &Kernel) -> u64 {
+    if let Ok(slab) = &kernel.host.slab {
         let cache = |name: &str| slab.iter().find(|c| c.name == name);
         // Every socket of the host has one inode and one dentry, so the inodes in use count the dentries.
         if let Some(inodes) = cache("sock_inode_cache") {
@@ -69,21 +69,42 @@ fn pinned_bytes(sample: &Sample) -> u64 {
         }
     }
     // `used` is the namespace's, of every family; `alloc` the host's, TCP alone. The larger is nearer to the truth.
-    sample.net.sockstat.as_ref().map_or(0, |s| s.used.max(s.alloc)) * PINNED_PER_SOCKET
+    kernel.net.sockstat.as_ref().map_or(0, |s| s.used.max(s.alloc)) * PINNED_PER_SOCKET
+}
+
+/// Bytes that connections hold: kernel memory of sockets and resident memory of the watched processes; `None` where neither
+/// slabinfo nor meminfo can be read, and while slabinfo lags behind the sockets. Only its growth means anything.
+pub fn held(sample: &Sample) -> Option<u64> {
+    if sample.kernel.host.slab_is_old {
+        return None;
+    }
+    let kernel = match (&sample.kernel.host.slab, &sample.kernel.host.mem) {
+        (Ok(caches), _) => {
+            let object = |name: &str| caches.iter().find(|c| c.name == name);
+            // Walking files fills the dentry cache as well: a socket's share of it is one object an inode.
+            let dentries = object("sock_inode_cache").zip(object("dentry")).map(|(i, d)| i.active_objs * d.obj_size);
+            let others: u64 = caches.iter().filter(|c| dentries.is_none() || c.name != "dentry").map(|c| c.bytes).sum();
+            others + dentries.unwrap_or(0)
+        }
+        (Err(_), Ok(mem)) => mem.slab,
+        _ => return None,
+    };
+    let user = sample.living().filter_map(|t| t.process.rss_bytes.as_ref().ok()).sum::<u64>();
+    Some(kernel + user)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::synthetic;
     use super::*;
-    use crate::probe::sample::Absent;
+    use crate::model::synthetic;
+    use crate::sample::Absent;
 
     /// Fall of headroom per connection over a million of them.
     fn fall(change: impl Fn(&mut Sample)) -> f64 {
         let [a, b] = [0, 1_000_000].map(|n| {
             let mut sample = synthetic::sample(n, 0);
             change(&mut sample);
-            Headroom::of(&sample, None).unwrap().bytes as f64
+            Headroom::of(&sample.kernel, None).unwrap().bytes as f64
         });
         (a - b) / 1e6
     }
@@ -92,9 +113,9 @@ mod tests {
     fn pinned_slab_is_not_headroom() {
         let want = synthetic::SLAB_PER_CONNECTION as f64;
         assert!((fall(|_| ()) / want - 1.0).abs() < 0.005, "with slabinfo: {}", fall(|_| ()));
-        let without = fall(|s| s.host.slab = Err(Absent::because("needs root")));
+        let without = fall(|s| s.kernel.host.slab = Err(Absent::because("needs root")));
         assert!((without / want - 1.0).abs() < 0.005, "without slabinfo: {without}");
-        let available = |n| synthetic::sample(n, 0).host.mem.unwrap().available as f64;
+        let available = |n| synthetic::sample(n, 0).kernel.host.mem.unwrap().available as f64;
         assert!((available(0) - available(1_000_000)) / 1e6 < want * 0.8, "MemAvailable is what misleads");
     }
 
@@ -102,16 +123,16 @@ mod tests {
     fn a_scanner_that_fills_reclaimable_slab_takes_nothing() {
         let before = synthetic::sample(100_000, 0);
         let mut after = before.clone();
-        let mem = after.host.mem.as_mut().unwrap();
+        let mem = after.kernel.host.mem.as_mut().unwrap();
         mem.free -= 3 << 30;
         mem.s_reclaimable += 3 << 30;
-        assert_eq!(Headroom::of(&after, None), Headroom::of(&before, None));
+        assert_eq!(Headroom::of(&after.kernel, None), Headroom::of(&before.kernel, None));
     }
 
     #[test]
     fn no_meminfo_no_headroom() {
         let mut sample = synthetic::sample(0, 0);
-        sample.host.mem = Err(Absent::because("not mounted"));
-        assert_eq!(Headroom::of(&sample, None), None);
+        sample.kernel.host.mem = Err(Absent::because("not mounted"));
+        assert_eq!(Headroom::of(&sample.kernel, None), None);
     }
 }

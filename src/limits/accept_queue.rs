@@ -1,0 +1,250 @@
+//! Connections that wait for accept on a listening socket.
+
+use crate::sample::{AcceptQueue, Sample};
+use crate::units::{grouped, round_up};
+
+use super::counters::{COUNTER, CounterInfo, ext};
+use super::cure::{Cure, Level, Remedy};
+use super::limit::{LimitState, Unit};
+use super::meter::{Context, Meter};
+use super::need::{Given, Need};
+use super::{Descriptor, LimitId, PLAIN, Side};
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    id: ID,
+    name: "accept_queue",
+    label: "accept queue",
+    unit: Unit::Count,
+    help: "Connections waiting for accept on a listening socket: the smaller of its backlog and net.core.somaxconn. When it overflows, new connections are dropped and retried a second later.",
+    sources: "sock_diag of listeners, ListenOverflows; net.core.somaxconn",
+    sysctls: &[SOMAXCONN],
+    counters: &COUNTERS,
+    read,
+    need,
+    alarm: |limit, sample| {
+        let queue = sample.kernel.net.fullest_queue()?;
+        let (port, cure) = (queue.port, &limit.cure);
+        Some(format!("the server on port {port} does not accept: {} in its accept queue; {cure}", waiting(queue)))
+    },
+    swallows: |_, sample, counters| {
+        if let Some(queue) = full(sample) {
+            let (port, waiting) = (queue.port, waiting(queue));
+            return Some(format!("; the accept queue of port {port} is full ({waiting}): the server does not accept"));
+        }
+        Some(counters.total(OVERFLOWS)).filter(|n| *n > 0).map(|n| {
+            let n = grouped(n);
+            format!("; the accept queue here overflowed {n} times (ListenOverflows): the server accepts too slowly")
+        })
+    },
+    ..PLAIN
+};
+
+const ID: LimitId = LimitId::AcceptQueue;
+const SOMAXCONN: &str = "net.core.somaxconn";
+const OVERFLOWS: &str = "listen_overflows";
+
+static COUNTERS: [CounterInfo; 1] = [CounterInfo {
+    id: OVERFLOWS,
+    proof: "ListenOverflows",
+    read: |s| ext(s, |e| e.listen_overflows),
+    what: "the accept queue of a listening socket was full: connections were dropped and are retried after a second",
+    cure: faster_or_larger,
+    speaks_for_limit_from: 1,
+    still_full: true,
+    ..COUNTER
+}];
+
+/// How the queues of a listening socket are made larger. `listen(2)` reads `somaxconn`, and since Linux 4.4 it bounds the SYN
+/// queue as well as the accept queue (`inet_csk_reqsk_queue_is_full`).
+pub(super) fn larger(to: u64) -> Remedy {
+    let remedy = Remedy::sysctl(SOMAXCONN, to);
+    let text = format!(
+        "{} and a server started anew with as large a backlog: a listener keeps the size it was opened with",
+        remedy.text
+    );
+    remedy.worded(text)
+}
+
+/// What helps against a queue that overflows.
+pub(super) fn faster_or_larger() -> Cure {
+    Cure::from([Remedy::advice(Level::Server, "accept faster"), larger(65_535)])
+}
+
+/// Drops per second from which on an overflow is a warning, and critical; over ten seconds or so (netdata's thresholds,
+/// whose minute would be three million connections late).
+const WARN: f64 = 1.0;
+const CRITICAL: f64 = 5.0;
+
+/// Share of an accept queue from which on it counts as full.
+const FULL: f64 = 0.9;
+/// Milliseconds for which it must stay so: longer than a server of a few ten thousand accepts per second can be held up by
+/// a burst, and three readings or so.
+const STANDING_MS: u64 = 3000;
+/// Share from which on its row says where.
+const NAMED: f64 = 0.1;
+
+/// A full accept queue that nobody takes from: its server does not accept.
+///
+/// What is looked at is whether anything entered a queue of the namespace (`PassiveOpens`), not whether the count of
+/// connections grows: a busy server that closes as many as it accepts keeps both its count and a full queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Standing {
+    /// Port, when it was first seen so, and `PassiveOpens` then.
+    since: Option<(u16, u64, u64)>,
+    /// The reading that saw it first: one that is kept sees nothing anew.
+    first: u64,
+    /// Whether another reading has seen it since.
+    again: bool,
+    /// Milliseconds it has stood.
+    ms: u64,
+}
+
+impl Standing {
+    /// Takes a sample.
+    pub(super) fn update(&mut self, sample: &Sample) {
+        let net = &sample.kernel.net;
+        let full = net.fullest_queue().filter(|q| q.used as f64 >= FULL * q.max.max(1) as f64);
+        let opens = net.tcp.as_ref().ok().map(|tcp| tcp.passive_opens);
+        self.since = full.zip(opens).map(|(queue, opens)| {
+            let known = self.since.filter(|known| (known.0, known.2) == (queue.port, opens));
+            known.unwrap_or((queue.port, sample.t_ms, opens))
+        });
+        let reading = net.listeners.as_ref().map_or(0, |l| l.reading);
+        if self.since.is_none_or(|known| known.1 == sample.t_ms) {
+            (self.first, self.again) = (reading, false);
+        }
+        self.again |= reading != self.first;
+        self.ms = self.since.map_or(0, |known| sample.t_ms.saturating_sub(known.1));
+    }
+
+    fn is_long(self) -> bool {
+        self.again && self.ms >= STANDING_MS
+    }
+}
+
+/// What counters say of a queue.
+#[derive(Clone, Copy)]
+pub(super) struct Drops {
+    total: u64,
+    per_s: f64,
+}
+
+impl Drops {
+    pub(super) fn of<'c>(context: &Context<'_>, counters: impl IntoIterator<Item = &'c CounterInfo>) -> Self {
+        counters.into_iter().fold(Self { total: 0, per_s: 0.0 }, |sum, counter| Self {
+            total: sum.total + context.counters.total(counter.id),
+            per_s: sum.per_s + context.counters.per_s(counter.id),
+        })
+    }
+
+    fn state(self) -> LimitState {
+        if self.per_s > CRITICAL {
+            LimitState::Critical
+        } else if self.per_s > WARN {
+            LimitState::Warn
+        } else {
+            LimitState::Ok
+        }
+    }
+
+    /// A queue of which only the drops can be read.
+    pub(super) fn meter(self, id: LimitId, scope: impl Into<String>, what: impl FnOnce() -> String) -> Meter {
+        let reason = (self.total > 0).then(what);
+        Meter { state: Some(self.state()), reason, ..Meter::independent(id, scope, self.total, None) }
+    }
+}
+
+/// The fullest accept queue here, if it is full now.
+fn full(sample: &Sample) -> Option<AcceptQueue> {
+    sample.kernel.net.fullest_queue().filter(|queue| queue.is_full())
+}
+
+/// The queue that overflowed, where it has not drained since.
+pub fn still_full(sample: &Sample) -> String {
+    let still = |queue: AcceptQueue| format!("; that of port {} still is, {}", queue.port, waiting(queue));
+    full(sample).map_or(String::new(), still)
+}
+
+/// `480 of 511 wait`.
+fn waiting(queue: AcceptQueue) -> String {
+    format!("{} of {} wait", grouped(queue.used), grouped(queue.max))
+}
+
+/// The fullest one where it can be read, or else its drops alone.
+fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
+    let (net, scope) = (&context.sample.kernel.net, context.namespace());
+    // ListenDrops counts every overflow again.
+    let drops = Drops::of(context, &COUNTERS);
+    let standing = context.noted.standing.is_long();
+    let meter = match (net.fullest_queue(), &net.ext) {
+        (None, Err(why)) => return out.push(Meter::unknown(ID, scope, why)),
+        (None, Ok(_)) => {
+            let mut meter = drops.meter(ID, scope, || {
+                let somaxconn = net.somaxconn.as_ref().map_or("unknown".to_owned(), u64::to_string);
+                format!("overflows since the start; net.core.somaxconn is {somaxconn}")
+            });
+            if let Err(absent) = &net.listeners {
+                meter.reason.get_or_insert_with(|| format!("how full it is cannot be read: {absent}"));
+            }
+            meter
+        }
+        (Some(queue), _) => {
+            let standing = if standing { LimitState::Warn } else { LimitState::Ok };
+            let overflows = match drops.total {
+                0 => String::new(),
+                n => format!("; {} overflows since the start", grouped(n)),
+            };
+            let place = format!("port {}", queue.port);
+            let reason =
+                (queue.used > 0 || drops.total > 0).then(|| format!("{place}: {}{overflows}", waiting(queue)));
+            let named = queue.used as f64 >= NAMED * queue.max as f64 && queue.used > 0;
+            Meter {
+                state: Some(drops.state().max(standing)),
+                reason,
+                place: named.then_some(place),
+                ..Meter::independent(ID, scope, queue.used, Some(queue.max))
+            }
+        }
+    };
+    out.push(meter.cured(move |_| {
+        if standing {
+            let why = "is the server stopped, out of descriptors (grep files /proc/PID/limits) or short of CPU? A larger \
+                       backlog only puts it off";
+            Remedy::advice(Level::Server, why).into()
+        } else {
+            faster_or_larger()
+        }
+    }));
+}
+
+/// A server that does not accept for so long, in milliseconds, should lose nothing: a garbage collection, a busy core.
+const PAUSE_MS: u64 = 100;
+
+/// Connections that one listener may have waiting, and how that comes about.
+pub(super) fn burst(given: &Given<'_>) -> (u64, String) {
+    let ask = given.ask;
+    if ask.role == Side::Both {
+        let n = ask.engines.in_flight;
+        return (n, format!("c1m-top's client has {} connects under way at most", grouped(n)));
+    }
+    let n = (ask.rate * PAUSE_MS / 1000).div_ceil(u64::from(ask.ports.max(1)));
+    let ports = if ask.ports == 1 { "one port".to_owned() } else { format!("{} ports", ask.ports) };
+    (n, format!("{}/s over {ports}, if the server does not accept for {PAUSE_MS} ms", grouped(ask.rate)))
+}
+
+/// Why a queue of listeners does not matter to a client.
+pub(super) const ELSEWHERE: &str = "bounds who accepts: check on the server's machine";
+
+fn need(given: &Given<'_>, out: &mut Vec<Need>) {
+    if !given.ask.accepts() {
+        return out.push(Need::not_applicable(ID, ELSEWHERE));
+    }
+    let (n, why) = burst(given);
+    out.push(match &given.kernel.net.somaxconn {
+        Err(error) => Need::unknown(ID, error),
+        Ok(somaxconn) => Need::compare(ID, SOMAXCONN, *somaxconn, n)
+            .because(why)
+            .mild()
+            .cured(|| larger(round_up(n))),
+    });
+}

@@ -1,0 +1,102 @@
+//! Connections that the firewall tracks.
+
+use crate::protocol::Severity;
+use crate::sample::LogTopic;
+use crate::units::grouped;
+
+use super::counters::{COUNTER, CounterInfo};
+use super::cure::{Cure, Level, Remedy};
+use super::limit::{Limit, Unit};
+use super::meter::{Context, Growth, Meter};
+use super::need::{Given, Need};
+use super::{Descriptor, LimitId, PLAIN};
+use crate::units::round_up;
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    id: ID,
+    name: "conntrack",
+    label: "conntrack",
+    unit: Unit::Count,
+    help: "Connections that the firewall tracks (nf_conntrack_max). When its table is full, SYNs are dropped without an answer.",
+    sources: "nf_conntrack_count, nf_conntrack_max, /proc/net/stat/nf_conntrack",
+    sysctls: &[KEY],
+    stops_run: true,
+    counters: &COUNTERS,
+    log: &[LogTopic::Conntrack],
+    read,
+    need,
+    phrase: |_| "the connection tracking table".to_owned(),
+    swallows: |limit, _, _| limit.share().filter(|s| *s >= FULL).map(|_| full(limit)),
+    ..PLAIN
+};
+
+const ID: LimitId = LimitId::Conntrack;
+const KEY: &str = "net.netfilter.nf_conntrack_max";
+
+/// Share of its table from which on it counts as full: entries come and go between two samples.
+const FULL: f64 = 0.9;
+
+static COUNTERS: [CounterInfo; 1] = [CounterInfo {
+    id: "conntrack_drop",
+    proof: "drop in /proc/net/stat/nf_conntrack",
+    read: |s| s.kernel.net.conntrack.as_ref().ok().and_then(|c| c.drop),
+    severity: Severity::Critical,
+    what: "connection tracking dropped packets without an answer, as it does when its table is full",
+    cure: || {
+        Cure::from([Remedy::advice(Level::Host, "raise net.netfilter.nf_conntrack_max"), untracked()])
+    },
+    with_numbers: true,
+    speaks_for_limit_from: 5,
+    proves_met_from: Some(FULL),
+    log: &[LogTopic::Conntrack],
+    ..COUNTER
+}];
+
+fn untracked() -> Remedy {
+    Remedy::advice(Level::Namespace, "a NOTRACK rule for the ports of this run").needs("root")
+}
+
+fn cure(need: u64) -> Cure {
+    Cure::from([Remedy::host_sysctl(KEY, need), untracked()])
+}
+
+fn full(limit: &Limit) -> String {
+    let numbers = limit.numbers().map_or(String::new(), |n| format!(" ({n})"));
+    format!("; connection tracking is full{numbers}{}", limit.cure.advice())
+}
+
+fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
+    let scope = context.namespace();
+    let table = match &context.sample.kernel.net.conntrack {
+        Err(why) => return out.push(Meter::not_applicable(ID, scope, why.to_string())),
+        Ok(table) => table,
+    };
+    let mut meter = Meter::growing(ID, scope, table.count, table.max, 64.0).levels(0.75, 0.95).cured(cure);
+    if table.count == 0 {
+        meter.growth = Growth::NotTracking;
+        meter.reason = Some("not tracking: no rule asks for connection states".into());
+    }
+    out.push(meter);
+}
+
+/// One entry for each connection, also when both ends are here.
+fn need(given: &Given<'_>, out: &mut Vec<Need>) {
+    let table = match &given.kernel.net.conntrack {
+        Ok(table) => table,
+        Err(why) => return out.push(Need::not_applicable(ID, why.to_string())),
+    };
+    if table.count == 0 {
+        let why = format!(
+            "not tracking: no rule asks for states. With one, the maximum of {} would be met at that count",
+            grouped(table.max)
+        );
+        return out.push(Need::not_applicable(ID, why));
+    }
+    let needed = given.guarded(table.count.saturating_add(given.ask.target));
+    out.push(
+        Need::compare(ID, "network namespace", table.max, needed)
+            .met_at(given.usable(table.max).saturating_sub(table.count))
+            .because(format!("{} entries are there already", grouped(table.count)))
+            .cured(|| cure(round_up(needed))),
+    );
+}

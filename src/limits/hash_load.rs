@@ -1,0 +1,69 @@
+//! Sockets for each bucket of the established hash.
+
+use super::cure::{Level, Remedy};
+use super::limit::{LimitState, Unit};
+use super::meter::{Context, Meter};
+use super::need::{Given, Need};
+use super::{Descriptor, LimitId, PLAIN};
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    id: ID,
+    name: "hash_load",
+    label: "hash load",
+    unit: Unit::Count,
+    help: "Sockets for each bucket of the established hash. It fails nothing: connecting slows down as chains grow.",
+    sources: "inuse in /proc/net/sockstat and sockstat6; tcp_ehash_entries",
+    is_met: false,
+    read,
+    need,
+    ..PLAIN
+};
+
+const ID: LimitId = LimitId::HashLoad;
+
+/// Sockets for each bucket from which on connecting is noticeably slower.
+const LONG_CHAIN: f64 = 4.0;
+
+fn cure(need: u64) -> Remedy {
+    let buckets = need.next_power_of_two();
+    let text = format!(
+        "thash_entries={buckets} on the kernel command line, or a network namespace of its own with \
+         net.ipv4.tcp_child_ehash_entries"
+    );
+    Remedy::advice(Level::Host, text).needs("root")
+}
+
+fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
+    let (net, scope) = (&context.sample.kernel.net, context.namespace());
+    let (sockstat, buckets) = match (&net.sockstat, &net.ehash_entries) {
+        (Err(why), _) | (_, Err(why)) => return out.push(Meter::unknown(ID, scope, why)),
+        (Ok(sockstat), Ok(buckets)) => (sockstat, *buckets),
+    };
+    let sockets = sockstat.inuse + net.inuse6.as_ref().map_or(0, |n| *n);
+    let chain = sockets as f64 / buckets.max(1) as f64;
+    let mut meter = Meter::independent(ID, scope, sockets, Some(buckets)).cured(cure);
+    meter.state = Some(LimitState::Ok);
+    if chain >= LONG_CHAIN {
+        meter.reason = Some(format!("{chain:.0} sockets for each bucket: connecting slows down, nothing fails"));
+    }
+    out.push(meter);
+}
+
+/// Long chains fail nothing.
+fn need(given: &Given<'_>, out: &mut Vec<Need>) {
+    let buckets = match &given.kernel.net.ehash_entries {
+        Ok(buckets) => *buckets,
+        Err(why) => return out.push(Need::unknown(ID, why)),
+    };
+    let needed = (given.sockets() as f64 / LONG_CHAIN).ceil() as u64;
+    out.push(
+        Need::compare(ID, "buckets", buckets, needed)
+            .met_at((given.count_of(buckets) as f64 * LONG_CHAIN) as u64)
+            .because(format!(
+                "{:.1} sockets to a bucket at the target: fails nothing, from {LONG_CHAIN} on connecting slows down",
+                given.sockets() as f64 / buckets.max(1) as f64
+            ))
+            .mild()
+            .cured(|| cure(needed)),
+    );
+}

@@ -1,0 +1,301 @@
+//! Every limit of a connection-scale run, one file each: what it is called, how far it is used, what a target needs of it,
+//! what one connection adds, when it alarms, by which errno or counter it shows, and what cures it.
+//!
+//! The live table, the guard, forecasts, diagnosis, `check` and `tune` are views of [`LIMITS`]. A new limit is a file here and a
+//! line in the list below; nothing else compares ids.
+//!
+//! | file | what it is for |
+//! | --- | --- |
+//! | `limit` | a limit as it stands, for whoever shows it |
+//! | `meter` | what a limit reads from a sample, before any forecast |
+//! | `ask`, `need` | what a run is to be; what it needs of a limit beforehand |
+//! | `cure` | what raises a limit, as data |
+//! | `counters` | counters of the kernel that show what it dropped |
+//! | `headroom` | the memory that is really left |
+
+mod ask;
+mod counters;
+mod cure;
+mod headroom;
+mod limit;
+mod meter;
+mod need;
+
+use std::fmt;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::protocol::{EngineStats, Stop, StopCause};
+use crate::sample::{LogTopic, Sample};
+
+pub use accept_queue::still_full;
+pub use ask::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
+pub use counters::{CounterInfo, Counters};
+pub(crate) use cure::mib;
+pub use cure::{Cure, Level, Remedy, Setting};
+pub use headroom::{Headroom, held};
+pub use limit::{Forecast, Limit, LimitState, Unit};
+pub(crate) use memcg::{all_chains, chains};
+pub use memcg::{bound, charge, tightest};
+pub use memory::{KEEP, per_connection};
+pub use meter::{Context, Growth, Guarded, Keeps, Meter, Noted};
+pub use need::{Given, Need, Verdict};
+pub use time_wait::fin_forecast;
+
+/// Declares the modules, the ids and the list, in the order in which people look for them.
+macro_rules! limits {
+    ($($id:ident = $module:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        /// Which limit.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(missing_docs, reason = "each is described in its file")]
+        pub enum LimitId {
+            $($id,)*
+        }
+
+        /// Every limit, in the order in which people look for them.
+        pub static LIMITS: &[&Descriptor] = &[$(&$module::DESCRIPTOR,)*];
+
+        impl LimitId {
+            /// Everything there is to know of it.
+            pub fn descriptor(self) -> &'static Descriptor {
+                match self {
+                    $(LimitId::$id => &$module::DESCRIPTOR,)*
+                }
+            }
+        }
+    };
+}
+
+limits! {
+    Nofile = nofile,
+    NrOpen = nr_open,
+    FileMax = file_max,
+    Epoll = epoll,
+    Ports = ports,
+    Memory = memory,
+    Memcg = memcg,
+    TcpMem = tcp_mem,
+    Conntrack = conntrack,
+    HashLoad = hash_load,
+    Bandwidth = bandwidth,
+    Neighbours = neighbours,
+    AcceptQueue = accept_queue,
+    SynQueue = syn_queue,
+    Backlog = backlog,
+    Orphans = orphans,
+    TimeWait = time_wait,
+    Threads = threads,
+    Runtime = runtime,
+}
+
+impl LimitId {
+    /// Its id in JSON: `file-max`.
+    pub fn name(self) -> &'static str {
+        self.descriptor().name
+    }
+
+    /// The limit of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        LIMITS.iter().find(|l| l.name == name).map(|l| l.id)
+    }
+}
+
+impl fmt::Display for LimitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for LimitId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for LimitId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::named(&name).ok_or_else(|| D::Error::custom(format!("there is no limit called {name:?}")))
+    }
+}
+
+/// Whose memory the OOM killer frees when a limit is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Oom {
+    /// The machine's.
+    Machine,
+    /// A memory cgroup's: the scope is its path.
+    Cgroup,
+}
+
+/// A limit: its words, and how its numbers are found.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct Descriptor {
+    /// Which.
+    pub id: LimitId,
+    /// Its id in JSON: `file-max`. Never changed once published.
+    pub name: &'static str,
+    /// At most 12 characters, for the narrow panel.
+    pub label: &'static str,
+    /// What its numbers count, unless a limit of this name says otherwise ([`Limit::unit`]).
+    pub unit: Unit,
+    /// For help and the wide view: what it bounds and how meeting it shows.
+    pub help: &'static str,
+    /// Where use and bound are read.
+    pub sources: &'static str,
+    /// Every sysctl that `tune` may set for it.
+    pub sysctls: &'static [&'static str],
+    /// Whether meeting it ends a ramp, so that the guard keeps a run from it.
+    pub stops_run: bool,
+    /// Whether a run meets it by itself. A note that bounds another limit, or fails nothing, is listed behind the others.
+    pub is_met: bool,
+    /// Operations that fail when it is met, with their errno; an empty operation is any.
+    pub errnos: &'static [(&'static str, &'static str)],
+    /// What a failed call shows where the limit was not met by it: a full descriptor table among many.
+    pub unless_met: Option<&'static str>,
+    /// Whether a failed call of this engine means that the limit was met.
+    pub met_by: fn(&EngineStats) -> bool,
+    /// Counters of the kernel that speak of it.
+    pub counters: &'static [CounterInfo],
+    /// Lines of the kernel's log that are about it.
+    pub log: &'static [LogTopic],
+    /// Whether the OOM killer acts when it is met.
+    pub oom: Option<Oom>,
+    /// Whether data that nobody reads fills it.
+    pub holds_unread: bool,
+    /// Connections that must have been opened before its forecast may alarm, unless a connection adds about what it should:
+    /// before that, what other programs take within a second outweighs the run.
+    pub sure_from: f64,
+    /// Whether what raises it is worth saying while it fits: nobody buys twice the memory for a run that has enough.
+    pub cure_in_advance: bool,
+    /// Its use and bound now, a meter for each scope.
+    pub read: fn(&Context<'_>, &mut Vec<Meter>),
+    /// What a target needs of it, before any connection.
+    pub need: fn(&Given<'_>, &mut Vec<Need>),
+    /// The limit within a sentence: `the connection tracking table`.
+    pub phrase: fn(&Limit) -> String,
+    /// The sentence of an alarm, where it is not the usual one of use or forecast.
+    pub alarm: fn(&Limit, &Sample) -> Option<String>,
+    /// Why packets or connections go missing without an answer, if this limit is the cause.
+    pub swallows: fn(&Limit, &Sample, &Counters) -> Option<String>,
+}
+
+/// There is one of each.
+impl PartialEq for Descriptor {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+/// What most limits leave out.
+const PLAIN: Descriptor = Descriptor {
+    id: LimitId::Nofile,
+    name: "",
+    label: "",
+    unit: Unit::Count,
+    help: "",
+    sources: "",
+    sysctls: &[],
+    stops_run: false,
+    is_met: true,
+    errnos: &[],
+    unless_met: None,
+    met_by: |_| true,
+    counters: &[],
+    log: &[],
+    oom: None,
+    holds_unread: false,
+    sure_from: 0.0,
+    cure_in_advance: true,
+    read: |_, _| (),
+    need: |_, _| (),
+    phrase: |limit| limit.info.label.to_owned(),
+    alarm: |_, _| None,
+    swallows: |_, _, _| None,
+};
+
+/// The limit that a failure of `op` with this errno (`EMFILE`) shows.
+pub fn shown_by(op: &str, errno: &str) -> Option<&'static Descriptor> {
+    LIMITS.iter().copied().find(|l| l.errnos.iter().any(|(o, e)| (o.is_empty() || *o == op) && *e == errno))
+}
+
+/// The limit at which a client gave up, if it was one.
+pub fn stopped_by(stop: &Stop) -> Option<LimitId> {
+    (stop.cause == StopCause::Limit).then(|| shown_by(&stop.call.op, &stop.call.name))?.map(|l| l.id)
+}
+
+/// The limit that a line of the kernel's log is about.
+pub fn logged_by(topic: LogTopic) -> Option<LimitId> {
+    LIMITS.iter().find(|l| l.log.contains(&topic)).map(|l| l.id)
+}
+
+/// The limit behind an OOM kill.
+pub fn behind(oom: Oom) -> LimitId {
+    LIMITS.iter().find(|l| l.oom == Some(oom)).map_or(LimitId::Memory, |l| l.id)
+}
+
+/// Every limit that this sample tells of.
+pub fn read(context: &Context<'_>) -> Vec<Meter> {
+    let mut meters = Vec::with_capacity(LIMITS.len() + 4);
+    for limit in LIMITS {
+        (limit.read)(context, &mut meters);
+    }
+    meters
+}
+
+/// What a target needs of every limit.
+pub fn needs(given: &Given<'_>) -> Vec<Need> {
+    let mut needs = Vec::with_capacity(LIMITS.len() + 4);
+    for limit in LIMITS {
+        (limit.need)(given, &mut needs);
+    }
+    needs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_is_described_and_names_are_unique() {
+        for (i, limit) in LIMITS.iter().enumerate() {
+            assert_eq!(limit.id.descriptor().name, limit.name, "its id is its own");
+            assert!(limit.label.chars().count() <= 12 && !limit.label.is_empty(), "{}", limit.label);
+            assert!(limit.help.ends_with('.') && !limit.sources.is_empty(), "{}", limit.name);
+            assert!(LIMITS[i + 1..].iter().all(|other| other.name != limit.name), "{}", limit.name);
+        }
+    }
+
+    #[test]
+    fn ids_are_written_by_name() {
+        for limit in LIMITS {
+            let text = serde_json::to_string(&limit.id).unwrap();
+            assert_eq!(text, format!("{:?}", limit.name));
+            assert_eq!(serde_json::from_str::<LimitId>(&text).unwrap(), limit.id);
+        }
+        assert!(serde_json::from_str::<LimitId>(r#""no-such""#).is_err());
+    }
+
+    #[test]
+    fn errnos_lead_to_their_limit() {
+        let rows = [
+            ("accept", "EMFILE", Some(LimitId::Nofile)),
+            ("socket", "ENFILE", Some(LimitId::FileMax)),
+            ("connect", "EADDRNOTAVAIL", Some(LimitId::Ports)),
+            ("bind", "EADDRINUSE", Some(LimitId::Ports)),
+            ("epoll_ctl", "ENOSPC", Some(LimitId::Epoll)),
+            ("write", "ENOSPC", None),
+            ("socket", "ENOBUFS", Some(LimitId::Memory)),
+            ("thread", "EAGAIN", Some(LimitId::Threads)),
+            ("connect", "ECONNREFUSED", None),
+            ("accept", "EAGAIN", None),
+        ];
+        for (op, errno, want) in rows {
+            assert_eq!(shown_by(op, errno).map(|l| l.id), want, "{op} {errno}");
+        }
+    }
+}

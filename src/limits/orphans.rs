@@ -1,0 +1,61 @@
+//! Sockets closed by their program and not yet by TCP.
+
+use crate::sample::LogTopic;
+use crate::units::round_up;
+
+use super::cure::{Cure, Level, Remedy};
+use super::limit::Unit;
+use super::meter::{Context, Meter};
+use super::need::{Given, Need};
+use super::{Descriptor, LimitId, PLAIN, Program};
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    id: ID,
+    name: "orphans",
+    label: "orphans",
+    unit: Unit::Count,
+    help: "Sockets closed by their program and not yet by TCP (tcp_max_orphans). It matters when many are closed at once: the kernel resets them from a quarter or half of it on.",
+    sources: "orphan in /proc/net/sockstat; tcp_max_orphans",
+    log: &[LogTopic::Orphans],
+    read,
+    need,
+    ..PLAIN
+};
+
+const ID: LimitId = LimitId::Orphans;
+const KEY: &str = "net.ipv4.tcp_max_orphans";
+
+/// Shares at which the kernel begins to reset orphans: those that send nothing for long count twice or four times
+/// (`tcp_out_of_resources` in `net/ipv4/tcp_timer.c`).
+const WARN: f64 = 0.25;
+const CRITICAL: f64 = 0.5;
+
+fn cure(need: u64) -> Cure {
+    Cure::from([Remedy::advice(Level::Process, "close at a lower rate"), Remedy::host_sysctl(KEY, need)])
+}
+
+fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
+    let net = &context.sample.kernel.net;
+    out.push(match (&net.sockstat, &net.max_orphans) {
+        (Err(why), _) | (_, Err(why)) => Meter::unknown(ID, "host", why),
+        (Ok(sockstat), Ok(max)) => {
+            Meter::independent(ID, "host", sockstat.orphan, Some(*max)).levels(WARN, CRITICAL).cured(cure)
+        }
+    });
+}
+
+fn need(given: &Given<'_>, out: &mut Vec<Need>) {
+    out.push(match (&given.kernel.net.max_orphans, given.ask.program) {
+        (Err(why), _) => Need::unknown(ID, why),
+        (Ok(_), Program::Own) => {
+            Need::not_applicable(ID, "c1m-top closes by reset: no orphaned sockets (--close fin leaves some)")
+        }
+        (Ok(max), Program::Other { .. }) => {
+            let needed = (given.ask.target as f64 / CRITICAL).ceil() as u64;
+            Need::compare(ID, "at the close", *max, needed)
+                .because("orphaned sockets, if all are closed at once from this end: resets begin at half of it")
+                .mild()
+                .cured(|| cure(round_up(needed)).by_hand())
+        }
+    });
+}

@@ -1,0 +1,186 @@
+//! What the runtime of a watched process limits itself to: ports of BEAM, heaps of others.
+
+use crate::sample::{Runtime, RuntimeLimit, Watched};
+use crate::units::round_up;
+
+use super::cure::{Level, Remedy};
+use super::limit::{LimitState, Unit};
+use super::meter::{Context, Growth, Meter};
+use super::need::{Given, Need, Verdict};
+use super::nofile::of_one_table;
+use super::{Descriptor, LimitId, PLAIN, Program};
+
+pub(super) static DESCRIPTOR: Descriptor = Descriptor {
+    id: ID,
+    name: "runtime",
+    label: "runtime",
+    unit: Unit::Count,
+    help: "What a watched program limits itself to when it starts: BEAM's ports (+Q), the heap of V8 and the JVM, Go's GOMEMLIMIT.",
+    sources: "/proc/PID/cmdline, /proc/PID/environ; descriptors, or resident memory",
+    read,
+    need,
+    phrase: |limit| {
+        let scope = &limit.scope;
+        match limit.unit {
+            Unit::Count => format!("the port limit (+Q) of {scope}"),
+            _ => format!("the heap limit of {scope}"),
+        }
+    },
+    ..PLAIN
+};
+
+const ID: LimitId = LimitId::Runtime;
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// What a heap moves by without any connection: garbage that waits for its collector.
+const GARBAGE: f64 = 16.0 * MIB;
+
+fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
+    let sample = context.sample;
+    let mut foreign = sample.watched().filter(|t| t.engine.is_none()).peekable();
+    if foreign.peek().is_none() {
+        let none = sample.kernel.processes.is_empty();
+        let why = if none { "no process watched" } else { "c1m-top's engines set none" };
+        return out.push(Meter::not_applicable(ID, "process", why));
+    }
+    out.extend(foreign.filter(|t| t.alive).map(|target| match &target.process.runtime {
+        Err(why) => Meter::unknown(ID, target.scope(), why),
+        Ok(None) => Meter::not_applicable(ID, target.scope(), "its start options set none"),
+        Ok(Some(limit)) if limit.runtime == Runtime::Beam => ports(target, limit),
+        Ok(Some(limit)) => heap(target, limit),
+    }));
+}
+
+/// Ports, which nobody outside can count: of the descriptors each socket is one.
+fn ports(target: Watched<'_>, limit: &RuntimeLimit) -> Meter {
+    let used = match &target.process.descriptors {
+        Err(why) => return Meter { limit: Some(limit.limit), ..Meter::unknown(ID, target.scope(), why) },
+        Ok(used) => *used,
+    };
+    let meter = Meter {
+        reason: Some(format!("ports ({}); each open descriptor is taken for one, as a socket is", limit.set_by)),
+        ..Meter::growing(ID, target.scope(), used, limit.limit, 8.0).levels(0.95, 0.99).cured(more_ports)
+    };
+    // So many more cannot be ports: they are sockets of the module `socket`, which take none.
+    if used > limit.limit + limit.limit / 10 {
+        return Meter {
+            growth: Growth::Independent,
+            state: Some(LimitState::Ok),
+            reason: Some(format!("ports ({}); its sockets take none (inet_backend socket)", limit.set_by)),
+            ..meter
+        };
+    }
+    meter
+}
+
+/// Bytes of a heap, against resident memory, which is more. Never an alarm: a heap may fill to its limit and be
+/// collected, and memory may lie outside of it.
+fn heap(target: Watched<'_>, limit: &RuntimeLimit) -> Meter {
+    let used = match &target.process.rss_bytes {
+        Err(why) => {
+            let meter = Meter::unknown(ID, target.scope(), why);
+            return Meter { unit: Unit::Bytes, limit: Some(limit.limit), ..meter };
+        }
+        Ok(used) => *used,
+    };
+    let runtime = limit.runtime;
+    let meter = Meter {
+        unit: Unit::Bytes,
+        state: Some(LimitState::Ok),
+        reason: Some(format!("{}: {}", limit.set_by, heap_note(runtime))),
+        ..Meter::growing(ID, target.scope(), used, limit.limit, GARBAGE).expecting(0.0)
+    };
+    let meter = meter.cured(move |need| more_heap(runtime, need));
+    match runtime {
+        // What grows with connections in JavaScript stays until it goes: the slope means something.
+        Runtime::V8 => meter,
+        _ => Meter { growth: Growth::Independent, ..meter },
+    }
+}
+
+/// What the limit of a heap bounds, and how meeting it shows.
+fn heap_note(runtime: Runtime) -> &'static str {
+    match runtime {
+        Runtime::V8 => {
+            "bounds the old part of the heap, resident memory is more; when it is full, it ends with \"heap out of memory\""
+        }
+        Runtime::Jvm => {
+            "bounds the heap, resident memory is more; a heap near it is usual, a full one throws OutOfMemoryError"
+        }
+        Runtime::Go | Runtime::Beam => "if this is a Go program, its collector works harder near it; nothing fails",
+    }
+}
+
+/// The option that gives a heap so many bytes.
+fn more_heap(runtime: Runtime, need: u64) -> Remedy {
+    let mib = need.div_ceil(1 << 20);
+    let text = match runtime {
+        Runtime::V8 => format!("--max-old-space-size={mib}"),
+        Runtime::Jvm => format!("-Xmx{mib}m"),
+        Runtime::Go | Runtime::Beam => format!("GOMEMLIMIT={mib}MiB in its environment"),
+    };
+    Remedy::advice(Level::Server, text)
+}
+
+/// How BEAM is given room for so many ports.
+fn more_ports(need: u64) -> Remedy {
+    let text =
+        format!("start it with +Q {need}, or with ERL_MAX_PORTS={need} in its environment (ejabberd: in ejabberdctl.cfg)");
+    Remedy::advice(Level::Server, text)
+}
+
+/// What a program limits itself to when it starts; of one that runs it can be read.
+fn need(given: &Given<'_>, out: &mut Vec<Need>) {
+    let holders = given.holders();
+    let other = holders.iter().find_map(|holder| match holder.program {
+        Program::Other { processes } => Some((holder, processes.max(1))),
+        Program::Own => None,
+    });
+    let Some((holder, processes)) = other else {
+        return out.push(Need::not_applicable(ID, "c1m-top's engines set themselves no limit"));
+    };
+    let Some(process) = holder.process.filter(|_| given.ask.running) else {
+        return out.push(Need::without(
+            ID,
+            Verdict::Unknown,
+            "what the program's own options bound is not seen from here: BEAM +Q, V8 --max-old-space-size, JVM -Xmx, GOMEMLIMIT, nginx worker_connections",
+        ));
+    };
+    let row = match &process.runtime {
+        Err(why) => Need::unknown(ID, why),
+        Ok(None) => Need::without(
+            ID,
+            Verdict::Unknown,
+            "its start options set none; what its configuration bounds is not seen from here (nginx: worker_connections)",
+        ),
+        Ok(Some(limit)) if limit.runtime == Runtime::Beam => {
+            let (need, besides) = of_one_table(given, holder, processes);
+            Need::compare(ID, "", limit.limit, need)
+                .met_at(limit.limit.saturating_sub(besides).saturating_mul(processes))
+                .because(format!("ports ({}): one for each socket, unless with inet_backend socket", limit.set_by))
+                .cured(|| more_ports(round_up(need)))
+        }
+        Ok(Some(limit)) => heap_need(given, limit, processes),
+    };
+    out.push(row.of(format!("{} {}", process.name, process.pid)));
+}
+
+/// A heap, where `--user-memory` says what a connection needs of it.
+fn heap_need(given: &Given<'_>, limit: &RuntimeLimit, processes: u64) -> Need {
+    let about = format!("{}: {}", limit.set_by, heap_note(limit.runtime));
+    let each = given.ask.user_bytes;
+    let row = if each == 0 {
+        let why = format!("{about}. What a connection needs of it: --user-memory");
+        Need { present: Some(limit.limit), ..Need::without(ID, Verdict::Unknown, why) }
+    } else {
+        let need = given.ask.target.div_ceil(processes).saturating_mul(each);
+        Need::compare(ID, "", limit.limit, need)
+            .met_at((limit.limit / each).saturating_mul(processes))
+            .because(about)
+            // How much of a program's memory lies in that heap only the program knows.
+            .mild()
+            .cured(|| more_heap(limit.runtime, round_up(need)))
+    };
+    Need { unit: Unit::Bytes, ..row }
+}
