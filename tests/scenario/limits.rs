@@ -2,84 +2,29 @@
 
 use std::fs;
 
-use super::{Mode, Scenario, as_nobody, server};
-use crate::support::Need::{FewEpollItems, Host, NetworkNamespace, Program, Root};
-use crate::support::{Cgroup, Controller, Finished, HostSetting, Need, Net, Version, slab_objects};
+use super::{Mode, NET, Scenario, as_nobody, server};
+use crate::support::Need::{Cgroup, FewEpollItems, Host, NetworkNamespace, Program, Root};
+use crate::support::{self, Controller, Finished, HostSetting, Need, Net, Version, slab_objects};
 
 /// Every scenario.
 pub(crate) static SCENARIOS: [Scenario; 11] = [
-    Scenario {
-        name: "descriptors of the client",
-        limit: "nofile",
-        ninety: Some(1_800),
-        needs: &[Root, NetworkNamespace],
-        run: client_descriptors,
-    },
-    Scenario {
-        name: "descriptors of the server",
-        limit: "nofile",
-        ninety: None,
-        needs: &[Root, NetworkNamespace],
-        run: server_descriptors,
-    },
-    Scenario { name: "ports", limit: "ports", ninety: Some(1_800), needs: &[Root, NetworkNamespace], run: ports },
-    Scenario {
-        name: "conntrack",
-        limit: "conntrack",
-        ninety: Some(7_200),
-        needs: &[Host, Root, NetworkNamespace, Program("nft")],
-        run: conntrack,
-    },
-    Scenario {
-        name: "memory cgroup, version 1",
-        limit: "memcg",
-        ninety: None,
-        needs: &[Root, NetworkNamespace, Need::Cgroup(Controller::Memory, Version::V1)],
-        run: |mode| memory_cgroup(mode, Version::V1),
-    },
-    Scenario {
-        name: "memory cgroup, version 2",
-        limit: "memcg",
-        ninety: None,
-        needs: &[Root, NetworkNamespace, Need::Cgroup(Controller::Memory, Version::V2)],
-        run: |mode| memory_cgroup(mode, Version::V2),
-    },
-    Scenario {
-        name: "epoll registrations",
-        limit: "epoll",
-        ninety: None,
-        needs: &[Host, Root, NetworkNamespace, FewEpollItems],
-        run: epoll,
-    },
-    Scenario {
-        name: "file-max",
-        limit: "file-max",
-        ninety: None,
-        needs: &[Host, Root, NetworkNamespace],
-        run: file_max,
-    },
-    Scenario {
-        name: "threads, version 1",
-        limit: "threads",
-        ninety: None,
-        needs: &[Root, NetworkNamespace, Need::Cgroup(Controller::Pids, Version::V1)],
-        run: |mode| threads(mode, Version::V1),
-    },
-    Scenario {
-        name: "threads, version 2",
-        limit: "threads",
-        ninety: None,
-        needs: &[Root, NetworkNamespace, Need::Cgroup(Controller::Pids, Version::V2)],
-        run: |mode| threads(mode, Version::V2),
-    },
-    Scenario {
-        name: "threads of a user",
-        limit: "threads",
-        ninety: None,
-        needs: &[Root, NetworkNamespace],
-        run: threads_of_a_user,
-    },
+    Scenario::new("descriptors of the client", "nofile", NET, client_descriptors).ninety(1_800),
+    Scenario::new("descriptors of the server", "nofile", NET, server_descriptors),
+    Scenario::new("ports", "ports", NET, ports).ninety(1_800),
+    Scenario::new("conntrack", "conntrack", &[Host, Root, NetworkNamespace, Program("nft")], conntrack).ninety(7_200),
+    Scenario::new("memory cgroup, version 1", "memcg", MEMORY_V1, |mode| memory_cgroup(mode, Version::V1)),
+    Scenario::new("memory cgroup, version 2", "memcg", MEMORY_V2, |mode| memory_cgroup(mode, Version::V2)),
+    Scenario::new("epoll registrations", "epoll", &[Host, Root, NetworkNamespace, FewEpollItems], epoll),
+    Scenario::new("file-max", "file-max", &[Host, Root, NetworkNamespace], file_max),
+    Scenario::new("threads, version 1", "threads", PIDS_V1, |mode| threads(mode, Version::V1)),
+    Scenario::new("threads, version 2", "threads", PIDS_V2, |mode| threads(mode, Version::V2)),
+    Scenario::new("threads of a user", "threads", NET, threads_of_a_user),
 ];
+
+const MEMORY_V1: &[Need] = &[Root, NetworkNamespace, Cgroup(Controller::Memory, Version::V1)];
+const MEMORY_V2: &[Need] = &[Root, NetworkNamespace, Cgroup(Controller::Memory, Version::V2)];
+const PIDS_V1: &[Need] = &[Root, NetworkNamespace, Cgroup(Controller::Pids, Version::V1)];
+const PIDS_V2: &[Need] = &[Root, NetworkNamespace, Cgroup(Controller::Pids, Version::V2)];
 
 /// A server on its own and the client with one table of 2,000.
 fn client_descriptors(mode: Mode<'_>) -> Finished {
@@ -129,7 +74,7 @@ fn conntrack(mode: Mode<'_>) -> Finished {
 /// kernel's OOM killer.
 fn memory_cgroup(mode: Mode<'_>, version: Version) -> Finished {
     let net = Net::new();
-    let group = Cgroup::memory(version, "scenario", 100 << 20, Some(20 << 20));
+    let group = support::Cgroup::memory(version, "scenario", 100 << 20, Some(20 << 20));
     mode.cure_host();
     net.run_after(&group.join(), &mode.both("--ports 4 --target 30k --rate 3k")).finish()
 }
@@ -154,7 +99,7 @@ fn file_max(mode: Mode<'_>) -> Finished {
 /// Small tables, so that workers are many: each is a thread.
 fn threads(mode: Mode<'_>, version: Version) -> Finished {
     let net = Net::new();
-    let group = Cgroup::pids(version, "scenario", 100);
+    let group = support::Cgroup::pids(version, "scenario", 100);
     mode.cure_host();
     let before = format!("{} && ulimit -n 220", group.join());
     net.run_after(&before, &mode.both("--ports 2 --target 14k --rate 2k")).finish()

@@ -23,6 +23,29 @@ pub(crate) struct Scenario {
     pub(crate) run: fn(Mode<'_>) -> Finished,
 }
 
+impl Scenario {
+    /// One whose count at 90 % is not exact.
+    const fn new(
+        name: &'static str,
+        limit: &'static str,
+        needs: &'static [Need],
+        run: fn(Mode<'_>) -> Finished,
+    ) -> Self {
+        Self { name, limit, ninety: None, needs, run }
+    }
+
+    /// The same with that count.
+    const fn ninety(self, connections: u64) -> Self {
+        Self { ninety: Some(connections), ..self }
+    }
+}
+
+/// Needed by a run in a namespace.
+const NET: &[Need] = &[Need::Root, Need::NetworkNamespace];
+
+/// And by one whose packets are looked at.
+const NFT: &[Need] = &[Need::Root, Need::NetworkNamespace, Need::Program("nft")];
+
 /// The scenario of this name.
 pub(crate) fn scenario(name: &str) -> &'static Scenario {
     limits::SCENARIOS.iter().chain(&silent::SILENT).find(|s| s.name == name).unwrap()

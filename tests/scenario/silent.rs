@@ -5,69 +5,25 @@ use std::time::Duration;
 use c1m_top::protocol::Role;
 use c1m_top::sys;
 
-use super::{Mode, Scenario, server, shell};
+use super::{Mode, NET, NFT, Scenario, server, shell};
 use crate::support::Need::{Host, NetworkNamespace, Program, Root, Veth};
 use crate::support::{Finished, HostSetting, Net, Run};
 
 /// Every such scenario.
 pub(crate) static SILENT: [Scenario; 9] = [
-    Scenario {
-        name: "accept queue",
-        limit: "listen_overflows",
-        ninety: None,
-        needs: &[Root, NetworkNamespace],
-        run: accept_queue,
-    },
-    Scenario {
-        name: "SYN queue",
-        limit: "syn_cookies",
-        ninety: None,
-        needs: &[Root, NetworkNamespace, Program("nft")],
-        run: |mode| lossy(mode, "sysctl -qw net.core.somaxconn=16"),
-    },
-    Scenario {
-        name: "SYN queue without cookies",
-        limit: "req_q_full_drop",
-        ninety: None,
-        needs: &[Root, NetworkNamespace, Program("nft")],
-        run: |mode| lossy(mode, "sysctl -qw net.core.somaxconn=16 net.ipv4.tcp_syncookies=0"),
-    },
-    Scenario {
-        name: "half-open connections without cookies",
-        limit: "syn_drop",
-        ninety: None,
-        needs: &[Root, NetworkNamespace, Program("nft")],
-        run: |mode| lossy(mode, "sysctl -qw net.ipv4.tcp_max_syn_backlog=32 net.ipv4.tcp_syncookies=0"),
-    },
-    Scenario {
-        name: "TIME_WAIT",
-        limit: "time_wait_overflow",
-        ninety: None,
-        needs: &[Root, NetworkNamespace],
-        run: time_wait,
-    },
-    Scenario {
-        name: "orphans",
-        limit: "abort_on_memory",
-        ninety: None,
-        needs: &[Host, Root, NetworkNamespace, Program("nft")],
-        run: orphans,
-    },
-    Scenario { name: "TCP memory", limit: "memory_pressures", ninety: None, needs: &[Host, Root], run: tcp_memory },
-    Scenario {
-        name: "neighbours",
-        limit: "neighbours_full",
-        ninety: None,
-        needs: &[Host, Root, NetworkNamespace, Veth],
-        run: neighbours,
-    },
-    Scenario {
-        name: "softnet",
-        limit: "softnet_dropped",
-        ninety: None,
-        needs: &[Host, Root, NetworkNamespace],
-        run: softnet,
-    },
+    Scenario::new("accept queue", "listen_overflows", NET, accept_queue),
+    Scenario::new("SYN queue", "syn_cookies", NFT, |mode| lossy(mode, "net.core.somaxconn=16")),
+    Scenario::new("SYN queue without cookies", "req_q_full_drop", NFT, |mode| {
+        lossy(mode, "net.core.somaxconn=16 net.ipv4.tcp_syncookies=0")
+    }),
+    Scenario::new("half-open connections without cookies", "syn_drop", NFT, |mode| {
+        lossy(mode, "net.ipv4.tcp_max_syn_backlog=32 net.ipv4.tcp_syncookies=0")
+    }),
+    Scenario::new("TIME_WAIT", "time_wait_overflow", NET, time_wait),
+    Scenario::new("orphans", "abort_on_memory", &[Host, Root, NetworkNamespace, Program("nft")], orphans),
+    Scenario::new("TCP memory", "memory_pressures", &[Host, Root], tcp_memory),
+    Scenario::new("neighbours", "neighbours_full", &[Host, Root, NetworkNamespace, Veth], neighbours),
+    Scenario::new("softnet", "softnet_dropped", &[Host, Root, NetworkNamespace], softnet),
 ];
 
 /// A server that does not accept, with room for 64 in its queue.
@@ -86,11 +42,11 @@ fn accept_queue(mode: Mode<'_>) -> Finished {
 }
 
 /// For two thirds of a second the server's answers are lost, so that connections stay half open until it repeats them.
-fn lossy(mode: Mode<'_>, setting: &str) -> Finished {
+fn lossy(mode: Mode<'_>, settings: &str) -> Finished {
     let net = Net::new();
     net.sh("nft 'add table inet c1m; add chain inet c1m out { type filter hook output priority 0; }; \
          add rule inet c1m out tcp flags & (syn|ack) == (syn|ack) drop'");
-    net.sh(setting);
+    net.sh(&format!("sysctl -qw {settings}"));
     mode.cure(&net);
     let mut run = net.run(&mode.both("--ports 1 --target 500 --rate 200"));
     run.until("two thirds of a second", |p| p.samples.last().is_some_and(|s| s.t_ms > 600));
