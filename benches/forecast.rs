@@ -1,16 +1,19 @@
 //! `cargo bench --bench forecast [-- NAME…]`: real runs into real limits; the count forecast at a quarter and at half of the
-//! way against the count at which the limit was then met.
+//! way against the count at which the limit was then met. Some of them change settings of the whole machine for a while and
+//! put them back: `C1M_TEST_HOST=1` permits that.
 
 use std::fmt::Write;
 
-use c1m_top::model::Verdict;
 use c1m_top::units::grouped;
 
 #[path = "../tests/scenario/mod.rs"]
-#[expect(dead_code, unreachable_pub, unused_imports, reason = "shared with the tests, which use the rest")]
 mod scenario;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
-use scenario::{Mode, Outcome, SCENARIOS};
+use scenario::Mode;
+use scenario::limits::SCENARIOS;
+use support::{Finished, first_missing};
 
 /// Part of the way, and how far the forecast may be off, percent.
 const PARTS: [(f64, f64); 2] = [(0.25, 5.0), (0.5, 2.0)];
@@ -25,13 +28,13 @@ fn main() {
         if !wanted.is_empty() && !wanted.iter().any(|w| scenario.name.contains(w) || scenario.limit == w) {
             continue;
         }
-        match (scenario.run)(Mode::Meet) {
-            Err(why) => println!("| {} | skipped: {why} | | | | | |", scenario.name),
-            Ok(outcome) => {
-                missed += row(scenario.name, scenario.limit, &outcome);
-                sentences.push((scenario.name, outcome));
-            }
+        if let Some((_, why)) = first_missing(scenario.needs) {
+            println!("| {} | skipped: {why} | | | | | |", scenario.name);
+            continue;
         }
+        let outcome = (scenario.run)(Mode::Meet);
+        missed += row(scenario.name, scenario.limit, &outcome);
+        sentences.push((scenario.name, outcome));
     }
     println!("\ngoal: within 5 % at a quarter, 2 % at half; missed: {missed}");
     for (name, outcome) in sentences {
@@ -43,7 +46,7 @@ fn main() {
 }
 
 /// Prints one row; how many of its forecasts missed the goal.
-fn row(name: &str, limit: &str, outcome: &Outcome) -> u32 {
+fn row(name: &str, limit: &str, outcome: &Finished) -> u32 {
     let actual = outcome.peak();
     let mut line = format!("| {name} | {} ", grouped(actual));
     let mut missed = 0;
@@ -58,9 +61,7 @@ fn row(name: &str, limit: &str, outcome: &Outcome) -> u32 {
             line.push_str("| none | MISSED ");
         }
     }
-    let summary = outcome.summary.as_ref();
-    let verdict = summary.map_or(Verdict::Interrupted, |s| s.verdict);
-    let by = summary.and_then(|s| s.stopped_by.clone()).unwrap_or_default();
-    println!("{line}| {verdict:?} {by} |");
+    let summary = outcome.summary();
+    println!("{line}| {:?} {} |", summary.verdict, summary.stopped_by.as_deref().unwrap_or_default());
     missed
 }

@@ -2,25 +2,26 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
 
-#[expect(dead_code, unreachable_pub, unused_imports, reason = "shared with the benchmark and other tests")]
 mod scenario;
+mod support;
 
 use c1m_top::limits::LimitId;
 use c1m_top::model::{LimitState, Model, Setup, Verdict, synthetic};
 use c1m_top::protocol::Role;
 use c1m_top::sample::Sample;
-use scenario::{Mode, SCENARIOS};
+
+use scenario::{Mode, scenario};
+use support::are_met;
 
 /// Runs a scenario with the guard on and holds what came against the limit.
 fn holds(name: &str) {
-    let scenario = SCENARIOS.iter().find(|s| s.name == name).unwrap();
-    let outcome = match (scenario.run)(Mode::Guarded) {
-        Ok(outcome) => outcome,
-        Err(why) => return eprintln!("skipped: {name}: {why}"),
-    };
-    let summary = outcome.summary.as_ref().unwrap();
-    let told = outcome.event("phase/guarded").unwrap_or_else(|| panic!("no event of the guard: {:#?}", outcome.events));
-    eprintln!("{name}: {} at {}", told.text, outcome.peak());
+    let scenario = scenario(name);
+    if !are_met(name, scenario.needs) {
+        return;
+    }
+    let outcome = (scenario.run)(Mode::Guarded);
+    let summary = outcome.summary();
+    outcome.assert_event("phase/guarded", &[]);
     assert_eq!((summary.verdict, summary.stopped_by.as_deref()), (Verdict::GuardStopped, Some(scenario.limit)));
     assert_eq!(outcome.code, Some(3));
     assert!(outcome.event(&format!("{}/", scenario.limit)).is_none(), "the limit was met: {:#?}", outcome.events);
@@ -48,13 +49,23 @@ fn conntrack() {
 }
 
 #[test]
-fn memory_cgroup() {
-    holds("memory cgroup");
+fn memory_cgroup_of_version_1() {
+    holds("memory cgroup, version 1");
 }
 
 #[test]
-fn threads() {
-    holds("threads");
+fn memory_cgroup_of_version_2() {
+    holds("memory cgroup, version 2");
+}
+
+#[test]
+fn threads_of_version_1() {
+    holds("threads, version 1");
+}
+
+#[test]
+fn threads_of_version_2() {
+    holds("threads, version 2");
 }
 
 #[test]

@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use c1m_top::engine::config::{ClientConfig, Common, EngineConfig, ServerConfig};
-use c1m_top::protocol::{CloseMode, Command, Phase};
+use c1m_top::protocol::{CloseMode, Command, Phase, Reply};
 
-use crate::support::control::Engine;
-use crate::support::started::{Started, program};
-use crate::support::{Interrupted, Outcome};
+use crate::measure::started::Started;
+use crate::measure::{Interrupted, Outcome};
+use crate::support::{Control, program, wait_until};
 
 /// A ramp that takes longer has stalled.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -16,8 +16,8 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// Both engines, holding their connections. They end with this value.
 #[derive(Debug)]
 pub(crate) struct Engines {
-    client: Engine,
-    server: Engine,
+    client: Control,
+    server: Control,
     processes: [Started; 2],
 }
 
@@ -41,10 +41,10 @@ impl Engines {
     }
 
     fn ramp(&mut self, count: u64, stop: &Interrupted) -> Outcome<()> {
-        self.client.tell(&Command::Resume)?;
+        self.client.tell(&Command::Resume);
         let start = Instant::now();
         loop {
-            let (client, server) = (self.client.stats()?, self.server.stats()?);
+            let (client, server) = (self.client.stats(), self.server.stats());
             if client.phase == Phase::Holding && server.open >= count {
                 return Ok(());
             }
@@ -67,29 +67,28 @@ impl Engines {
     }
 
     /// Closes by reset, so that nothing stays behind in `TIME_WAIT`, and lets both end.
-    fn end(&mut self) -> Outcome<()> {
-        self.client.tell(&Command::Close { mode: CloseMode::Rst, per_s: None })?;
-        let start = Instant::now();
-        while self.client.stats()?.open + self.server.stats()?.open > 0 && start.elapsed() < LONGEST {
-            std::thread::sleep(Duration::from_millis(20));
+    fn end(&mut self) {
+        self.client.tell(&Command::Close { mode: CloseMode::Rst, per_s: None });
+        wait_until("the close", || (self.client.stats().open + self.server.stats().open == 0).then_some(()));
+        for engine in [&mut self.client, &mut self.server] {
+            assert_eq!(engine.ask(&Command::Stop), Reply::Bye);
         }
-        self.client.tell(&Command::Stop)?;
-        self.server.tell(&Command::Stop)?;
         for process in &mut self.processes {
-            process.wait(Duration::from_secs(5))?;
+            process.wait();
         }
-        Ok(())
     }
 }
 
 impl Drop for Engines {
     fn drop(&mut self) {
-        // Where it fails the engines are killed with their connections.
-        let _ = self.end();
+        // What has failed is killed with its connections.
+        if !std::thread::panicking() {
+            self.end();
+        }
     }
 }
 
-fn engine(config: &EngineConfig) -> Outcome<(Engine, Started)> {
+fn engine(config: &EngineConfig) -> Outcome<(Control, Started)> {
     let process = Started::new(program().arg("engine").arg(serde_json::to_string(config)?))?;
-    Ok((Engine::connect(process.pid())?, process))
+    Ok((Control::wait_for(process.pid()), process))
 }

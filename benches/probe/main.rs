@@ -2,8 +2,10 @@
 //! connections held by real engines.
 
 mod engines;
+#[path = "../measure/mod.rs"]
+mod measure;
 mod sources;
-#[path = "../support/mod.rs"]
+#[path = "../../tests/support/mod.rs"]
 mod support;
 
 use std::fmt::Write;
@@ -14,9 +16,9 @@ use c1m_top::probe::{Roots, Sampler, Watch};
 use c1m_top::units::parse_count;
 
 use engines::Engines;
-use support::kernel::{self, Sockets};
-use support::numbers::{quantile, short};
-use support::{Interrupted, Outcome};
+use measure::kernel::{self, Sockets};
+use measure::numbers::{quantile, short};
+use measure::{Interrupted, Outcome};
 
 /// Counts measured without arguments.
 const COUNTS: [u64; 3] = [0, 100_000, 1_000_000];
@@ -32,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 type Row = (String, Vec<f64>);
 
 fn main() -> ExitCode {
-    let Some(arguments) = support::arguments() else {
+    let Some(arguments) = measure::arguments() else {
         println!("probe: a benchmark, run by `cargo bench --bench probe`");
         return ExitCode::SUCCESS;
     };

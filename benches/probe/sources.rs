@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::support::Outcome;
+use crate::measure::Outcome;
 
 /// Machine and network namespace; the order of `probe::host` and `probe::net`.
 const FILES: [&str; 30] = [

@@ -6,9 +6,9 @@ use c1m_top::engine::closing::reset_on_close;
 use c1m_top::sys;
 use serde::Serialize;
 
+use crate::measure::numbers::quantile;
+use crate::measure::{Interrupted, Outcome};
 use crate::pairs::{Listeners, Pairs};
-use crate::support::numbers::quantile;
-use crate::support::{Interrupted, Outcome};
 
 /// Connections of a round, where one descriptor table has room for both their ends.
 const CONNECTIONS: usize = 10_000;

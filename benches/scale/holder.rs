@@ -15,11 +15,11 @@ use c1m_top::engine::closing::reset_on_close;
 use c1m_top::sys;
 use serde::Serialize;
 
+use crate::measure::kernel::Sockets;
+use crate::measure::numbers::quantile;
+use crate::measure::started::Started;
+use crate::measure::{Interrupted, Outcome};
 use crate::pairs::{Listeners, Pairs};
-use crate::support::kernel::Sockets;
-use crate::support::numbers::quantile;
-use crate::support::started::Started;
-use crate::support::{Interrupted, Outcome};
 
 /// First argument of the holding process.
 pub(crate) const HOLD: &str = "--hold-and-wait";
@@ -92,7 +92,7 @@ fn kill_one(sockets: &Sockets, how: &str, stop: &Interrupted) -> Outcome<Duratio
     let start = Instant::now();
     sys::kill(holder.pid(), libc::SIGKILL)?;
     let time = sockets.wait_for(base + 8, start, Duration::from_mins(1), stop)?;
-    holder.wait(Duration::from_mins(1))?;
+    holder.wait();
     Ok(time)
 }
 

@@ -3,10 +3,12 @@
 
 mod floor;
 mod holder;
+#[path = "../measure/mod.rs"]
+mod measure;
 mod pairs;
 mod run;
 mod slope;
-#[path = "../support/mod.rs"]
+#[path = "../../tests/support/mod.rs"]
 mod support;
 mod table;
 mod warm;
@@ -17,9 +19,9 @@ use std::time::{Duration, Instant};
 use c1m_top::units::parse_count;
 
 use holder::{MassClose, OneCore};
-use support::kernel::{self, Sockets};
-use support::numbers::short;
-use support::{Interrupted, Outcome};
+use measure::kernel::{self, Sockets};
+use measure::numbers::short;
+use measure::{Interrupted, Outcome};
 use table::Report;
 
 /// Counts run without arguments.
@@ -32,7 +34,7 @@ const ONE_CORE_MOST: u64 = 1_000_000;
 const SETTLE: Duration = Duration::from_mins(1);
 
 fn main() -> ExitCode {
-    let Some(arguments) = support::arguments() else {
+    let Some(arguments) = measure::arguments() else {
         println!("scale: a benchmark, run by `cargo bench --bench scale`");
         return ExitCode::SUCCESS;
     };

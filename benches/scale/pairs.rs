@@ -8,7 +8,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::support::Outcome;
+use crate::measure::Outcome;
 
 /// Connections to one listener before the first of them is accepted; also the batch that the engines use.
 const BATCH: usize = 64;

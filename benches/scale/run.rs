@@ -2,23 +2,19 @@
 //! own, sockets, memory and the dashboard's cost from the kernel; only the cost of a sample is the program's own word.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
-use std::sync::mpsc::{Receiver, channel};
+use std::os::unix::process::CommandExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use c1m_top::protocol::{CloseMode, Command, EngineStats, Latency, Phase, Role};
-use c1m_top::sys;
+use c1m_top::model::{Summary, Verdict};
+use c1m_top::protocol::{CloseMode, Command, EngineStats, Latency, Phase};
 use serde::Serialize;
-use serde_json::Value;
 
+use crate::measure::kernel::{Meminfo, Sockets};
+use crate::measure::numbers::quantile;
+use crate::measure::{Interrupted, Outcome};
 use crate::slope::slope;
-use crate::support::control::Engine;
-use crate::support::kernel::{Meminfo, Sockets};
-use crate::support::numbers::quantile;
-use crate::support::started::{Started, program};
-use crate::support::{Interrupted, Outcome};
+use crate::support::{self, Control, program};
 
 /// First port and number of ports.
 const PORT: u16 = 9900;
@@ -68,24 +64,24 @@ pub(crate) struct Run {
     /// Close by reset: from the command until the sockets are gone.
     pub(crate) teardown_s: f64,
     pub(crate) time_wait_left: u64,
-    pub(crate) verdict: String,
+    pub(crate) verdict: Verdict,
 }
 
-/// The program, its two engines and what it prints.
+/// The program and its two engines.
 struct Rig {
-    dashboard: Started,
-    server: Engine,
-    client: Engine,
-    lines: Receiver<(Instant, Value)>,
+    dashboard: support::Run,
+    server: Control,
+    client: Control,
 }
 
 /// Holds one connection and samples as usual: the cost of a sample with (next to) no sockets.
 pub(crate) fn sample_cost_at_rest(stop: &Interrupted) -> Outcome<Option<f64>> {
     let rig = Rig::start(1)?;
-    let since = Instant::now() + Duration::from_secs(1);
-    stop.sleep(HOLD + Duration::from_secs(1))?;
-    let samples = rig.samples(since);
-    rig.leave()?;
+    stop.sleep(Duration::from_secs(1))?;
+    let first = rig.sampled();
+    stop.sleep(HOLD)?;
+    let samples = rig.samples(first);
+    rig.leave();
     Ok(quantile(&samples, 0.5))
 }
 
@@ -94,7 +90,7 @@ pub(crate) fn run(target: u64, sockets: &Sockets, stop: &Interrupted) -> Outcome
     let (before, waiting) = (sockets.in_use()?, time_wait()?);
     let mut rig = Rig::start(target)?;
     let points = rig.ramp(target, stop)?;
-    let (server, client) = (rig.server.stats()?, rig.client.stats()?);
+    let (server, client) = (rig.server.stats(), rig.client.stats());
     // Each engine has a clock of its own; both are read within the same millisecond here.
     let server_ahead = server.t_us as f64 - client.t_us as f64;
     let started = client.ramp_started_us.ok_or("the ramp did not start")? as f64;
@@ -102,22 +98,22 @@ pub(crate) fn run(target: u64, sockets: &Sockets, stop: &Interrupted) -> Outcome
     let seconds = (ended - started) / 1e6;
 
     stop.sleep(Duration::from_secs(1))?;
-    let (held_from, cpu) = (Instant::now(), cpu_ns(rig.dashboard.pid())?);
+    let (held_from, first, cpu) = (Instant::now(), rig.sampled(), cpu_ns(rig.dashboard.pid())?);
     let mut dashboard_rss = 0;
     while held_from.elapsed() < HOLD {
         stop.sleep(Duration::from_millis(500))?;
         dashboard_rss = dashboard_rss.max(rss(rig.dashboard.pid())?);
     }
     let share = (cpu_ns(rig.dashboard.pid())? - cpu) as f64 / held_from.elapsed().as_nanos() as f64;
-    let samples = rig.samples(held_from);
+    let samples = rig.samples(first);
     let held = sockets.in_use()?.saturating_sub(before + u64::from(PORTS));
-    let (server_end, client_end) = (rig.server.stats()?, rig.client.stats()?);
+    let (server_end, client_end) = (rig.server.stats(), rig.client.stats());
     let (server_rss, client_rss) = (rss(rig.server.pid)?, rss(rig.client.pid)?);
 
     let start = Instant::now();
-    rig.client.tell(&Command::Close { mode: CloseMode::Rst, per_s: None })?;
+    rig.client.tell(&Command::Close { mode: CloseMode::Rst, per_s: None });
     let teardown = sockets.wait_for(before + u64::from(PORTS) + 8, start, LONGEST, stop)?;
-    let summary = rig.leave()?;
+    let summary = rig.leave();
 
     let per = |us: u64| us as f64 / target as f64;
     let over = |of: fn(&Point) -> (f64, f64)| slope(&points.iter().map(of).collect::<Vec<_>>());
@@ -129,7 +125,7 @@ pub(crate) fn run(target: u64, sockets: &Sockets, stop: &Interrupted) -> Outcome
         client_cpu_us_per_connection: per(client.cpu_us),
         bytes_per_connection: over(|p| (p.established, p.slab + p.server_rss + p.client_rss)),
         free_bytes_per_connection: over(|p| (p.established, -p.unused)),
-        summary_bytes_per_connection: summary["bytes_per_connection"]["total"].as_f64(),
+        summary_bytes_per_connection: summary.bytes_per_connection.total,
         server_user_bytes_per_connection: over(|p| (p.accepted, p.server_rss)),
         client_user_bytes_per_connection: over(|p| (p.established, p.client_rss)),
         server_rss_bytes: server_rss,
@@ -146,7 +142,7 @@ pub(crate) fn run(target: u64, sockets: &Sockets, stop: &Interrupted) -> Outcome
         dashboard_rss_bytes: dashboard_rss,
         teardown_s: teardown.as_secs_f64(),
         time_wait_left: time_wait()?.saturating_sub(waiting),
-        verdict: summary["verdict"].as_str().unwrap_or_default().to_owned(),
+        verdict: summary.verdict,
     })
 }
 
@@ -163,33 +159,14 @@ struct Point {
 
 impl Rig {
     fn start(target: u64) -> Outcome<Self> {
-        let port = PORT.to_string();
         let mut command = program();
-        command.args(["--server", "--client", "127.0.0.1", &port, "--ports", &PORTS.to_string()]);
-        // The benchmark has looked at memory before.
-        command.args(["--target", &target.to_string(), "--no-guard", "--output", "json"]).stdout(Stdio::piped());
-        let mut dashboard = Started::new(&mut command)?;
-        let out = dashboard.child.stdout.take().ok_or("no pipe")?;
-        let (to, lines) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&line).unwrap_or(Value::Null);
-                if to.send((Instant::now(), value)).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut engines = Vec::new();
-        for pid in children(&mut dashboard)? {
-            engines.push(Engine::connect(pid)?);
-        }
-        let take = |engines: &mut Vec<Engine>, role| {
-            let at = engines.iter().position(|e| e.role == role);
-            at.map(|at| engines.swap_remove(at)).ok_or("an engine is missing")
-        };
-        let server = take(&mut engines, Role::Server)?;
-        let client = take(&mut engines, Role::Client)?;
-        Ok(Self { dashboard, server, client, lines })
+        command.args(["--server", "--client", "127.0.0.1", &PORT.to_string(), "--ports", &PORTS.to_string()]);
+        // The benchmark has looked at memory before. Ctrl-C ends the benchmark, and that ends the program.
+        command.args(["--target", &target.to_string(), "--no-guard", "--output", "json"]).process_group(0);
+        let dashboard = support::Run::spawn(&mut command);
+        let engines = dashboard.engines(true, true);
+        let of = |pid: Option<u32>| pid.map(Control::wait_for).ok_or("an engine is missing");
+        Ok(Self { server: of(engines.server)?, client: of(engines.client)?, dashboard })
     }
 
     /// Looks on until both ends have `target` connections.
@@ -197,7 +174,7 @@ impl Rig {
         let start = Instant::now();
         let mut points = Vec::new();
         loop {
-            let (server, client) = (self.server.stats()?, self.client.stats()?);
+            let (server, client) = (self.server.stats(), self.client.stats());
             let memory = Meminfo::read()?;
             let unused = memory.get("MemFree")? + memory.get("Buffers")? + memory.get("Cached")?;
             let unused = unused + on_core_lists()?;
@@ -223,51 +200,19 @@ impl Rig {
         }
     }
 
-    /// `sample_us` of the samples printed since `since`.
-    fn samples(&self, since: Instant) -> Vec<f64> {
-        let lines = self.lines.try_iter().filter(|(at, _)| *at >= since);
-        lines.filter(|(_, v)| v["kind"] == "sample").filter_map(|(_, v)| v["sample_us"].as_f64()).collect()
+    /// How many samples have been printed.
+    fn sampled(&self) -> usize {
+        self.dashboard.printed().samples.len()
+    }
+
+    /// `sample_us` of the samples printed since there were `first`.
+    fn samples(&self, first: usize) -> Vec<f64> {
+        self.dashboard.printed().samples[first..].iter().map(|s| s.sample_us as f64).collect()
     }
 
     /// Ends the program as a user would; its summary.
-    fn leave(mut self) -> Outcome<Value> {
-        sys::kill(self.dashboard.pid(), libc::SIGINT)?;
-        let status = self.dashboard.wait(Duration::from_secs(30))?.ok_or("the program did not end within 30 s")?;
-        let last = self.lines.iter().map(|(_, v)| v).filter(|v| v["kind"] == "summary").last();
-        last.ok_or_else(|| format!("the program ended without a summary ({status})").into())
-    }
-}
-
-impl Drop for Rig {
-    /// Where the dashboard is killed, its engines end with it; this is for the case that they do not.
-    fn drop(&mut self) {
-        for pid in [self.client.pid, self.server.pid] {
-            let ours =
-                fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|c| c.split(|b| *b == 0).any(|a| a == b"engine"));
-            if ours {
-                let _ = sys::kill(pid, libc::SIGKILL);
-            }
-        }
-    }
-}
-
-/// The two engines of a dashboard that has just been started.
-fn children(dashboard: &mut Started) -> Outcome<Vec<u32>> {
-    let pid = dashboard.pid();
-    let until = Instant::now() + Duration::from_secs(10);
-    loop {
-        let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        let pids: Vec<u32> = text.split_whitespace().filter_map(|p| p.parse().ok()).collect();
-        if pids.len() == 2 {
-            return Ok(pids);
-        }
-        if let Some(status) = dashboard.wait(Duration::ZERO)? {
-            return Err(format!("the program ended at once ({status})").into());
-        }
-        if Instant::now() > until {
-            return Err("the program started no engines".into());
-        }
-        thread::sleep(Duration::from_millis(1));
+    fn leave(self) -> Summary {
+        self.dashboard.interrupt().summary().clone()
     }
 }
 

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::floor::Floor;
 use crate::holder::{self, MassClose, OneCore};
+use crate::measure::numbers::short;
 use crate::run::Run;
-use crate::support::numbers::short;
 
 /// Everything measured.
 #[derive(Debug, Serialize)]

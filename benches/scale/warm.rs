@@ -9,9 +9,9 @@ use std::hint::black_box;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::support::kernel::Meminfo;
-use crate::support::started::Started;
-use crate::support::{Interrupted, Outcome};
+use crate::measure::kernel::Meminfo;
+use crate::measure::started::Started;
+use crate::measure::{Interrupted, Outcome};
 
 /// First argument of the process that touches memory.
 pub(crate) const TOUCH: &str = "--touch-memory";
@@ -29,8 +29,8 @@ pub(crate) fn memory(connections: u64, stop: &Interrupted) -> Outcome<()> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--bench", TOUCH, &bytes.to_string()]).stdin(Stdio::null());
     let mut process = Started::new(&mut command)?;
-    while process.wait(Duration::from_millis(50))?.is_none() {
-        stop.check()?;
+    while process.child.try_wait()?.is_none() {
+        stop.sleep(Duration::from_millis(50))?;
     }
     Ok(())
 }

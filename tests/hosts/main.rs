@@ -1,12 +1,11 @@
 //! Server and client on different hosts: network namespaces joined by veth pairs, so that packets cross a link, routes and
 //! neighbours matter, and neither end sees the other's counters.
 //!
-//! Where the privilege for that is missing a test says `skipped: …` and passes.
+//! Where the privilege for that is missing a test says `skipped: …`.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of a test fail it by panicking")]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
 
-#[path = "../live/support/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "shared with other tests, which use the rest")]
+#[path = "../support/mod.rs"]
 mod support;
 
 mod network;
@@ -15,11 +14,11 @@ mod trouble;
 
 use c1m_top::model::RunPhase;
 
-use network::{Host, Network, SERVER, SERVER_V6};
-use support::{Control, Run, wait_until};
+use network::{Network, SERVER, SERVER_V6};
+use support::{Control, Net, Run, wait_until};
 
 /// Starts a server on its host. Listens on two ports: with a thousand local ports, 2,000 connections for each source address.
-fn serve(host: &Host, listen: &str) -> Run {
+fn serve(host: &Net, listen: &str) -> Run {
     let run = host.run(&format!("--server --listen {listen} --ports 2 --interval 100ms"));
     run.engines(true, false);
     run
@@ -31,17 +30,11 @@ fn accepted(server: &Run) -> u64 {
     Control::connect(engine).unwrap().stats().open
 }
 
-/// Waits until a client is at its target.
-fn holding(client: &mut Run) {
-    client.wait_for("the target", |p| p.samples.iter().any(|s| s.phase == RunPhase::Holding).then_some(()));
-}
-
 /// Ends a client that reached its target, and holds that neither host keeps anything of it.
 fn leave(network: &Network, server: &Run, client: Run, target: u64) {
-    client.signal(libc::SIGINT);
-    let ended = client.finish();
+    let ended = client.interrupt();
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:#?}");
-    assert_eq!((ended.summary().peak_established, ended.summary().failures), (Some(target), 0), "{}", ended.events());
+    assert_eq!((ended.summary().peak_established, ended.summary().failures), (Some(target), 0), "{}", ended.log());
     wait_until("the server noticing", || (accepted(server) == 0).then_some(()));
     for host in network.clients.iter().chain([&network.server]) {
         assert_eq!(host.sockstat("tw"), 0);
@@ -50,11 +43,12 @@ fn leave(network: &Network, server: &Run, client: Run, target: u64) {
 
 #[test]
 fn both_ends_count_the_same_as_their_kernels() {
-    let Some(network) = Network::new("both_ends_count_the_same_as_their_kernels", 1, 5) else { return };
+    require!(Root, NetworkNamespace, Veth);
+    let network = Network::new(1, 5);
     for ip in [SERVER, SERVER_V6] {
         let server = serve(&network.server, ip);
         let mut client = network.client().run(&format!("--client {ip} 9900 --ports 2 --target 8k --interval 100ms"));
-        holding(&mut client);
+        client.until_holding();
         // A connection is established at the client a moment before the server takes it.
         wait_until("the server taking all", || (accepted(&server) == 8_000).then_some(()));
         assert_eq!(network.client().sockstat("inuse"), 8_000, "{ip}");
@@ -69,12 +63,13 @@ fn both_ends_count_the_same_as_their_kernels() {
 
 #[test]
 fn two_clients_share_a_server() {
-    let Some(network) = Network::new("two_clients_share_a_server", 2, 5) else { return };
+    require!(Root, NetworkNamespace, Veth);
+    let network = Network::new(2, 5);
     let mut server = serve(&network.server, SERVER);
-    let start = |host: &Host| host.run(&format!("--client {SERVER} 9900 --ports 2 --target 6k --interval 100ms"));
+    let start = |host: &Net| host.run(&format!("--client {SERVER} 9900 --ports 2 --target 6k --interval 100ms"));
     let mut clients: Vec<Run> = network.clients.iter().map(start).collect();
     for client in &mut clients {
-        holding(client);
+        client.until_holding();
     }
     server.wait_for("both", |p| p.samples.last().filter(|s| s.accepted == Some(12_000)).map(|_| ()));
     assert_eq!(network.server.sockstat("inuse"), 12_002);
@@ -83,8 +78,7 @@ fn two_clients_share_a_server() {
     }
     // One leaves: the other keeps all it has.
     let second = clients.pop().unwrap();
-    second.signal(libc::SIGINT);
-    assert_eq!(second.finish().code, Some(0));
+    assert_eq!(second.interrupt().code, Some(0));
     wait_until("the server noticing", || (accepted(&server) == 6_000).then_some(()));
     assert_eq!(network.client().sockstat("inuse"), 6_000);
     leave(&network, &server, clients.pop().unwrap(), 6_000);

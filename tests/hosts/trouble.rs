@@ -4,16 +4,17 @@ use c1m_top::model::Verdict;
 use c1m_top::sys;
 
 use super::network::{Network, SERVER};
-use super::support::wait_until;
-use super::{accepted, holding, serve};
+use super::support::{require, wait_until};
+use super::{accepted, serve};
 
 #[test]
 fn a_full_server_is_a_stall_that_points_to_the_other_host() {
-    let Some(network) = Network::new("a_full_server_is_a_stall_that_points_to_the_other_host", 1, 2) else { return };
+    require!(Root, NetworkNamespace, Veth);
+    let network = Network::new(1, 2);
     // Small queues: what the server does not accept waits there.
-    network.server.sysctl("net.core.somaxconn", "16");
+    network.server.sh("sysctl -qw net.core.somaxconn=16");
     let options = format!("--server --listen {SERVER} --ports 2 --workers 1 --interval 100ms");
-    let mut server = network.server.run_under(&["prlimit", "--nofile=500"], &options);
+    let mut server = network.server.run_after("ulimit -n 500", &options);
     server.engines(true, false);
     let mut client = network.client().run(&format!("--client {SERVER} 9900 --ports 2 --target 3k --interval 100ms"));
     let (text, at) = client.wait_for("the stall", |p| {
@@ -35,18 +36,18 @@ fn a_full_server_is_a_stall_that_points_to_the_other_host() {
 
 #[test]
 fn a_killed_client_leaves_nothing_at_the_server() {
-    let Some(network) = Network::new("a_killed_client_leaves_nothing_at_the_server", 1, 4) else { return };
+    require!(Root, NetworkNamespace, Veth);
+    let network = Network::new(1, 4);
     let server = serve(&network.server, SERVER);
     let mut client = network.client().run(&format!("--client {SERVER} 9900 --ports 2 --target 5k --interval 100ms"));
     let engine = client.engines(false, true).client.unwrap();
-    holding(&mut client);
+    client.until_holding();
     wait_until("the server taking all", || (accepted(&server) == 5_000).then_some(()));
     sys::kill(engine, libc::SIGKILL).unwrap();
     let ended = client.finish();
     assert_eq!((ended.code, ended.summary().verdict), (Some(4), Verdict::EngineKilled), "{ended:#?}");
     wait_until("the server noticing", || (accepted(&server) == 0).then_some(()));
     wait_until("the kernel letting go", || (network.server.sockstat("inuse") == 2).then_some(()));
-    server.signal(libc::SIGINT);
-    let ended = server.finish();
+    let ended = server.interrupt();
     assert_eq!((ended.code, ended.summary().peak_accepted), (Some(0), Some(5_000)), "{ended:#?}");
 }

@@ -7,75 +7,70 @@ use std::process::{Command, Stdio};
 
 use c1m_top::model::{LimitState, RunPhase, Verdict};
 
-use super::support::{Control, Run, in_namespace, is_running};
+use super::support::{Control, Run, is_running, own_namespace, require};
 
 #[test]
 fn a_second_dashboard_sees_the_same_counts_and_leaves_the_run_alone() {
-    in_namespace("attach::a_second_dashboard_sees_the_same_counts_and_leaves_the_run_alone", || {
-        let mut run = Run::start("--server --client 127.0.0.1 9900 --target 4k --interval 100ms");
-        let engines = run.engines(true, true);
-        run.wait_for("the target", |p| p.samples.iter().any(|s| s.phase == RunPhase::Holding).then_some(()));
-        // By the dashboard, by either engine: the same run.
-        for pid in [run.pid(), engines.server.unwrap(), engines.client.unwrap()] {
-            let second = Run::start(&format!("--attach {pid} --duration 500ms --interval 100ms"));
-            let ended = second.finish();
-            assert_eq!(ended.code, Some(0), "{ended:#?}");
-            for sample in &ended.printed.samples {
-                assert_eq!((sample.established, sample.accepted, sample.target), (4_000, Some(4_000), Some(4_000)));
-                assert_eq!(sample.phase, RunPhase::Holding);
-            }
-            assert_eq!(ended.summary().peak_established, Some(4_000));
-            assert!(is_running(engines.server.unwrap()) && is_running(engines.client.unwrap()));
-            assert_eq!(Control::connect(engines.client.unwrap()).unwrap().stats().open, 4_000);
+    own_namespace!();
+    let mut run = Run::start("--server --client 127.0.0.1 9900 --target 4k --interval 100ms");
+    let engines = run.engines(true, true);
+    run.until_holding();
+    // By the dashboard, by either engine: the same run.
+    for pid in [run.pid(), engines.server.unwrap(), engines.client.unwrap()] {
+        let second = Run::start(&format!("--attach {pid} --duration 500ms --interval 100ms"));
+        let ended = second.finish();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        for sample in &ended.samples {
+            assert_eq!((sample.established, sample.accepted, sample.target), (4_000, Some(4_000), Some(4_000)));
+            assert_eq!(sample.phase, RunPhase::Holding);
         }
-        run.signal(libc::SIGINT);
-        let ended = run.finish();
-        assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::TargetReached), "{ended:#?}");
-    });
+        assert_eq!(ended.summary().peak_established, Some(4_000));
+        assert!(is_running(engines.server.unwrap()) && is_running(engines.client.unwrap()));
+        assert_eq!(Control::connect(engines.client.unwrap()).unwrap().stats().open, 4_000);
+    }
+    let ended = run.interrupt();
+    assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::TargetReached), "{ended:#?}");
 }
 
 #[test]
 fn an_attached_dashboard_says_when_the_run_dies() {
-    in_namespace("attach::an_attached_dashboard_says_when_the_run_dies", || {
-        let run = Run::start("--server --listen 127.0.0.1");
-        let pid = run.engines(true, false).server.unwrap();
-        let mut second = Run::start(&format!("--attach {pid} --interval 100ms"));
-        second.wait_for("a sample", |p| (p.samples.len() > 1).then_some(()));
-        drop(run);
-        let ended = second.finish();
-        assert_eq!((ended.code, ended.summary().verdict), (Some(4), Verdict::EngineKilled), "{ended:#?}");
-    });
+    own_namespace!();
+    let run = Run::start("--server --listen 127.0.0.1");
+    let pid = run.engines(true, false).server.unwrap();
+    let mut second = Run::start(&format!("--attach {pid} --interval 100ms"));
+    second.wait_for("a sample", |p| (p.samples.len() > 1).then_some(()));
+    drop(run);
+    let ended = second.finish();
+    assert_eq!((ended.code, ended.summary().verdict), (Some(4), Verdict::EngineKilled), "{ended:#?}");
 }
 
 #[test]
 fn a_foreign_process_and_the_sockets_of_its_namespace() {
     const CONNECTIONS: u64 = 300;
-    in_namespace("attach::a_foreign_process_and_the_sockets_of_its_namespace", || {
-        // This test process is the stranger: a listener and both ends of its connections.
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = listener.local_addr().unwrap();
-        let pairs: Vec<_> =
-            (0..CONNECTIONS).map(|_| (TcpStream::connect(at).unwrap(), listener.accept().unwrap().0)).collect();
-        let own = std::process::id();
-        // The dashboard looks from a namespace in which there is no socket at all.
-        let elsewhere = Run::under(&["unshare", "--net"], &format!("--attach {own} --duration 500ms --interval 100ms"));
-        let ended = elsewhere.finish();
-        assert_eq!(ended.code, Some(0), "{ended:#?}");
-        let sample = ended.printed.samples.last().unwrap();
-        assert_eq!(sample.sockets, Some(2 * CONNECTIONS + 1), "{sample:?}");
-        // Both ends are in this namespace: CurrEstab counts each connection twice.
-        assert_eq!(sample.established, 2 * CONNECTIONS, "{sample:?}");
-        let limits = &ended.summary().limits;
-        let nofile = limits.iter().find(|l| l.id.name() == "nofile").unwrap_or_else(|| panic!("{limits:#?}"));
-        let soft: u64 = limit_of_this_process("Max open files");
-        assert_eq!(nofile.limit, Some(soft), "{nofile:?}");
-        if let Some(used) = nofile.used {
-            let room = 2 * CONNECTIONS..2 * CONNECTIONS + 100;
-            assert!(room.contains(&used), "{nofile:?}");
-        }
-        assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (None, None));
-        drop(pairs);
-    });
+    own_namespace!();
+    // This test process is the stranger: a listener and both ends of its connections.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let pairs: Vec<_> =
+        (0..CONNECTIONS).map(|_| (TcpStream::connect(at).unwrap(), listener.accept().unwrap().0)).collect();
+    let own = std::process::id();
+    // The dashboard looks from a namespace in which there is no socket at all.
+    let elsewhere = Run::under(&["unshare", "--net"], &format!("--attach {own} --duration 500ms --interval 100ms"));
+    let ended = elsewhere.finish();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let sample = ended.samples.last().unwrap();
+    assert_eq!(sample.sockets, Some(2 * CONNECTIONS + 1), "{sample:?}");
+    // Both ends are in this namespace: CurrEstab counts each connection twice.
+    assert_eq!(sample.established, 2 * CONNECTIONS, "{sample:?}");
+    let nofile = ended.limit("nofile");
+    let soft: u64 = limit_of_this_process("Max open files");
+    assert_eq!(nofile.limit, Some(soft), "{nofile:?}");
+    if let Some(used) = nofile.used {
+        let room = 2 * CONNECTIONS..2 * CONNECTIONS + 100;
+        assert!(room.contains(&used), "{nofile:?}");
+    }
+    assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (None, None));
+    drop(pairs);
 }
 
 #[test]
@@ -100,8 +95,7 @@ fn the_runtime_of_a_foreign_process_is_read_from_how_it_was_started() {
         let ended = Run::start(&format!("--attach {} --duration 200ms --interval 100ms", shell.id())).finish();
         drop(shell.stdin.take());
         shell.wait().unwrap();
-        let limits = &ended.summary().limits;
-        let runtime = limits.iter().find(|l| l.id.name() == "runtime").unwrap();
+        let runtime = ended.limit("runtime");
         assert_eq!(runtime.limit, limit, "{name} {variable}={value} {words:?}: {runtime:?}");
     }
 }
@@ -109,47 +103,44 @@ fn the_runtime_of_a_foreign_process_is_read_from_how_it_was_started() {
 #[test]
 fn the_ports_of_a_real_erlang_are_as_many_as_it_says_itself() {
     const SAY: &str = "io:format(\"~p~n\", [erlang:system_info(port_limit)]).";
+    require!(Program("erl"));
     for flags in [&[][..], &["+Q", "5000"], &["+Q100000"]] {
         let mut erl = Command::new("erl");
         erl.args(["-noshell", "-noinput", "-eval", SAY]).args(flags).stdout(Stdio::piped());
-        let Ok(mut erl) = erl.spawn() else { return eprintln!("skipped: erl is not installed") };
+        let mut erl = erl.spawn().unwrap();
         let mut said = String::new();
         BufReader::new(erl.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
         let ended = Run::start(&format!("--attach {} --duration 200ms --interval 100ms", erl.id())).finish();
         erl.kill().unwrap();
         erl.wait().unwrap();
-        let limits = &ended.summary().limits;
-        let runtime = limits.iter().find(|l| l.id.name() == "runtime").unwrap();
+        let runtime = ended.limit("runtime");
         assert_eq!(runtime.limit, said.trim().parse().ok(), "{flags:?}: {runtime:?}");
     }
 }
 
 #[test]
 fn a_foreign_server_that_does_not_accept_is_told_before_anything_is_dropped() {
-    in_namespace("attach::a_foreign_server_that_does_not_accept_is_told_before_anything_is_dropped", || {
-        // This test process listens, and never accepts.
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&"127.0.0.1:9900".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
-        socket.listen(8).unwrap();
-        let held: Vec<_> = (0..9).map(|_| TcpStream::connect("127.0.0.1:9900").unwrap()).collect();
-        let options = format!("--attach {} --duration 5s --interval 200ms", std::process::id());
-        // From its own network namespace, and from another one.
-        let runs = [Run::start(&options), Run::under(&["unshare", "--net"], &options)];
-        for run in runs {
-            let ended = run.finish();
-            assert_eq!(ended.code, Some(0), "{ended:#?}");
-            let limits = &ended.summary().limits;
-            let queue = limits.iter().find(|l| l.id.name() == "accept_queue").unwrap_or_else(|| panic!("{limits:#?}"));
-            assert_eq!((queue.used, queue.limit, queue.state), (Some(9), Some(8), LimitState::Warn), "{queue:?}");
-            assert_eq!(queue.reason.as_deref(), Some("port 9900: 9 of 8 wait"));
-            let told: Vec<_> = ended.printed.events.iter().filter(|e| e.text.contains("accept queue")).collect();
-            assert_eq!(told.len(), 1, "{}", ended.events());
-            let text =
-                "the server on port 9900 does not accept: 9 of 8 wait in its accept queue; is the server stopped";
-            assert!(told[0].text.starts_with(text), "{}", told[0].text);
-        }
-        drop(held);
-    });
+    own_namespace!();
+    // This test process listens, and never accepts.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&"127.0.0.1:9900".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+    socket.listen(8).unwrap();
+    let held: Vec<_> = (0..9).map(|_| TcpStream::connect("127.0.0.1:9900").unwrap()).collect();
+    let options = format!("--attach {} --duration 5s --interval 200ms", std::process::id());
+    // From its own network namespace, and from another one.
+    let runs = [Run::start(&options), Run::under(&["unshare", "--net"], &options)];
+    for run in runs {
+        let ended = run.finish();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        let queue = ended.limit("accept_queue");
+        assert_eq!((queue.used, queue.limit, queue.state), (Some(9), Some(8), LimitState::Warn), "{queue:?}");
+        assert_eq!(queue.reason.as_deref(), Some("port 9900: 9 of 8 wait"));
+        let told: Vec<_> = ended.events.iter().filter(|e| e.text.contains("accept queue")).collect();
+        assert_eq!(told.len(), 1, "{}", ended.log());
+        let text = "the server on port 9900 does not accept: 9 of 8 wait in its accept queue; is the server stopped";
+        assert!(told[0].text.starts_with(text), "{}", told[0].text);
+    }
+    drop(held);
 }
 
 /// The soft limit of a line of /proc/self/limits.

@@ -1,19 +1,17 @@
 //! What cannot be: one clear line on standard error, exit status 2, nothing on standard output.
 
 use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 
-use super::support::{BINARY, Run, in_namespace, wait_until};
+use super::support::{Run, own_namespace, program, wait_until};
+
+fn start(args: &[&str]) -> Child {
+    program().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
 
 /// Runs to the end; a run that goes on would be the defect.
 fn run(args: &[&str]) -> Output {
-    let mut child = Command::new(BINARY)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start(args);
     wait_until(&format!("the end of {args:?}"), || child.try_wait().unwrap());
     child.wait_with_output().unwrap()
 }
@@ -100,36 +98,30 @@ fn an_output_that_cannot_be_opened() {
 
 #[test]
 fn a_port_that_is_in_use() {
-    in_namespace("bad_input::a_port_that_is_in_use", || {
-        let _held = TcpListener::bind("127.0.0.1:9950").unwrap();
-        refused(&["--server", "--output", "json"], ":9950");
-        refused(
-            &["--server", "--client", "127.0.0.1", "9900", "--target", "100", "--output", "json"],
-            "127.0.0.1:9950",
-        );
-    });
+    own_namespace!();
+    let _held = TcpListener::bind("127.0.0.1:9950").unwrap();
+    refused(&["--server", "--output", "json"], ":9950");
+    refused(&["--server", "--client", "127.0.0.1", "9900", "--target", "100", "--output", "json"], "127.0.0.1:9950");
 }
 
 #[test]
 fn addresses_that_are_not_of_this_machine() {
-    in_namespace("bad_input::addresses_that_are_not_of_this_machine", || {
-        refused(&["--client", "127.0.0.1", "--source", "10.9.8.7", "--output", "json"], "10.9.8.7");
-        refused(&["--server", "--listen", "10.9.8.7", "--output", "json"], "10.9.8.7");
-    });
+    own_namespace!();
+    refused(&["--client", "127.0.0.1", "--source", "10.9.8.7", "--output", "json"], "10.9.8.7");
+    refused(&["--server", "--listen", "10.9.8.7", "--output", "json"], "10.9.8.7");
 }
 
 #[test]
 fn a_target_that_refuses_or_cannot_be_reached() {
-    in_namespace("bad_input::a_target_that_refuses_or_cannot_be_reached", || {
-        for ip in ["127.0.0.1", "10.9.8.7"] {
-            let run = Run::start(&format!("--client {ip} 9900 --target 100"));
-            let ended = run.finish();
-            assert_eq!(ended.code, Some(2), "{ended:#?}");
-            assert!(ended.stderr.starts_with("c1m-top: "), "{}", ended.stderr);
-            assert!(ended.stderr.contains(ip) && ended.stderr.lines().count() == 1, "{}", ended.stderr);
-            assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
-        }
-    });
+    own_namespace!();
+    for ip in ["127.0.0.1", "10.9.8.7"] {
+        let run = Run::start(&format!("--client {ip} 9900 --target 100"));
+        let ended = run.finish();
+        assert_eq!(ended.code, Some(2), "{ended:#?}");
+        assert!(ended.stderr.starts_with("c1m-top: "), "{}", ended.stderr);
+        assert!(ended.stderr.contains(ip) && ended.stderr.lines().count() == 1, "{}", ended.stderr);
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    }
 }
 
 #[test]
@@ -142,13 +134,7 @@ fn an_output_that_cannot_be_written_is_bad_input() {
 
 #[test]
 fn a_reader_that_leaves_ends_the_run_without_a_panic() {
-    let mut child = Command::new(BINARY)
-        .args(["--output", "json", "--interval", "100ms"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start(&["--output", "json", "--interval", "100ms"]);
     drop(child.stdout.take());
     wait_until("the end after a broken pipe", || child.try_wait().unwrap());
     let err = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();

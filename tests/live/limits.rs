@@ -1,58 +1,48 @@
 //! Runs that meet a limit: exit status 3, and the limit by its name. And those that get past one.
 
-use std::process::{Command, Stdio};
+use c1m_top::model::Verdict;
 
-use c1m_top::model::{RunPhase, Verdict};
-
-use super::support::{Control, Finished, Run, in_namespace};
+use super::support::{Control, Finished, Run, own_namespace};
 
 fn stopped_by(ended: &Finished, limit: &str) {
     assert_eq!(ended.code, Some(3), "{ended:#?}");
     let summary = ended.summary();
-    assert_eq!(
-        (summary.verdict, summary.stopped_by.as_deref()),
-        (Verdict::LimitHit, Some(limit)),
-        "{}",
-        ended.events()
-    );
+    assert_eq!((summary.verdict, summary.stopped_by.as_deref()), (Verdict::LimitHit, Some(limit)), "{}", ended.log());
 }
 
 #[test]
 fn one_worker_stops_at_its_descriptor_limit() {
-    in_namespace("limits::one_worker_stops_at_its_descriptor_limit", || {
-        let run = Run::under(
-            &["prlimit", "--nofile=2000"],
-            "--server --client 127.0.0.1 9900 --workers 1 --target 30k --interval 100ms --no-guard",
-        );
-        let ended = run.finish();
-        stopped_by(&ended, "nofile");
-        let peak = ended.summary().peak_established.unwrap();
-        assert!(peak > 1_800 && peak < 2_000, "{peak}");
-        let line = ended.summary().limits.iter().find(|l| l.id.name() == "nofile").unwrap();
-        assert_eq!(line.limit, Some(2_000), "{line:?}");
-        assert!(ended.events().contains("ulimit"), "a cure: {}", ended.events());
-    });
+    own_namespace!();
+    let run = Run::under(
+        &["prlimit", "--nofile=2000"],
+        "--server --client 127.0.0.1 9900 --workers 1 --target 30k --interval 100ms --no-guard",
+    );
+    let ended = run.finish();
+    stopped_by(&ended, "nofile");
+    let peak = ended.summary().peak_established.unwrap();
+    assert!(peak > 1_800 && peak < 2_000, "{peak}");
+    let line = ended.limit("nofile");
+    assert_eq!(line.limit, Some(2_000), "{line:?}");
+    assert!(ended.log().contains("ulimit"), "a cure: {}", ended.log());
 }
 
 #[test]
 fn more_tables_get_past_the_descriptor_limit() {
-    in_namespace("limits::more_tables_get_past_the_descriptor_limit", || {
-        for wrapper in ["--nofile=1000:1000", "--nofile=256:1000"] {
-            let mut run =
-                Run::under(&["prlimit", wrapper], "--server --client 127.0.0.1 9900 --target 5k --interval 100ms");
-            let engines = run.engines(true, true);
-            run.wait_for("the target", |p| p.samples.iter().any(|s| s.phase == RunPhase::Holding).then_some(()));
-            for pid in [engines.server.unwrap(), engines.client.unwrap()] {
-                let stats = Control::connect(pid).unwrap().stats();
-                assert_eq!((stats.open, stats.table_limit), (5_000, 1_000), "soft is raised to hard: {stats:?}");
-                assert!(stats.tables >= 6 && stats.tables <= stats.tables_max, "{stats:?}");
-            }
-            run.signal(libc::SIGINT);
-            let ended = run.finish();
-            assert_eq!(ended.code, Some(0), "{ended:#?}");
-            assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (Some(5_000), Some(5_000)));
+    own_namespace!();
+    for wrapper in ["--nofile=1000:1000", "--nofile=256:1000"] {
+        let mut run =
+            Run::under(&["prlimit", wrapper], "--server --client 127.0.0.1 9900 --target 5k --interval 100ms");
+        let engines = run.engines(true, true);
+        run.until_holding();
+        for pid in [engines.server.unwrap(), engines.client.unwrap()] {
+            let stats = Control::connect(pid).unwrap().stats();
+            assert_eq!((stats.open, stats.table_limit), (5_000, 1_000), "soft is raised to hard: {stats:?}");
+            assert!(stats.tables >= 6 && stats.tables <= stats.tables_max, "{stats:?}");
         }
-    });
+        let ended = run.interrupt();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (Some(5_000), Some(5_000)));
+    }
 }
 
 /// A thousand local ports in this namespace.
@@ -62,69 +52,56 @@ fn narrow_ports() {
 
 #[test]
 fn ports_that_others_hold_stop_the_ramp() {
-    in_namespace("limits::ports_that_others_hold_stop_the_ramp", || {
-        narrow_ports();
-        let mut first = Run::start("--server --client 127.0.0.1 9900 --ports 2 --source 127.0.0.1 --target 1k");
-        first.wait_for("the first run's target", |p| {
-            p.samples.iter().any(|s| s.phase == RunPhase::Holding).then_some(())
-        });
-        let second = Run::start("--client 127.0.0.1 9900 --ports 2 --source 127.0.0.1 --target 2k");
-        let ended = second.finish();
-        stopped_by(&ended, "ports");
-        assert_eq!(ended.summary().peak_established, Some(1_000), "what the first left");
-    });
+    own_namespace!();
+    narrow_ports();
+    let mut first = Run::start("--server --client 127.0.0.1 9900 --ports 2 --source 127.0.0.1 --target 1k");
+    first.until_holding();
+    let second = Run::start("--client 127.0.0.1 9900 --ports 2 --source 127.0.0.1 --target 2k");
+    let ended = second.finish();
+    stopped_by(&ended, "ports");
+    assert_eq!(ended.summary().peak_established, Some(1_000), "what the first left");
 }
 
 #[test]
 fn a_target_beyond_the_ports_is_refused_before_anything_opens() {
-    in_namespace("limits::a_target_beyond_the_ports_is_refused_before_anything_opens", || {
-        narrow_ports();
-        let one_source = "--server --client 127.0.0.1 9900 --ports 2 --target 5k --source 127.0.0.1";
-        let ended = Run::start(one_source).finish();
-        assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{ended:#?}");
-        // The number that there is, and the two that would do.
-        for part in ["2,000", "--ports 5", "3 source addresses"] {
-            assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
-        }
-        // The cure it names works, and so do the further loopback addresses that it takes by itself.
-        for cure in [
-            "--server --client 127.0.0.1 9900 --ports 5 --target 5k --source 127.0.0.1 --hold 500ms",
-            "--server --client 127.0.0.1 9900 --ports 2 --target 5k --source 127.0.0.1,127.0.0.2,127.0.0.3 --hold 500ms",
-            "--server --client 127.0.0.1 9900 --ports 2 --target 5k --hold 500ms",
-        ] {
-            let ended = Run::start(cure).finish();
-            assert_eq!((ended.code, ended.summary().peak_established), (Some(0), Some(5_000)), "{cure}: {ended:#?}");
-        }
-    });
+    own_namespace!();
+    narrow_ports();
+    let one_source = "--server --client 127.0.0.1 9900 --ports 2 --target 5k --source 127.0.0.1";
+    let ended = Run::start(one_source).finish();
+    assert_eq!((ended.code, ended.stderr.lines().count()), (Some(2), 1), "{ended:#?}");
+    // The number that there is, and the two that would do.
+    for part in ["2,000", "--ports 5", "3 source addresses"] {
+        assert!(ended.stderr.contains(part), "{part}: {}", ended.stderr);
+    }
+    // The cure it names works, and so do the further loopback addresses that it takes by itself.
+    for cure in [
+        "--server --client 127.0.0.1 9900 --ports 5 --target 5k --source 127.0.0.1 --hold 500ms",
+        "--server --client 127.0.0.1 9900 --ports 2 --target 5k --source 127.0.0.1,127.0.0.2,127.0.0.3 --hold 500ms",
+        "--server --client 127.0.0.1 9900 --ports 2 --target 5k --hold 500ms",
+    ] {
+        let ended = Run::start(cure).finish();
+        assert_eq!((ended.code, ended.summary().peak_established), (Some(0), Some(5_000)), "{cure}: {ended:#?}");
+    }
 }
 
 #[test]
 fn destination_ports_inside_the_local_range_are_kept_apart() {
-    in_namespace("limits::destination_ports_inside_the_local_range_are_kept_apart", || {
-        narrow_ports();
-        let ended = Run::start("--server --client 127.0.0.1 40000 --ports 100 --target 20k --hold 500ms").finish();
-        assert_eq!(ended.code, Some(0), "{ended:#?}");
-        assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (Some(20_000), Some(20_000)));
-    });
+    own_namespace!();
+    narrow_ports();
+    let ended = Run::start("--server --client 127.0.0.1 40000 --ports 100 --target 20k --hold 500ms").finish();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (Some(20_000), Some(20_000)));
 }
 
 #[test]
 fn a_server_without_room_is_named_by_the_server() {
-    in_namespace("limits::a_server_without_room_is_named_by_the_server", || {
-        let mut server = Run::under(&["prlimit", "--nofile=500"], "--server --ports 2 --workers 1 --interval 100ms");
-        let engines = server.engines(true, false);
-        let mut clients = Command::new(super::support::BINARY)
-            .args(["--client", "127.0.0.1", "9900", "--ports", "2", "--target", "1k", "--output", "text"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        server.wait_for("the event of the server", |p| {
-            p.events.iter().any(|e| e.text.contains("descriptor tables are full")).then_some(())
-        });
-        let stats = Control::connect(engines.server.unwrap()).unwrap().stats();
-        assert!(stats.open < 500 && stats.open > 400, "{stats:?}");
-        let _ = clients.kill();
-        let _ = clients.wait();
+    own_namespace!();
+    let mut server = Run::under(&["prlimit", "--nofile=500"], "--server --ports 2 --workers 1 --interval 100ms");
+    let engines = server.engines(true, false);
+    let _client = Run::start("--client 127.0.0.1 9900 --ports 2 --target 1k");
+    server.wait_for("the event of the server", |p| {
+        p.events.iter().any(|e| e.text.contains("descriptor tables are full")).then_some(())
     });
+    let stats = Control::connect(engines.server.unwrap()).unwrap().stats();
+    assert!(stats.open < 500 && stats.open > 400, "{stats:?}");
 }

@@ -1,10 +1,13 @@
 //! The program itself on real sockets: the binary, network namespaces, cgroups, signals, a pseudo-terminal.
 //!
-//! Tests that open connections run in a network namespace of their own (`support::namespace`), so that they can run side
-//! by side, on the ports of the documentation, whatever else the machine does. Where the privilege for that is missing a
-//! test says `skipped: …` and passes. Nothing is asserted about wall-clock time: waiting has a generous deadline.
+//! Tests that open connections run in a network namespace of their own (`own_namespace!`), so that they can run side by side,
+//! on the ports of the documentation, whatever else the machine does. Nothing is asserted about wall-clock time: waiting has a
+//! generous deadline.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of a test fail it by panicking")]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
 
 mod attach;
 mod bad_input;
@@ -14,5 +17,4 @@ mod hostile;
 mod limits;
 mod readme;
 mod run;
-mod support;
 mod tty;

@@ -5,7 +5,7 @@ use std::process::Command;
 use c1m_top::cli::Cli;
 use clap::Parser;
 
-use super::support::{Run, in_namespace};
+use super::support::{Run, own_namespace};
 
 const README: &str = include_str!("../../README.md");
 
@@ -43,18 +43,17 @@ fn every_command_parses_and_the_two_of_the_start_are_there() {
 
 #[test]
 fn the_commands_of_the_start_and_the_three_uses_run() {
-    in_namespace("readme::the_commands_of_the_start_and_the_three_uses_run", || {
-        // The address that the README's client connects to.
-        let out = Command::new("ip").args(["address", "add", "10.0.0.5/32", "dev", "lo"]).output().unwrap();
-        assert!(out.status.success(), "{out:?}");
-        let small = "--target 2000 --hold 0s";
-        let both = Run::start(&format!("--server --client 127.0.0.1 9900 {small}")).finish();
-        assert_eq!((both.code, both.summary().peak_accepted), (Some(0), Some(2000)), "{both:#?}");
-        let mut server = Run::start("--server");
-        server.wait_for("the server", |p| (!p.samples.is_empty()).then_some(()));
-        let client = Run::start(&format!("--client 10.0.0.5 9900 {small}")).finish();
-        assert_eq!((client.code, client.summary().peak_established), (Some(0), Some(2000)), "{client:#?}");
-        let watching = Run::start(&format!("--attach {} --duration 1s", std::process::id())).finish();
-        assert_eq!(watching.code, Some(0), "{watching:#?}");
-    });
+    own_namespace!();
+    // The address that the README's client connects to.
+    let out = Command::new("ip").args(["address", "add", "10.0.0.5/32", "dev", "lo"]).output().unwrap();
+    assert!(out.status.success(), "{out:?}");
+    let small = "--target 2000 --hold 0s";
+    let both = Run::start(&format!("--server --client 127.0.0.1 9900 {small}")).finish();
+    assert_eq!((both.code, both.summary().peak_accepted), (Some(0), Some(2000)), "{both:#?}");
+    let mut server = Run::start("--server");
+    server.wait_for("the server", |p| (!p.samples.is_empty()).then_some(()));
+    let client = Run::start(&format!("--client 10.0.0.5 9900 {small}")).finish();
+    assert_eq!((client.code, client.summary().peak_established), (Some(0), Some(2000)), "{client:#?}");
+    let watching = Run::start(&format!("--attach {} --duration 1s", std::process::id())).finish();
+    assert_eq!(watching.code, Some(0), "{watching:#?}");
 }

@@ -1,14 +1,9 @@
 //! Whole runs: server and client in a network namespace, their counts held against the kernel's.
 
-use c1m_top::model::{RunPhase, Verdict};
+use c1m_top::model::Verdict;
 use c1m_top::protocol::EngineStats;
 
-use super::support::{Control, Engines, Finished, Run, in_namespace, is_running, sockstat, wait_until};
-
-/// Waits until a sample shows the run at its target.
-fn holding(run: &mut Run) {
-    run.wait_for("the target", |p| p.samples.iter().any(|s| s.phase == RunPhase::Holding).then_some(()));
-}
+use super::support::{Control, Engines, Finished, Run, is_running, own_namespace, program, sockstat, wait_until};
 
 fn stats(pid: Option<u32>) -> EngineStats {
     Control::connect(pid.unwrap()).unwrap().stats()
@@ -19,7 +14,7 @@ fn reached(ended: &Finished, engines: Engines, target: u64) {
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert_eq!(ended.stderr, "");
     let summary = ended.summary();
-    assert_eq!((summary.verdict, summary.stopped_by.as_deref()), (Verdict::TargetReached, None), "{}", ended.events());
+    assert_eq!((summary.verdict, summary.stopped_by.as_deref()), (Verdict::TargetReached, None), "{}", ended.log());
     assert_eq!((summary.target, summary.peak_established), (Some(target), Some(target)));
     assert_eq!(summary.peak_accepted, Some(target));
     left_nothing(engines);
@@ -35,171 +30,162 @@ fn left_nothing(engines: Engines) {
 
 #[test]
 fn counts_are_the_kernels_and_nothing_stays_behind() {
-    in_namespace("run::counts_are_the_kernels_and_nothing_stays_behind", || {
-        for (ip, target) in [("127.0.0.1", 30_000), ("::1", 10_000)] {
-            let mut run = Run::start(&format!("--server --client {ip} 9900 --target {target} --hold 2s"));
-            let engines = run.engines(true, true);
-            holding(&mut run);
-            // Both ends, and a hundred listeners.
-            let (inuse, want) = (sockstat("inuse"), 2 * target + 100);
-            assert!(inuse.abs_diff(want) * 1000 <= want, "{ip}: {inuse} sockets, wants {want}");
-            let seen = run.wait_for("a sample at the hold", |p| p.samples.last().and_then(|s| s.sockets));
-            assert!(seen.abs_diff(want) * 1000 <= want, "{ip}: the sample says {seen}, wants {want}");
-            reached(&run.finish(), engines, target);
-        }
-    });
+    own_namespace!();
+    for (ip, target) in [("127.0.0.1", 30_000), ("::1", 10_000)] {
+        let mut run = Run::start(&format!("--server --client {ip} 9900 --target {target} --hold 2s"));
+        let engines = run.engines(true, true);
+        run.until_holding();
+        // Both ends, and a hundred listeners.
+        let (inuse, want) = (sockstat("inuse"), 2 * target + 100);
+        assert!(inuse.abs_diff(want) * 1000 <= want, "{ip}: {inuse} sockets, wants {want}");
+        let seen = run.wait_for("a sample at the hold", |p| p.samples.last().and_then(|s| s.sockets));
+        assert!(seen.abs_diff(want) * 1000 <= want, "{ip}: the sample says {seen}, wants {want}");
+        reached(&run.finish(), engines, target);
+    }
 }
 
 #[test]
 fn every_connection_is_greeted() {
-    in_namespace("run::every_connection_is_greeted", || {
-        let mut run = Run::start("--server --client 127.0.0.1 9900 --target 6k --greet");
-        let engines = run.engines(true, true);
-        holding(&mut run);
-        wait_until("all greetings echoed", || (stats(engines.client).greeted == 6_000).then_some(()));
-        assert_eq!(stats(engines.client).errors, []);
-        run.signal(libc::SIGINT);
-        reached(&run.finish(), engines, 6_000);
-    });
+    own_namespace!();
+    let mut run = Run::start("--server --client 127.0.0.1 9900 --target 6k --greet");
+    let engines = run.engines(true, true);
+    run.until_holding();
+    wait_until("all greetings echoed", || (stats(engines.client).greeted == 6_000).then_some(()));
+    assert_eq!(stats(engines.client).errors, []);
+    reached(&run.interrupt(), engines, 6_000);
 }
 
 #[test]
 fn messages_come_back_as_they_went() {
-    in_namespace("run::messages_come_back_as_they_went", || {
-        let mut run = Run::start(
-            "--server --client 127.0.0.1 9900 --target 5k --active 20% --message 1KiB --every 200ms --interval 200ms",
-        );
-        let engines = run.engines(true, true);
-        holding(&mut run);
-        let traffic = wait_until("three messages on each active connection", || {
-            stats(engines.client).traffic.filter(|t| t.echoed >= 3_000)
-        });
-        assert_eq!((traffic.active, traffic.mismatched), (1_000, 0), "{traffic:?}");
-        // Workers count while the answer is put together: one round may be half in.
-        assert!(traffic.sent + traffic.active >= traffic.echoed && traffic.late <= traffic.sent, "{traffic:?}");
-        run.signal(libc::SIGINT);
-        reached(&run.finish(), engines, 5_000);
+    own_namespace!();
+    let mut run = Run::start(
+        "--server --client 127.0.0.1 9900 --target 5k --active 20% --message 1KiB --every 200ms --interval 200ms",
+    );
+    let engines = run.engines(true, true);
+    run.until_holding();
+    let traffic = wait_until("three messages on each active connection", || {
+        stats(engines.client).traffic.filter(|t| t.echoed >= 3_000)
     });
+    assert_eq!((traffic.active, traffic.mismatched), (1_000, 0), "{traffic:?}");
+    // Workers count while the answer is put together: one round may be half in.
+    assert!(traffic.sent + traffic.active >= traffic.echoed && traffic.late <= traffic.sent, "{traffic:?}");
+    reached(&run.interrupt(), engines, 5_000);
 }
 
 #[test]
 fn a_message_larger_than_any_buffer_comes_back_too() {
-    in_namespace("run::a_message_larger_than_any_buffer_comes_back_too", || {
-        let mut run =
-            Run::start("--server --client 127.0.0.1 9900 --target 20 --active 100% --message 8MiB --every 100ms");
-        let engines = run.engines(true, true);
-        holding(&mut run);
-        let traffic = wait_until("large messages echoed", || stats(engines.client).traffic.filter(|t| t.echoed >= 40));
-        assert_eq!((traffic.active, traffic.mismatched), (20, 0), "{traffic:?}");
-        run.signal(libc::SIGINT);
-        reached(&run.finish(), engines, 20);
-    });
+    own_namespace!();
+    let mut run = Run::start("--server --client 127.0.0.1 9900 --target 20 --active 100% --message 8MiB --every 100ms");
+    let engines = run.engines(true, true);
+    run.until_holding();
+    let traffic = wait_until("large messages echoed", || stats(engines.client).traffic.filter(|t| t.echoed >= 40));
+    assert_eq!((traffic.active, traffic.mismatched), (20, 0), "{traffic:?}");
+    reached(&run.interrupt(), engines, 20);
 }
 
 #[test]
 fn the_rate_is_kept() {
-    in_namespace("run::the_rate_is_kept", || {
-        let run = Run::start("--server --client 127.0.0.1 9900 --target 4k --rate 2k --hold 500ms");
-        let engines = run.engines(true, true);
-        let ended = run.finish();
-        reached(&ended, engines, 4_000);
-        // By the engine's own clock. Faster than allowed is a defect at once, slower only beyond what a busy machine does.
-        let took = ended.summary().time_to_peak_s.unwrap();
-        assert!((1.8..4.0).contains(&took), "4,000 at 2,000 per second took {took} s");
-    });
+    own_namespace!();
+    let run = Run::start("--server --client 127.0.0.1 9900 --target 4k --rate 2k --hold 500ms");
+    let engines = run.engines(true, true);
+    let ended = run.finish();
+    reached(&ended, engines, 4_000);
+    // By the engine's own clock. Faster than allowed is a defect at once, slower only beyond what a busy machine does.
+    let took = ended.summary().time_to_peak_s.unwrap();
+    assert!((1.8..4.0).contains(&took), "4,000 at 2,000 per second took {took} s");
 }
 
 #[test]
 fn a_duration_ends_a_run_that_is_not_there_yet() {
-    in_namespace("run::a_duration_ends_a_run_that_is_not_there_yet", || {
-        let run = Run::start("--server --client 127.0.0.1 9900 --target 1m --rate 1k --duration 1s");
-        let engines = run.engines(true, true);
-        let ended = run.finish();
-        assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::Interrupted), "{ended:#?}");
-        let peak = ended.summary().peak_established.unwrap();
-        assert!(peak > 0 && peak < 1_000_000, "{peak}");
-        left_nothing(engines);
-    });
+    own_namespace!();
+    let run = Run::start("--server --client 127.0.0.1 9900 --target 1m --rate 1k --duration 1s");
+    let engines = run.engines(true, true);
+    let ended = run.finish();
+    assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::Interrupted), "{ended:#?}");
+    let peak = ended.summary().peak_established.unwrap();
+    assert!(peak > 0 && peak < 1_000_000, "{peak}");
+    left_nothing(engines);
 }
 
 #[test]
 fn a_signal_closes_and_ends_with_0() {
-    in_namespace("run::a_signal_closes_and_ends_with_0", || {
-        for signal in [libc::SIGINT, libc::SIGTERM] {
-            let mut run = Run::start("--server --client 127.0.0.1 9900 --target 1m --rate 2k --interval 100ms");
-            let engines = run.engines(true, true);
-            run.wait_for("connections", |p| p.samples.iter().any(|s| s.established > 0).then_some(()));
-            run.signal(signal);
-            let ended = run.finish();
-            assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::Interrupted), "{ended:#?}");
-            let last = ended.printed.samples.last().unwrap();
-            assert_eq!((last.established, last.accepted), (0, Some(0)), "closed before the end");
-            left_nothing(engines);
-        }
-    });
+    own_namespace!();
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let mut run = Run::start("--server --client 127.0.0.1 9900 --target 1m --rate 2k --interval 100ms");
+        let engines = run.engines(true, true);
+        run.wait_for("connections", |p| p.samples.iter().any(|s| s.established > 0).then_some(()));
+        run.signal(signal);
+        let ended = run.finish();
+        assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::Interrupted), "{ended:#?}");
+        let last = ended.samples.last().unwrap();
+        assert_eq!((last.established, last.accepted), (0, Some(0)), "closed before the end");
+        left_nothing(engines);
+    }
 }
 
 #[test]
 fn an_orderly_close_leaves_time_wait_and_says_so() {
-    in_namespace("run::an_orderly_close_leaves_time_wait_and_says_so", || {
-        let run = Run::start("--server --client 127.0.0.1 9900 --target 2k --hold 500ms --close fin");
-        let ended = run.finish();
-        assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::TargetReached), "{ended:#?}");
-        // 60 s each (TCP_TIMEWAIT_LEN, include/net/tcp.h). Some go early: an acknowledgement that finds the server's end
-        // gone is answered with a reset, and that ends the other end's TIME_WAIT (RFC 1337).
-        assert!(sockstat("tw") > 1_000, "{}", sockstat("tw"));
-    });
+    own_namespace!();
+    let run = Run::start("--server --client 127.0.0.1 9900 --target 2k --hold 500ms --close fin");
+    let ended = run.finish();
+    assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::TargetReached), "{ended:#?}");
+    // 60 s each (TCP_TIMEWAIT_LEN, include/net/tcp.h). Some go early: an acknowledgement that finds the server's end
+    // gone is answered with a reset, and that ends the other end's TIME_WAIT (RFC 1337).
+    assert!(sockstat("tw") > 1_000, "{}", sockstat("tw"));
 }
 
 #[test]
 fn sources_named_on_the_command_line_are_used() {
-    in_namespace("run::sources_named_on_the_command_line_are_used", || {
-        // One port of a narrow range: what one source can carry is seen in the count.
-        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40999").unwrap();
-        let run =
-            Run::start("--server --client 127.0.0.1 9900 --ports 1 --source 127.0.7.0/30 --target 3500 --hold 500ms");
-        let engines = run.engines(true, true);
-        reached(&run.finish(), engines, 3_500);
-    });
+    own_namespace!();
+    // One port of a narrow range: what one source can carry is seen in the count.
+    std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40999").unwrap();
+    let run = Run::start("--server --client 127.0.0.1 9900 --ports 1 --source 127.0.7.0/30 --target 3500 --hold 500ms");
+    let engines = run.engines(true, true);
+    reached(&run.finish(), engines, 3_500);
 }
 
 #[test]
 fn a_server_and_a_client_started_apart() {
-    in_namespace("run::a_server_and_a_client_started_apart", || {
-        let server = Run::start("--server --listen 127.0.0.1 --interval 100ms");
-        let engine = server.engines(true, false);
-        let client = Run::start("--client 127.0.0.1 9900 --target 3k --hold 1s");
-        let ended = client.finish();
-        assert_eq!(ended.code, Some(0), "{ended:#?}");
-        assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (Some(3_000), None));
-        wait_until("the server noticing", || (stats(engine.server).open == 0).then_some(()));
-        server.signal(libc::SIGINT);
-        let ended = server.finish();
-        assert_eq!(ended.code, Some(0), "{ended:#?}");
-        assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (None, Some(3_000)));
-        left_nothing(engine);
-    });
+    own_namespace!();
+    let server = Run::start("--server --listen 127.0.0.1 --interval 100ms");
+    let engine = server.engines(true, false);
+    let client = Run::start("--client 127.0.0.1 9900 --target 3k --hold 1s");
+    let ended = client.finish();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (Some(3_000), None));
+    wait_until("the server noticing", || (stats(engine.server).open == 0).then_some(()));
+    let ended = server.interrupt();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (None, Some(3_000)));
+    left_nothing(engine);
 }
 
 #[test]
 fn watching_alone_ends_by_itself_after_its_duration() {
     let ended = Run::start("--duration 300ms --interval 100ms").finish();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    assert!(ended.printed.samples.len() >= 2, "{ended:#?}");
+    assert!(ended.samples.len() >= 2, "{ended:#?}");
     assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (None, None));
 }
 
 #[test]
+fn a_user_without_a_home_is_no_error() {
+    own_namespace!();
+    let options = "--server --client 127.0.0.1 9900 --target 100 --hold 0s";
+    let ended = Run::under(&["env", "-u", "HOME", "-u", "XDG_STATE_HOME"], options).finish();
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:#?}");
+}
+
+#[test]
 fn text_output_has_progress_and_the_same_summary() {
-    in_namespace("run::text_output_has_progress_and_the_same_summary", || {
-        let out = std::process::Command::new(super::support::BINARY)
-            .args(["--server", "--client", "127.0.0.1", "9900", "--target", "2k", "--hold", "300ms"])
-            .args(["--interval", "100ms", "--output", "text"])
-            .output()
-            .unwrap();
-        let text = String::from_utf8(out.stdout).unwrap();
-        assert_eq!(out.status.code(), Some(0), "{text}");
-        assert!(text.lines().any(|l| l.contains("holding") && l.contains("2,000 of 2,000")), "{text}");
-        assert!(text.contains("c1m-top: the target was reached") && !text.contains('\u{1b}'), "{text}");
-    });
+    own_namespace!();
+    let out = program()
+        .args(["--server", "--client", "127.0.0.1", "9900", "--target", "2k", "--hold", "300ms"])
+        .args(["--interval", "100ms", "--output", "text"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(0), "{text}");
+    assert!(text.lines().any(|l| l.contains("holding") && l.contains("2,000 of 2,000")), "{text}");
+    assert!(text.contains("c1m-top: the target was reached") && !text.contains('\u{1b}'), "{text}");
 }

@@ -9,7 +9,9 @@ use c1m_top::protocol::Phase;
 use c1m_top::sys;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
-use super::support::{BINARY, Control, Engines, Run, engines_of, in_namespace, is_running, wait_until};
+use super::support::{
+    BINARY, Control, Engines, Home, PATIENCE, Run, engines_of, is_running, own_namespace, poll, wait_until,
+};
 
 const WHOLE: &str = "--server --client 127.0.0.1 9900 --target 5k --rate 2k --interval 100ms";
 
@@ -42,8 +44,13 @@ impl Tty {
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(BINARY);
         command.args(options.split_whitespace());
+        // By default it starts in the home directory, which a user may not have.
+        command.cwd("/");
         command.env("TERM", "xterm-256color");
         command.env_remove("NO_COLOR");
+        for (name, value) in Home::variables() {
+            command.env(name, value);
+        }
         for (name, value) in env {
             command.env(name, value);
         }
@@ -89,8 +96,10 @@ impl Tty {
     }
 
     /// Waits until the screen shows something.
+    #[track_caller]
     fn shows(&self, what: &str) {
-        wait_for_text(what, || self.text());
+        let shown = poll(PATIENCE, || self.text().contains(what).then_some(()));
+        assert!(shown.is_some(), "{what:?} is not on the screen:\n{}", self.text());
     }
 
     fn resize(&self, rows: u16, cols: u16) {
@@ -137,18 +146,6 @@ impl Drop for Tty {
     }
 }
 
-/// Waits for a text on the screen; shows the screen where it does not come.
-fn wait_for_text(what: &str, look: impl Fn() -> String) {
-    let mut last = String::new();
-    let shown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        wait_until(&format!("{what:?} on the screen"), || {
-            last = look();
-            last.contains(what).then_some(())
-        });
-    }));
-    assert!(shown.is_ok(), "{what:?} is not on the screen:\n{last}");
-}
-
 /// No engine is left.
 fn engines_end(engines: Engines) {
     for pid in [engines.server.unwrap(), engines.client.unwrap()] {
@@ -158,136 +155,128 @@ fn engines_end(engines: Engines) {
 
 #[test]
 fn climbs_holds_helps_and_leaves_a_clean_terminal() {
-    in_namespace("tty::climbs_holds_helps_and_leaves_a_clean_terminal", || {
-        let mut tty = Tty::start(WHOLE, 40, 120, &[]);
-        tty.shows("RAMPING");
-        tty.shows("of 5,000");
-        assert!(tty.seen.lock().unwrap().screen.screen().alternate_screen());
-        assert!(tty.stty().contains("-icanon"), "keys are read one by one");
-        let engines = tty.engines();
-        tty.shows("HOLDING");
-        tty.shows("5,000 of 5,000");
-        tty.press("?");
-        tty.shows("freeze");
-        tty.press("?");
-        tty.press("q");
-        assert_eq!(tty.ended().exit_code(), 0);
-        tty.is_restored();
-        // After the dashboard, on the main screen: what the run came to.
-        tty.shows("c1m-top: the target was reached");
-        tty.shows("established at once");
-        assert!(!tty.text().contains("HOLDING"), "{}", tty.text());
-        engines_end(engines);
-    });
+    own_namespace!();
+    let mut tty = Tty::start(WHOLE, 40, 120, &[]);
+    tty.shows("RAMPING");
+    tty.shows("of 5,000");
+    assert!(tty.seen.lock().unwrap().screen.screen().alternate_screen());
+    assert!(tty.stty().contains("-icanon"), "keys are read one by one");
+    let engines = tty.engines();
+    tty.shows("HOLDING");
+    tty.shows("5,000 of 5,000");
+    tty.press("?");
+    tty.shows("freeze");
+    tty.press("?");
+    tty.press("q");
+    assert_eq!(tty.ended().exit_code(), 0);
+    tty.is_restored();
+    // After the dashboard, on the main screen: what the run came to.
+    tty.shows("c1m-top: the target was reached");
+    tty.shows("established at once");
+    assert!(!tty.text().contains("HOLDING"), "{}", tty.text());
+    engines_end(engines);
 }
 
 #[test]
 fn keys_pause_and_resume_the_ramp() {
-    in_namespace("tty::keys_pause_and_resume_the_ramp", || {
-        let mut tty =
-            Tty::start("--server --client 127.0.0.1 9900 --target 1m --rate 500 --interval 100ms", 40, 120, &[]);
-        tty.shows("RAMPING");
-        let mut client = Control::connect(tty.engines().client.unwrap()).unwrap();
-        tty.press("p");
-        tty.shows("PAUSED");
-        tty.press("p");
-        tty.shows("RAMPING");
-        tty.press("+");
-        wait_until("a higher rate", || (client.stats().rate_limit == Some(1_000)).then_some(()));
-        tty.press("-");
-        wait_until("the rate before", || (client.stats().rate_limit == Some(500)).then_some(()));
-        // Ctrl-C is a key in raw mode.
-        tty.press("\u{3}");
-        assert_eq!(tty.ended().exit_code(), 0);
-        tty.is_restored();
-    });
+    own_namespace!();
+    let mut tty = Tty::start("--server --client 127.0.0.1 9900 --target 1m --rate 500 --interval 100ms", 40, 120, &[]);
+    tty.shows("RAMPING");
+    let mut client = Control::connect(tty.engines().client.unwrap()).unwrap();
+    tty.press("p");
+    tty.shows("PAUSED");
+    tty.press("p");
+    tty.shows("RAMPING");
+    tty.press("+");
+    wait_until("a higher rate", || (client.stats().rate_limit == Some(1_000)).then_some(()));
+    tty.press("-");
+    wait_until("the rate before", || (client.stats().rate_limit == Some(500)).then_some(()));
+    // Ctrl-C is a key in raw mode.
+    tty.press("\u{3}");
+    assert_eq!(tty.ended().exit_code(), 0);
+    tty.is_restored();
 }
 
 #[test]
 fn a_second_terminal_pauses_and_resumes_the_run() {
-    in_namespace("tty::a_second_terminal_pauses_and_resumes_the_run", || {
-        let run = Run::start("--server --client 127.0.0.1 9900 --target 1m --rate 500 --interval 100ms");
-        let engines = run.engines(true, true);
-        let mut client = Control::connect(engines.client.unwrap()).unwrap();
-        let mut tty = Tty::start(&format!("--attach {} --interval 100ms", run.pid()), 40, 120, &[]);
-        tty.shows("RAMPING");
-        tty.press("p");
-        wait_until("the pause", || (client.stats().phase == Phase::Paused).then_some(()));
-        tty.shows("PAUSED");
-        tty.press("p");
-        wait_until("the ramp going on", || (client.stats().phase == Phase::Ramping).then_some(()));
-        tty.shows("RAMPING");
-        tty.press("q");
-        assert_eq!(tty.ended().exit_code(), 0);
-        tty.is_restored();
-        assert!(is_running(run.pid()) && is_running(engines.client.unwrap()), "leaving does not end the run");
-    });
+    own_namespace!();
+    let run = Run::start("--server --client 127.0.0.1 9900 --target 1m --rate 500 --interval 100ms");
+    let engines = run.engines(true, true);
+    let mut client = Control::connect(engines.client.unwrap()).unwrap();
+    let mut tty = Tty::start(&format!("--attach {} --interval 100ms", run.pid()), 40, 120, &[]);
+    tty.shows("RAMPING");
+    tty.press("p");
+    wait_until("the pause", || (client.stats().phase == Phase::Paused).then_some(()));
+    tty.shows("PAUSED");
+    tty.press("p");
+    wait_until("the ramp going on", || (client.stats().phase == Phase::Ramping).then_some(()));
+    tty.shows("RAMPING");
+    tty.press("q");
+    assert_eq!(tty.ended().exit_code(), 0);
+    tty.is_restored();
+    assert!(is_running(run.pid()) && is_running(engines.client.unwrap()), "leaving does not end the run");
 }
 
 #[test]
 fn fits_any_size_it_is_given() {
-    in_namespace("tty::fits_any_size_it_is_given", || {
-        let mut tty = Tty::start(WHOLE, 40, 120, &[]);
-        tty.shows("HOLDING");
-        // 1x1 is gone again before it can be looked at.
-        for (rows, cols) in [(12, 40), (24, 80), (1, 1), (24, 80), (1, 1), (40, 120), (60, 200)] {
-            tty.resize(rows, cols);
-            if rows > 1 {
-                tty.shows("5,000");
-            }
+    own_namespace!();
+    let mut tty = Tty::start(WHOLE, 40, 120, &[]);
+    tty.shows("HOLDING");
+    // 1x1 is gone again before it can be looked at.
+    for (rows, cols) in [(12, 40), (24, 80), (1, 1), (24, 80), (1, 1), (40, 120), (60, 200)] {
+        tty.resize(rows, cols);
+        if rows > 1 {
+            tty.shows("5,000");
         }
-        tty.shows("HOLDING");
-        tty.press("q");
-        assert_eq!(tty.ended().exit_code(), 0);
-        tty.is_restored();
-    });
+    }
+    tty.shows("HOLDING");
+    tty.press("q");
+    assert_eq!(tty.ended().exit_code(), 0);
+    tty.is_restored();
 }
 
 #[test]
 fn signals_restore_the_terminal() {
-    in_namespace("tty::signals_restore_the_terminal", || {
-        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
-            let mut tty = Tty::start(WHOLE, 40, 120, &[]);
-            tty.shows("RAMPING");
-            let engines = tty.engines();
-            sys::kill(tty.pid(), signal).unwrap();
-            tty.ended();
-            tty.is_restored();
-            engines_end(engines);
-        }
-    });
+    own_namespace!();
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        let mut tty = Tty::start(WHOLE, 40, 120, &[]);
+        tty.shows("RAMPING");
+        let engines = tty.engines();
+        sys::kill(tty.pid(), signal).unwrap();
+        tty.ended();
+        tty.is_restored();
+        engines_end(engines);
+    }
 }
 
 #[test]
 fn a_terminal_that_vanishes_ends_program_and_engines() {
-    in_namespace("tty::a_terminal_that_vanishes_ends_program_and_engines", || {
-        let mut tty = Tty::start(WHOLE, 40, 120, &[]);
-        tty.shows("RAMPING");
-        let engines = tty.engines();
-        // Every copy of the master goes; the reader's with the next frame.
-        tty.seen.lock().unwrap().leave = true;
-        tty.reader.take().unwrap().join().unwrap();
-        (tty.slave, tty.keys, tty.master) = (None, None, None);
-        tty.ended();
-        engines_end(engines);
-    });
+    own_namespace!();
+    let mut tty = Tty::start(WHOLE, 40, 120, &[]);
+    tty.shows("RAMPING");
+    let engines = tty.engines();
+    // Every copy of the master goes; the reader's with the next frame.
+    tty.seen.lock().unwrap().leave = true;
+    tty.reader.take().unwrap().join().unwrap();
+    (tty.slave, tty.keys, tty.master) = (None, None, None);
+    tty.ended();
+    engines_end(engines);
 }
 
 #[test]
 fn an_engine_that_dies_stays_on_the_screen_and_ends_with_4() {
-    in_namespace("tty::an_engine_that_dies_stays_on_the_screen_and_ends_with_4", || {
-        let mut tty = Tty::start(WHOLE, 40, 120, &[]);
-        tty.shows("HOLDING");
-        let engines = tty.engines();
-        sys::kill(engines.client.unwrap(), libc::SIGKILL).unwrap();
-        tty.shows("signal 9");
-        tty.shows("at 5,000 connections");
-        assert_eq!(tty.child.try_wait().unwrap().map(|s| s.exit_code()), None, "stays until somebody leaves");
-        tty.press("q");
-        assert_eq!(tty.ended().exit_code(), 4);
-        tty.is_restored();
-        engines_end(engines);
-    });
+    own_namespace!();
+    let mut tty = Tty::start(WHOLE, 40, 120, &[]);
+    tty.shows("HOLDING");
+    let engines = tty.engines();
+    sys::kill(engines.client.unwrap(), libc::SIGKILL).unwrap();
+    tty.shows("signal 9");
+    tty.shows("at 5,000 connections");
+    assert_eq!(tty.child.try_wait().unwrap().map(|s| s.exit_code()), None, "stays until somebody leaves");
+    tty.press("q");
+    assert_eq!(tty.ended().exit_code(), 4);
+    tty.is_restored();
+    engines_end(engines);
 }
 
 /// `ESC [ … m` with a parameter that sets a colour: 30 to 49 and 90 to 107 (ECMA-48, and the bright ones of xterm).
@@ -309,15 +298,14 @@ fn colours(raw: &[u8]) -> Vec<String> {
 
 #[test]
 fn no_color_means_no_colour() {
-    in_namespace("tty::no_color_means_no_colour", || {
-        for (env, wanted) in [(&[("NO_COLOR", "1")][..], false), (&[][..], true)] {
-            let mut tty = Tty::start(WHOLE, 40, 120, env);
-            tty.shows("HOLDING");
-            tty.press("q");
-            tty.ended();
-            tty.is_restored();
-            let colours = colours(&tty.seen.lock().unwrap().raw);
-            assert_eq!(!colours.is_empty(), wanted, "{colours:?}");
-        }
-    });
+    own_namespace!();
+    for (env, wanted) in [(&[("NO_COLOR", "1")][..], false), (&[][..], true)] {
+        let mut tty = Tty::start(WHOLE, 40, 120, env);
+        tty.shows("HOLDING");
+        tty.press("q");
+        tty.ended();
+        tty.is_restored();
+        let colours = colours(&tty.seen.lock().unwrap().raw);
+        assert_eq!(!colours.is_empty(), wanted, "{colours:?}");
+    }
 }

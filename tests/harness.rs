@@ -1,0 +1,246 @@
+//! The harness itself: that it fails where it must, skips only what it may, and leaves nothing.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of a test fail it by panicking")]
+
+mod support;
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use support::{Controller, Home, HostSetting, Need, Run, Version, hierarchy, is_running, permits, poll, wait_until};
+
+/// What `body` says when it panics, which it must.
+#[track_caller]
+fn panic_of<T>(body: impl FnOnce() -> T) -> String {
+    let panic = catch_unwind(AssertUnwindSafe(body)).err().expect("a panic");
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap()
+}
+
+/// Set, to the name of the test, where a test is run by itself to see what becomes of it.
+const INSIDE: &str = "C1M_TOP_TEST_OF_THE_HARNESS";
+
+/// Whether this is that inner run.
+fn is_inner_run(name: &str) -> bool {
+    std::env::var(INSIDE).is_ok_and(|inside| inside == name)
+}
+
+/// Runs a test as an inner run, with these rings and no other.
+fn inner_run(name: &str, variables: &[&str]) -> Output {
+    let mut test = Command::new(std::env::current_exe().unwrap());
+    for ring in ["C1M_TEST_HOST", "C1M_TEST_STRICT", "C1M_TEST_LONG"] {
+        test.env_remove(ring);
+    }
+    test.args(["--exact", name, "--nocapture"]).env(INSIDE, name);
+    test.envs(variables.iter().map(|v| (*v, "1"))).output().unwrap()
+}
+
+fn text(out: &Output) -> String {
+    [&out.stdout[..], &out.stderr].concat().iter().map(|b| char::from(*b)).collect()
+}
+
+/// A program that prints these lines.
+fn printing(lines: &str) -> Run {
+    Run::spawn(Command::new("printf").args(["%s\\n", lines]))
+}
+
+#[test]
+fn a_line_that_is_not_of_the_programs_output_fails() {
+    const EVENT: &str = r#"{"kind":"event","t_ms":1,"severity":"info","id":"a","text":"b","count":1}"#;
+    let good = printing(EVENT).finish();
+    assert_eq!((good.events.len(), good.code), (1, Some(0)));
+    for (lines, part) in [
+        (format!("{EVENT}\nthread panicked"), "thread panicked"),
+        (format!("{EVENT}\n"), "EOF"),
+        (format!("{EVENT}\n{{\"kind\":\"surprise\"}}"), "surprise"),
+        (format!("{EVENT}\n{{\"kind\":\"sample\"}}"), "missing field"),
+        (format!("{EVENT}\n{{\"kind\":\"event\",\"t_ms\":-1}}"), "-1"),
+    ] {
+        let said = panic_of(|| printing(&lines).finish());
+        assert!(said.contains(part), "{lines}: {said}");
+        let said = panic_of(|| printing(&lines).until("the end", |_| false));
+        assert!(said.contains(part), "{lines}: {said}");
+    }
+    // A real summary, twice.
+    let real = support::program().args("--duration 100ms --interval 100ms --output json".split(' ')).output().unwrap();
+    let real = String::from_utf8(real.stdout).unwrap();
+    let said = panic_of(|| printing(&format!("{real}{EVENT}")).finish());
+    assert!(said.contains("after the summary"), "{said}");
+}
+
+#[test]
+fn waiting_fails_with_what_was_waited_for() {
+    let mut looks = 0;
+    assert_eq!(poll(Duration::ZERO, || (looks > 3).then_some(())), None);
+    let seen = wait_until("a third look", || {
+        looks += 1;
+        (looks == 3).then_some(looks)
+    });
+    assert_eq!(seen, 3);
+    let said = panic_of(|| support::wait_within(Duration::ZERO, "Godot", || None::<()>));
+    assert!(said.contains("in vain: Godot"), "{said}");
+    let said =
+        panic_of(|| Run::start("--duration 100ms --interval 100ms").until("a million", |p| p.peak() > 1_000_000));
+    assert!(said.contains("ended before: a million"), "{said}");
+    let said = panic_of(|| Run::start("--interval 0").until("a sample", |p| !p.samples.is_empty()));
+    assert!(said.contains("--interval 0"), "shows what it wrote to standard error: {said}");
+    let said = panic_of(|| Run::start("--interval 0").finish().summary().elapsed_s);
+    assert!(said.contains("no summary"), "{said}");
+}
+
+#[test]
+fn a_need_that_nothing_meets() {
+    if is_inner_run("a_need_that_nothing_meets") {
+        require!(Program("no-such-program"));
+        panic!("it has been met");
+    }
+    let plain = inner_run("a_need_that_nothing_meets", &[]);
+    assert!(plain.status.success(), "{}", text(&plain));
+    assert!(text(&plain).contains("skipped: a_need_that_nothing_meets: no-such-program is not installed"));
+    let strict = inner_run("a_need_that_nothing_meets", &["C1M_TEST_STRICT"]);
+    assert!(
+        !strict.status.success() && text(&strict).contains("C1M_TEST_STRICT=1 does not permit"),
+        "{}",
+        text(&strict)
+    );
+}
+
+#[test]
+fn a_need_whose_skip_is_permitted() {
+    if is_inner_run("a_need_whose_skip_is_permitted") {
+        require!(Long);
+        println!("it has been met");
+        return;
+    }
+    for (variables, met) in [
+        (&[][..], false),
+        (&["C1M_TEST_STRICT"], false),
+        (&["C1M_TEST_LONG"], true),
+        (&["C1M_TEST_STRICT", "C1M_TEST_LONG"], true),
+    ] {
+        let out = inner_run("a_need_whose_skip_is_permitted", variables);
+        assert!(out.status.success(), "{variables:?}: {}", text(&out));
+        assert_eq!(text(&out).contains("it has been met"), met, "{variables:?}");
+        assert_eq!(text(&out).contains("skipped: a_need_whose_skip_is_permitted: C1M_TEST_LONG=1"), !met);
+    }
+}
+
+#[test]
+fn the_list_of_permitted_skips_holds_need_and_reason() {
+    let v2 = Need::Cgroup(Controller::Memory, Version::V2);
+    assert!(permits(v2, "memory is a controller of version 1 here").is_some());
+    assert_eq!(permits(v2, "no cgroup hierarchy has the controller memory"), None);
+    assert_eq!(permits(Need::Root, "memory is a controller of version 1 here"), None);
+    assert_eq!(permits(Need::Host, &Need::Host.missing().unwrap_or_default()), None);
+}
+
+/// A setting that harms nobody: for how many microseconds the kernel takes packets in one go, 8000 by default.
+const FILE: &str = "/proc/sys/net/core/netdev_budget_usecs";
+
+#[test]
+fn a_setting_of_the_machine_needs_consent() {
+    if is_inner_run("a_setting_of_the_machine_needs_consent") {
+        let _setting = HostSetting::set(FILE, "8003");
+        return;
+    }
+    let before = fs::read_to_string(FILE).unwrap();
+    let out = inner_run("a_setting_of_the_machine_needs_consent", &[]);
+    assert!(!out.status.success() && text(&out).contains("requires Host"), "{}", text(&out));
+    assert_eq!(fs::read_to_string(FILE).unwrap(), before);
+}
+
+#[test]
+fn a_setting_is_put_back_whatever_becomes_of_the_test() {
+    const NAME: &str = "a_setting_is_put_back_whatever_becomes_of_the_test";
+    let now = || fs::read_to_string(FILE).unwrap().trim().to_owned();
+    if is_inner_run(NAME) {
+        let _setting = HostSetting::set(FILE, "8001");
+        println!("set to {}", now());
+        // No destructor runs.
+        std::process::abort();
+    }
+    require!(Host, Root);
+    let before = now();
+    let out = inner_run(NAME, &["C1M_TEST_HOST"]);
+    assert!(text(&out).contains("set to 8001") && !out.status.success(), "{}", text(&out));
+    wait_until("the value before", || (now() == before).then_some(()));
+    let setting = HostSetting::set(FILE, "8002");
+    assert_eq!(now(), "8002");
+    drop(setting);
+    assert_eq!(now(), before);
+}
+
+#[test]
+fn a_test_that_panics_leaves_no_directory_and_no_process() {
+    const NAME: &str = "a_test_that_panics_leaves_no_directory_and_no_process";
+    if is_inner_run(NAME) {
+        own_namespace!();
+        let run = Run::start("--server --listen 127.0.0.1 --ports 1");
+        let engine = run.engines(true, false).server.unwrap();
+        assert!(Home::socket(engine).unwrap().starts_with(Home::path()));
+        panic!("home={} dashboard={} engine={engine} end", Home::path().display(), run.pid());
+    }
+    require!(NetworkNamespace);
+    let out = inner_run(NAME, &[]);
+    let said = text(&out);
+    let word = |key: &str| said.split_once(key).unwrap_or_else(|| panic!("{said}")).1.split(' ').next().unwrap();
+    assert!(!out.status.success(), "{said}");
+    assert!(word("home=").starts_with("/tmp/c1m-") && !Path::new(word("home=")).exists(), "{said}");
+    for pid in ["dashboard=", "engine="].map(|key| word(key).parse().unwrap()) {
+        wait_until("the end of what the test started", || (!is_running(pid)).then_some(()));
+    }
+}
+
+#[test]
+fn each_test_has_directories_of_its_own() {
+    let mine = Home::path();
+    assert_eq!(mine, Home::path(), "one for all that a test starts");
+    let other = std::thread::spawn(Home::path).join().unwrap();
+    assert_ne!(mine, other);
+    assert!(mine.join("run").is_dir());
+    wait_until("the other's end", || (!other.exists()).then_some(()));
+}
+
+/// A tree as the kernel mounts it: these files with these words.
+fn tree(files: &[(&str, &str)]) -> PathBuf {
+    let root = Home::path().join(format!("cgroup-{}", fs::read_dir(Home::path()).unwrap().count()));
+    for (file, words) in files {
+        let path = root.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, words).unwrap();
+    }
+    root
+}
+
+#[test]
+fn cgroups_of_either_version_are_found() {
+    let v1 = tree(&[("memory/cgroup.procs", ""), ("pids/cgroup.procs", "")]);
+    let v2 = tree(&[("cgroup.controllers", "cpu memory pids\n"), ("cgroup.subtree_control", "memory\n")]);
+    let hybrid = tree(&[
+        ("memory/cgroup.procs", ""),
+        ("unified/cgroup.controllers", "pids"),
+        ("unified/cgroup.subtree_control", "pids"),
+    ]);
+    let none = tree(&[("unified/cgroup.controllers", "hugetlb")]);
+    for (root, controller, version, found) in [
+        (&v1, Controller::Memory, Version::V1, Ok("memory")),
+        (&v1, Controller::Pids, Version::V1, Ok("pids")),
+        (&v1, Controller::Memory, Version::V2, Err("memory is a controller of version 1 here")),
+        (&v2, Controller::Memory, Version::V2, Ok("")),
+        (&v2, Controller::Memory, Version::V1, Err("memory is a controller of version 2 here")),
+        (&v2, Controller::Pids, Version::V2, Err("cgroup.subtree_control does not list pids")),
+        (&hybrid, Controller::Memory, Version::V1, Ok("memory")),
+        (&hybrid, Controller::Pids, Version::V2, Ok("unified")),
+        (&none, Controller::Memory, Version::V1, Err("no cgroup hierarchy has the controller memory")),
+        (&none, Controller::Memory, Version::V2, Err("no cgroup hierarchy has the controller memory")),
+    ] {
+        match (hierarchy(root, controller, version), found) {
+            (Ok(dir), Ok(below)) => assert_eq!(dir, root.join(below)),
+            (Err(why), Err(part)) => assert!(why.contains(part), "{why}"),
+            (got, wanted) => panic!("{root:?} {controller:?} {version:?}: {got:?}, not {wanted:?}"),
+        }
+    }
+}
