@@ -139,6 +139,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1s", help_heading = "Traffic")]
     pub every: Duration,
 
+    /// Send a message when it is due, whether or not the one before has come back: as most clients do.
+    #[arg(long, requires = "active", help_heading = "Traffic")]
+    pub no_wait: bool,
+
     /// Send one "hello" on each connection and wait for its echo.
     #[arg(long, requires = "client", help_heading = "Traffic")]
     pub greet: bool,

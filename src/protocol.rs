@@ -184,6 +184,9 @@ pub struct Traffic {
     /// Microseconds between two messages of one connection; 0 from an engine that does not say.
     #[serde(default)]
     pub every_us: u64,
+    /// Whether a message is sent when it is due, though the one before has not come back.
+    #[serde(default)]
+    pub no_wait: bool,
     /// Messages sent whole.
     pub sent: u64,
     /// Messages echoed whole and equal.
@@ -192,7 +195,8 @@ pub struct Traffic {
     pub mismatched: u64,
     /// Messages that left more than one tick after they were due (the coordinated-omission count).
     pub late: u64,
-    /// Messages not sent because the one before was still unanswered when they fell due.
+    /// Messages not sent because the one before was still unanswered when they fell due; without waiting, because it had
+    /// not left whole.
     pub skipped: u64,
     /// Time from when a message was due until its echo was whole.
     pub echo: Latency,

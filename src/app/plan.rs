@@ -108,11 +108,12 @@ pub(super) fn traffic(active: Option<f64>, message: u64, every: Duration) -> Res
     if every < Duration::from_millis(1) {
         return Err("--every is under 1ms; write a time such as 1s".into());
     }
-    Ok(Some(TrafficConfig { share: percent / 100.0, message, every_us: every.as_micros() as u64 }))
+    Ok(Some(TrafficConfig { share: percent / 100.0, message, every_us: every.as_micros() as u64, wait: true }))
 }
 
 fn client(args: &RunArgs, target_ip: IpAddr, common: Common) -> Result<ClientConfig, String> {
     let traffic = traffic(args.active, args.message, args.every)?;
+    let traffic = traffic.map(|t| TrafficConfig { wait: !args.no_wait, ..t });
     let mut sources = Vec::new();
     for source in &args.source {
         expand(*source, &mut sources)?;

@@ -1,7 +1,7 @@
 //! Messages on the active connections: sent on a fixed schedule (open loop), echoed by the server and compared. Latency
 //! counts from when a message was *due*, so that a sender that falls behind cannot hide it (coordinated omission).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Mutex;
@@ -34,6 +34,9 @@ static PATTERN: [u8; CHUNK + PERIOD] = {
 
 /// Messages sent before the events are looked at again.
 const LOT: usize = 256;
+
+/// Most messages of one connection without an answer: what is kept of each must not outgrow the socket's own buffers.
+const MOST_UNANSWERED: usize = 4096;
 
 /// What all workers count.
 #[derive(Debug)]
@@ -84,6 +87,7 @@ impl TrafficCounters {
             active: self.active.load(Relaxed),
             message: self.config.message,
             every_us: self.config.every_us,
+            no_wait: !self.config.wait,
             sent: self.sent.load(Relaxed),
             echoed: self.echoed.load(Relaxed),
             mismatched: self.mismatched.load(Relaxed),
@@ -99,12 +103,17 @@ impl TrafficCounters {
 struct Active {
     /// Where in the schedule it is.
     bucket: usize,
-    /// When the message under way was due; `None` between messages.
+    /// When the oldest message without an answer was due; `None` when all have come back.
     due: Option<Instant>,
-    sent: u64,
+    /// The same of those after it; empty where each is waited for.
+    later: VecDeque<Instant>,
+    /// Bytes sent of the newest message; `None` once it has been sent whole.
+    sending: Option<u64>,
+    /// Bytes that have come back of the oldest.
     received: u64,
-    /// Phase of the pattern of the message under way.
-    phase: usize,
+    /// Phases of the pattern of the newest and of the oldest message.
+    sent_phase: usize,
+    echo_phase: usize,
     differs: bool,
 }
 
@@ -112,6 +121,8 @@ struct Active {
 #[derive(Debug)]
 pub(super) struct Sender {
     message: u64,
+    /// Whether a message waits for the one before to come back.
+    wait: bool,
     tick: Duration,
     start: Instant,
     /// Ticks done.
@@ -129,6 +140,7 @@ impl Sender {
         let ticks = (config.every_us / 5000).clamp(1, 1000);
         Self {
             message: config.message,
+            wait: config.wait,
             tick: Duration::from_micros((config.every_us / ticks).max(1)),
             start: now,
             ticks: 0,
@@ -147,7 +159,17 @@ impl Sender {
         let stride = if self.buckets.len().is_multiple_of(7) { 1 } else { 7 };
         self.next_bucket = (bucket + stride) % self.buckets.len();
         self.buckets[bucket].push(fd);
-        let active = Active { bucket, due: None, sent: 0, received: 0, phase: fd as usize % PERIOD, differs: false };
+        let phase = fd as usize % PERIOD;
+        let active = Active {
+            bucket,
+            due: None,
+            later: VecDeque::new(),
+            sending: None,
+            received: 0,
+            sent_phase: phase,
+            echo_phase: (phase + 1) % PERIOD,
+            differs: false,
+        };
         self.active.insert(fd, active);
     }
 
@@ -196,14 +218,17 @@ impl Sender {
                         self.buckets[bucket].swap_remove(self.position);
                         continue;
                     }
-                    Some(active) if active.due.is_some() => {
+                    Some(active) if !active.may_send(self.wait) => {
                         counters.skipped.fetch_add(1, Relaxed);
                     }
                     Some(active) => {
                         lot -= 1;
-                        active.due = Some(due);
-                        (active.sent, active.received, active.differs) = (0, 0, false);
-                        active.phase = (active.phase + 1) % PERIOD;
+                        match active.due {
+                            None => active.due = Some(due),
+                            Some(_) => active.later.push_back(due),
+                        }
+                        active.sending = Some(0);
+                        active.sent_phase = (active.sent_phase + 1) % PERIOD;
                         if now.saturating_duration_since(due) > self.tick {
                             counters.late.fetch_add(1, Relaxed);
                         }
@@ -222,45 +247,60 @@ impl Sender {
     /// Goes on with a message that did not fit; false when the connection failed.
     pub(super) fn writable(&mut self, fd: RawFd, counters: &TrafficCounters) -> bool {
         let Some(active) = self.active.get_mut(&fd) else { return true };
-        active.due.is_none() || active.sent == self.message || push(fd, active, self.message, counters)
+        push(fd, active, self.message, counters)
     }
 
     /// Compares what came back.
     pub(super) fn received(&mut self, fd: RawFd, data: &[u8], now: Instant, counters: &TrafficCounters) {
         let Some(active) = self.active.get_mut(&fd) else { return };
-        let Some(due) = active.due else {
-            counters.mismatched.fetch_add(1, Relaxed);
-            return;
-        };
-        for part in data.chunks(CHUNK) {
-            let from = (active.phase + active.received as usize % PERIOD) % PERIOD;
+        let mut data = data;
+        while !data.is_empty() {
+            let Some(due) = active.due else {
+                // More came back than was sent.
+                counters.mismatched.fetch_add(1, Relaxed);
+                return;
+            };
+            let left = (self.message - active.received).min(CHUNK as u64) as usize;
+            let (part, rest) = data.split_at(left.min(data.len()));
+            let from = (active.echo_phase + active.received as usize % PERIOD) % PERIOD;
             active.differs |= part != &PATTERN[from..from + part.len()];
             active.received += part.len() as u64;
+            data = rest;
+            if active.received < self.message {
+                continue;
+            }
+            if std::mem::take(&mut active.differs) {
+                counters.mismatched.fetch_add(1, Relaxed);
+            } else {
+                counters.echoed.fetch_add(1, Relaxed);
+                record(&mut lock(&counters.echo), now.saturating_duration_since(due).as_micros() as u64);
+            }
+            active.due = active.later.pop_front();
+            (active.received, active.echo_phase) = (0, (active.echo_phase + 1) % PERIOD);
         }
-        if active.received < self.message {
-            return;
-        }
-        active.due = None;
-        if active.differs || active.received > self.message {
-            counters.mismatched.fetch_add(1, Relaxed);
-            return;
-        }
-        counters.echoed.fetch_add(1, Relaxed);
-        record(&mut lock(&counters.echo), now.saturating_duration_since(due).as_micros() as u64);
+    }
+}
+
+impl Active {
+    /// Whether the next message may be sent: the one before has left whole, and has come back where that is waited for.
+    fn may_send(&self, wait: bool) -> bool {
+        self.sending.is_none() && self.later.len() < MOST_UNANSWERED && !(wait && self.due.is_some())
     }
 }
 
 /// Writes as much of the message as fits; false when the connection failed.
 fn push(fd: RawFd, active: &mut Active, message: u64, counters: &TrafficCounters) -> bool {
-    while active.sent < message {
-        let from = (active.phase + active.sent as usize % PERIOD) % PERIOD;
-        let len = CHUNK.min((message - active.sent) as usize);
+    let Some(sent) = &mut active.sending else { return true };
+    while *sent < message {
+        let from = (active.sent_phase + *sent as usize % PERIOD) % PERIOD;
+        let len = CHUNK.min((message - *sent) as usize);
         match sys::send(fd, &PATTERN[from..from + len]) {
-            Ok(n) => active.sent += n as u64,
+            Ok(n) => *sent += n as u64,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return e.kind() == io::ErrorKind::WouldBlock,
         }
     }
+    active.sending = None;
     counters.sent.fetch_add(1, Relaxed);
     true
 }
@@ -273,7 +313,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     fn config(share: f64) -> TrafficConfig {
-        TrafficConfig { share, message: 1000, every_us: 1_000_000 }
+        TrafficConfig { share, message: 1000, every_us: 1_000_000, wait: true }
     }
 
     #[test]
@@ -317,6 +357,44 @@ mod tests {
     fn a_changed_byte_is_a_mismatch() {
         let t = round_trip(true);
         assert_eq!((t.sent, t.echoed, t.mismatched), (1, 0, 1));
+    }
+
+    #[test]
+    fn without_waiting_messages_follow_one_another_and_come_back_in_order() {
+        let config = TrafficConfig { wait: false, ..config(1.0) };
+        let counters = TrafficCounters::new(config).unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let start = Instant::now();
+        let mut sender = Sender::new(&config, start);
+        let fd = ours.as_raw_fd();
+        sender.add(fd, &counters);
+        let _ = sender.send_due(start + Duration::from_millis(2500), &counters, &mut Vec::new());
+        assert_eq!(counters.report().sent, 3, "due at 0, 1 and 2 s, none of them answered");
+        let mut buf = vec![0; 3000];
+        theirs.read_exact(&mut buf).unwrap();
+        let later = start + Duration::from_millis(2600);
+        sender.received(fd, &buf[..1700], later, &counters);
+        assert_eq!(counters.report().echoed, 1);
+        buf[2500] ^= 1;
+        sender.received(fd, &buf[1700..], later, &counters);
+        sender.received(fd, &[0], later, &counters);
+        let t = counters.report();
+        assert_eq!((t.echoed, t.mismatched), (2, 2), "the third was changed, and a byte too many came");
+        assert!((2_590_000..2_650_000).contains(&t.echo.max_us), "{t:?}");
+    }
+
+    #[test]
+    fn a_full_socket_bounds_what_is_sent_without_waiting() {
+        let config = TrafficConfig { wait: false, message: 64 * 1024, ..config(1.0) };
+        let counters = TrafficCounters::new(config).unwrap();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let start = Instant::now();
+        let mut sender = Sender::new(&config, start);
+        sender.add(ours.as_raw_fd(), &counters);
+        let _ = sender.send_due(start + Duration::from_secs(1000), &counters, &mut Vec::new());
+        let t = counters.report();
+        assert!(t.sent < 100 && t.sent + t.skipped >= 1000, "{t:?}");
     }
 
     #[test]

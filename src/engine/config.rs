@@ -72,6 +72,8 @@ pub struct TrafficConfig {
     pub message: u64,
     /// Microseconds between two messages of one connection.
     pub every_us: u64,
+    /// Whether a message waits for the one before to come back.
+    pub wait: bool,
 }
 
 /// What the screen calls the addresses.

@@ -170,7 +170,7 @@ impl Meter {
 
     /// A limit whose use follows something else than the number of connections.
     pub(super) fn independent(id: LimitId, scope: impl Into<String>, used: u64, limit: Option<u64>) -> Self {
-        Self { growth: Growth::Independent, limit, ..Self::growing(id, scope, used, 0, 0.0) }
+        Self { growth: Growth::Independent, limit, expected: 0.0, ..Self::growing(id, scope, used, 0, 0.0) }
     }
 
     /// A limit of which nothing can be said.
