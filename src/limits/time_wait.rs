@@ -48,8 +48,8 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         (Err(why), _) | (_, Err(why)) => Meter::unknown(ID, scope, why),
         // Full it fails nothing: connections end without the wait.
         (Ok(sockstat), Ok(max)) => {
-            // What is still open will be closed as well: a close that overflows has just begun.
-            let to_come = sockstat.tw + context.sample.counters().map(|s| s.open).max().unwrap_or(0);
+            // A close that overflows has just begun: all that was open will be closed.
+            let to_come = context.sample.counters().map(|s| s.peak).max().unwrap_or(0);
             Meter::independent(ID, scope, sockstat.tw, Some(*max))
                 .levels(0.9, f64::INFINITY)
                 .cured(move |need| cure(need.max(round_up(to_come + to_come / 4))))
