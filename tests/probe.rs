@@ -413,7 +413,7 @@ fn a_kill_in_a_cgroup_of_version_2_is_told_from_its_files() {
     assert_eq!((killed.path.as_str(), killed.oom_kills, killed.max_hits), (service.path.as_str(), 1, 1204));
     assert_eq!(after.host.oom_kills, Ok(3), "read anew, because a process has ended");
 
-    let mut model = Model::new(Setup::default());
+    let mut model = Model::new(Setup { target: Some(200_000), ..Setup::default() });
     for (at, kernel) in [before, after].into_iter().enumerate() {
         model.update(&Sample::join(Duration::from_secs(at as u64), kernel, Vec::new(), own));
         if at == 0 {
@@ -422,6 +422,8 @@ fn a_kill_in_a_cgroup_of_version_2_is_told_from_its_files() {
                 (row("memcg").used, row("memcg").limit),
                 (Some(service.used - service.file_bytes), service.limit)
             );
+            let cure = &row("memcg").cure;
+            assert!(cure.contains("> /sys/fs/cgroup/system.slice/ejabberd.service/memory.max"), "{cure}");
         }
     }
     model.note_death("beam.smp", 4021, Cause::Signal(9));
