@@ -147,7 +147,7 @@ fn file_max_binds_all_but_root_and_two_sockets_count_twice() {
 #[test]
 fn the_guard_of_a_run_needs_room_above_the_target() {
     let mut sample = machine(20_000, 20_000, false);
-    sample.kernel.net.conntrack = Ok(Conntrack { count: 1_000, max: 110_000, drop: Some(0), early_drop: Some(0) });
+    sample.kernel.net.conntrack = Ok(Conntrack { count: 1_000, max: 110_000, drop: Some(0) });
     // Who runs, the guard, what 100,000 connections need of the table, and the count at which it is met.
     let rows = [
         (Side::Both, Program::Own, None, 101_000, 109_000),

@@ -686,7 +686,7 @@ fn an_engine_that_does_not_answer_once_leaves_the_last_values() {
     let mut model = after(400_000, 1_000_000, |_, _| (), |_| ());
     let (cost, limits) = (model.cost().clone(), model.limits().to_vec());
     let mut silent = synthetic::sample(430_000, 12_000);
-    silent.engines[1].stats = Err(Absent::NO_ANSWER);
+    silent.engines[1].stats = Err(Absent::NoAnswer);
     model.update(&silent);
     assert_eq!((model.now().source, model.now().connections), (CountSource::Client, 400_000));
     assert_eq!((model.cost(), model.limits()), (&cost, limits.as_slice()));

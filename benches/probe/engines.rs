@@ -22,8 +22,8 @@ pub(crate) struct Engines {
 }
 
 impl Engines {
-    /// Starts them and opens `count` connections.
-    pub(crate) fn start(count: u64, stop: &Interrupted) -> Outcome<Self> {
+    /// Starts them; they open nothing yet. An engine is told what it will hold.
+    pub(crate) fn start(count: u64) -> Outcome<Self> {
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         // An engine aims at one connection at least; told nothing, it opens none.
         let common = Common { port: 9900, ports: 100, workers: None, target: count.max(1) };
@@ -32,15 +32,11 @@ impl Engines {
         let client =
             ClientConfig { common, target_ip: ip, sources: Vec::new(), rate: None, greet: false, traffic: None };
         let (client, client_process) = engine(&EngineConfig::Client(client))?;
-        let mut engines = Self { client, server, processes: [client_process, server_process] };
-        if count > 0 {
-            engines.ramp(count, stop)?;
-        }
-        stop.sleep(Duration::from_secs(1))?;
-        Ok(engines)
+        Ok(Self { client, server, processes: [client_process, server_process] })
     }
 
-    fn ramp(&mut self, count: u64, stop: &Interrupted) -> Outcome<()> {
+    /// Opens `count` connections and looks on every 100 ms.
+    pub(crate) fn ramp(&mut self, count: u64, stop: &Interrupted, mut look: impl FnMut()) -> Outcome<()> {
         self.client.tell(&Command::Resume);
         let start = Instant::now();
         loop {
@@ -55,6 +51,7 @@ impl Engines {
                 return Err(format!("stalled at {} established, {} accepted", client.open, server.open).into());
             }
             stop.sleep(Duration::from_millis(100))?;
+            look();
         }
     }
 

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use c1m_top::probe::{Roots, Sampler, Watch};
+use c1m_top::protocol::Role;
+use c1m_top::sys;
 use c1m_top::units::parse_count;
 
 use engines::Engines;
@@ -27,8 +29,10 @@ const COUNTS: [u64; 3] = [0, 100_000, 1_000_000];
 const READINGS: usize = 200;
 
 /// Whole samples with a pause before each, so that caches are as cold as in use.
-const SPACED: usize = 40;
-const PAUSE: Duration = Duration::from_millis(100);
+const SPACED: [(usize, Duration); 2] = [(40, Duration::from_millis(100)), (15, Duration::from_secs(1))];
+
+/// Microseconds of whole samples: by the clock, and of CPU.
+type Times = (Vec<f64>, Vec<f64>);
 
 /// A measured row: its name and the microseconds of each reading.
 type Row = (String, Vec<f64>);
@@ -61,7 +65,7 @@ fn probe(arguments: &[String]) -> Outcome<()> {
             continue;
         }
         eprintln!("probe: measuring with {} connections", short(count));
-        let rows = Engines::start(count, &stop).and_then(|engines| measure(&engines, &stop));
+        let rows = Engines::start(count).and_then(|mut engines| measure(&mut engines, count, &stop));
         // The engines have been ended by now, also after an error.
         sockets.wait_for(before + 8, Instant::now(), Duration::from_mins(2), &stop)?;
         columns.push((short(count), rows?));
@@ -77,7 +81,21 @@ fn probe(arguments: &[String]) -> Outcome<()> {
     Ok(())
 }
 
-fn measure(engines: &Engines, stop: &Interrupted) -> Outcome<Vec<Row>> {
+fn measure(engines: &mut Engines, count: u64, stop: &Interrupted) -> Outcome<Vec<Row>> {
+    let watch = |pid, role: Role| Watch::named(pid, role.name());
+    let watches = [watch(engines.server_pid(), Role::Server), watch(engines.client_pid(), Role::Client)];
+    let mut sampler = Sampler::new(Roots::default(), &watches).map_err(|e| e.to_string())?;
+    // How long it took, which is longer where others have the core, and what it cost.
+    let mut read = |times: &mut Times| {
+        let before = sys::cpu_time();
+        times.0.push(sampler.read().0.took_us as f64);
+        times.1.push(sys::cpu_time().saturating_sub(before).as_nanos() as f64 / 1000.0);
+    };
+    let mut ramp = Times::default();
+    if count > 0 {
+        engines.ramp(count, stop, || read(&mut ramp))?;
+    }
+    stop.sleep(Duration::from_secs(1))?;
     let mut rows = Vec::new();
     let mut buf = Vec::new();
     for mut source in sources::open(engines.server_pid(), engines.client_pid()) {
@@ -90,20 +108,22 @@ fn measure(engines: &Engines, stop: &Interrupted) -> Outcome<Vec<Row>> {
         }
         rows.push((source.name, times));
     }
-    let watch = |pid, role: c1m_top::protocol::Role| Watch::named(pid, role.name());
-    let watches = [
-        watch(engines.server_pid(), c1m_top::protocol::Role::Server),
-        watch(engines.client_pid(), c1m_top::protocol::Role::Client),
-    ];
-    let mut sampler = Sampler::new(Roots::default(), &watches).map_err(|e| e.to_string())?;
-    let row = |_| sampler.read().0.took_us as f64;
-    rows.push(("whole sample, in a row".into(), (0..READINGS).map(row).collect()));
-    let mut spaced = Vec::with_capacity(SPACED);
-    for _ in 0..SPACED {
-        stop.sleep(PAUSE)?;
-        spaced.push(sampler.read().0.took_us as f64);
+    let mut whole = |when: &str, (times, cpu): Times| {
+        rows.push((format!("whole sample, {when}"), times));
+        rows.push((format!("whole sample, {when}, CPU"), cpu));
+    };
+    let mut row = Times::default();
+    (0..READINGS).for_each(|_| read(&mut row));
+    whole("in a row", row);
+    for (samples, pause) in SPACED {
+        let mut spaced = Times::default();
+        for _ in 0..samples {
+            stop.sleep(pause)?;
+            read(&mut spaced);
+        }
+        whole(&format!("every {} ms", pause.as_millis()), spaced);
     }
-    rows.push((format!("whole sample, every {} ms", PAUSE.as_millis()), spaced));
+    whole("every 100 ms of the ramp", ramp);
     Ok(rows)
 }
 
@@ -117,8 +137,8 @@ fn table(columns: &[(String, Vec<Row>)]) -> String {
     for (i, (name, _)) in names.iter().enumerate() {
         let _ = write!(out, "\n{name:<46}");
         for (_, times) in columns.iter().filter_map(|(_, rows)| rows.get(i)) {
-            let at = |q| quantile(times, q).unwrap_or_default();
-            let _ = write!(out, "{:>11.1}{:>9.1}", at(0.5), at(0.99));
+            let at = |q| quantile(times, q).map_or_else(|| "–".to_owned(), |us| format!("{us:.1}"));
+            let _ = write!(out, "{:>11}{:>9}", at(0.5), at(0.99));
         }
     }
     out + "\n"

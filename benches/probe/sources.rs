@@ -1,5 +1,5 @@
-//! The files that a sample reads, read the same way: opened once, `pread` from offset 0 to the end; and the listening
-//! sockets, asked for on a kept netlink socket.
+//! The files that a sample reads, read the same way: opened once, a value in one `pread` of a page, any other from offset 0
+//! to the end; and the listening sockets, asked for on a kept netlink socket.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -9,19 +9,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::measure::Outcome;
 
-/// Machine and network namespace; the order of `probe::host` and `probe::net`.
-const FILES: [&str; 30] = [
+/// Read with each sample.
+const FILES: [&str; 11] = [
     "/proc/meminfo",
-    "/proc/slabinfo",
     "/proc/sys/fs/file-nr",
-    "/proc/sys/fs/nr_open",
-    "/proc/sys/fs/epoll/max_user_watches",
-    "/proc/vmstat",
     "/proc/pressure/memory",
-    "/proc/pressure/cpu",
     "/proc/net/softnet_stat",
-    "/proc/sys/kernel/threads-max",
-    "/proc/sys/kernel/pid_max",
     "/proc/loadavg",
     "/proc/net/sockstat",
     "/proc/net/sockstat6",
@@ -29,6 +22,18 @@ const FILES: [&str; 30] = [
     "/proc/net/netstat",
     "/proc/net/stat/nf_conntrack",
     "/proc/sys/net/netfilter/nf_conntrack_count",
+];
+
+/// Kept while nothing moves, or for a while.
+const KEPT: [&str; 5] =
+    ["/proc/slabinfo", "/proc/zoneinfo", "/proc/vmstat", "/proc/net/stat/arp_cache", "/proc/net/stat/ndisc_cache"];
+
+/// What is set: `probe::settings`.
+const SETTINGS: [&str; 14] = [
+    "/proc/sys/fs/nr_open",
+    "/proc/sys/fs/epoll/max_user_watches",
+    "/proc/sys/kernel/threads-max",
+    "/proc/sys/kernel/pid_max",
     "/proc/sys/net/netfilter/nf_conntrack_max",
     "/proc/sys/net/ipv4/tcp_mem",
     "/proc/sys/net/ipv4/ip_local_port_range",
@@ -39,23 +44,25 @@ const FILES: [&str; 30] = [
     "/proc/sys/net/ipv4/tcp_max_syn_backlog",
     "/proc/sys/net/ipv4/tcp_syncookies",
     "/proc/sys/net/ipv4/tcp_ehash_entries",
-    "/proc/net/stat/arp_cache",
-    "/proc/net/stat/ndisc_cache",
 ];
 
-/// Of each engine.
+/// Of each engine; `limits` is kept for a while.
 const OF_PROCESS: [&str; 3] = ["stat", "limits", "cgroup"];
 
 /// Of the memory cgroup, version 1 or 2, where there is one; every ancestor costs the same again.
-const OF_CGROUP: [&str; 7] = [
+const OF_CGROUP: [&str; 6] = [
     "memory/memory.usage_in_bytes",
     "memory/memory.stat",
     "memory/memory.oom_control",
-    "memory.current",
     "memory.stat",
     "memory.events",
     "pids/pids.current",
 ];
+
+/// Asked of a file that hands out all it has at once; and what was once asked for, after slabinfo had grown the buffer: the
+/// kernel zeroes as much.
+const VALUE: usize = 4095;
+const GROWN: usize = 41_792;
 
 /// One source.
 #[derive(Debug)]
@@ -66,7 +73,10 @@ pub(crate) struct Source {
 
 #[derive(Debug)]
 enum What {
+    /// Read to the end.
     Kept(File),
+    /// Values, each in one read of so many bytes.
+    Values(Vec<File>, usize),
     /// Size of a descriptor directory: a `stat`, never a listing.
     Size(String),
     /// Every listener of one family after the other: `probe::listeners`, which does so every two seconds at the most.
@@ -84,6 +94,11 @@ impl Source {
             What::Listeners(socket) => {
                 for family in [libc::AF_INET, libc::AF_INET6] {
                     listeners(socket, family as u8, buf)?;
+                }
+            }
+            What::Values(files, ask) => {
+                for file in files {
+                    file.read_at(&mut buf[..*ask], 0)?;
                 }
             }
             What::Kept(file) => {
@@ -127,8 +142,19 @@ fn listeners(mut socket: &Socket, family: u8, buf: &mut [u8]) -> Outcome<()> {
 
 /// Opens every source that exists here.
 pub(crate) fn open(server: u32, client: u32) -> Vec<Source> {
-    let kept = |name: String, path: &str| File::open(path).ok().map(|file| Source { name, what: What::Kept(file) });
+    let kept = |name: String, path: &str| {
+        let file = File::open(path).ok()?;
+        let value = path.starts_with("/proc/sys/") || path.starts_with("/sys/fs/cgroup/");
+        let what = if value { What::Values(vec![file], VALUE) } else { What::Kept(file) };
+        Some(Source { name, what })
+    };
     let mut all: Vec<Source> = FILES.iter().filter_map(|path| kept((*path).to_owned(), path)).collect();
+    all.extend(KEPT.iter().filter_map(|path| kept(format!("kept: {path}"), path)));
+    for ask in [VALUE, GROWN] {
+        let files: Vec<File> = SETTINGS.iter().filter_map(|path| File::open(path).ok()).collect();
+        let name = format!("kept: {} settings, {ask} bytes asked for", files.len());
+        all.push(Source { name, what: What::Values(files, ask) });
+    }
     let diag = Protocol::from(libc::NETLINK_SOCK_DIAG);
     if let Ok(socket) = Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, Some(diag)) {
         all.push(Source { name: "sock_diag: listeners".into(), what: What::Listeners(socket) });

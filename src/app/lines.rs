@@ -124,5 +124,11 @@ fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
             write!(text, " at {}", short_count(at))?;
         }
     }
+    if let Some(percent) = now.memory_pressure_percent.filter(|p| *p > 0.0) {
+        write!(text, "  memory pressure {percent:.1} %")?;
+    }
+    if let Some(segments) = now.retransmits.filter(|n| *n > 0) {
+        write!(text, "  retransmits {}", grouped(segments))?;
+    }
     Ok(())
 }

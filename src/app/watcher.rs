@@ -72,6 +72,8 @@ struct Watcher {
     interval: Duration,
     /// Something happened that is worth a sample at once.
     due: bool,
+    /// Failures of all engines as last told: when they rise, limits and settings are read anew.
+    failures: u64,
     /// Answers that came after their sample was sent: their events are part of the next.
     late: Vec<Option<Box<EngineStats>>>,
 }
@@ -104,6 +106,7 @@ where
         orders,
         interval,
         due: false,
+        failures: 0,
         late: Vec::new(),
     };
     let thread = thread::Builder::new().name("probe".into()).spawn(move || {
@@ -157,7 +160,7 @@ impl Watcher {
             for message in link.read() {
                 match message {
                     FromEngine::Stats(s) => stats[i] = Some(s),
-                    FromEngine::PhaseChanged => self.due = true,
+                    FromEngine::PhaseChanged => self.sample_anew(),
                     FromEngine::Refused(text) => send(to, Report::Refused(text))?,
                     FromEngine::Gone { bye } => {
                         self.links[i] = None;
@@ -175,7 +178,7 @@ impl Watcher {
     fn obey(&mut self) -> Result<(), Ended> {
         loop {
             match self.orders.try_recv() {
-                Ok(Order::Sample) => self.due = true,
+                Ok(Order::Sample) => self.sample_anew(),
                 Ok(Order::Tell(role, command)) => {
                     for link in self.links.iter_mut().flatten().filter(|l| role.is_none_or(|r| r == l.hello().role)) {
                         // A broken connection is reported when it is read.
@@ -186,6 +189,12 @@ impl Watcher {
                 Err(TryRecvError::Disconnected) => return Err(Ended),
             }
         }
+    }
+
+    /// Has a sample taken at once, with what is kept between samples read anew.
+    fn sample_anew(&mut self) {
+        self.due = true;
+        self.sampler.refresh();
     }
 
     /// One pass: ask the engines, read the kernel meanwhile, wait for the answers.
@@ -202,11 +211,15 @@ impl Watcher {
         {
             self.wait(deadline, to, &mut stats)?;
         }
+        let failures = stats.iter().flatten().flat_map(|s| &s.errors).map(|e| e.count).sum();
+        if std::mem::replace(&mut self.failures, failures) != failures {
+            self.sampler.refresh();
+        }
         let mut late = std::mem::take(&mut self.late);
         late.resize(self.links.len(), None);
         let engines =
             self.hellos.iter().zip(&self.links).zip(stats.into_iter().zip(late)).map(|((hello, link), answers)| {
-                let absent = if link.is_some() { Absent::NO_ANSWER } else { Absent::DISCONNECTED };
+                let absent = if link.is_some() { Absent::NoAnswer } else { Absent::Disconnected };
                 EngineReading { hello: hello.clone(), stats: joined(answers.1, answers.0).ok_or(absent) }
             });
         let sample = Sample::join(at, kernel, engines.collect(), own);

@@ -25,7 +25,7 @@ impl Bridge {
             let engine = &sample.engines[i];
             let known = self.known.iter().find(|k| k.0 == engine.hello.pid)?;
             let alive = sample.living().any(|w| w.pid == known.0);
-            (alive && engine.stats.as_ref().is_err_and(|e| *e == Absent::NO_ANSWER)).then_some((i, &known.1))
+            (alive && engine.stats.as_ref().is_err_and(|e| *e == Absent::NoAnswer)).then_some((i, &known.1))
         };
         let gaps: Vec<_> = (0..sample.engines.len()).filter_map(silent).collect();
         if gaps.is_empty() {

@@ -116,6 +116,10 @@ pub struct Now {
     pub orphans: Option<u64>,
     /// TCP buffer memory, bytes, host-wide.
     pub tcp_mem_bytes: Option<u64>,
+    /// Share of the last ten seconds in which some task of the machine waited for memory, percent.
+    pub memory_pressure_percent: Option<f64>,
+    /// TCP segments of the namespace sent again since the first sample.
+    pub retransmits: Option<u64>,
     /// CPU of the dashboard, share of one core.
     pub own_cpu_share: Option<f64>,
     /// Resident memory of the dashboard, bytes.
@@ -143,6 +147,8 @@ pub(super) struct Pace {
     source: CountSource,
     phase: RunPhase,
     own: CpuShare,
+    /// `RetransSegs` of the first sample that had it.
+    retrans_segs: Option<u64>,
 }
 
 impl Pace {
@@ -168,7 +174,7 @@ impl Pace {
             client.or(server).map_or(otherwise, |e| RunPhase::from(e.phase))
         };
         if source != self.source {
-            *self = Self { source, own: self.own, ..Self::default() };
+            *self = Self { source, own: self.own, retrans_segs: self.retrans_segs, ..Self::default() };
         }
         if !gone {
             self.opened.add(t_us, opened);
@@ -199,6 +205,8 @@ impl Pace {
             _ => None,
         };
         let sockstat = sample.kernel.net.sockstat.as_ref().ok();
+        let retrans_segs = sample.kernel.net.tcp.as_ref().ok().map(|tcp| tcp.retrans_segs);
+        self.retrans_segs = self.retrans_segs.or(retrans_segs);
         Now {
             t_ms: sample.t_ms,
             phase,
@@ -214,6 +222,8 @@ impl Pace {
             time_wait: sockstat.map(|s| s.tw),
             orphans: sockstat.map(|s| s.orphan),
             tcp_mem_bytes: sockstat.map(|s| s.mem_pages * PAGE),
+            memory_pressure_percent: sample.kernel.host.memory_pressure.as_ref().ok().copied(),
+            retransmits: retrans_segs.zip(self.retrans_segs).map(|(now, first)| now.saturating_sub(first)),
             own_cpu_share: self.own.add(sample.t_ms * 1000, sample.own.cpu_us),
             own_rss_bytes: sample.own.rss_bytes,
             sample_us: sample.kernel.took_us,
@@ -260,6 +270,26 @@ mod tests {
         sample.kernel.processes.iter_mut().for_each(|t| t.alive = false);
         let now = pace.now(&sample, None);
         assert_eq!((now.connections, now.phase, now.rate_per_s), (0, RunPhase::EngineDied, None));
+    }
+
+    #[test]
+    fn retransmits_count_from_the_first_sample_and_pressure_is_what_the_kernel_says() {
+        let mut pace = Pace::default();
+        let mut now = Now::default();
+        // The engines come with the second sample, and what counts changes.
+        for (mut sample, segments) in
+            [(synthetic::host_only(0), 700), (synthetic::sample(0, 1000), 700), (synthetic::sample(9, 2000), 742)]
+        {
+            sample.kernel.net.tcp.as_mut().unwrap().retrans_segs = segments;
+            sample.kernel.host.memory_pressure = Ok(segments as f64 / 100.0);
+            now = pace.now(&sample, None);
+        }
+        assert_eq!((now.retransmits, now.memory_pressure_percent), (Some(42), Some(7.42)));
+        let mut blind = synthetic::sample(9, 3000);
+        blind.kernel.net.tcp = Err(Absent::because("hidden"));
+        blind.kernel.host.memory_pressure = Err(Absent::because("hidden"));
+        let now = pace.now(&blind, None);
+        assert_eq!((now.retransmits, now.memory_pressure_percent), (None, None));
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
         sockets: now.sockets,
         time_wait: now.time_wait,
         orphans: now.orphans,
+        memory_pressure_percent: now.memory_pressure_percent,
+        retransmits: now.retransmits,
         failures: now.failures,
         own_cpu_share: now.own_cpu_share,
         own_rss_bytes: now.own_rss_bytes,

@@ -87,6 +87,10 @@ pub struct SampleLine {
     pub time_wait: Option<u64>,
     /// Orphaned sockets.
     pub orphans: Option<u64>,
+    /// Share of the last ten seconds in which some task of the machine waited for memory, percent.
+    pub memory_pressure_percent: Option<f64>,
+    /// TCP segments of the namespace sent again since the first sample.
+    pub retransmits: Option<u64>,
     /// Failures so far.
     pub failures: u64,
     /// CPU of the dashboard, share of one core.

@@ -4,7 +4,7 @@
 use crate::protocol::{EngineStats, Hello, Latency, PROTOCOL, Phase, Role};
 use crate::sample::{
     Absent, AcceptQueue, Conntrack, EngineReading, FileNr, Host, Kernel, Link, Listeners, Mem, MemCgroup, Neighbours,
-    Net, Own, PortRange, Pressure, Process, Sample, SlabCache, Sockstat, SoftHard, Softnet, TcpCounters, TcpExt,
+    Net, Own, PortRange, Process, Sample, SlabCache, Sockstat, SoftHard, Softnet, TcpCounters, TcpExt,
 };
 
 const GIB: u64 = 1 << 30;
@@ -129,19 +129,10 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
     let mem = Mem {
         total: 24 * GIB,
         free,
-        available: free + 2 * GIB + RECLAIMABLE_PER_CONNECTION * n,
-        buffers: 50 * MIB,
-        cached: 2 * GIB,
         active_file: GIB,
         inactive_file: 900 * MIB,
-        shmem: 20 * MIB,
         slab: slab_bytes + 400 * MIB,
         s_reclaimable,
-        s_unreclaim: (slab_bytes + 400 * MIB).saturating_sub(s_reclaimable),
-        kernel_stack: 5 * MIB,
-        page_tables: 20 * MIB,
-        swap_total: 0,
-        swap_free: 0,
     };
     let host = Host {
         mem: Ok(mem),
@@ -153,9 +144,8 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         nr_open: Ok(1_048_576),
         max_user_watches: Ok(5_400_000),
         oom_kills: Ok(0),
-        pressure_memory: Ok(Pressure::default()),
-        pressure_cpu: Ok(Pressure { some_avg10: 12.0, full_avg10: 0.0 }),
-        softnet: Ok(Softnet { processed: 1000 + 6 * n, dropped: 0, squeezed: 0 }),
+        memory_pressure: Ok(0.0),
+        softnet: Ok(Softnet { dropped: 0 }),
         threads_max: Ok(190_000),
         pid_max: Ok(4_194_304),
         tasks: Ok(150 + n / 9_000),
@@ -173,9 +163,9 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
             mem_pages: 2 + n / 5000,
         }),
         inuse6: Ok(2),
-        tcp: Ok(TcpCounters { active_opens: n, passive_opens: n, curr_estab: 4 + 2 * n, ..TcpCounters::default() }),
+        tcp: Ok(TcpCounters { passive_opens: n, curr_estab: 4 + 2 * n, retrans_segs: 0 }),
         ext: Ok(TcpExt::default()),
-        conntrack: Ok(Conntrack { count: 0, max: 262_144, drop: Some(0), early_drop: Some(0) }),
+        conntrack: Ok(Conntrack { count: 0, max: 262_144, drop: Some(0) }),
         tcp_mem: Ok([280_000, 374_000, 560_000]),
         ports: Ok(PortRange { low: 32_768, high: 60_999, reserved: 0 }),
         max_tw: Ok(131_072),

@@ -2,14 +2,16 @@
 
 use std::time::Instant;
 
+use super::kept::{Kept, PACE};
 use super::kernel_log::KernelLog;
 use super::neighbours::NeighbourTable;
+use super::settings::Settings;
 use super::slab::{self, Tracked};
 use super::slab_pace::{SlabPace, Turn};
 use super::source::{Roots, Source};
 use super::text::{number, numbers, odd};
 use super::{meminfo, pressure, softnet, vmstat};
-use crate::sample::kernel::{Absent, FileNr, Host, Log, Reading, SlabCache};
+use crate::sample::kernel::{Absent, FileNr, Host, Reading, SlabCache};
 use crate::sys;
 
 /// Before the first reading.
@@ -28,14 +30,11 @@ pub(crate) struct HostSources {
     /// The caches as last read.
     caches: Reading<Vec<SlabCache>>,
     file_nr: Source,
-    nr_open: Source,
-    max_user_watches: Source,
     vmstat: Source,
-    pressure_memory: Source,
-    pressure_cpu: Source,
+    /// By how many watched processes live: the kernel counts a kill before its victim can be seen to end.
+    oom_kills: Kept<Reading<u64>, usize>,
+    memory_pressure: Source,
     softnet: Source,
-    threads_max: Source,
-    pid_max: Source,
     loadavg: Source,
     neighbours: [NeighbourTable; 2],
     log: KernelLog,
@@ -55,14 +54,10 @@ impl HostSources {
             slab_pace: SlabPace::default(),
             caches: Err(NOT_READ),
             file_nr: open("/proc/sys/fs/file-nr"),
-            nr_open: open("/proc/sys/fs/nr_open"),
-            max_user_watches: open("/proc/sys/fs/epoll/max_user_watches"),
             vmstat: open("/proc/vmstat"),
-            pressure_memory: open("/proc/pressure/memory"),
-            pressure_cpu: open("/proc/pressure/cpu"),
+            oom_kills: Kept::every(PACE),
+            memory_pressure: open("/proc/pressure/memory"),
             softnet: open("/proc/net/softnet_stat"),
-            threads_max: open("/proc/sys/kernel/threads-max"),
-            pid_max: open("/proc/sys/kernel/pid_max"),
             loadavg: open("/proc/loadavg"),
             neighbours: ["ipv4", "ipv6"].map(|family| NeighbourTable::open(roots, family)),
             log: KernelLog::open(roots),
@@ -71,43 +66,48 @@ impl HostSources {
         }
     }
 
-    /// Reads all. `sockets` is how many TCP sockets the host has now, where known.
-    pub(crate) fn read(&mut self, sockets: Option<u64>, buf: &mut Vec<u8>) -> Host {
+    /// Reads all but what [`Self::last_words`] does. `sockets` is how many TCP sockets the host has now, where known.
+    pub(crate) fn read(&mut self, set: &Settings, sockets: Option<u64>, now: Instant, buf: &mut Vec<u8>) -> Host {
         let page_size = self.page_size;
-        let (slab, slab_is_old) = self.slab(sockets, buf);
+        let (slab, slab_is_old) = self.slab(sockets, now, buf);
+        let mem = self.meminfo.get(buf, meminfo::parse);
+        let free = mem.as_ref().map_or(0, |mem| mem.free);
         Host {
-            mem: self.meminfo.get(buf, meminfo::parse),
+            mem,
             slab,
             slab_is_old,
             reserve_bytes: self.zoneinfo.reserve_bytes.clone(),
-            core_lists_bytes: self.zoneinfo.core_lists(buf, page_size),
+            core_lists_bytes: self.zoneinfo.core_lists(now, (sockets, free), buf, page_size),
             files: self.file_nr.get(buf, file_nr),
-            nr_open: self.nr_open.get(buf, number),
-            max_user_watches: self.max_user_watches.get(buf, number),
-            oom_kills: self.vmstat.get(buf, vmstat::oom_kills),
-            pressure_memory: self.pressure_memory.get(buf, pressure::parse),
-            pressure_cpu: self.pressure_cpu.get(buf, pressure::parse),
+            nr_open: set.nr_open.clone(),
+            max_user_watches: set.max_user_watches.clone(),
+            oom_kills: Err(NOT_READ),
+            memory_pressure: self.memory_pressure.get(buf, pressure::parse),
             softnet: self.softnet.get(buf, softnet::parse),
-            threads_max: self.threads_max.get(buf, number),
-            pid_max: self.pid_max.get(buf, number),
+            threads_max: set.threads_max.clone(),
+            pid_max: set.pid_max.clone(),
             tasks: self.loadavg.get(buf, tasks),
-            neighbours: self.neighbours.each_mut().map(|table| table.read(buf)),
+            neighbours: self.neighbours.each_mut().map(|table| table.read(now, buf)),
             log: Err(NOT_READ),
         }
     }
-}
 
-impl HostSources {
-    /// What has been logged. To be read last: what the other sources of a sample show, and whose process has ended, has been
-    /// logged by then.
-    pub(crate) fn log(&mut self, buf: &mut Vec<u8>) -> Reading<Log> {
-        self.log.read(buf)
+    /// OOM kills and what has been logged. To be read last: what the other sources of a sample show, and whose process has
+    /// ended, has been counted and logged by then. `living` is how many of the watched processes have not begun to end.
+    pub(crate) fn last_words(&mut self, host: &mut Host, living: usize, now: Instant, buf: &mut Vec<u8>) {
+        let vmstat = &mut self.vmstat;
+        host.oom_kills.clone_from(self.oom_kills.get(now, living, || vmstat.get(buf, vmstat::oom_kills)));
+        host.log = self.log.read(buf);
+    }
+
+    /// Has the next sample read what is kept because it is set.
+    pub(crate) fn refresh(&mut self) {
+        self.neighbours.iter_mut().for_each(NeighbourTable::refresh);
     }
 
     /// The caches, and whether sockets have been opened since they were read.
-    fn slab(&mut self, sockets: Option<u64>, buf: &mut Vec<u8>) -> (Reading<Vec<SlabCache>>, bool) {
-        let start = Instant::now();
-        let turn = self.slab_pace.next(sockets, start);
+    fn slab(&mut self, sockets: Option<u64>, now: Instant, buf: &mut Vec<u8>) -> (Reading<Vec<SlabCache>>, bool) {
+        let turn = self.slab_pace.next(sockets, now);
         match turn {
             Turn::Keep | Turn::KeepOld => {}
             Turn::Leave => return (Err(CLOSING), false),
@@ -130,11 +130,16 @@ struct Zoneinfo {
     /// Set at boot and by `vm.min_free_kbytes`.
     reserve_bytes: Reading<u64>,
     short: bool,
+    /// By steps of the host's sockets and of free memory: while neither moves, hardly anything does on the lists.
+    core_lists: Kept<Reading<u64>, (Option<u64>, u64)>,
 }
 
 impl Zoneinfo {
     /// Longer than this it is read once: on hundreds of cores it would cost more than all other sources.
     const LONGEST: usize = 64 * 1024;
+    /// Steps that are worth a reading.
+    const SOCKETS: u64 = 512;
+    const FREE: u64 = 16 << 20;
 
     fn open(mut source: Source, buf: &mut Vec<u8>, page_size: u64) -> Self {
         let mut short = true;
@@ -142,15 +147,22 @@ impl Zoneinfo {
             short = text.len() <= Self::LONGEST;
             vmstat::reserve(text, page_size)
         });
-        Self { source, reserve_bytes, short }
+        Self { source, reserve_bytes, short, core_lists: Kept::every(PACE) }
     }
 
-    fn core_lists(&mut self, buf: &mut Vec<u8>, page_size: u64) -> Reading<u64> {
-        if self.short {
-            self.source.get(buf, |text| vmstat::on_core_lists(text, page_size))
-        } else {
-            Err(Absent::because("too long to read each time on so many cores"))
+    /// `sockets` and `free` memory are those of now.
+    fn core_lists(
+        &mut self,
+        now: Instant,
+        (sockets, free): (Option<u64>, u64),
+        buf: &mut Vec<u8>,
+        page_size: u64,
+    ) -> Reading<u64> {
+        if !self.short {
+            return Err(Absent::because("too long to read each time on so many cores"));
         }
+        let (source, steps) = (&mut self.source, (sockets.map(|n| n / Self::SOCKETS), free / Self::FREE));
+        self.core_lists.get(now, steps, || source.get(buf, |text| vmstat::on_core_lists(text, page_size))).clone()
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn fastest(roots: &Roots, buf: &mut Vec<u8>) -> Reading<Link> {
         // A file system mounted from another namespace shows that one's.
         [] if !seen => Absent::because("no interface but loopback is visible in /sys/class/net"),
         [] => Absent::because("no interface is up"),
-        names => Absent { why: format!("{} tells no speed of a link (virtual)", names.join(", ")).into() },
+        names => Absent::Because(format!("{} tells no speed of a link (virtual)", names.join(", ")).into()),
     })
 }
 
@@ -72,14 +72,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let roots = Roots { proc: dir.path().join("proc"), sys: dir.path().join("sys") };
         let found = || fastest(&roots, &mut Vec::new());
-        assert_eq!(found().unwrap_err().why, "this kernel has no /proc/net/dev");
+        assert_eq!(found().unwrap_err().to_string(), "this kernel has no /proc/net/dev");
         interface(dir.path(), "lo", "unknown", Some("100000"));
-        assert_eq!(found().unwrap_err().why, "no interface but loopback is visible in /sys/class/net");
+        assert_eq!(found().unwrap_err().to_string(), "no interface but loopback is visible in /sys/class/net");
         interface(dir.path(), "eth9", "down", Some("100000"));
-        assert_eq!(found().unwrap_err().why, "no interface is up");
+        assert_eq!(found().unwrap_err().to_string(), "no interface is up");
         interface(dir.path(), "veth0", "up", Some("10000"));
         interface(dir.path(), "tun0", "up", None);
-        assert_eq!(found().unwrap_err().why, "veth0, tun0 tells no speed of a link (virtual)");
+        assert_eq!(found().unwrap_err().to_string(), "veth0, tun0 tells no speed of a link (virtual)");
         interface(dir.path(), "eth0", "up", Some("1000"));
         fs::create_dir(dir.path().join("sys/class/net/eth0/device")).unwrap();
         assert_eq!(found(), Ok(Link { name: "eth0".into(), bits_per_s: 1_000_000_000 }), "a veth has no link");

@@ -5,6 +5,7 @@
 //! with cold caches that is a quarter of a sample or more. So it is asked at a pace, and a reading is kept in between: for long
 //! while nothing came in, and not at all once a queue has overflowed.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::RangeInclusive;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::source::{ENDED, Roots, reason};
+use super::source::{Roots, reason};
 use super::text::odd;
 use crate::sample::kernel::{Absent, AcceptQueue, Listeners, Reading};
 use crate::sys;
@@ -33,8 +34,6 @@ const PARTS: usize = 4096;
 
 /// What people call it.
 const SHOWN: &str = "sock_diag(7)";
-/// Neither built in nor a module that could be loaded; or kept away by a filter of system calls.
-const NO_DIAG: Absent = Absent::because("this kernel does not tell accept queues (no tcp_diag)");
 
 /// The netlink socket of one network namespace.
 #[derive(Debug)]
@@ -69,7 +68,7 @@ impl ListenerSource {
             None => netlink().map_err(|error| why(&error)),
             Some(pid) => elsewhere(roots, pid),
         };
-        Self { socket, ports: None, seq: 0, last: Err(NO_DIAG), questions: 0, asked: None, counted: None }
+        Self { socket, ports: None, seq: 0, last: Err(Absent::NoSockDiag), questions: 0, asked: None, counted: None }
     }
 
     /// Counts listeners on these ports alone.
@@ -85,9 +84,9 @@ impl ListenerSource {
         if self.asked.is_none_or(|(at, took)| start >= at + pause.max(took * REST)) {
             let cpu = sys::cpu_time();
             self.last = self.ask(buf);
-            if self.last == Err(NO_DIAG) {
+            if self.last == Err(Absent::NoSockDiag) {
                 // Each question would have the kernel look for a module once more.
-                self.socket = Err(NO_DIAG);
+                self.socket = Err(Absent::NoSockDiag);
             }
             self.questions += 1;
             // What it cost, not how long others had the core meanwhile.
@@ -143,7 +142,7 @@ fn netlink() -> io::Result<Socket> {
 /// The same in the namespace of `pid`: opened by a thread that enters it and ends.
 fn elsewhere(roots: &Roots, pid: u32) -> Reading<Socket> {
     let shown = format!("/proc/{pid}/ns/net");
-    let failed = |error: &io::Error| reason(error, &shown, Some(&ENDED.why));
+    let failed = |error: &io::Error| reason(error, &shown, Some(&Absent::ProcessEnded));
     let namespace = File::open(roots.place(&shown)).map_err(|error| failed(&error))?;
     let thread = std::thread::Builder::new().name("namespace".into()).spawn(move || {
         sys::enter_network(namespace.as_fd())?;
@@ -159,7 +158,7 @@ fn elsewhere(roots: &Roots, pid: u32) -> Reading<Socket> {
 /// What went wrong with the socket, in words.
 fn why(error: &io::Error) -> Absent {
     match error.raw_os_error() {
-        Some(libc::ENOENT | libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => NO_DIAG,
+        Some(libc::ENOENT | libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => Absent::NoSockDiag,
         _ => reason(error, SHOWN, None),
     }
 }
@@ -223,7 +222,7 @@ fn part(mut bytes: &[u8], seq: u32, tally: &mut Tally) -> Reading<bool> {
     Ok(false)
 }
 
-const CUT: Absent = odd("cut short (sock_diag(7))");
+const CUT: Absent = Absent::Malformed { what: Cow::Borrowed("cut short"), path: Some(Cow::Borrowed(SHOWN)) };
 
 fn word(bytes: &[u8], at: usize) -> Reading<u32> {
     bytes.get(at..).and_then(|b| b.first_chunk()).map(|b| u32::from_ne_bytes(*b)).ok_or(CUT)
@@ -326,12 +325,12 @@ mod tests {
             words.iter().flat_map(|w| w.to_ne_bytes()).collect::<Vec<u8>>()
         };
         for (errno, want) in [
-            (-libc::ENOENT, NO_DIAG.why.as_ref()),
+            (-libc::ENOENT, "this kernel does not tell accept queues (no tcp_diag)"),
             (-libc::EACCES, "needs root (sock_diag(7))"),
             (i32::MIN, "sock_diag(7): "),
         ] {
             for kind in [libc::NLMSG_ERROR, libc::NLMSG_DONE] {
-                let why = part(&error(kind, errno), SEQ, &mut tally(None)).unwrap_err().why;
+                let why = part(&error(kind, errno), SEQ, &mut tally(None)).unwrap_err().to_string();
                 assert!(why.starts_with(want), "{why}");
             }
         }
@@ -385,7 +384,7 @@ mod tests {
         let mut source = ListenerSource::open(&Roots::default(), None);
         let (mut buf, now) = (Vec::new(), |opens, overflows| Some(Counted { opens, overflows }));
         if let Err(absent) = source.read(&mut buf, now(5, 5)) {
-            eprintln!("skipped: {}", absent.why);
+            eprintln!("skipped: {absent}");
             return;
         }
         // Whether it is asked, with `waiting` in the queues so long ago, at 5 and 5, at the price of `took`.

@@ -1,46 +1,29 @@
 //! `/proc/meminfo`: where the machine's memory is.
 
 use super::text::odd;
-use crate::sample::kernel::{Mem, Reading};
+use crate::sample::kernel::{Absent, Mem, Reading};
+
+/// The lines that are used. Any other may be missing.
+const NAMES: [&str; 6] = ["MemTotal", "MemFree", "Active(file)", "Inactive(file)", "Slab", "SReclaimable"];
 
 /// Parses `/proc/meminfo`, whose unit is 1024 bytes whatever it says.
 pub(crate) fn parse(text: &str) -> Reading<Mem> {
-    let mut mem = Mem::default();
-    let mut found = 0_u32;
+    let mut found = [None; NAMES.len()];
     for line in text.lines() {
         let Some((name, value)) = line.split_once(':') else { continue };
-        let Some(slot) = slot(&mut mem, name) else { continue };
-        let Some(kib) = value.split_ascii_whitespace().next().and_then(|v| v.parse::<u64>().ok()) else {
-            return Err(odd("not a number"));
-        };
-        *slot = kib.saturating_mul(1024);
-        found += 1;
+        let Some(i) = NAMES.iter().position(|wanted| *wanted == name) else { continue };
+        let kib = value.split_ascii_whitespace().next().and_then(|v| v.parse::<u64>().ok());
+        found[i] = Some(kib.ok_or(odd("not a number"))?.saturating_mul(1024));
     }
-    // Every kernel from 3.14 (MemAvailable) on has all of them; a part would turn into wrong sums.
-    if found == FIELDS { Ok(mem) } else { Err(odd("cut short")) }
-}
-
-/// Lines taken by [`slot`].
-const FIELDS: u32 = 15;
-
-fn slot<'m>(mem: &'m mut Mem, name: &str) -> Option<&'m mut u64> {
-    Some(match name {
-        "MemTotal" => &mut mem.total,
-        "MemFree" => &mut mem.free,
-        "MemAvailable" => &mut mem.available,
-        "Buffers" => &mut mem.buffers,
-        "Cached" => &mut mem.cached,
-        "Active(file)" => &mut mem.active_file,
-        "Inactive(file)" => &mut mem.inactive_file,
-        "Shmem" => &mut mem.shmem,
-        "Slab" => &mut mem.slab,
-        "SReclaimable" => &mut mem.s_reclaimable,
-        "SUnreclaim" => &mut mem.s_unreclaim,
-        "KernelStack" => &mut mem.kernel_stack,
-        "PageTables" => &mut mem.page_tables,
-        "SwapTotal" => &mut mem.swap_total,
-        "SwapFree" => &mut mem.swap_free,
-        _ => return None,
+    let line =
+        |i: usize| found[i].ok_or_else(|| Absent::Malformed { what: format!("lacks {}", NAMES[i]).into(), path: None });
+    Ok(Mem {
+        total: line(0)?,
+        free: line(1)?,
+        active_file: line(2)?,
+        inactive_file: line(3)?,
+        slab: line(4)?,
+        s_reclaimable: line(5)?,
     })
 }
 
@@ -57,7 +40,18 @@ mod tests {
     fn lines_become_bytes() {
         let mem = parse(WHOLE).unwrap();
         assert_eq!(mem.total, 24_684_096 * 1024);
-        assert_eq!((mem.inactive_file, mem.s_unreclaim, mem.page_tables), (5 * 1024, 11 * 1024, 13 * 1024));
+        assert_eq!((mem.active_file, mem.inactive_file), (4 * 1024, 5 * 1024));
+        assert_eq!((mem.slab, mem.s_reclaimable), (9 * 1024, 10 * 1024));
+    }
+
+    #[test]
+    fn only_lines_that_are_used_are_needed() {
+        for name in WHOLE.lines().filter_map(|line| Some(line.trim().split_once(':')?.0)) {
+            let rest = WHOLE.replace(&format!("{name}:"), "Other:");
+            let lacks = format!("lacks {name}");
+            let want = if NAMES.contains(&name) { Err(lacks) } else { Ok(parse(WHOLE).unwrap()) };
+            assert_eq!(parse(&rest).map_err(|absent| absent.to_string()), want);
+        }
     }
 
     #[test]

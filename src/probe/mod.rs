@@ -7,6 +7,7 @@
 mod cgroup;
 mod conntrack;
 mod host;
+mod kept;
 mod kernel_log;
 mod link;
 mod listeners;
@@ -19,6 +20,7 @@ mod pressure;
 mod process;
 mod runtime;
 mod sampler;
+mod settings;
 mod slab;
 mod slab_pace;
 mod snmp;

@@ -5,45 +5,43 @@
 
 use std::time::{Duration, Instant};
 
+use super::kept::Kept;
 use super::source::{Roots, Source};
 use super::text::{number, per_core};
-use crate::sample::kernel::{Neighbours, Reading};
+use crate::sample::kernel::{Absent, Neighbours, Reading};
 
 /// Kept-open files of one table.
 #[derive(Debug)]
 pub(crate) struct NeighbourTable {
     stat: Source,
     max: Source,
-    /// When it was read last, and what was read: a row a core is much on hundreds of them.
-    last: Option<(Instant, Reading<Neighbours>)>,
+    /// A row a core is much on hundreds of them.
+    kept: Kept<Reading<Neighbours>>,
 }
 
-/// A reading holds for so long.
+/// A reading holds for so long: each sample of a second has its own.
 const PACE: Duration = Duration::from_millis(900);
 
 impl NeighbourTable {
     /// Opens the table of `ipv4` or `ipv6`.
     pub(crate) fn open(roots: &Roots, family: &str) -> Self {
         let file = if family == "ipv4" { "arp_cache" } else { "ndisc_cache" };
-        let missing = "not in this network namespace";
-        let own = Source::open_or(roots, format!("/proc/net/stat/{file}"), missing);
-        let stat =
-            if own.is_open() { own } else { Source::open_or(roots, format!("/proc/1/net/stat/{file}"), missing) };
-        let max = Source::open_or(roots, format!("/proc/sys/net/{family}/neigh/default/gc_thresh3"), missing);
-        Self { stat, max, last: None }
+        let open = |path: String| Source::open_or(roots, path, Absent::NotInThisNamespace);
+        let own = open(format!("/proc/net/stat/{file}"));
+        let stat = if own.is_open() { own } else { open(format!("/proc/1/net/stat/{file}")) };
+        let max = open(format!("/proc/sys/net/{family}/neigh/default/gc_thresh3"));
+        Self { stat, max, kept: Kept::every(PACE) }
     }
 
-    pub(crate) fn read(&mut self, buf: &mut Vec<u8>) -> Reading<Neighbours> {
-        if let Some((at, last)) = &self.last
-            && at.elapsed() < PACE
-        {
-            return last.clone();
-        }
-        let stat = self.stat.get(buf, parse);
-        let max = self.max.get(buf, number).ok();
-        let read = stat.map(|stat| Neighbours { max, ..stat });
-        self.last = Some((Instant::now(), read.clone()));
-        read
+    pub(crate) fn read(&mut self, now: Instant, buf: &mut Vec<u8>) -> Reading<Neighbours> {
+        let (stat, max) = (&mut self.stat, &mut self.max);
+        let read = || stat.get(buf, parse).map(|stat| Neighbours { max: max.get(buf, number).ok(), ..stat });
+        self.kept.get(now, (), read).clone()
+    }
+
+    /// Has the next sample read it.
+    pub(crate) fn refresh(&mut self) {
+        self.kept.forget();
     }
 }
 

@@ -1,17 +1,14 @@
-//! `/proc/pressure/*`: the share of time in which tasks waited (Linux 4.20 and later).
+//! `/proc/pressure/memory`: the share of time in which tasks waited for memory (Linux 4.20 and later).
 
 use super::text::odd;
-use crate::sample::kernel::{Pressure, Reading};
+use crate::sample::kernel::Reading;
 
-/// Parses one pressure file.
-pub(crate) fn parse(text: &str) -> Reading<Pressure> {
-    let share = |kind: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(' '))?;
-        let value: f64 = line.split_ascii_whitespace().find_map(|word| word.strip_prefix("avg10="))?.parse().ok()?;
-        (0.0..=100.0).contains(&value).then_some(value)
-    };
-    let some_avg10 = share("some").ok_or(odd("has no share of the last 10 s"))?;
-    Ok(Pressure { some_avg10, full_avg10: share("full").unwrap_or(0.0) })
+/// The `some` line: percent of the last ten seconds in which at least one task waited.
+pub(crate) fn parse(text: &str) -> Reading<f64> {
+    let some = text.lines().find_map(|line| line.strip_prefix("some "));
+    let share = some.and_then(|line| line.split_ascii_whitespace().find_map(|word| word.strip_prefix("avg10=")));
+    let share = share.and_then(|value| value.parse().ok()).filter(|value| (0.0..=100.0).contains(value));
+    share.ok_or(odd("has no share of the last 10 s"))
 }
 
 #[cfg(test)]
@@ -19,10 +16,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_lines_or_the_first() {
+    fn the_line_of_some() {
         let text = "some avg10=1.25 avg60=0.38 avg300=0.45 total=3644480\nfull avg10=0.50 avg60=0.00 total=0\n";
-        assert_eq!(parse(text), Ok(Pressure { some_avg10: 1.25, full_avg10: 0.5 }));
-        assert_eq!(parse("some avg10=3.00 avg60=0\n"), Ok(Pressure { some_avg10: 3.0, full_avg10: 0.0 }));
+        assert_eq!(parse(text), Ok(1.25));
     }
 
     #[test]

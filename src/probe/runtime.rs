@@ -78,7 +78,7 @@ impl Start {
             (Some((limit, set_by)), _) => Ok(Some(RuntimeLimit { runtime, limit, set_by })),
             (None, Ok(_)) => Ok(None),
             (None, Err(why)) => {
-                Err(Absent { why: format!("none on its command line; its environment: {}", why.why).into() })
+                Err(Absent::Because(format!("none on its command line; its environment: {why}").into()))
             }
         }
     }
@@ -107,7 +107,7 @@ impl Start {
             (None, None) => {
                 let unless = match &self.environ {
                     Ok(_) => String::new(),
-                    Err(why) => format!(", unless its environment names ERL_MAX_PORTS: {}", why.why),
+                    Err(why) => format!(", unless its environment names ERL_MAX_PORTS: {why}"),
                 };
                 (PORTS.max(descriptors.unwrap_or(0)), format!("the default{unless}"))
             }
@@ -253,7 +253,7 @@ mod tests {
         for args in ["node|app.js|--max-old-space-size=300", "node|--max-old-space-size|300", "node|app.js", "node"] {
             assert_eq!(find(args, Ok("")), Ok(None), "{args}");
         }
-        let why = find("node|app.js", Err(HIDDEN)).unwrap_err().why;
+        let why = find("node|app.js", Err(HIDDEN)).unwrap_err().to_string();
         assert_eq!(why, "none on its command line; its environment: needs root (/proc/7/environ)");
     }
 

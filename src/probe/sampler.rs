@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::host::HostSources;
 use super::net::NetSources;
+use super::settings::SettingSources;
 use super::source::Roots;
 use super::target::{OwnSources, TargetSources, Watch};
 use super::user::User;
@@ -17,6 +18,7 @@ pub struct Sampler {
     roots: Roots,
     host: HostSources,
     net: NetSources,
+    settings: SettingSources,
     targets: Vec<TargetSources>,
     /// Threads that each user bound by `RLIMIT_NPROC` had in other processes when the last target was opened.
     others: Vec<(User, Reading<u64>)>,
@@ -35,9 +37,11 @@ impl Sampler {
     pub fn new(roots: Roots, targets: &[Watch]) -> Reading<Self> {
         let page_size = procfs::page_size();
         let mut buf = Vec::new();
+        let net = NetSources::open(&roots, targets.first().map(|watch| watch.pid), &mut buf);
         let mut sampler = Self {
             host: HostSources::open(&roots, page_size, &mut buf),
-            net: NetSources::open(&roots, targets.first().map(|watch| watch.pid), &mut buf),
+            settings: SettingSources::open(&roots, net.is_foreign()),
+            net,
             targets: Vec::with_capacity(targets.len()),
             others: Vec::new(),
             own: OwnSources::open(&roots, page_size, &mut buf),
@@ -61,6 +65,7 @@ impl Sampler {
         self.count_others();
         if self.targets.len() == 1 {
             self.net = NetSources::open(&self.roots, Some(watch.pid), &mut self.buf);
+            self.settings = SettingSources::open(&self.roots, self.net.is_foreign());
         }
         Ok(())
     }
@@ -104,6 +109,14 @@ impl Sampler {
         self.net.only_listeners(ports);
     }
 
+    /// Has the next sample read what is kept for two seconds because it is set and seldom changed: limits and sysctls. To be
+    /// called when something hints that one was met or changed.
+    pub fn refresh(&mut self) {
+        self.settings.refresh();
+        self.host.refresh();
+        self.targets.iter_mut().for_each(TargetSources::refresh);
+    }
+
     /// Notes what the caller knows of a process, such as that it has waited for it.
     pub fn set_alive(&mut self, pid: u32, alive: bool) {
         for target in self.targets.iter_mut().filter(|target| target.pid() == pid) {
@@ -115,16 +128,19 @@ impl Sampler {
     pub fn read(&mut self) -> (Kernel, Own) {
         let start = Instant::now();
         let (roots, buf) = (&self.roots, &mut self.buf);
-        let net = self.net.read(buf);
+        let (net, set) = self.net.read(&mut self.settings, start, buf);
         let sockets = net.sockstat.as_ref().ok().map(|s| s.alloc);
-        let mut kernel = Kernel {
-            took_us: 0,
-            host: self.host.read(sockets, buf),
-            net,
-            processes: self.targets.iter_mut().map(|target| target.read(roots, buf)).collect(),
-        };
+        let host = self.host.read(set, sockets, start, buf);
+        let mut processes: Vec<Process> = Vec::with_capacity(self.targets.len());
+        for i in 0..self.targets.len() {
+            let (before, rest) = self.targets.split_at_mut(i);
+            let read = rest[0].read(roots, start, before.iter().zip(&processes), buf);
+            processes.push(read);
+        }
+        let mut kernel = Kernel { took_us: 0, host, net, processes };
         let own = self.own.read(buf);
-        kernel.host.log = self.host.log(buf);
+        let living = kernel.processes.iter().filter(|p| p.alive && !p.is_ending()).count();
+        self.host.last_words(&mut kernel.host, living, start, buf);
         self.add_others(&mut kernel.processes);
         kernel.took_us = start.elapsed().as_micros() as u64;
         (kernel, own)

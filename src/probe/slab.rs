@@ -1,8 +1,8 @@
 //! `/proc/slabinfo`: what the kernel's object caches take. The cost of an idle connection is here.
 //!
-//! It is the dearest source, about half of a sample: the kernel writes a line for each of its 200 caches and walks the lists
-//! of partly filled slabs (`count_partial` in `mm/slub.c`; newer kernels stop at 10,000 a list). Full slabs cost
-//! nothing, so that a ramp does not make it dearer; a half-finished teardown does.
+//! It is the dearest source, more than all others of a sample together: the kernel writes a line for each of its 200 caches
+//! and walks the lists of partly filled slabs (`count_partial` in `mm/slub.c`; newer kernels stop at 10,000 a list). Full
+//! slabs cost nothing, so that a ramp does not make it dearer; a half-finished teardown does.
 
 use std::collections::BTreeSet;
 

@@ -3,7 +3,6 @@
 //! At `EMFILE` or `ENFILE` an `open` fails just when the data matters, so every file is opened before the ramp.
 //! `pread` at offset 0 makes the kernel produce the text anew on a kept descriptor.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -14,11 +13,12 @@ use crate::sample::kernel::{Absent, Reading};
 /// Bytes asked for in one read. The kernel hands out what it has, for some files a page at a time.
 const CHUNK: usize = 16 * 1024;
 
+/// Bytes asked of a file that hands out all it has at once. For one of `/proc/sys` the kernel zeroes a buffer as long as
+/// what is asked for (`proc_sys_call_handler` in `fs/proc/proc_sysctl.c`): asked for 40 KiB, each took ten times as long.
+const VALUE: usize = 4095;
+
 /// Nothing read here is ever this long, whatever the machine; a file that is has another content than expected.
 const MOST: usize = 4 * 1024 * 1024;
-
-/// The reason given by everything that belonged to a process which has ended.
-pub(crate) const ENDED: Absent = Absent::because("the process has ended");
 
 /// Which of the two trees a path is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,9 @@ pub(crate) struct Source {
     /// What people call it: `/proc/…`, whatever the root.
     shown: String,
     /// What it means when the file is not there.
-    missing: Option<Cow<'static, str>>,
+    missing: Option<Absent>,
+    /// Whether the first read has it all, unless it fills what was asked for: true of `/proc/sys` and of a cgroup's files.
+    value: bool,
     /// Whether a file that could not be opened is tried again: it may come later (a module is loaded) or a descriptor
     /// may be free again. Never for a file of a process, whose number may by then belong to another one.
     retry: bool,
@@ -70,19 +72,20 @@ impl Source {
     }
 
     /// The same, with what it means when the file is not there.
-    pub(crate) fn open_or(roots: &Roots, shown: impl Into<String>, missing: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(roots, shown.into(), Some(missing.into()), true)
+    pub(crate) fn open_or(roots: &Roots, shown: impl Into<String>, missing: Absent) -> Self {
+        Self::new(roots, shown.into(), Some(missing), true)
     }
 
     /// Opens a file of one process or cgroup, once.
-    pub(crate) fn open_once(roots: &Roots, shown: impl Into<String>, missing: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(roots, shown.into(), Some(missing.into()), false)
+    pub(crate) fn open_once(roots: &Roots, shown: impl Into<String>, missing: Absent) -> Self {
+        Self::new(roots, shown.into(), Some(missing), false)
     }
 
-    fn new(roots: &Roots, shown: String, missing: Option<Cow<'static, str>>, retry: bool) -> Self {
+    fn new(roots: &Roots, shown: String, missing: Option<Absent>, retry: bool) -> Self {
         let path = roots.place(&shown);
         let file = File::open(&path).map_err(|error| reason(&error, &shown, missing.as_ref()));
-        Self { file, path, shown, missing, retry }
+        let value = shown.starts_with("/proc/sys/") || shown.starts_with("/sys/fs/cgroup/");
+        Self { file, path, shown, missing, value, retry }
     }
 
     /// Whether the file is open.
@@ -96,21 +99,41 @@ impl Source {
             self.file = File::open(&self.path).map_err(|error| self.reason(&error));
         }
         let file = self.file.as_ref().map_err(Absent::clone)?;
-        match read_all(file, buf) {
+        match if self.value { read_value(file, buf) } else { read_all(file, buf) } {
             Ok(Some(len)) => Ok(text(&mut buf[..len])),
-            Ok(None) => Err(Absent { why: format!("longer than 4 MiB, not read ({})", self.shown).into() }),
+            Ok(None) => Err(Absent::TooLong { path: self.shown.clone() }),
             Err(error) => Err(self.reason(&error)),
         }
     }
 
     /// Reads and parses; a reason of the parser gets the file's name.
     pub(crate) fn get<T>(&mut self, buf: &mut Vec<u8>, parse: impl FnOnce(&str) -> Reading<T>) -> Reading<T> {
-        parse(self.read(buf)?).map_err(|absent| Absent { why: format!("{} ({})", absent.why, self.shown).into() })
+        parse(self.read(buf)?).map_err(|absent| match absent {
+            Absent::Malformed { what, path: None } => Absent::Malformed { what, path: Some(self.shown.clone().into()) },
+            other => other,
+        })
     }
 
     fn reason(&self, error: &io::Error) -> Absent {
         reason(error, &self.shown, self.missing.as_ref())
     }
+}
+
+/// One read, larger until it is not filled.
+fn read_value(file: &File, buf: &mut Vec<u8>) -> io::Result<Option<usize>> {
+    let mut ask = VALUE;
+    while ask <= MOST {
+        if buf.len() < ask {
+            buf.resize(ask, 0);
+        }
+        match file.read_at(&mut buf[..ask], 0) {
+            Ok(len) if len < ask => return Ok(Some(len)),
+            Ok(_) => ask *= 4,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// Fills `buf` from offset 0 to the end; `None` when there is more than [`MOST`].
@@ -147,19 +170,19 @@ fn text(bytes: &mut [u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
-/// What went wrong with `shown`, in words.
-pub(crate) fn reason(error: &io::Error, shown: &str, missing: Option<&Cow<'static, str>>) -> Absent {
-    let why = match (error.raw_os_error(), missing) {
-        (Some(libc::ENOENT | libc::ENOTDIR | libc::ENODEV), Some(missing)) => return Absent { why: missing.clone() },
-        (Some(libc::ENOENT | libc::ENOTDIR | libc::ENODEV), None) => format!("this kernel has no {shown}"),
-        (Some(libc::ESRCH), _) => return ENDED,
-        (Some(libc::EACCES | libc::EPERM), _) => format!("needs root ({shown})"),
+/// What went wrong with `shown`; `missing` is what it means that it is not there.
+pub(crate) fn reason(error: &io::Error, shown: &str, missing: Option<&Absent>) -> Absent {
+    let path = || shown.to_owned();
+    match (error.raw_os_error(), missing) {
+        (Some(libc::ENOENT | libc::ENOTDIR | libc::ENODEV), Some(missing)) => missing.clone(),
+        (Some(libc::ENOENT | libc::ENOTDIR | libc::ENODEV), None) => Absent::NotInThisKernel { path: path() },
+        (Some(libc::ESRCH), _) => Absent::ProcessEnded,
+        (Some(libc::EACCES | libc::EPERM), _) => Absent::NeedsRoot { path: path() },
         // Pressure files exist but cannot be opened on a kernel booted with psi=0.
-        (Some(libc::EOPNOTSUPP), _) => format!("switched off in this kernel ({shown})"),
-        (Some(libc::EMFILE | libc::ENFILE), _) => format!("no descriptor left to open {shown}"),
-        _ => format!("{shown}: {error}"),
-    };
-    Absent { why: why.into() }
+        (Some(libc::EOPNOTSUPP), _) => Absent::SwitchedOff { path: path() },
+        (Some(libc::EMFILE | libc::ENFILE), _) => Absent::NoDescriptor { path: path() },
+        _ => Absent::Unreadable { path: path(), error: error.to_string() },
+    }
 }
 
 /// Whether a process has a place in `/proc`, so that "no such process" can be told from "may not be read".
@@ -178,19 +201,20 @@ mod tests {
     }
 
     #[test]
-    fn each_error_has_its_words() {
-        let missing = Some(Cow::Borrowed("connection tracking is not loaded"));
+    fn each_error_has_its_reason() {
+        let path = || "/proc/x".to_owned();
+        let missing = Some(&Absent::NotTracking);
         for (errno, missing, want) in [
-            (libc::EACCES, None, "needs root (/proc/x)"),
-            (libc::EPERM, None, "needs root (/proc/x)"),
-            (libc::ENOENT, None, "this kernel has no /proc/x"),
-            (libc::ENOENT, missing, "connection tracking is not loaded"),
-            (libc::ESRCH, None, "the process has ended"),
-            (libc::EOPNOTSUPP, None, "switched off in this kernel (/proc/x)"),
-            (libc::EMFILE, None, "no descriptor left to open /proc/x"),
-            (libc::EISDIR, None, "/proc/x: Is a directory (os error 21)"),
+            (libc::EACCES, None, Absent::NeedsRoot { path: path() }),
+            (libc::EPERM, None, Absent::NeedsRoot { path: path() }),
+            (libc::ENOENT, None, Absent::NotInThisKernel { path: path() }),
+            (libc::ENOENT, missing, Absent::NotTracking),
+            (libc::ESRCH, missing, Absent::ProcessEnded),
+            (libc::EOPNOTSUPP, None, Absent::SwitchedOff { path: path() }),
+            (libc::EMFILE, None, Absent::NoDescriptor { path: path() }),
+            (libc::EISDIR, None, Absent::Unreadable { path: path(), error: "Is a directory (os error 21)".into() }),
         ] {
-            assert_eq!(reason(&io::Error::from_raw_os_error(errno), "/proc/x", missing.as_ref()).why, want);
+            assert_eq!(reason(&io::Error::from_raw_os_error(errno), "/proc/x", missing), want);
         }
     }
 
@@ -200,14 +224,14 @@ mod tests {
         let roots = roots(dir.path());
         let mut buf = Vec::new();
         let mut source = Source::open(&roots, "/proc/a");
-        let mut once = Source::open_once(&roots, "/proc/a", "gone");
-        assert_eq!(source.read(&mut buf).unwrap_err().why, "this kernel has no /proc/a");
+        let mut once = Source::open_once(&roots, "/proc/a", Absent::because("gone"));
+        assert_eq!(source.read(&mut buf), Err(Absent::NotInThisKernel { path: "/proc/a".into() }));
         std::fs::create_dir(&roots.proc).unwrap();
         std::fs::write(roots.proc.join("a"), "one").unwrap();
         assert_eq!(source.read(&mut buf).unwrap(), "one");
         std::fs::write(roots.proc.join("a"), "fifteen").unwrap();
         assert_eq!(source.read(&mut buf).unwrap(), "fifteen");
-        assert_eq!(once.read(&mut buf).unwrap_err().why, "gone");
+        assert_eq!(once.read(&mut buf), Err(Absent::because("gone")));
     }
 
     #[test]
@@ -221,8 +245,8 @@ mod tests {
         let mut buf = Vec::new();
         assert_eq!(Source::open(&roots, "/proc/long").read(&mut buf).unwrap(), line);
         file.set_len(MOST as u64 * 2).unwrap();
-        let why = Source::open(&roots, "/proc/long").read(&mut buf).unwrap_err().why;
-        assert_eq!(why, "longer than 4 MiB, not read (/proc/long)");
+        let read = Source::open(&roots, "/proc/long").read(&mut buf).map(str::len);
+        assert_eq!(read, Err(Absent::TooLong { path: "/proc/long".into() }));
         assert!(buf.len() <= CHUNK, "the buffer does not stay long");
     }
 

@@ -2,11 +2,13 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use super::cgroup::Cgroups;
+use super::kept::{Kept, PACE};
 use super::process::{self, Stat};
 use super::runtime;
-use super::source::{ENDED, Roots, Source, exists, reason};
+use super::source::{Roots, Source, exists, reason};
 use super::user::{Identity, User};
 use crate::sample::Own;
 use crate::sample::kernel::{Absent, Process, Reading, RuntimeLimit, SoftHard, UserThreads};
@@ -46,6 +48,8 @@ pub(crate) struct TargetSources {
     alive: bool,
     stat: Source,
     limits: Source,
+    /// What `limits` said: prlimit(2) can change it.
+    kept_limits: Kept<Reading<(SoftHard, SoftHard)>>,
     /// `/proc/PID/fd`, whose size is the number of open descriptors. It is never listed: that would leave an inode and a
     /// dentry in the kernel for each of them.
     fd: PathBuf,
@@ -57,9 +61,6 @@ pub(crate) struct TargetSources {
     runtime: Reading<Option<RuntimeLimit>>,
     page_size: u64,
 }
-
-/// Why a process on its way out has no RSS.
-const EXITING: Absent = Absent::because("the process is ending");
 
 /// What is only known while the process lives.
 struct Live {
@@ -78,15 +79,13 @@ impl TargetSources {
         let pid = watch.pid;
         let home = roots.proc.join(pid.to_string());
         if !exists(&home) {
-            return Err(Absent { why: format!("there is no process {pid}").into() });
+            return Err(Absent::NoProcess { pid });
         }
-        let open = |file: &str| Source::open_once(roots, format!("/proc/{pid}/{file}"), ENDED.why);
+        let open = |file: &str| Source::open_once(roots, format!("/proc/{pid}/{file}"), Absent::ProcessEnded);
         let mut stat = open("stat");
         let found = stat.get(buf, |text| process::stat(text).map(|stat| (stat.comm.to_owned(), stat.ended)));
-        let (comm, ended) = found.map_err(|absent| {
-            let why = format!("process {pid} may not be watched: {}", absent.why);
-            Absent { why: why.into() }
-        })?;
+        let (comm, ended) =
+            found.map_err(|absent| Absent::Because(format!("process {pid} may not be watched: {absent}").into()))?;
         let mut limits = open("limits");
         let at_start = limits.get(buf, limits_of);
         let runtime = if watch.inspect {
@@ -103,6 +102,7 @@ impl TargetSources {
             alive: !ended,
             stat,
             limits,
+            kept_limits: Kept::every(PACE),
             fd: home.join("fd"),
             cgroups: Cgroups::open(roots, pid, buf),
             identity: Identity::read(roots, &home, &mut open("status"), buf),
@@ -133,13 +133,26 @@ impl TargetSources {
         self.alive = alive;
     }
 
-    pub(crate) fn read(&mut self, roots: &Roots, buf: &mut Vec<u8>) -> Process {
+    /// Has the next sample read the limits.
+    pub(crate) fn refresh(&mut self) {
+        self.kept_limits.forget();
+    }
+
+    /// Reads all. `before` are those read for the same sample: what two have in common is read once.
+    pub(crate) fn read<'a>(
+        &mut self,
+        roots: &Roots,
+        now: Instant,
+        mut before: impl Iterator<Item = (&'a Self, &'a Process)>,
+        buf: &mut Vec<u8>,
+    ) -> Process {
         let live = self.live(buf);
-        let (mut descriptors, mut nofile, mut user_threads) = (Err(ENDED), Err(ENDED), Err(ENDED));
+        let (mut descriptors, mut nofile, mut user_threads) =
+            (Err(Absent::ProcessEnded), Err(Absent::ProcessEnded), Err(Absent::ProcessEnded));
         if self.alive {
             // Not by a kept descriptor; safe from a reused number because `stat` has just answered for the process.
             descriptors = self.descriptors();
-            (nofile, user_threads) = match self.limits.get(buf, limits_of) {
+            (nofile, user_threads) = match self.limits(now, buf) {
                 Ok((files, processes)) => (Ok(files), self.own_share(&live.threads, processes)),
                 Err(absent) => (Err(absent.clone()), Err(absent)),
             };
@@ -149,6 +162,12 @@ impl TargetSources {
                 let _ = self.cgroups.follow(roots, buf);
             }
         }
+        // Of a dead process too: who killed it is written here. Its files may be those of a cgroup that is gone.
+        let same = |other: &Self| self.alive && other.alive && other.cgroups.is_same(&self.cgroups);
+        let (memcg, pids_cgroup) = match before.find(|(other, _)| same(other)) {
+            Some((_, read)) => (read.memcg.clone(), read.pids_cgroup.clone()),
+            None => (self.cgroups.memory(buf), self.cgroups.pids(buf)),
+        };
         Process {
             pid: self.pid,
             name: self.name.clone(),
@@ -160,11 +179,15 @@ impl TargetSources {
             nofile,
             user_threads,
             runtime: self.runtime.clone(),
-            // Of a dead process too: who killed it is written here.
-            memcg: self.cgroups.memory(buf),
-            pids_cgroup: self.cgroups.pids(buf),
+            memcg,
+            pids_cgroup,
             exempt_from_file_max: self.identity.clone().map(Identity::is_admin),
         }
+    }
+
+    fn limits(&mut self, now: Instant, buf: &mut Vec<u8>) -> Reading<(SoftHard, SoftHard)> {
+        let limits = &mut self.limits;
+        self.kept_limits.get(now, (), || limits.get(buf, limits_of)).clone()
     }
 
     /// What this process alone uses of its `RLIMIT_NPROC`; the sampler adds what others of its user do.
@@ -180,7 +203,7 @@ impl TargetSources {
 
     fn live(&mut self, buf: &mut Vec<u8>) -> Live {
         if !self.alive {
-            return Live::absent(&ENDED);
+            return Live::absent(&Absent::ProcessEnded);
         }
         let page_size = self.page_size;
         let read = self.stat.get(buf, |text| {
@@ -190,10 +213,10 @@ impl TargetSources {
             Ok(Some(live)) => live,
             Ok(None) => {
                 self.alive = false;
-                Live::absent(&ENDED)
+                Live::absent(&Absent::ProcessEnded)
             }
             Err(absent) => {
-                self.alive = absent != ENDED;
+                self.alive = absent != Absent::ProcessEnded;
                 Live::absent(&absent)
             }
         }
@@ -205,7 +228,7 @@ impl TargetSources {
             Ok(data) if data.size() > 0 => Ok(data.size()),
             // A process without any descriptor cannot be told from a kernel that does not count. None is watched.
             Ok(_) => Err(Absent::because("this kernel does not count them (Linux 6.2 and later do)")),
-            Err(error) => Err(reason(&error, &shown, Some(&ENDED.why))),
+            Err(error) => Err(reason(&error, &shown, Some(&Absent::ProcessEnded))),
         }
     }
 }
@@ -213,7 +236,8 @@ impl TargetSources {
 impl Live {
     fn of(stat: &Stat<'_>, page_size: u64) -> Self {
         // Its memory is given back before its sockets are.
-        let rss_bytes = if stat.exiting { Err(EXITING) } else { Ok(stat.rss_pages.saturating_mul(page_size)) };
+        let rss_bytes =
+            if stat.exiting { Err(Absent::ProcessEnding) } else { Ok(stat.rss_pages.saturating_mul(page_size)) };
         Self {
             rss_bytes,
             cpu_us: Ok(stat.ticks.saturating_mul(TICK_US)),

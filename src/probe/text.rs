@@ -1,10 +1,12 @@
 //! What the parsers share: numbers and reasons.
 
+use std::borrow::Cow;
+
 use crate::sample::kernel::{Absent, Reading};
 
-/// The reason of a parser that cannot make sense of a file.
-pub(crate) const fn odd(why: &'static str) -> Absent {
-    Absent::because(why)
+/// The reason of a parser that cannot make sense of a text; whoever read the text names the file.
+pub(crate) const fn odd(what: &'static str) -> Absent {
+    Absent::Malformed { what: Cow::Borrowed(what), path: None }
 }
 
 /// A decimal number, alone but for white space: most files of `/proc/sys`.

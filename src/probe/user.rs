@@ -7,9 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use super::process::{self, Status};
-use super::source::{ENDED, Roots, Source, reason};
+use super::source::{Roots, Source, reason};
 use super::text::number;
-use crate::sample::kernel::Reading;
+use crate::sample::kernel::{Absent, Reading};
 
 /// The link of the first user namespace: `PROC_USER_INIT_INO` of `include/linux/proc_ns.h`.
 const FIRST: &str = "user:[4026531837]";
@@ -69,7 +69,7 @@ impl User {
             if watched.iter().any(|w| u64::from(*w) == pid) {
                 continue;
             }
-            let mut status = Source::open_once(roots, format!("/proc/{pid}/status"), ENDED.why);
+            let mut status = Source::open_once(roots, format!("/proc/{pid}/status"), Absent::ProcessEnded);
             // What has ended since it was listed, or may not be seen, is not counted.
             let Ok(status) = status.get(buf, process::status) else { continue };
             // What its user runs in namespaces of its own counts for it as well, but not the other way round.
@@ -103,7 +103,7 @@ mod tests {
     }
 
     fn identity(roots: &Roots, home: &Path) -> Identity {
-        let mut status = Source::open_once(roots, home.join("status").to_str().unwrap(), ENDED.why);
+        let mut status = Source::open_once(roots, home.join("status").to_str().unwrap(), Absent::ProcessEnded);
         Identity::read(roots, home, &mut status, &mut Vec::new()).unwrap()
     }
 

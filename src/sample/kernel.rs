@@ -41,11 +41,9 @@ pub struct Host {
     pub max_user_watches: Reading<u64>,
     /// `oom_kill` of `/proc/vmstat`: processes killed since boot, cgroup kills included.
     pub oom_kills: Reading<u64>,
-    /// `/proc/pressure/memory`.
-    pub pressure_memory: Reading<Pressure>,
-    /// `/proc/pressure/cpu`.
-    pub pressure_cpu: Reading<Pressure>,
-    /// `/proc/net/softnet_stat`, all cores summed.
+    /// Share of the last ten seconds in which some task waited for memory, percent (`/proc/pressure/memory`).
+    pub memory_pressure: Reading<f64>,
+    /// `/proc/net/softnet_stat`.
     pub softnet: Reading<Softnet>,
     /// `/proc/sys/kernel/threads-max`.
     pub threads_max: Reading<u64>,
@@ -117,25 +115,16 @@ pub enum LogTopic {
     },
 }
 
-/// `/proc/meminfo`, bytes.
+/// What is used of `/proc/meminfo`, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each field is the line of /proc/meminfo of the same name")]
 pub struct Mem {
     pub total: u64,
     pub free: u64,
-    pub available: u64,
-    pub buffers: u64,
-    pub cached: u64,
     pub active_file: u64,
     pub inactive_file: u64,
-    pub shmem: u64,
     pub slab: u64,
     pub s_reclaimable: u64,
-    pub s_unreclaim: u64,
-    pub kernel_stack: u64,
-    pub page_tables: u64,
-    pub swap_total: u64,
-    pub swap_free: u64,
 }
 
 /// One slab cache.
@@ -160,24 +149,11 @@ pub struct FileNr {
     pub max: u64,
 }
 
-/// One pressure file, the `some` line.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Pressure {
-    /// Share of the last 10 s in which some task waited, percent.
-    pub some_avg10: f64,
-    /// Share in which all waited, percent; 0 where the kernel has no `full` line.
-    pub full_avg10: f64,
-}
-
-/// Summed columns of `/proc/net/softnet_stat`.
+/// What is used of `/proc/net/softnet_stat`, all cores summed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Softnet {
-    /// Packets processed.
-    pub processed: u64,
     /// Packets dropped because the backlog was full (`net.core.netdev_max_backlog`).
     pub dropped: u64,
-    /// Times the budget ran out.
-    pub squeezed: u64,
 }
 
 /// Sources of one network namespace.
@@ -273,41 +249,30 @@ pub struct Sockstat {
     pub mem_pages: u64,
 }
 
-/// `Tcp:` of `/proc/net/snmp`. Counters are since boot (of the namespace).
+/// What is used of `Tcp:` in `/proc/net/snmp`. Counters are since boot (of the namespace).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each field is the column of /proc/net/snmp of the same name (RFC 1213, RFC 4022)")]
 pub struct TcpCounters {
-    pub active_opens: u64,
     pub passive_opens: u64,
-    pub attempt_fails: u64,
-    pub estab_resets: u64,
     /// Sockets in `ESTABLISHED` or `CLOSE_WAIT`, both ends counted on loopback, IPv6 included.
     pub curr_estab: u64,
-    pub in_segs: u64,
-    pub out_segs: u64,
     pub retrans_segs: u64,
-    pub out_rsts: u64,
 }
 
-/// Columns of `TcpExt:` in `/proc/net/netstat`; one that the kernel lacks is 0.
+/// Columns of `TcpExt:` in `/proc/net/netstat`, each of something refused or lost; one that the kernel lacks is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each field is the column of the same name in /proc/net/netstat")]
 pub struct TcpExt {
     pub listen_overflows: u64,
     pub listen_drops: u64,
-    pub syncookies_sent: u64,
     pub req_q_full_do_cookies: u64,
     pub req_q_full_drop: u64,
     pub memory_pressures: u64,
-    pub memory_pressures_chrono: u64,
     pub prune_called: u64,
     pub rcv_pruned: u64,
     pub abort_on_memory: u64,
-    pub abort_on_timeout: u64,
     pub time_wait_overflow: u64,
     pub backlog_drop: u64,
-    pub syn_retrans: u64,
-    pub timeouts: u64,
 }
 
 /// Connection tracking.
@@ -319,8 +284,6 @@ pub struct Conntrack {
     pub max: u64,
     /// Packets dropped because the table was full (`drop` of `/proc/net/stat/nf_conntrack`), where readable.
     pub drop: Option<u64>,
-    /// Entries evicted early to make room.
-    pub early_drop: Option<u64>,
 }
 
 /// Local ports a connect may take.

@@ -117,6 +117,12 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     }
     parts.push(("TIME_WAIT", number(now.time_wait, 7), theme.text()));
     parts.push((crate::limits::LimitId::Orphans.descriptor().label, number(now.orphans, 7), theme.text()));
+    if now.retransmits.is_some_and(|n| n > 0) {
+        parts.push(("retransmits", number(now.retransmits, 7), theme.text()));
+    }
+    if let Some(percent) = now.memory_pressure_percent.filter(|p| *p > 0.0) {
+        parts.push(("memory pressure", format!("{percent:.1} %"), theme.state(LimitState::Warn)));
+    }
     let mut column = 1;
     for (caption, value, style) in parts {
         if column as usize + width(caption) + 1 + width(&value) > usize::from(area.width) {

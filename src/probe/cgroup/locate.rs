@@ -139,7 +139,7 @@ mod tests {
         let want = ["/sys/fs/cgroup/memory/in", "/sys/fs/cgroup/memory"];
         assert_eq!(dirs("4:memory:/docker/0123/in\n", mounts), want);
         for outside in ["4:memory:/docker/01234\n", "4:memory:/docker\n", "4:memory:/../other\n"] {
-            let why = levels(outside, mounts, "memory").unwrap_err().why;
+            let why = levels(outside, mounts, "memory").unwrap_err().to_string();
             assert_eq!(why, "its cgroup is not visible from here", "{outside:?}");
         }
         assert!(levels("0::/../other\n", V2, "memory").is_err());

@@ -11,7 +11,7 @@ use memory::MemoryFiles;
 use pids::PidsFiles;
 
 /// What it means when a file of a cgroup cannot be read any more.
-const GONE: &str = "the cgroup is gone";
+const GONE: Absent = Absent::because("the cgroup is gone");
 
 /// The kept-open files of one process' cgroups.
 #[derive(Debug)]
@@ -27,7 +27,8 @@ pub(crate) struct Cgroups {
 impl Cgroups {
     /// Finds the cgroups of `pid` and opens their files.
     pub(crate) fn open(roots: &Roots, pid: u32, buf: &mut Vec<u8>) -> Self {
-        let membership = Source::open_once(roots, format!("/proc/{pid}/cgroup"), "this kernel has no cgroups");
+        let membership =
+            Source::open_once(roots, format!("/proc/{pid}/cgroup"), Absent::because("this kernel has no cgroups"));
         let unread = Absent::because("not read yet");
         let mut this = Self { membership, last: String::new(), memory: Err(unread.clone()), pids: Err(unread) };
         if let Err(absent) = this.follow(roots, buf) {
@@ -56,6 +57,11 @@ impl Cgroups {
         self.pids = pids.map(|levels| pids::open(roots, &levels));
         self.last = membership;
         Ok(())
+    }
+
+    /// Whether both are the same cgroups.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.last == other.last && self.memory.is_ok() && other.memory.is_ok()
     }
 
     /// The memory cgroup and its ancestors, nearest first; empty in a root cgroup that counts nothing.

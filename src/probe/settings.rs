@@ -1,0 +1,149 @@
+//! What is set, and hardly ever changes while connections are held: the sysctls of a sample. `fs.file-max` is not among
+//! them, for it comes with the count of files.
+//!
+//! They are kept for two seconds. A counter of refusals that moves, an engine that fails or changes its phase, and a user
+//! who asks for a sample have them read at once: whoever raises a limit does so because it was met.
+
+use std::time::Instant;
+
+use super::kept::{Kept, PACE};
+use super::ports;
+use super::source::{Roots, Source};
+use super::text::{number, numbers};
+use crate::sample::kernel::{Absent, PortRange, Reading, TcpExt};
+
+/// Counters that rise when a limit has refused something.
+pub(crate) type Refusals = (Option<TcpExt>, Option<u64>);
+
+/// Kept-open files.
+#[derive(Debug)]
+pub(crate) struct SettingSources {
+    files: Files,
+    kept: Kept<Settings, Refusals>,
+}
+
+#[derive(Debug)]
+struct Files {
+    /// Whether the network namespace looked at is not the one that `/proc/sys/net` shows: the reader's own.
+    foreign: bool,
+    nr_open: Source,
+    max_user_watches: Source,
+    threads_max: Source,
+    pid_max: Source,
+    conntrack_max: Source,
+    tcp_mem: Source,
+    port_range: Source,
+    reserved_ports: Source,
+    max_tw: Source,
+    max_orphans: Source,
+    somaxconn: Source,
+    max_syn_backlog: Source,
+    syncookies: Source,
+    ehash_entries: Source,
+}
+
+/// As last read; each is described where a sample has it.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) nr_open: Reading<u64>,
+    pub(crate) max_user_watches: Reading<u64>,
+    pub(crate) threads_max: Reading<u64>,
+    pub(crate) pid_max: Reading<u64>,
+    pub(crate) conntrack_max: Reading<u64>,
+    pub(crate) tcp_mem: Reading<[u64; 3]>,
+    pub(crate) ports: Reading<PortRange>,
+    pub(crate) max_tw: Reading<u64>,
+    pub(crate) max_orphans: Reading<u64>,
+    pub(crate) somaxconn: Reading<u64>,
+    pub(crate) max_syn_backlog: Reading<u64>,
+    pub(crate) syncookies: Reading<u64>,
+    pub(crate) ehash_entries: Reading<u64>,
+}
+
+impl SettingSources {
+    /// Opens them; `foreign`: for a network namespace that is not the reader's own.
+    pub(crate) fn open(roots: &Roots, foreign: bool) -> Self {
+        let open = |path: &str| Source::open(roots, format!("/proc/sys/{path}"));
+        // The host-wide ones exist in the first namespace only.
+        let net = |path: &str| Source::open_or(roots, format!("/proc/sys/net/{path}"), Absent::NotInThisNamespace);
+        let conntrack_max = "/proc/sys/net/netfilter/nf_conntrack_max";
+        let files = Files {
+            foreign,
+            nr_open: open("fs/nr_open"),
+            max_user_watches: open("fs/epoll/max_user_watches"),
+            threads_max: open("kernel/threads-max"),
+            pid_max: open("kernel/pid_max"),
+            conntrack_max: Source::open_or(roots, conntrack_max, Absent::NotTracking),
+            tcp_mem: net("ipv4/tcp_mem"),
+            port_range: net("ipv4/ip_local_port_range"),
+            reserved_ports: net("ipv4/ip_local_reserved_ports"),
+            max_tw: net("ipv4/tcp_max_tw_buckets"),
+            max_orphans: net("ipv4/tcp_max_orphans"),
+            somaxconn: net("core/somaxconn"),
+            max_syn_backlog: net("ipv4/tcp_max_syn_backlog"),
+            syncookies: net("ipv4/tcp_syncookies"),
+            ehash_entries: open("net/ipv4/tcp_ehash_entries"),
+        };
+        Self { files, kept: Kept::every(PACE) }
+    }
+
+    /// The settings now, or as they were within the last two seconds if nothing has been refused since.
+    pub(crate) fn read(&mut self, now: Instant, refusals: Refusals, buf: &mut Vec<u8>) -> &Settings {
+        self.kept.get(now, refusals, || self.files.read(buf))
+    }
+
+    /// Has the next sample read them.
+    pub(crate) fn refresh(&mut self) {
+        self.kept.forget();
+    }
+}
+
+impl Files {
+    fn read(&mut self, buf: &mut Vec<u8>) -> Settings {
+        let foreign = self.foreign;
+        let own = |source: &mut Source, buf: &mut Vec<u8>, parse: fn(&str) -> Reading<u64>| {
+            if foreign { Err(Absent::InTargetsNamespace) } else { source.get(buf, parse) }
+        };
+        Settings {
+            nr_open: self.nr_open.get(buf, number),
+            max_user_watches: self.max_user_watches.get(buf, number),
+            threads_max: self.threads_max.get(buf, number),
+            pid_max: self.pid_max.get(buf, number),
+            conntrack_max: self.conntrack_max.get(buf, number),
+            tcp_mem: self.tcp_mem.get(buf, numbers),
+            ports: self.ports(buf),
+            max_tw: own(&mut self.max_tw, buf, number),
+            max_orphans: self.max_orphans.get(buf, number),
+            somaxconn: own(&mut self.somaxconn, buf, number),
+            max_syn_backlog: own(&mut self.max_syn_backlog, buf, number),
+            syncookies: own(&mut self.syncookies, buf, number),
+            ehash_entries: own(&mut self.ehash_entries, buf, buckets),
+        }
+    }
+
+    fn ports(&mut self, buf: &mut Vec<u8>) -> Reading<PortRange> {
+        if self.foreign {
+            return Err(Absent::InTargetsNamespace);
+        }
+        let range = self.port_range.get(buf, ports::range)?;
+        let reserved = self.reserved_ports.get(buf, |text| ports::reserved(text, range))?;
+        Ok(PortRange { reserved, ..range })
+    }
+}
+
+/// `tcp_ehash_entries`; negative in a namespace that shares the table of the first one (Linux 6.1 and later).
+fn buckets(text: &str) -> Reading<u64> {
+    number(text.trim().trim_start_matches('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_hash_table_counts_like_its_own() {
+        assert_eq!(buckets("-262144\n"), Ok(262_144));
+        assert_eq!(buckets("262144\n"), Ok(262_144));
+        assert!(buckets("-").is_err());
+    }
+}
