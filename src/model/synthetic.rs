@@ -4,7 +4,7 @@
 use crate::protocol::{EngineStats, Hello, Latency, PROTOCOL, Phase, Role};
 use crate::sample::{
     Absent, AcceptQueue, Conntrack, EngineReading, FileNr, Host, Kernel, Link, Listeners, Mem, MemCgroup, Neighbours,
-    Net, Own, PortRange, Process, Sample, SlabCache, Sockstat, SoftHard, Softnet, TcpCounters, TcpExt,
+    Net, Own, PortRange, Process, Received, Sample, SlabCache, Sockstat, SoftHard, Softnet, TcpCounters, TcpExt,
 };
 
 const GIB: u64 = 1 << 30;
@@ -163,11 +163,13 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
             mem_pages: 2 + n / 5000,
         }),
         inuse6: Ok(2),
-        tcp: Ok(TcpCounters { passive_opens: n, curr_estab: 4 + 2 * n, retrans_segs: 0 }),
+        tcp: Ok(TcpCounters { passive_opens: n, in_segs: 6 * n, curr_estab: 4 + 2 * n, retrans_segs: 0 }),
         ext: Ok(TcpExt::default()),
         conntrack: Ok(Conntrack { count: 0, max: 262_144, drop: Some(0) }),
         tcp_mem: Ok([280_000, 374_000, 560_000]),
         ports: Ok(PortRange { low: 32_768, high: 60_999, reserved: 0 }),
+        max_buffers: Ok([33_554_432, 4_194_304]),
+        received: Ok(Received { bytes: 60 * 6 * n, segments: 6 * n }),
         max_tw: Ok(131_072),
         max_orphans: Ok(131_072),
         somaxconn: Ok(4096),

@@ -10,7 +10,7 @@ use super::settings::{SettingSources, Settings};
 use super::source::{Roots, Source};
 use super::text::number;
 use super::{link, snmp, sockstat};
-use crate::sample::kernel::{Absent, Conntrack, Link, Net, Reading};
+use crate::sample::kernel::{Absent, Conntrack, Link, Net, Reading, Received};
 
 /// Kept-open files, and a netlink socket.
 #[derive(Debug)]
@@ -68,7 +68,14 @@ impl NetSources {
         now: Instant,
         buf: &mut Vec<u8>,
     ) -> (Net, &'s Settings) {
-        let (tcp, ext) = (self.snmp.get(buf, snmp::parse_tcp), self.netstat.get(buf, snmp::parse_ext));
+        let tcp = self.snmp.get(buf, snmp::parse_tcp);
+        let netstat = self.netstat.get(buf, |text| Ok((snmp::parse_ext(text)?, snmp::octets(text))));
+        let received = match (&tcp, &netstat) {
+            (Ok(tcp), Ok((_, Some(bytes)))) => Ok(Received { bytes: *bytes, segments: tcp.in_segs }),
+            (Ok(_), Ok((_, None))) => Err(Absent::because("this kernel does not count received bytes")),
+            (Err(why), _) | (_, Err(why)) => Err(why.clone()),
+        };
+        let ext = netstat.map(|(ext, _)| ext);
         // Optional in the kernel (CONFIG_NF_CONNTRACK_PROCFS).
         let tracked = self.conntrack_stat.get(buf, conntrack::parse);
         let refusals = (ext.as_ref().ok().copied(), tracked.as_ref().ok().map(|t| t.drop));
@@ -86,6 +93,8 @@ impl NetSources {
             conntrack: self.conntrack(tracked, set, buf),
             tcp_mem: set.tcp_mem.clone(),
             ports: set.ports.clone(),
+            max_buffers: set.max_buffers.clone(),
+            received,
             max_tw: set.max_tw.clone(),
             max_orphans: set.max_orphans.clone(),
             somaxconn: set.somaxconn.clone(),

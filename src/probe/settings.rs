@@ -34,6 +34,8 @@ struct Files {
     tcp_mem: Source,
     port_range: Source,
     reserved_ports: Source,
+    rmem: Source,
+    wmem: Source,
     max_tw: Source,
     max_orphans: Source,
     somaxconn: Source,
@@ -52,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) conntrack_max: Reading<u64>,
     pub(crate) tcp_mem: Reading<[u64; 3]>,
     pub(crate) ports: Reading<PortRange>,
+    pub(crate) max_buffers: Reading<[u64; 2]>,
     pub(crate) max_tw: Reading<u64>,
     pub(crate) max_orphans: Reading<u64>,
     pub(crate) somaxconn: Reading<u64>,
@@ -77,6 +80,8 @@ impl SettingSources {
             tcp_mem: net("ipv4/tcp_mem"),
             port_range: net("ipv4/ip_local_port_range"),
             reserved_ports: net("ipv4/ip_local_reserved_ports"),
+            rmem: net("ipv4/tcp_rmem"),
+            wmem: net("ipv4/tcp_wmem"),
             max_tw: net("ipv4/tcp_max_tw_buckets"),
             max_orphans: net("ipv4/tcp_max_orphans"),
             somaxconn: net("core/somaxconn"),
@@ -112,6 +117,7 @@ impl Files {
             conntrack_max: self.conntrack_max.get(buf, number),
             tcp_mem: self.tcp_mem.get(buf, numbers),
             ports: self.ports(buf),
+            max_buffers: self.max_buffers(buf),
             max_tw: own(&mut self.max_tw, buf, number),
             max_orphans: self.max_orphans.get(buf, number),
             somaxconn: own(&mut self.somaxconn, buf, number),
@@ -119,6 +125,15 @@ impl Files {
             syncookies: own(&mut self.syncookies, buf, number),
             ehash_entries: own(&mut self.ehash_entries, buf, buckets),
         }
+    }
+
+    fn max_buffers(&mut self, buf: &mut Vec<u8>) -> Reading<[u64; 2]> {
+        if self.foreign {
+            return Err(Absent::InTargetsNamespace);
+        }
+        let [_, _, read] = self.rmem.get(buf, numbers)?;
+        let [_, _, write] = self.wmem.get(buf, numbers)?;
+        Ok([read, write])
     }
 
     fn ports(&mut self, buf: &mut Vec<u8>) -> Reading<PortRange> {

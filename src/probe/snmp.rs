@@ -11,6 +11,7 @@ pub(crate) fn parse_tcp(text: &str) -> Reading<TcpCounters> {
     columns(text, "Tcp:", |name, value| {
         let slot = match name {
             "PassiveOpens" => &mut tcp.passive_opens,
+            "InSegs" => &mut tcp.in_segs,
             "CurrEstab" => &mut tcp.curr_estab,
             "RetransSegs" => &mut tcp.retrans_segs,
             _ => return Some(()),
@@ -19,8 +20,8 @@ pub(crate) fn parse_tcp(text: &str) -> Reading<TcpCounters> {
         found += 1;
         Some(())
     })?;
-    // All three are in RFC 4022; a file without one is not what it says.
-    if found == 3 { Ok(tcp) } else { Err(odd("lacks columns of RFC 4022")) }
+    // All four are in RFC 4022; a file without one is not what it says.
+    if found == 4 { Ok(tcp) } else { Err(odd("lacks columns of RFC 4022")) }
 }
 
 /// Parses the `TcpExt:` lines of `netstat`.
@@ -44,6 +45,19 @@ pub(crate) fn parse_ext(text: &str) -> Reading<TcpExt> {
         Some(())
     })?;
     Ok(ext)
+}
+
+/// `InOctets` of the `IpExt:` lines of `netstat`.
+pub(crate) fn octets(text: &str) -> Option<u64> {
+    let mut octets = None;
+    columns(text, "IpExt:", |name, value| {
+        if name == "InOctets" {
+            octets = Some(value.parse().ok()?);
+        }
+        Some(())
+    })
+    .ok()?;
+    octets
 }
 
 /// Hands out each name with its number (as text: some are negative) of the two lines that start with `head`.
@@ -71,10 +85,12 @@ mod tests {
     #[test]
     fn columns_go_by_name() {
         let tcp = parse_tcp(SNMP).unwrap();
-        assert_eq!(tcp, TcpCounters { passive_opens: 2, curr_estab: 630_400, retrans_segs: 4 });
+        assert_eq!(tcp, TcpCounters { passive_opens: 2, in_segs: 2573, curr_estab: 630_400, retrans_segs: 4 });
         let ext = parse_ext(NETSTAT).unwrap();
         let want = TcpExt { prune_called: 2, listen_overflows: 4, listen_drops: 5, ..TcpExt::default() };
         assert_eq!(ext, want);
+        assert_eq!(octets(NETSTAT), Some(7));
+        assert_eq!(octets(&NETSTAT.replace("InOctets", "Renamed")), None);
     }
 
     #[test]

@@ -175,6 +175,10 @@ pub struct Net {
     pub tcp_mem: Reading<[u64; 3]>,
     /// `ip_local_port_range` less reserved ports.
     pub ports: Reading<PortRange>,
+    /// What a socket may buffer at most, bytes: third value of `tcp_rmem` and of `tcp_wmem`.
+    pub max_buffers: Reading<[u64; 2]>,
+    /// What has been received.
+    pub received: Reading<Received>,
     /// `tcp_max_tw_buckets`.
     pub max_tw: Reading<u64>,
     /// `tcp_max_orphans`.
@@ -254,6 +258,7 @@ pub struct Sockstat {
 #[expect(missing_docs, reason = "each field is the column of /proc/net/snmp of the same name (RFC 1213, RFC 4022)")]
 pub struct TcpCounters {
     pub passive_opens: u64,
+    pub in_segs: u64,
     /// Sockets in `ESTABLISHED` or `CLOSE_WAIT`, both ends counted on loopback, IPv6 included.
     pub curr_estab: u64,
     pub retrans_segs: u64,
@@ -273,6 +278,15 @@ pub struct TcpExt {
     pub abort_on_memory: u64,
     pub time_wait_overflow: u64,
     pub backlog_drop: u64,
+}
+
+/// What a network namespace has received since it exists, loopback included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Received {
+    /// Bytes of IPv4, headers included (`InOctets` of `IpExt:` in netstat).
+    pub bytes: u64,
+    /// TCP segments (`InSegs` of snmp).
+    pub segments: u64,
 }
 
 /// Connection tracking.
