@@ -18,6 +18,8 @@ pub enum Unit {
     Bytes,
     /// Bits per second.
     BitsPerSecond,
+    /// Seconds.
+    Seconds,
 }
 
 impl Unit {
@@ -29,6 +31,7 @@ impl Unit {
             Unit::Count => units::grouped(n),
             Unit::Bytes => units::bytes(n),
             Unit::BitsPerSecond => units::bits_per_s(n),
+            Unit::Seconds => units::seconds(n as f64),
         }
     }
 }
@@ -155,6 +158,7 @@ mod tests {
         assert_eq!(Unit::Count.write(65_536), "65,536");
         assert_eq!(Unit::Bytes.write(1 << 30), "1.00 GiB");
         assert_eq!(Unit::BitsPerSecond.write(1_600_000_000), "1.60 Gbit/s");
+        assert_eq!(Unit::Seconds.write(90), "1 min 30 s");
         assert_eq!(Unit::Count.write(i64::MAX as u64), "no limit");
     }
 }
