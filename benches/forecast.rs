@@ -13,6 +13,7 @@ mod support;
 
 use scenario::Mode;
 use scenario::limits::SCENARIOS;
+use scenario::standstill::{LOADS, NEEDS, standstill};
 use support::{Finished, first_missing};
 
 /// Part of the way, and how far the forecast may be off, percent.
@@ -36,12 +37,29 @@ fn main() {
         missed += row(scenario.name, scenario.limit, &outcome);
         sentences.push((scenario.name, outcome));
     }
+    standstills(&wanted);
     println!("\ngoal: within 5 % at a quarter, 2 % at half; missed: {missed}");
     for (name, outcome) in sentences {
         println!("\n{name}:");
         for event in &outcome.events {
             println!("  {:>6} ms {:?} {} x{}: {}", event.t_ms, event.severity, event.id, event.count, event.text);
         }
+    }
+}
+
+/// For how long a server may stand still: forecast, and until `tcp_mem` was full. Whole seconds are what the row shows.
+fn standstills(wanted: &[String]) {
+    if !wanted.is_empty() && !wanted.iter().any(|w| "freeze".contains(w.as_str())) {
+        return;
+    }
+    if let Some((_, why)) = first_missing(NEEDS) {
+        println!("\nstandstill of the server: skipped: {why}");
+        return;
+    }
+    println!("\n| standstill, message | forecast | took | off (goal 15 %) |\n| --- | ---: | ---: | ---: |");
+    for load in LOADS {
+        let (forecast, took) = standstill(load);
+        println!("| {} | {forecast} s | {took:.1} s | {:+.1} % |", load.message, (forecast / took - 1.0) * 100.0);
     }
 }
 

@@ -10,6 +10,7 @@ use c1m_top::model::EventLine;
 use c1m_top::protocol::{Command, Role};
 use c1m_top::sys;
 
+use scenario::standstill::{LOADS, Load, standstill};
 use scenario::{Mode, scenario, server};
 use support::{Control, Net, Run, are_met};
 
@@ -165,4 +166,13 @@ fn a_healthy_run_and_each_end_of_one_raise_no_alarm() {
         assert_eq!(outcome.alarms(), Vec::<&EventLine>::new(), "{view}");
         assert_eq!(outcome.code, Some(0), "{view}");
     }
+}
+
+#[test]
+fn how_long_a_server_may_stand_still_is_forecast() {
+    require!(Host, Root);
+    let load = Load { pages: 16_000, ..LOADS[1] };
+    let (forecast, took) = standstill(load);
+    // How near it is `cargo bench --bench forecast -- freeze` says; here it is of the right order.
+    assert!(forecast > took / 2.0 && forecast < took * 2.0, "{forecast} s were forecast, it took {took} s");
 }

@@ -1,7 +1,7 @@
 //! What a limit reads from a sample, before any forecast.
 
 use crate::protocol::Role;
-use crate::sample::{Absent, Sample};
+use crate::sample::{Absent, Received, Sample};
 
 use super::accept_queue::Standing;
 use super::counters::Counters;
@@ -41,7 +41,7 @@ impl Context<'_> {
 }
 
 /// What earlier samples showed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Noted {
     /// Local ports of one pair of addresses when the client made its plan.
     pub(super) ports: Option<u64>,
@@ -49,7 +49,22 @@ pub struct Noted {
     pub(super) epoll: Option<u64>,
     /// How long an accept queue has been full while nothing was accepted.
     pub(super) standing: Standing,
+    /// What arrives in the network namespace.
+    pub(super) received: Option<Arrival>,
+    last_received: Option<(u64, Received)>,
 }
+
+/// What arrives in a network namespace, headers included; a mean over some seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Arrival {
+    /// Bytes a second.
+    pub bytes_per_s: f64,
+    /// TCP segments a second.
+    pub segments_per_s: f64,
+}
+
+/// Seconds over which what arrives is averaged.
+const ARRIVAL_S: f64 = 3.0;
 
 impl Noted {
     /// Takes a sample.
@@ -60,6 +75,24 @@ impl Noted {
         }
         self.epoll = self.epoll.or_else(|| epoll::of_others(sample));
         self.standing.update(sample);
+        self.arrives(sample);
+    }
+
+    fn arrives(&mut self, sample: &Sample) {
+        let Ok(now) = sample.kernel.net.received else { return };
+        let before = self.last_received.replace((sample.t_ms, now));
+        let Some((t_ms, before)) = before.filter(|(t_ms, _)| *t_ms < sample.t_ms) else { return };
+        let seconds = (sample.t_ms - t_ms) as f64 / 1000.0;
+        let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
+        let new =
+            Arrival { bytes_per_s: rate(now.bytes, before.bytes), segments_per_s: rate(now.segments, before.segments) };
+        let kept = self.received.map_or(0.0, |_| (-seconds / ARRIVAL_S).exp());
+        let mean = |old: f64, new: f64| old * kept + new * (1.0 - kept);
+        let old = self.received.unwrap_or(new);
+        self.received = Some(Arrival {
+            bytes_per_s: mean(old.bytes_per_s, new.bytes_per_s),
+            segments_per_s: mean(old.segments_per_s, new.segments_per_s),
+        });
     }
 }
 

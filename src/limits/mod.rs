@@ -91,6 +91,7 @@ limits! {
     Memory = memory,
     Memcg = memcg,
     TcpMem = tcp_mem,
+    Freeze = freeze,
     Conntrack = conntrack,
     HashLoad = hash_load,
     Bandwidth = bandwidth,

@@ -6,6 +6,7 @@
 
 pub(crate) mod limits;
 mod silent;
+pub(crate) mod standstill;
 
 use std::process::Command;
 
