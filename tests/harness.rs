@@ -133,6 +133,25 @@ fn a_need_whose_skip_is_permitted() {
     }
 }
 
+/// Source files below a directory.
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let (dirs, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let files = files.into_iter().filter(|path| path.extension().is_some_and(|x| x == "rs"));
+    files.chain(dirs.iter().filter(|dir| !dir.ends_with("fixtures")).flat_map(|dir| sources(dir))).collect()
+}
+
+#[test]
+fn no_test_skips_but_by_what_it_requires() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut saying = [sources(&root.join("src")), sources(&root.join("tests"))].concat();
+    saying.retain(|path| fs::read_to_string(path).unwrap().contains("\"skipped: "));
+    saying.sort();
+    // The harness and its test: of any other C1M_TEST_STRICT=1 would not hear.
+    let harness = ["tests/harness.rs", "tests/support/process.rs", "tests/support/require.rs"];
+    assert_eq!(saying, harness.map(|path| root.join(path)));
+}
+
 #[test]
 fn the_list_of_permitted_skips_holds_need_and_reason() {
     let v2 = Need::Cgroup(Controller::Memory, Version::V2);
