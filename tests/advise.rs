@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod support;
+
+use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
 use c1m_top::advise::{
     Addresses, Ask, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, check, obsolete, table,
@@ -11,6 +13,9 @@ use c1m_top::advise::{
 use c1m_top::limits::{LimitId, Need, Verdict};
 use c1m_top::model::synthetic;
 use c1m_top::sample::{Absent, Conntrack, Link, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads};
+use serde_json::{Value, json};
+
+use support::{BINARY, Home, program, without_privilege};
 
 const MIB: u64 = 1 << 20;
 
@@ -408,8 +413,8 @@ fn the_files_hold_a_line_only_where_it_is_needed_each_with_its_reason() {
     assert!(text.contains("Nothing to set"), "{text}");
 }
 
-fn program(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_c1m-top")).args(args).output().unwrap()
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]
@@ -424,8 +429,8 @@ fn bad_input_is_one_line_and_exit_2() {
         ("tune --apply --revert", "--revert"),
         ("tune --force", "--revert"),
     ] {
-        let out = program(&line.split(' ').collect::<Vec<_>>());
-        let text = String::from_utf8(out.stderr).unwrap();
+        let out = program().args(line.split(' ')).output().unwrap();
+        let text = text(&out.stderr);
         assert_eq!(out.status.code(), Some(2), "{line}: {text}");
         assert!(text.contains(part) && text.trim_end().lines().count() == 1, "{line}: {text}");
     }
@@ -434,8 +439,8 @@ fn bad_input_is_one_line_and_exit_2() {
 #[test]
 fn check_speaks_json_and_says_by_its_status_whether_it_fits() {
     for (target, fits) in [("1k", true), ("900g", false)] {
-        let out = program(&["check", "--target", target, "--output", "json"]);
-        let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+        let out = program().args(["check", "--target", target, "--output", "json"]).output().unwrap();
+        let report: Value = serde_json::from_slice(&out.stdout).unwrap();
         assert_eq!((report["kind"].as_str(), report["fits"].as_bool()), (Some("check"), Some(fits)));
         assert_eq!(out.status.code(), Some(if fits { 0 } else { 3 }));
         let first = &report["limits"][0];
@@ -445,62 +450,58 @@ fn check_speaks_json_and_says_by_its_status_whether_it_fits() {
     }
 }
 
-/// In a network namespace of its own: the port range of that namespace is set and put back, this one's is not touched.
+/// Of all that `tune` sets the port range alone belongs to the network namespace, not to the machine; and nothing else is too
+/// small for so few connections.
 #[test]
 fn apply_and_revert_in_a_network_namespace() {
-    let dir = tempfile::tempdir().unwrap();
-    let state = dir.path().join("state/tune.json");
-    let script = format!(
-        "set -e
-        cd /proc/sys/net
-        was=$(cat ipv4/ip_local_port_range)
-        {bin} tune --apply --target 50k --role client --ports 1 --state {state}
-        echo MIDDLE: $(cat ipv4/ip_local_port_range)
-        {bin} tune --apply --target 51k --role client --ports 1 --state {state}
-        test -e {state}
-        {bin} tune --revert --state {state}
-        test ! -e {state}
-        test \"$was\" = \"$(cat ipv4/ip_local_port_range)\"
-        echo SAME",
-        bin = env!("CARGO_BIN_EXE_c1m-top"),
-        state = state.display()
-    );
-    let mine = || std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
-    let before = mine();
-    let out = Command::new("unshare").args(["-n", "sh", "-c", &script]).output().unwrap();
-    let text = String::from_utf8_lossy(&out.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&out.stderr).into_owned();
-    if errors.contains("unshare failed") {
-        println!("skipped: no privilege to make a network namespace");
-        return;
+    const RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+    own_namespace!();
+    let state = Home::path().join("later/tune.json");
+    let tune = |options: &str| -> Value {
+        let mut tune = program();
+        tune.arg("tune").args(options.split(' ')).args(["--output", "json", "--state"]).arg(&state);
+        let out = tune.output().unwrap();
+        assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()), "{options}");
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    fs::write(RANGE, "64000 64999").unwrap();
+    for (target, from, to) in [(1_200, "64000 64999", "64000 65535"), (2_000, "64000 65535", "63000 65535")] {
+        let ask = format!("--target {target} --role client --ports 1");
+        let proposed = &tune(&ask)["sysctl"];
+        let keys: Vec<_> = proposed.as_array().unwrap().iter().map(|change| &change["key"]).collect();
+        assert_eq!(keys, ["net.ipv4.ip_local_port_range"], "nothing of the whole machine");
+        assert_eq!(range_of(RANGE), from, "without --apply nothing is set");
+        assert_eq!(tune(&format!("--apply {ask}"))["done"], set(from, to));
+        assert_eq!(range_of(RANGE), to);
+        assert!(state.exists());
     }
-    assert_eq!(mine(), before);
-    assert!(out.status.success(), "{text}{errors}");
-    assert!(text.contains("MIDDLE: 15000 65535") && text.contains("SAME"), "{text}");
-    assert!(!Path::new(&state).exists());
+    assert_eq!(tune("--revert")["done"], set("63000 65535", "64000 64999"), "as it was before the first");
+    assert_eq!(range_of(RANGE), "64000 64999");
+    assert!(!state.exists());
+}
+
+/// The words of a file, one blank between two.
+fn range_of(path: &str) -> String {
+    fs::read_to_string(path).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What `tune` says when it has set the port range.
+fn set(from: &str, to: &str) -> Value {
+    json!([{ "key": "net.ipv4.ip_local_port_range", "from": from, "to": to, "result": "set" }])
 }
 
 #[test]
 fn without_privilege_the_lines_that_cannot_be_set_are_named() {
-    let dir = tempfile::tempdir().unwrap();
-    let state = dir.path().join("tune.json");
-    let before = std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap();
-    let out = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_c1m-top"), "tune", "--apply"])
-        .args(["--target", "900m", "--role", "server", "--program", "other", "--state"])
-        .arg(&state)
-        .output();
-    let Ok(out) = out.as_ref().map(|out| (out.status.code(), String::from_utf8_lossy(&out.stdout).into_owned())) else {
-        println!("skipped: no setpriv");
-        return;
-    };
-    if !matches!(out.0, Some(0..=3)) || out.1.is_empty() {
-        println!("skipped: no privilege to become another user, or the program is out of that user's reach");
-        return;
-    }
-    assert_eq!(out.0, Some(3), "{}", out.1);
-    assert!(out.1.contains("fs.nr_open: NOT set, still") && out.1.contains("needs root"), "{}", out.1);
-    assert!(!out.1.contains("->"), "nothing was set: {}", out.1);
-    assert_eq!(std::fs::read_to_string("/proc/sys/fs/nr_open").unwrap(), before);
+    require!(Program("setpriv"));
+    let state = Home::path().join("tune.json");
+    let before = fs::read_to_string("/proc/sys/fs/nr_open").unwrap();
+    let mut tune = without_privilege(Path::new(BINARY));
+    tune.args("tune --apply --target 900m --role server --program other --state".split(' ')).arg(&state);
+    let out = tune.output().unwrap();
+    let text = text(&out.stdout);
+    assert_eq!(out.status.code(), Some(3), "{text}{:?}", out.stderr);
+    assert!(text.contains("fs.nr_open: NOT set, still") && text.contains("needs root"), "{text}");
+    assert!(!text.contains("->"), "nothing was set: {text}");
+    assert_eq!(fs::read_to_string("/proc/sys/fs/nr_open").unwrap(), before);
     assert!(!state.exists());
 }

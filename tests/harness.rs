@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use support::{Controller, Home, HostSetting, Need, Run, Version, hierarchy, is_running, permits, poll, wait_until};
+use support::{
+    Controller, Home, HostSetting, Need, Run, Started, Version, hierarchy, is_running, permits, poll, run_again,
+    wait_until, without_privilege,
+};
 
 /// What `body` says when it panics, which it must.
 #[track_caller]
@@ -87,6 +90,8 @@ fn waiting_fails_with_what_was_waited_for() {
     assert!(said.contains("ended before: a million"), "{said}");
     let said = panic_of(|| Run::start("--interval 0").until("a sample", |p| !p.samples.is_empty()));
     assert!(said.contains("--interval 0"), "shows what it wrote to standard error: {said}");
+    let said = panic_of(|| Run::start("--interval 0").engines(true, true));
+    assert!(said.contains("ended before: the engines") && said.contains("--interval 0"), "{said}");
     let said = panic_of(|| Run::start("--interval 0").finish().summary().elapsed_s);
     assert!(said.contains("no summary"), "{said}");
 }
@@ -126,6 +131,25 @@ fn a_need_whose_skip_is_permitted() {
         assert_eq!(text(&out).contains("it has been met"), met, "{variables:?}");
         assert_eq!(text(&out).contains("skipped: a_need_whose_skip_is_permitted: C1M_TEST_LONG=1"), !met);
     }
+}
+
+/// Source files below a directory.
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let (dirs, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let files = files.into_iter().filter(|path| path.extension().is_some_and(|x| x == "rs"));
+    files.chain(dirs.iter().filter(|dir| !dir.ends_with("fixtures")).flat_map(|dir| sources(dir))).collect()
+}
+
+#[test]
+fn no_test_skips_but_by_what_it_requires() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut saying = [sources(&root.join("src")), sources(&root.join("tests"))].concat();
+    saying.retain(|path| fs::read_to_string(path).unwrap().contains("\"skipped: "));
+    saying.sort();
+    // The harness and its test: of any other C1M_TEST_STRICT=1 would not hear.
+    let harness = ["tests/harness.rs", "tests/support/process.rs", "tests/support/require.rs"];
+    assert_eq!(saying, harness.map(|path| root.join(path)));
 }
 
 #[test]
@@ -192,6 +216,47 @@ fn a_test_that_panics_leaves_no_directory_and_no_process() {
     for pid in ["dashboard=", "engine="].map(|key| word(key).parse().unwrap()) {
         wait_until("the end of what the test started", || (!is_running(pid)).then_some(()));
     }
+}
+
+#[test]
+fn what_a_test_started_ends_with_it() {
+    let mut sleep = Command::new("sleep");
+    sleep.arg("60");
+    let pid = {
+        let started = Started::become_program(&mut sleep, "sleep");
+        assert!(is_running(started.id()));
+        started.id()
+    };
+    assert!(!is_running(pid));
+    let said = panic_of(|| Started::become_program(Command::new("sh").args(["-c", "exit 3"]), "sleep"));
+    assert!(said.contains("ended: Some(ExitStatus(unix_wait_status(768)))"), "{said}");
+    let said = panic_of(|| Started::spawn(&mut Command::new("/no/such/program")));
+    assert!(said.contains("/no/such/program"), "{said}");
+}
+
+#[test]
+fn a_test_that_runs_again_has_been_run() {
+    const NAME: &str = "a_test_that_runs_again_has_been_run";
+    assert!(!is_inner_run(NAME), "seen");
+    let again = || Command::new(std::env::current_exe().unwrap());
+    run_again("each_test_has_directories_of_its_own", &mut again());
+    let said = panic_of(|| run_again("no_such_test", &mut again()));
+    assert!(said.contains("no_such_test is not the full name of a test"), "{said}");
+    let said = panic_of(|| run_again(NAME, again().env(INSIDE, NAME)));
+    assert!(said.contains("seen"), "{said}");
+}
+
+/// What the program run without privilege says of its user, its directory and whether it may write there.
+#[test]
+fn without_privilege_is_without_any() {
+    require!(Program("setpriv"));
+    let script = "id -u; id -G; grep -c '^CapEff:.0*$' /proc/self/status; touch \"$XDG_STATE_HOME/x\" && echo written";
+    let out = without_privilege(Path::new("/bin/sh")).args(["-c", script]).output().unwrap();
+    let said = text(&out);
+    let mut lines = said.lines();
+    assert!(lines.next().is_some_and(|user| user != "0"), "{said}");
+    assert!(lines.next().is_some_and(|groups| !groups.split(' ').any(|group| group == "0")), "{said}");
+    assert_eq!(lines.collect::<Vec<_>>(), ["1", "written"], "{said}");
 }
 
 #[test]

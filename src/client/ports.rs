@@ -83,17 +83,20 @@ mod tests {
 
     #[test]
     fn ports_inside_the_range_leave_the_larger_part() {
-        let own = OwnPorts::choose(RANGE, 40_000, 40_099);
-        assert!(own.overlaps);
-        if own.narrowed.is_some() {
-            assert_eq!(own.narrowed, Some((40_100, 60_999)));
-            assert_eq!(own.usable, 20_900);
-        } else {
-            println!("skipped: this kernel has no IP_LOCAL_PORT_RANGE");
-            assert_eq!(own.usable, 28_232);
-        }
         let wide = LocalPorts { low: 1024, high: 65_535, reserved: 100 };
-        assert!(OwnPorts::choose(wide, 9900, 9999).usable <= 64_412);
+        // The range, the first and last destination port, the larger part beside them, and what is usable of the whole range.
+        for (range, first, last, larger, whole) in [
+            (RANGE, 40_000, 40_099, Some((40_100, 60_999)), 28_232),
+            (RANGE, 60_000, 60_099, Some((32_768, 59_999)), 28_232),
+            (RANGE, 30_000, 65_000, None, 28_232),
+            (wide, 9_900, 9_999, Some((10_000, 65_535)), 64_412),
+            (wide, 60_000, 65_000, Some((1_024, 59_999)), 64_412),
+        ] {
+            // A kernel that cannot hold a socket to the part (before Linux 6.3) leaves the whole range.
+            let narrowed = larger.filter(|part| supported(*part).is_ok());
+            let usable = narrowed.map_or(whole, |(low, high)| u64::from(high - low) + 1 - u64::from(range.reserved));
+            assert_eq!(OwnPorts::choose(range, first, last), OwnPorts { usable, overlaps: true, narrowed }, "{first}");
+        }
     }
 
     #[test]

@@ -381,20 +381,25 @@ mod tests {
 
     #[test]
     fn a_reading_is_kept_until_the_next_is_due() {
-        let mut source = ListenerSource::open(&Roots::default(), None);
+        // Each question is counted, whatever the answer: no kernel is needed here.
+        let absent = Absent::ProcessEnded;
+        let mut source = ListenerSource {
+            socket: Err(absent.clone()),
+            ports: None,
+            seq: 0,
+            last: Err(absent),
+            questions: 0,
+            asked: None,
+            counted: None,
+        };
         let (mut buf, now) = (Vec::new(), |opens, overflows| Some(Counted { opens, overflows }));
-        if let Err(absent) = source.read(&mut buf, now(5, 5)) {
-            eprintln!("skipped: {absent}");
-            return;
-        }
         // Whether it is asked, with `waiting` in the queues so long ago, at 5 and 5, at the price of `took`.
         let mut asked = |waiting: u64, ago: Duration, took: Duration, counted: Option<Counted>| {
             source.last = Ok(Listeners { waiting, ..Listeners::default() });
             (source.asked, source.counted) = (Some((Instant::now().checked_sub(ago).unwrap(), took)), now(5, 5));
-            let before = source.seq;
-            source.read(&mut buf, counted).unwrap();
-            // A question for each family.
-            source.seq == before + 2
+            let before = source.questions;
+            let _ = source.read(&mut buf, counted);
+            source.questions == before + 1
         };
         let (short, quick, dear) = (Duration::from_millis(100), Duration::from_micros(50), Duration::from_millis(12));
         assert!(!asked(9, short, quick, now(6, 5)), "kept");
@@ -406,9 +411,9 @@ mod tests {
         assert!(asked(0, short, quick, now(5, 6)), "a queue has overflowed since");
         assert!(!asked(9, LEAST, dear, now(6, 6)), "too dear");
         assert!(asked(9, dear * REST, dear, now(6, 6)));
-        let seq = source.seq;
+        let before = source.questions;
         source.only(1..=1);
-        source.read(&mut buf, now(5, 5)).unwrap();
-        assert_eq!(source.seq, seq + 2, "for other ports at once");
+        let _ = source.read(&mut buf, now(5, 5));
+        assert_eq!(source.questions, before + 1, "for other ports at once");
     }
 }

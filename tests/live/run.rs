@@ -90,9 +90,9 @@ fn the_rate_is_kept() {
     let engines = run.engines(true, true);
     let ended = run.finish();
     reached(&ended, engines, 4_000);
-    // By the engine's own clock. Faster than allowed is a defect at once, slower only beyond what a busy machine does.
-    let took = ended.summary().time_to_peak_s.unwrap();
-    assert!((1.8..4.0).contains(&took), "4,000 at 2,000 per second took {took} s");
+    // By the engine's own clock, and never more however busy the machine is: what may be caught up with is 20 ms' worth.
+    let rate = ended.summary().mean_rate_per_s.unwrap();
+    assert!(rate < 2_200.0, "{rate} per second");
 }
 
 #[test]

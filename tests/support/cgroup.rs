@@ -54,7 +54,7 @@ pub(crate) fn hierarchy(root: &Path, controller: Controller, version: Version) -
 pub(crate) fn usable(controller: Controller, version: Version) -> Result<PathBuf, String> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let home = hierarchy(Path::new("/sys/fs/cgroup"), controller, version)?;
-    let group = home.join(format!("c1m-top-{}-may-i-{}", std::process::id(), COUNT.fetch_add(1, Relaxed)));
+    let group = home.join(format!("c1m-top-{}-try-{}", std::process::id(), COUNT.fetch_add(1, Relaxed)));
     fs::create_dir(&group)
         .and_then(|()| fs::remove_dir(&group))
         .map_err(|e| format!("no group can be made in {}: {e}", home.display()))?;
@@ -115,6 +115,11 @@ impl Cgroup {
     /// The line of shell by which a process joins.
     pub(crate) fn join(&self) -> String {
         format!("echo $$ > {}/cgroup.procs", self.path.display())
+    }
+
+    /// Moves a process into it.
+    pub(crate) fn move_in(&self, pid: u32) {
+        self.set("cgroup.procs", pid.into());
     }
 
     /// Moves a process to the group above.

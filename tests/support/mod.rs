@@ -1,5 +1,5 @@
 //! The one harness of every test and benchmark: what a test requires, runs of the program, its control socket, network
-//! namespaces, cgroups of both versions, settings of the machine, waiting. `tests/harness.rs` holds it.
+//! namespaces, cgroups of both versions, settings of the machine, other processes, waiting. `tests/harness.rs` holds it.
 
 #![expect(dead_code, unused_imports, reason = "every test and benchmark includes all of it and uses its part")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of a test fail it by panicking")]
@@ -8,6 +8,7 @@ mod cgroup;
 mod control;
 mod home;
 mod namespace;
+mod process;
 mod require;
 mod run;
 mod setting;
@@ -17,6 +18,7 @@ pub(crate) use cgroup::{Cgroup, Controller, Version, hierarchy};
 pub(crate) use control::Control;
 pub(crate) use home::Home;
 pub(crate) use namespace::{Net, is_in_own_namespace, sockstat};
+pub(crate) use process::{Started, run_again, without_privilege};
 pub(crate) use require::{Need, are_met, first_missing, permits, slab_objects};
 pub(crate) use run::{BINARY, Engines, Finished, Printed, Run, engines_of, program};
 pub(crate) use setting::HostSetting;

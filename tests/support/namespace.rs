@@ -2,11 +2,11 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use c1m_top::sys;
 
-use super::{BINARY, Need, Run, are_met, wait_until};
+use super::{BINARY, Need, Run, Started, are_met, run_again};
 
 /// Set, to the name of the test, inside the namespace.
 const INSIDE: &str = "C1M_TOP_TEST_NAMESPACE";
@@ -30,18 +30,7 @@ pub(crate) fn is_in_own_namespace(name: &str) -> bool {
     if !are_met(name, &[Need::NetworkNamespace]) {
         return false;
     }
-    let out = unshare(r#"exec "$0" "$@""#)
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture", "--include-ignored"])
-        .env(INSIDE, name)
-        .output()
-        .unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-    assert!(out.status.success(), "{name}, inside its namespace:\n{stdout}\n{stderr}");
-    assert!(stdout.contains("1 passed"), "{name} is not the full name of a test:\n{stdout}");
-    for line in stderr.lines().filter(|line| line.starts_with("skipped: ")) {
-        super::require::print_uncaptured(line);
-    }
+    run_again(name, unshare(r#"exec "$0" "$@""#).arg(std::env::current_exe().unwrap()).env(INSIDE, name));
     false
 }
 
@@ -66,21 +55,17 @@ pub(crate) fn refused(line: &str) -> Option<String> {
     }
 }
 
-/// A network namespace that lives as long as this. The test requires `Root` and `NetworkNamespace`.
+/// A network namespace that lives as long as this. The test requires `Root` and `NetworkNamespace`, or is in a namespace of
+/// its own.
 #[derive(Debug)]
-pub(crate) struct Net(Child);
+pub(crate) struct Net(Started);
 
 impl Net {
     /// Makes one, with loopback up.
     pub(crate) fn new() -> Self {
+        // It becomes cat when loopback is up, and ends with the test whatever becomes of that.
         let mut holder = unshare("exec cat");
-        let net = Self(holder.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
-        wait_until("a network namespace", || {
-            // By then loopback is up.
-            let holder = fs::read_to_string(format!("/proc/{}/comm", net.pid())).ok()?;
-            (holder.trim() == "cat").then_some(())
-        });
-        net
+        Self(Started::become_program(holder.stdin(Stdio::piped()).stdout(Stdio::null()), "cat"))
     }
 
     /// Process that holds it.
@@ -131,13 +116,6 @@ impl Net {
     /// A field of its sockstat.
     pub(crate) fn sockstat(&self, field: &str) -> u64 {
         sockstat_of(&self.pid().to_string(), field)
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::ops::Deref;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -12,7 +12,7 @@ use c1m_top::protocol::Role;
 use c1m_top::sys;
 
 use super::wait::PATIENCE;
-use super::{Control, Home, poll, wait_until};
+use super::{Control, Home, Started, poll, wait_until};
 
 /// The program.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_c1m-top");
@@ -88,13 +88,13 @@ impl Printed {
     }
 }
 
-/// A run that is under way. Dropping it kills it, and with it its engines.
+/// A run that is under way. Dropping it kills it, and with it its engines: a test of its own holds that.
 #[derive(Debug)]
 pub(crate) struct Run {
-    child: Child,
+    child: Started,
     printed: Arc<Mutex<Printed>>,
-    out: Option<JoinHandle<Result<(), String>>>,
-    err: Option<JoinHandle<String>>,
+    out: Mutex<Option<JoinHandle<Result<(), String>>>>,
+    err: Mutex<Option<JoinHandle<String>>>,
 }
 
 /// Process ids of the engines of a run.
@@ -169,7 +169,7 @@ impl Run {
     /// Starts a command that prints the program's JSON, with the directories of this test.
     pub(crate) fn spawn(command: &mut Command) -> Self {
         Home::share(command).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let mut child = Started::spawn(command);
         let printed = Arc::new(Mutex::new(Printed::default()));
         let (stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let into = Arc::clone(&printed);
@@ -181,7 +181,7 @@ impl Run {
             stderr.read_to_end(&mut text).unwrap();
             String::from_utf8_lossy(&text).into_owned()
         });
-        Self { child, printed, out: Some(out), err: Some(err) }
+        Self { child, printed, out: Mutex::new(Some(out)), err: Mutex::new(Some(err)) }
     }
 
     /// Process id of the dashboard.
@@ -202,8 +202,8 @@ impl Run {
 
     /// Joins the reader of its standard output, which ends with it or at a line that may not be.
     #[track_caller]
-    fn read_to_the_end(&mut self) {
-        if let Some(Err(why)) = self.out.take().map(|out| out.join().unwrap()) {
+    fn read_to_the_end(&self) {
+        if let Some(Err(why)) = lock(&self.out).take().map(|out| out.join().unwrap()) {
             panic!("{why}");
         }
     }
@@ -212,7 +212,7 @@ impl Run {
     #[track_caller]
     pub(crate) fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&Printed) -> Option<T>) -> T {
         let seen = poll(PATIENCE, || {
-            let ended = self.out.as_ref().is_none_or(JoinHandle::is_finished);
+            let ended = self.has_ended();
             if ended {
                 self.read_to_the_end();
             }
@@ -221,10 +221,7 @@ impl Run {
         });
         match seen {
             Some(Some(seen)) => seen,
-            Some(None) => {
-                let stderr = self.stderr();
-                panic!("ended before: {what}\n{:#?}\n{stderr}", self.printed());
-            }
+            Some(None) => self.ended_before(what),
             None => panic!("waited {PATIENCE:?} in vain: {what}\n{:#?}", self.printed()),
         }
     }
@@ -242,18 +239,43 @@ impl Run {
     }
 
     /// The engines, once they can be asked; the arguments say which are expected.
+    #[track_caller]
     pub(crate) fn engines(&self, server: bool, client: bool) -> Engines {
-        engines_of(self.pid(), server, client)
+        self.wait_for_engines(|now| Some(now).filter(|now| now.are(server, client)))
     }
 
     /// The engine of one role, once it can be asked.
+    #[track_caller]
     pub(crate) fn engine(&self, role: Role) -> u32 {
-        wait_until("the engine", || engines_now(self.pid()).get(role))
+        self.wait_for_engines(|now| now.get(role))
+    }
+
+    #[track_caller]
+    fn wait_for_engines<T>(&self, look: impl Fn(Engines) -> Option<T>) -> T {
+        wait_until("the engines", || {
+            if self.has_ended() {
+                self.read_to_the_end();
+                self.ended_before("the engines could be asked");
+            }
+            look(engines_now(self.pid()))
+        })
+    }
+
+    /// Whether its standard output is at an end, or at a line that may not be.
+    fn has_ended(&self) -> bool {
+        lock(&self.out).as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    #[track_caller]
+    fn ended_before(&self, what: &str) -> ! {
+        // It has closed its standard output; standard error is read until it is gone.
+        let _ = sys::kill(self.pid(), libc::SIGKILL);
+        panic!("ended before: {what}\n{:#?}\n{}", self.printed(), self.stderr())
     }
 
     /// Standard error, which ends with the run.
-    fn stderr(&mut self) -> String {
-        self.err.take().map(|err| err.join().unwrap()).unwrap_or_default()
+    fn stderr(&self) -> String {
+        lock(&self.err).take().map(|err| err.join().unwrap()).unwrap_or_default()
     }
 
     /// Waits for the end.
@@ -274,19 +296,16 @@ impl Run {
     }
 }
 
-impl Drop for Run {
-    fn drop(&mut self) {
-        // The engines end with it: a test of its own holds that.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn lock(printed: &Mutex<Printed>) -> MutexGuard<'_, Printed> {
-    printed.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Engines {
+    /// Whether these and no others are there.
+    fn are(self, server: bool, client: bool) -> bool {
+        self.server.is_some() == server && self.client.is_some() == client
+    }
+
     /// The engine of one role.
     pub(crate) fn get(self, role: Role) -> Option<u32> {
         match role {
@@ -313,8 +332,5 @@ fn engines_now(dashboard: u32) -> Engines {
 
 /// The engines of a dashboard, once they can be asked.
 pub(crate) fn engines_of(dashboard: u32, server: bool, client: bool) -> Engines {
-    wait_until("the engines", || {
-        let now = engines_now(dashboard);
-        (now.server.is_some() == server && now.client.is_some() == client).then_some(now)
-    })
+    wait_until("the engines", || Some(engines_now(dashboard)).filter(|now| now.are(server, client)))
 }
