@@ -78,12 +78,16 @@ impl Cli {
     ///
     /// # Errors
     /// See [`Unread`].
-    pub fn read<W: Into<OsString> + Clone>(words: impl IntoIterator<Item = W>) -> Result<Self, Unread> {
+    pub fn read<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Result<Self, Unread> {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         let mut command = Self::command();
-        let read = command.try_get_matches_from_mut(words).and_then(|m| Ok((Self::from_arg_matches(&m)?, m)));
+        let read = command.try_get_matches_from_mut(&words).and_then(|m| Ok((Self::from_arg_matches(&m)?, m)));
         let (cli, matches) = read.map_err(|e| match e.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Unread::Asked(e),
-            _ => Unread::Wrong(refusal::one_line(&e)),
+            _ => {
+                let first = words.get(1).and_then(|word| word.to_str());
+                Unread::Wrong(refusal::one_line(&e, first.filter(|name| command.find_subcommand(name).is_some())))
+            }
         })?;
         modes::refuse(&cli, &command, &matches).map_err(Unread::Wrong)?;
         Ok(cli)

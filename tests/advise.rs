@@ -415,9 +415,9 @@ fn program(args: &[&str]) -> Output {
 #[test]
 fn bad_input_is_one_line_and_exit_2() {
     for (line, part) in [
-        ("check --target 0", "--target 0"),
+        ("check --target 0", "--target: 0 opens nothing"),
         ("check --port 65500 --ports 100", "beyond 65535"),
-        ("check --active 5% --message 0", "--message 0"),
+        ("check --active 5% --message 0", "--message: 0 sends nothing"),
         ("check --pid 4194304", "4194304"),
         ("check --source 192.0.2.77", "192.0.2.77"),
         ("check --target many", "many"),
@@ -437,6 +437,7 @@ fn check_speaks_json_and_says_by_its_status_whether_it_fits() {
         let out = program(&["check", "--target", target, "--output", "json"]);
         let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
         assert_eq!((report["kind"].as_str(), report["fits"].as_bool()), (Some("check"), Some(fits)));
+        assert_eq!(report["schema"], 2);
         assert_eq!(out.status.code(), Some(if fits { 0 } else { 3 }));
         let first = &report["limits"][0];
         for key in ["id", "scope", "unit", "present", "needed", "verdict", "met_at_connections", "reason", "cure"] {
@@ -449,18 +450,22 @@ fn check_speaks_json_and_says_by_its_status_whether_it_fits() {
 #[test]
 fn apply_and_revert_in_a_network_namespace() {
     let dir = tempfile::tempdir().unwrap();
-    let state = dir.path().join("state/tune.json");
+    let state = dir.path().join("the state/tune.json");
     let script = format!(
         "set -e
+        S='{state}'
         cd /proc/sys/net
         was=$(cat ipv4/ip_local_port_range)
-        {bin} tune --apply --target 50k --role client --ports 1 --state {state}
+        {bin} tune --apply --target 50k --role client --ports 1 --state \"$S\"
         echo MIDDLE: $(cat ipv4/ip_local_port_range)
-        {bin} tune --apply --target 51k --role client --ports 1 --state {state}
-        test -e {state}
-        {bin} tune --revert --state {state}
-        test ! -e {state}
-        test \"$was\" = \"$(cat ipv4/ip_local_port_range)\"
+        {bin} tune --apply --target 51k --role client --ports 1 --state \"$S\" > \"$S.out\"
+        test -e \"$S\"
+        # As it was printed: the file has to be named, and its name has a blank.
+        revert=$(sed -n 's#.*kept in .*: c1m-top ##p' \"$S.out\")
+        cd /
+        eval \"{bin} $revert\"
+        test ! -e \"$S\"
+        test \"$was\" = \"$(cat /proc/sys/net/ipv4/ip_local_port_range)\"
         echo SAME",
         bin = env!("CARGO_BIN_EXE_c1m-top"),
         state = state.display()

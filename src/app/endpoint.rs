@@ -27,7 +27,7 @@ impl Endpoint {
         let second = second.map(|port| cli::port(port)).transpose()?;
         let port = match (joined, second) {
             (Some(a), Some(b)) if a != b => {
-                return Err(format!("--client {first} and the port {b} behind it differ: name one of them"));
+                return Err(format!("{first} and the port {b} behind it differ; name one of them"));
             }
             (a, b) => a.or(b),
         };

@@ -40,7 +40,8 @@ pub(super) struct Plan {
 /// One line: what is wrong, where, what to do.
 pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
     let ports = args.addresses.ports_or_default();
-    let to = args.client.as_ref().map(|words| Endpoint::read(words, args.allow_public)).transpose()?;
+    let to = args.client.as_ref().map(|words| Endpoint::read(words, args.allow_public)).transpose();
+    let to = to.map_err(|e| format!("--client: {e}"))?;
     let port = match (args.addresses.port, to.as_ref().and_then(|to| to.port)) {
         (Some(a), Some(b)) if a != b => {
             return Err(format!("--port {a} and the client's port {b} differ: name one of them"));

@@ -50,13 +50,17 @@ const RUN: &[Rule<RunArgs>] = &[
 
 const WITHOUT_ACTIVE: &str = "does nothing without --active: add --active 20%, or leave it out";
 
-/// Where a run is that lacks what an option needs.
+/// Why an option does nothing in a run that lacks what it needs, and what to do.
 fn without(run: &RunArgs, needed: &str) -> String {
-    if run.attach.is_some() {
-        return "does nothing with --attach: what is attached to has been started already; leave it out".to_owned();
-    }
-    let alone = if run.server { " with --server alone" } else { "" };
-    format!("does nothing{alone} without {needed}: add it, or leave this out")
+    let why = match (run.attach, run.server, &run.client) {
+        (Some(_), ..) => {
+            return "does nothing with --attach: what is attached to has been started already; leave it out".to_owned();
+        }
+        (None, true, _) => "on a server alone",
+        (None, _, Some(_)) => "on a client alone",
+        _ => "where nothing is started",
+    };
+    format!("does nothing {why}: add {needed}, or leave it out")
 }
 
 const ASK: &[Rule<AskArgs>] = &[

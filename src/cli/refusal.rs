@@ -2,8 +2,8 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// What is wrong, where, and what comes near.
-pub(super) fn one_line(e: &clap::Error) -> String {
+/// What is wrong, where, what comes near, and whose help says more.
+pub(super) fn one_line(e: &clap::Error, subcommand: Option<&str>) -> String {
     let first = match (e.kind(), e.get(ContextKind::InvalidArg), std::error::Error::source(e)) {
         // Our own sentence names the value.
         (ErrorKind::ValueValidation, Some(ContextValue::String(option)), Some(why)) => {
@@ -11,7 +11,8 @@ pub(super) fn one_line(e: &clap::Error) -> String {
         }
         _ => written(e),
     };
-    format!("{first} (see c1m-top{} --help)", subcommand(e))
+    let of = subcommand.map_or_else(String::new, |name| format!(" {name}"));
+    format!("{first} (see c1m-top{of} --help)")
 }
 
 /// As clap writes it, its list and its suggestion behind it.
@@ -35,12 +36,4 @@ fn written(e: &clap::Error) -> String {
         out = format!("{out}; {near}");
     }
     out
-}
-
-/// The subcommand whose options were read, from the line that says how it is used.
-fn subcommand(e: &clap::Error) -> String {
-    let text = e.to_string();
-    let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: c1m-top "));
-    let word = usage.and_then(|usage| usage.split(' ').next()).filter(|word| matches!(*word, "check" | "tune"));
-    word.map_or_else(String::new, |word| format!(" {word}"))
 }

@@ -18,10 +18,10 @@ const PORTS: u16 = 100;
 #[command(next_help_heading = "Ramp")]
 pub struct RampArgs {
     /// Connections: 200k, 1m. Default: 1m; a run that names none opens no more than memory holds with a fifth to spare.
-    #[arg(long, value_name = "COUNT", value_parser = values::target)]
+    #[arg(long, value_name = "COUNT", value_parser = values::target, allow_negative_numbers = true)]
     pub target: Option<u64>,
 
-    /// Connections per second, or max. check and tune take max for 50k.
+    /// Connections per second: 20k, max. Check and tune reckon with 50k for max.
     #[arg(long, value_name = "PER SECOND", value_parser = str::parse::<Rate>, default_value = "max")]
     pub rate: Rate,
 
@@ -50,7 +50,7 @@ pub struct AddressArgs {
     #[arg(long, value_name = "PORT", value_parser = values::port)]
     pub port: Option<u16>,
 
-    /// Number of consecutive ports: 100, 1k. Default: 100; with --program other, 1.
+    /// Number of consecutive ports: 100, 1k. Default: 100 (check and tune --program other: 1).
     #[arg(long, value_name = "COUNT", value_parser = values::ports)]
     pub ports: Option<u16>,
 
@@ -75,8 +75,8 @@ impl AddressArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Engines")]
 pub struct EngineArgs {
-    /// Worker threads of each engine, each with a descriptor table of its own; with --program other, processes that share the
-    /// connections evenly. Default: as many as the count needs; with --program other, 1.
+    /// Worker threads of each engine, each with a descriptor table of its own. Default: as many as the count needs (check and
+    /// tune --program other: processes that share the connections evenly, 1).
     #[arg(long, value_name = "COUNT", value_parser = values::workers)]
     pub workers: Option<u32>,
 }
