@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Failure;
-use super::session::Session;
+use super::session::{End, Session};
 use super::watcher::Order;
 use crate::engine::main_loop::LAST_CLOSE;
 use crate::model::Verdict;
@@ -16,15 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The same where the program leaves at once: the engine still resets what it can, and a terminal that has gone ends all within
 /// a second.
 const HASTE: Duration = LAST_CLOSE.saturating_add(Duration::from_millis(200));
-
-/// What ends the loop of a run.
-#[derive(Debug)]
-pub(super) enum End {
-    /// The run is over.
-    Over,
-    /// Leave at once: the terminal has gone, or a second signal came.
-    AtOnce,
-}
 
 /// A run whose loop has ended; its engines are still there.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 //! | `child`, `link` | an engine process; the control connection to it |
 //! | `watcher` | the probe thread |
 //! | `controller` | what the run does next |
+//! | `run` | a run from its start to its end |
 //! | `session` | one loop for every output: reports in, model updated, steps carried out |
 //! | `processes`, `ending` | the engines and how they die; the end of a run, step by step |
 //! | `message`, `state`, `view` | what comes to that loop; what is known; where it is shown |
@@ -25,6 +26,7 @@ mod link;
 mod message;
 mod plan;
 mod processes;
+mod run;
 mod screen;
 mod session;
 mod setup;
@@ -72,7 +74,7 @@ pub fn main() -> ExitCode {
         Some(Sub::Engine { config }) => return engine_process::run(&config),
         Some(Sub::Check(args)) => advise::check(&args),
         Some(Sub::Tune(args)) => advise::tune(&args),
-        None => session::run(&cli.run).map(status),
+        None => run::run(&cli.run).map(status),
     };
     match result {
         Ok(status) => ExitCode::from(status),

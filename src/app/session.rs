@@ -1,31 +1,22 @@
 //! One loop for every output: reports come in, the model is updated, the controller decides, the view shows.
 
-use std::io::{self, IsTerminal};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::SIGHUP;
 
+use super::Failure;
 use super::advise::Tuned;
 use super::controller::{Controller, Step};
-use super::ending::{End, Over};
-use super::message::{self, Message};
+use super::message::Message;
 use super::processes::Processes;
-use super::screen::Screen;
-use super::setup::{self, Ready};
 use super::state::State;
 use super::view::{Reader, View};
-use super::watcher::{self, Handle, Order, Report};
-use super::{Failure, plan};
-use crate::cli::{OutputArg, RunArgs};
+use super::watcher::{Handle, Order, Report};
 use crate::limits::fin_forecast;
-use crate::model::{Cause, Model, Severity, Verdict};
-use crate::output::{FORMATS, Writer};
+use crate::model::{Cause, Model, Severity};
 use crate::protocol::{CloseMode, Command};
 use crate::ui::{Action, Input};
-
-/// Messages that wait for the loop. The probe thread blocks when it is full, which is right: nobody looks.
-const CHANNEL: usize = 64;
 
 /// A run that goes on.
 #[derive(Debug)]
@@ -42,59 +33,30 @@ pub(super) struct Session {
     _tuned: Option<Tuned>,
 }
 
-/// Runs what the command line asks for.
-pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
-    let plan = plan::plan(args).map_err(Failure::Usage)?;
-    let on_terminal = io::stdout().is_terminal();
-    let dashboard = on_terminal && args.output_file.is_none();
-    let lines = match args.output.unwrap_or(if dashboard { OutputArg::Tui } else { OutputArg::Lines(FORMATS[0]) }) {
-        OutputArg::Tui if !on_terminal => {
-            return Err(Failure::Usage("--output tui needs a terminal; write --output text or json".into()));
-        }
-        OutputArg::Tui => None,
-        OutputArg::Lines(format) => Some(Writer::open(format, args.output_file.as_deref()).map_err(Failure::Usage)?),
-    };
-    let interval = plan.interval;
-    let failed = |e: io::Error| Failure::Internal(e.to_string());
-    let (to, messages) = sync_channel::<Message>(CHANNEL);
-    // Before anything is changed that must be put back.
-    message::catch_signals(to.clone()).map_err(failed)?;
-    let Ready { engines, links, sampler, setup, terms, tuned, notes } = setup::prepare(plan, lines.is_none())?;
-    let view = match lines {
-        Some(lines) => View::Lines(lines),
-        None => View::Screen(Box::new(Screen::open(args.marker, to.clone()).map_err(failed)?)),
-    };
-    let processes = Processes::new(engines, links.len());
-    let (probe, thread) = watcher::start(sampler, links, interval, to.clone()).map_err(failed)?;
-    message::report_panic(thread, to);
-    let mut model = Model::new(setup);
-    for (id, sentence) in notes {
-        model.note(Severity::Info, id, sentence);
-    }
-    for done in tuned.iter().flat_map(|t| &t.done) {
-        let severity = if done.is_well() { Severity::Info } else { Severity::Warning };
-        model.note(severity, &format!("tuned/{}", done.key), done.to_string());
-    }
-    let session = Session {
-        state: State::new(model),
-        controller: Controller::new(terms, Instant::now()),
-        processes,
-        probe,
-        view,
-        interrupted: false,
-        asked: false,
-        _tuned: tuned,
-    };
-    session.run(&messages).stop_engines().report()
+/// What ends the loop of a run.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The run is over.
+    Over,
+    /// Leave at once: the terminal has gone, or a second signal came.
+    AtOnce,
 }
 
 impl Session {
-    fn run(mut self, messages: &Receiver<Message>) -> Over {
-        let end = self.until_end(messages);
-        Over::new(self, end)
+    pub(super) fn new(
+        model: Model,
+        controller: Controller,
+        processes: Processes,
+        probe: Handle,
+        view: View,
+        tuned: Option<Tuned>,
+    ) -> Self {
+        let state = State::new(model);
+        Self { state, controller, processes, probe, view, interrupted: false, asked: false, _tuned: tuned }
     }
 
-    fn until_end(&mut self, messages: &Receiver<Message>) -> Result<End, Failure> {
+    /// The loop.
+    pub(super) fn until_end(&mut self, messages: &Receiver<Message>) -> Result<End, Failure> {
         self.show()?;
         loop {
             let wait = self.next_look();

@@ -240,8 +240,8 @@ fn turn() -> HostSetting {
     HostSetting::set(PATH, std::fs::read_to_string(PATH).unwrap().trim())
 }
 
-/// A run with `--tune` in a namespace whose port range is too narrow for its target.
-const TUNED: &str = "--server --client 127.0.0.1 9900 --tune --interval 100ms";
+/// A run with `--tune`. With one source address the port range of the namespace is what it lacks.
+const TUNED: &str = "--server --client 127.0.0.1 9900 --source 127.0.0.1 --tune --interval 100ms";
 
 #[test]
 fn tuned_sysctls_are_put_back_however_early_the_run_is_interrupted() {
@@ -249,11 +249,11 @@ fn tuned_sysctls_are_put_back_however_early_the_run_is_interrupted() {
     own_namespace!();
     let _turn = turn();
     for _ in 0..5 {
-        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40009").unwrap();
-        let run = Run::start(&format!("{TUNED} --target 1100"));
-        wait_until("the range being set", || (port_range() != "40000 40009").then_some(()));
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40099").unwrap();
+        let run = Run::start(&format!("{TUNED} --ports 1 --target 1000"));
+        wait_until("the range being set", || (port_range() != "40000 40099").then_some(()));
         let ended = run.interrupt();
-        assert_eq!(port_range(), "40000 40009", "{ended:#?}");
+        assert_eq!(port_range(), "40000 40099", "{ended:#?}");
         assert_eq!(ended.code, Some(0), "{ended:#?}");
     }
 }
@@ -263,7 +263,7 @@ fn a_run_is_tuned_for_the_target_that_memory_holds() {
     require!(Host, Root, Cgroup(Controller::Memory, Version::V1));
     own_namespace!();
     let _turn = turn();
-    // Enough for the 30,000 that 400 MiB hold, and not for a million.
+    // A hundred thousand: enough for what 400 MiB hold, and not for a million.
     std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40999").unwrap();
     let group = Cgroup::memory(Version::V1, "tuned", 400 << 20, None);
     let ended = group.run(&format!("{TUNED} --duration 1s")).finish();
