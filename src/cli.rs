@@ -1,17 +1,32 @@
 //! The command line: clap types only. What the values mean together is checked in `app`.
+//!
+//! | file | what it is for |
+//! | --- | --- |
+//! | `shared` | the groups of options that a run, `check` and `tune` share |
+//! | `advise` | the other options of `check` and `tune` |
+//! | `values` | what single options take |
+//! | `modes` | options that do nothing in a mode, refused |
+//! | `refusal` | what clap finds wrong, in one line |
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod advise;
+mod modes;
+mod refusal;
+mod shared;
+mod values;
 
 pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
+pub use shared::{AddressArgs, EngineArgs, RampArgs, TrafficArgs};
+pub use values::{CloseArg, MarkerArg, OutputArg, Rate, Source, port};
 
-use crate::units::{parse_bytes, parse_count, parse_duration, parse_percent};
+use crate::units::parse_duration;
 
 /// Run and watch a million TCP connections: what they cost, which limit comes next, what broke.
 #[derive(Debug, Parser)]
@@ -49,6 +64,36 @@ pub enum Sub {
     Tune(TuneArgs),
 }
 
+/// Why there is no command line to follow.
+#[derive(Debug)]
+pub enum Unread {
+    /// Help or the version was asked for.
+    Asked(clap::Error),
+    /// It is wrong: one line.
+    Wrong(String),
+}
+
+impl Cli {
+    /// Reads the words of a command line, the program's name first.
+    ///
+    /// # Errors
+    /// See [`Unread`].
+    pub fn read<W: Into<OsString>>(words: impl IntoIterator<Item = W>) -> Result<Self, Unread> {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let mut command = Self::command();
+        let read = command.try_get_matches_from_mut(&words).and_then(|m| Ok((Self::from_arg_matches(&m)?, m)));
+        let (cli, matches) = read.map_err(|e| match e.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Unread::Asked(e),
+            _ => {
+                let first = words.get(1).and_then(|word| word.to_str());
+                Unread::Wrong(refusal::one_line(&e, first.filter(|name| command.find_subcommand(name).is_some())))
+            }
+        })?;
+        modes::refuse(&cli, &command, &matches).map_err(Unread::Wrong)?;
+        Ok(cli)
+    }
+}
+
 /// Options of a run.
 #[derive(Debug, Clone, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -57,38 +102,25 @@ pub struct RunArgs {
     #[arg(long, help_heading = "What to run")]
     pub server: bool,
 
-    /// Start a client that connects to this address, and port (default: --port).
-    #[arg(long, num_args = 1..=2, value_names = ["IP", "PORT"], help_heading = "What to run")]
+    /// Start a client that connects to this address or host name, and port (default: --port): 10.0.0.5 9900, web1:9900.
+    #[arg(long, num_args = 1..=2, value_names = ["HOST", "PORT"], help_heading = "What to run")]
     pub client: Option<Vec<String>>,
 
     /// Watch a running process; one of c1m-top's own is controlled too.
-    #[arg(long, value_name = "PID", conflicts_with_all = ["server", "client"], help_heading = "What to run")]
+    #[arg(long, value_name = "PID", value_parser = values::pid, conflicts_with_all = ["server", "client"], help_heading = "What to run")]
     pub attach: Option<u32>,
 
-    /// Connections to open: 200k, 1m. Default: 1m, or what this machine's memory holds with a fifth to spare.
-    #[arg(long, value_name = "COUNT", value_parser = parse_count, help_heading = "Ramp")]
-    pub target: Option<u64>,
+    /// How many, how fast, how far.
+    #[command(flatten)]
+    pub ramp: RampArgs,
 
-    /// Connections per second, or max.
-    #[arg(long, value_name = "PER SECOND", value_parser = Rate::from_str, default_value = "max", help_heading = "Ramp")]
-    pub rate: Rate,
-
-    /// Stay at the target so long (30s, 5m), then close and end. Default: until told to quit.
+    /// Stay at the target so long (30s, 1m30s, 1d), then close and end. Default: until told to quit.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Ramp")]
     pub hold: Option<Duration>,
 
     /// End after so long whatever has been reached.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Ramp")]
     pub duration: Option<Duration>,
-
-    /// Hold the ramp back before a limit that would stop it is used further than this. Of memory, the rest of the headroom
-    /// that was there at the start is kept.
-    #[arg(long, value_name = "PERCENT", value_parser = parse_percent, default_value = "90%", help_heading = "Ramp")]
-    pub guard: f64,
-
-    /// Run on into the limit, to see what happens.
-    #[arg(long, conflicts_with = "guard", help_heading = "Ramp")]
-    pub no_guard: bool,
 
     /// Set the sysctls that the target lacks (see c1m-top tune), and put the old values back at the end.
     #[arg(long, help_heading = "Ramp")]
@@ -99,64 +131,48 @@ pub struct RunArgs {
     pub close: CloseArg,
 
     /// Closes per second, or max.
-    #[arg(long, value_name = "PER SECOND", value_parser = Rate::from_str, default_value = "max", help_heading = "Ramp")]
+    #[arg(long, value_name = "PER SECOND", value_parser = str::parse::<Rate>, default_value = "max", help_heading = "Ramp")]
     pub close_rate: Rate,
 
-    /// First port.
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
-    pub port: Option<u16>,
-
-    /// Number of consecutive ports.
-    #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..), help_heading = "Addresses")]
-    pub ports: u16,
+    /// From where and to which ports.
+    #[command(flatten)]
+    pub addresses: AddressArgs,
 
     /// Addresses to listen on, separated by commas. Default: every address; with a client of this run that targets
     /// loopback, that address alone.
-    #[arg(long, value_name = "IP", value_delimiter = ',', requires = "server", help_heading = "Addresses")]
+    #[arg(long, value_name = "IP", value_parser = values::address, value_delimiter = ',', help_heading = "Addresses")]
     pub listen: Vec<IpAddr>,
-
-    /// Addresses to connect from, or a prefix such as 127.0.1.0/28, separated by commas.
-    #[arg(long, value_name = "IP|PREFIX", value_delimiter = ',', requires = "client", help_heading = "Addresses")]
-    pub source: Vec<Source>,
 
     /// Allow a target that is not loopback, private, link-local or unique-local.
     #[arg(long, help_heading = "Addresses")]
     pub allow_public: bool,
 
-    /// Worker threads of each engine, each with a descriptor table of its own. Default: as many as the count needs.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Engines")]
-    pub workers: Option<u32>,
+    /// What holds the connections.
+    #[command(flatten)]
+    pub engines: EngineArgs,
 
-    /// Share of the connections that carry messages: 20%.
-    #[arg(long, value_name = "PERCENT", value_parser = parse_percent, requires = "client", help_heading = "Traffic")]
-    pub active: Option<f64>,
-
-    /// Size of a message: 512, 1KiB.
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "64", help_heading = "Traffic")]
-    pub message: u64,
-
-    /// Time between two messages of one connection.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1s", help_heading = "Traffic")]
-    pub every: Duration,
+    /// What they carry.
+    #[command(flatten)]
+    pub traffic: TrafficArgs,
 
     /// Send a message when it is due, whether or not the one before has come back: as most clients do.
-    #[arg(long, requires = "active", help_heading = "Traffic")]
+    #[arg(long, help_heading = "Traffic")]
     pub no_wait: bool,
 
     /// Send one "hello" on each connection and wait for its echo.
-    #[arg(long, requires = "client", help_heading = "Traffic")]
+    #[arg(long, help_heading = "Traffic")]
     pub greet: bool,
 
     /// Time between two samples, 100ms at the least.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1s", help_heading = "Output")]
+    #[arg(long, value_name = "TIME", value_parser = values::interval, default_value = "1s", help_heading = "Output")]
     pub interval: Duration,
 
-    /// tui draws the dashboard; text prints a line, json an object an interval. Default: tui on a terminal, else text.
-    #[arg(long, value_enum, help_heading = "Output")]
-    pub output: Option<Output>,
+    /// How the run is shown. Default: tui on a terminal, else text.
+    #[arg(long, value_parser = values::output(), help_heading = "Output")]
+    pub output: Option<OutputArg>,
 
     /// Write text or JSON to this file instead of standard output.
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output_file: Option<PathBuf>,
 
     /// How the chart is drawn: braille needs a font that has it; block and dot do not.
@@ -164,86 +180,21 @@ pub struct RunArgs {
     pub marker: MarkerArg,
 }
 
-/// A rate: a number per second, or as fast as it goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate(pub Option<u64>);
-
-impl FromStr for Rate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.eq_ignore_ascii_case("max") {
-            return Ok(Self(None));
-        }
-        match parse_count(text.trim_end_matches("/s")) {
-            Ok(0) => Err("0 per second would never begin; write a number from 1, or max".to_owned()),
-            other => other.map(|n| Self(Some(n))),
-        }
+impl RunArgs {
+    /// Whether the run has engines of its own.
+    fn starts_engines(&self) -> bool {
+        self.server || self.client.is_some()
     }
-}
 
-/// One value of `--source`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Source {
-    /// An address of the prefix.
-    pub ip: IpAddr,
-    /// Prefix length; `None` is the one address.
-    pub prefix: Option<u8>,
-}
-
-impl FromStr for Source {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("'{text}' is not an address or a prefix; write for example 10.0.0.7 or 10.0.0.0/28");
-        let (ip, prefix) = match text.split_once('/') {
-            None => (text, None),
-            Some((ip, prefix)) => (ip, Some(prefix.parse::<u8>().map_err(|_| wrong())?)),
-        };
-        let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
-        let most = if ip.is_ipv4() { 32 } else { 128 };
-        if prefix.is_some_and(|p| p > most) {
-            return Err(wrong());
-        }
-        Ok(Self { ip, prefix })
+    /// Whether lines instead of the dashboard were asked for.
+    fn writes_lines(&self) -> bool {
+        matches!(self.output, Some(OutputArg::Lines(_))) || self.output_file.is_some()
     }
-}
-
-/// Where the run is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// The dashboard.
-    Tui,
-    /// One line an interval.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// How connections are closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CloseArg {
-    /// Reset: no `TIME_WAIT`, every port free at once.
-    Rst,
-    /// The orderly FIN: the client's end waits 60 s in `TIME_WAIT`.
-    Fin,
-}
-
-/// How the chart is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum MarkerArg {
-    /// Eight dots a cell.
-    Braille,
-    /// Half blocks.
-    Block,
-    /// One dot a cell.
-    Dot,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -252,24 +203,33 @@ mod tests {
 
     #[test]
     fn the_three_uses_of_the_readme_parse() {
-        let parse = |args: &[&str]| Cli::try_parse_from([&["c1m-top"], args].concat()).map(|c| c.run);
-        assert!(parse(&["--server"]).unwrap().server);
-        assert_eq!(parse(&["--client", "10.0.0.5", "9900"]).unwrap().client.unwrap(), ["10.0.0.5", "9900"]);
-        assert_eq!(parse(&["--attach", "7"]).unwrap().attach, Some(7));
-        let both = parse(&["--server", "--client", "127.0.0.1", "9900", "--target", "200k"]).unwrap();
-        assert_eq!((both.server, both.target), (true, Some(200_000)));
-        assert!(parse(&["--attach", "7", "--server"]).is_err());
-        assert!(parse(&["--active", "20%"]).is_err(), "traffic needs a client");
+        let parse = |line: &str| Cli::read(format!("c1m-top {line}").split_whitespace()).map(|c| c.run);
+        assert!(parse("--server").unwrap().server);
+        assert_eq!(parse("--client 10.0.0.5 9900").unwrap().client.unwrap(), ["10.0.0.5", "9900"]);
+        assert_eq!(parse("--attach 7").unwrap().attach, Some(7));
+        let both = parse("--server --client 127.0.0.1 9900 --target 200k --ports 1k -o out").unwrap();
+        assert_eq!((both.server, both.ramp.target, both.addresses.ports), (true, Some(200_000), Some(1000)));
+        assert_eq!(both.output_file, Some("out".into()));
     }
 
     #[test]
-    fn sources_and_rates() {
-        assert_eq!("10.0.0.0/28".parse(), Ok(Source { ip: "10.0.0.0".parse().unwrap(), prefix: Some(28) }));
-        for wrong in ["10.0.0.0/33", "host", "10.0.0.0/", "::/129"] {
-            assert!(wrong.parse::<Source>().is_err(), "{wrong}");
+    fn what_three_commands_share_is_written_once() {
+        let command = Cli::command();
+        let (check, tune) = (command.find_subcommand("check").unwrap(), command.find_subcommand("tune").unwrap());
+        let mut shared = 0;
+        for arg in command.get_arguments() {
+            for other in
+                [check, tune].into_iter().flat_map(|c| c.get_arguments().filter(|a| a.get_id() == arg.get_id()))
+            {
+                // A report is a text or an object; a run has more ways to be shown.
+                if arg.get_id() != "output" {
+                    let words =
+                        |a: &clap::Arg| (a.get_help().map(ToString::to_string), a.get_default_values().to_vec());
+                    assert_eq!(words(arg), words(other), "{}", arg.get_id());
+                    shared += 1;
+                }
+            }
         }
-        assert_eq!("max".parse(), Ok(Rate(None)));
-        assert_eq!("50k".parse(), Ok(Rate(Some(50_000))));
-        assert!("0".parse::<Rate>().is_err());
+        assert_eq!(shared, 2 * 11, "options in each of check and tune");
     }
 }

@@ -7,15 +7,16 @@
 //! | [`units`] | numbers with units, read and written | nothing |
 //! | [`protocol`] | what dashboard and engine say to each other | nothing |
 //! | [`sys`] | every `unsafe` line of the program | nothing |
-//! | [`cli`] | the command line, types only | `units` |
 //! | [`sample`] | the raw record of one moment | `protocol` |
-//! | [`probe`] | reads the kernel into a [`sample::Kernel`]; knows nothing of engines | `sample::kernel`, `sample::Own`, `sys` |
+//! | [`probe`] | reads the kernel into a [`sample::Kernel`]; knows nothing of engines | `sample::kernel`, `sample::Own`, `sys`, `units` |
 //! | [`limits`] | every limit, one file each: names, reading, need, cure; pure | `sample`, `protocol`, `units` |
 //! | [`model`] | derives everything shown; pure | `limits`, `sample`, `protocol`, `units` |
 //! | [`engine`] | what server and client share: workers, tables, control socket | `protocol`, `sys`, `units` |
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
+//! | [`output`] | a run as text or JSON | `model`, `limits`, `units` |
 //! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
 //! | [`advise`] | what a target needs of this machine, before any connection; pure | `limits`, `sample`, `units` |
+//! | [`cli`] | the command line, types only | `output`, `model`, `units` |
 //! | [`app`] | modes, processes, threads: the only one that sees all | everything |
 
 pub mod advise;
@@ -25,6 +26,7 @@ pub mod client;
 pub mod engine;
 pub mod limits;
 pub mod model;
+pub mod output;
 pub mod probe;
 pub mod protocol;
 pub mod sample;

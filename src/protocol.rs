@@ -232,6 +232,17 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// The word for people; none for what is only worth knowing.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Info => "",
+            Severity::Warning => "WARN",
+            Severity::Critical => "CRITICAL",
+        }
+    }
+}
+
 /// A call that failed: by it the dashboard knows the limit that was met.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedCall {

@@ -1,5 +1,6 @@
 //! Numbers with units, read and written: `1m` connections, `1KiB`, `500ms`, `23.5 GiB`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Parses a count with an optional decimal suffix: `200k`, `1m`, `2.5M`, `1g`.
@@ -33,15 +34,44 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     scaled(text, &units).ok_or_else(|| format!("'{text}' is not a size; write for example 512, 1KiB or 64k"))
 }
 
-/// Parses a duration: `500ms`, `1s`, `2.5s`, `5m`, `1h`; a bare number is seconds.
+/// Parses a duration: `500ms`, `2.5s`, `5m`, `1d`, `1m30s`; a bare number is seconds.
 ///
 /// # Errors
 /// A sentence that says what is accepted.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let units = [("us", 1.0), ("ms", 1e3), ("s", 1e6), ("m", 6e7), ("h", 3.6e9), ("", 1e6)];
-    scaled(text, &units)
+    const UNITS: [(&str, f64); 7] =
+        [("us", 1.0), ("ms", 1e3), ("s", 1e6), ("m", 6e7), ("h", 3.6e9), ("d", 8.64e10), ("", 1e6)];
+    let micros = match duration_parts(text).as_slice() {
+        [one] => scaled(one, &UNITS),
+        // `1m30` might be seconds or minutes: every part of several has its unit, each smaller than the one before.
+        parts => parts
+            .iter()
+            .try_fold((0_u64, f64::INFINITY), |(sum, last), part| {
+                let unit = part.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).trim_end().to_ascii_lowercase();
+                let factor = UNITS.iter().find(|u| !unit.is_empty() && u.0 == unit)?.1;
+                (factor < last).then_some(())?;
+                Some((sum.checked_add(scaled(part, &UNITS)?)?, factor))
+            })
+            .map(|(sum, _)| sum),
+    };
+    micros
         .map(Duration::from_micros)
-        .ok_or_else(|| format!("'{text}' is not a duration; write for example 500ms, 1s or 5m"))
+        .ok_or_else(|| format!("'{text}' is not a duration; write for example 500ms, 5m, 1m30s or 1d"))
+}
+
+/// A number and its unit each: a part begins where a digit follows a letter.
+fn duration_parts(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut lettered) = (0, false);
+    for (at, c) in text.char_indices() {
+        if c.is_ascii_digit() && lettered {
+            parts.push(&text[start..at]);
+            (start, lettered) = (at, false);
+        }
+        lettered |= c.is_ascii_alphabetic();
+    }
+    parts.push(&text[start..]);
+    parts
 }
 
 /// Parses a percentage from 0 to 100, with or without the sign.
@@ -71,6 +101,22 @@ fn scaled(text: &str, units: &[(&str, f64)]) -> Option<u64> {
     let number: String = number.chars().filter(|c| *c != '_' && *c != ',').collect();
     let value = number.parse::<f64>().ok()? * factor;
     (value.is_finite() && value < 9e15).then_some(value.round() as u64)
+}
+
+/// `text` in one line that leaves a terminal alone: control characters, line ends and marks that turn the direction of writing
+/// become escapes such as `\u{1b}`. Names of processes and cgroups are anything their owner likes.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let harmful = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if harmful(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    Cow::Owned(out)
 }
 
 /// `1234567` as `1,234,567`.
@@ -179,10 +225,29 @@ mod tests {
         assert_eq!(parse_duration("100ms"), Ok(Duration::from_millis(100)));
         assert_eq!(parse_duration("2"), Ok(Duration::from_secs(2)));
         assert_eq!(parse_duration("5m"), Ok(Duration::from_mins(5)));
-        assert!(parse_duration("soon").is_err());
+        for (text, seconds) in [("1m30s", 90), ("1h30m", 5400), ("1d", 86_400), ("1d 2h", 93_600), ("1M 5S", 65)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(parse_duration("1s500ms"), Ok(Duration::from_millis(1500)));
+        for text in ["soon", "", "1m30", "30s1m", "1m1m", "1m-30s", "s", "1y", "1mm", "1m30x", "999999d1h"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
         assert_eq!(parse_percent("20%"), Ok(20.0));
         assert!(parse_percent("101").is_err());
         assert!(parse_percent("NaN").is_err());
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        for (text, want) in [
+            ("beam.smp", "beam.smp"),
+            ("naïve ⠿", "naïve ⠿"),
+            ("a\u{1b}[31mb\nc", "a\\u{1b}[31mb\\nc"),
+            ("\u{9b}2J\u{7f}", "\\u{9b}2J\\u{7f}"),
+            ("\u{202e}gpj", "\\u{202e}gpj"),
+        ] {
+            assert_eq!(printable(text), want);
+        }
     }
 
     #[test]

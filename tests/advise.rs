@@ -420,9 +420,9 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn bad_input_is_one_line_and_exit_2() {
     for (line, part) in [
-        ("check --target 0", "--target 0"),
+        ("check --target 0", "--target: 0 opens nothing"),
         ("check --port 65500 --ports 100", "beyond 65535"),
-        ("check --active 5% --message 0", "--message 0"),
+        ("check --active 5% --message 0", "--message: 0 sends nothing"),
         ("check --pid 4194304", "4194304"),
         ("check --source 192.0.2.77", "192.0.2.77"),
         ("check --target many", "many"),
@@ -442,6 +442,7 @@ fn check_speaks_json_and_says_by_its_status_whether_it_fits() {
         let out = program().args(["check", "--target", target, "--output", "json"]).output().unwrap();
         let report: Value = serde_json::from_slice(&out.stdout).unwrap();
         assert_eq!((report["kind"].as_str(), report["fits"].as_bool()), (Some("check"), Some(fits)));
+        assert_eq!(report["schema"], 2);
         assert_eq!(out.status.code(), Some(if fits { 0 } else { 3 }));
         let first = &report["limits"][0];
         for key in ["id", "scope", "unit", "present", "needed", "verdict", "met_at_connections", "reason", "cure"] {
@@ -459,7 +460,10 @@ fn apply_and_revert_in_a_network_namespace() {
     let state = Home::path().join("later/tune.json");
     let tune = |options: &str| -> Value {
         let mut tune = program();
-        tune.arg("tune").args(options.split(' ')).args(["--output", "json", "--state"]).arg(&state);
+        tune.arg("tune").args(options.split(' ')).args(["--output", "json"]);
+        if options.contains("--apply") || options.contains("--revert") {
+            tune.arg("--state").arg(&state);
+        }
         let out = tune.output().unwrap();
         assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()), "{options}");
         serde_json::from_slice(&out.stdout).unwrap()
@@ -476,6 +480,14 @@ fn apply_and_revert_in_a_network_namespace() {
         assert!(state.exists());
     }
     assert_eq!(tune("--revert")["done"], set("63000 65535", "64000 64999"), "as it was before the first");
+    assert_eq!(range_of(RANGE), "64000 64999");
+    // In text the command that puts it back can be run as it is printed, whatever the name of the file.
+    let state = Home::path().join("an odd name/tune.json");
+    let apply = ["tune", "--apply", "--target", "1200", "--role", "client", "--ports", "1", "--state"];
+    let out = text(&program().args(apply).arg(&state).output().unwrap().stdout);
+    let (_, revert) = out.split_once("kept in ").unwrap().1.split_once(": c1m-top ").unwrap();
+    let command = format!("{} {}", env!("CARGO_BIN_EXE_c1m-top"), revert.trim());
+    assert!(std::process::Command::new("sh").args(["-c", &command]).output().unwrap().status.success(), "{command}");
     assert_eq!(range_of(RANGE), "64000 64999");
     assert!(!state.exists());
 }

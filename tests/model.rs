@@ -487,8 +487,8 @@ fn an_oom_kill_of_a_cgroup_keeps_the_last_state_and_says_what_it_was() {
     gone.kernel.processes[0].alive = false;
     gone.engines[0].stats = Err(Absent::because("process gone"));
     model.update(&gone);
-    model.note_death("server", 4021, Cause::Signal(9));
-    model.note_death("server", 4021, Cause::Signal(9));
+    model.note_death(4021, Cause::Signal(9));
+    model.note_death(4021, Cause::Signal(9));
     assert_eq!(
         event(&model, "death/server/4021").text,
         "server engine 4021 was killed by the kernel's OOM killer at 62,300 connections: memory cgroup /c1m reached its limit \

@@ -427,7 +427,7 @@ fn a_kill_in_a_cgroup_of_version_2_is_told_from_its_files() {
             assert!(cure.to_string().contains("> /sys/fs/cgroup/system.slice/ejabberd.service/memory.max"), "{cure}");
         }
     }
-    model.note_death("beam.smp", 4021, Cause::Signal(9));
+    model.note_death(4021, Cause::Signal(9));
     let cgroup = Some("/system.slice/ejabberd.service".to_owned());
     assert_eq!(model.deaths()[0].cause, Cause::OomKilled { cgroup });
     let told = model.events().all().iter().find(|e| e.text.contains("OOM killer")).unwrap().text.clone();

@@ -121,6 +121,21 @@ fn modules_use_only_what_the_map_lets_them() {
 }
 
 #[test]
+fn no_two_files_of_a_module_import_each_other() {
+    let mut imports: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    for (path, text) in every_source() {
+        let siblings = uses(&code(&text).replace("crate::", "").replace("super::", "crate::"));
+        let file = |used: String| path.with_file_name(used.split("::").next().unwrap()).with_extension("rs");
+        imports.insert(path.clone(), siblings.into_iter().map(file).collect());
+    }
+    let both = |a: &PathBuf, b: &PathBuf| a < b && imports.get(b).is_some_and(|of_b| of_b.contains(a));
+    let pairs: Vec<_> =
+        imports.iter().flat_map(|(a, of_a)| of_a.iter().filter(move |b| both(a, b)).map(move |b| (a, b))).collect();
+    assert!(imports.values().flatten().count() > 100, "the imports are found at all");
+    assert!(pairs.is_empty(), "{pairs:?}");
+}
+
+#[test]
 fn unsafe_is_in_sys_alone() {
     for (path, text) in every_source() {
         if path == Path::new("sys.rs") {

@@ -29,8 +29,15 @@ impl Engines {
         let common = Common { port: 9900, ports: 100, workers: None, target: count.max(1) };
         let (server, server_process) =
             engine(&EngineConfig::Server(ServerConfig { common: common.clone(), listen: vec![ip] }))?;
-        let client =
-            ClientConfig { common, target_ip: ip, sources: Vec::new(), rate: None, greet: false, traffic: None };
+        let client = ClientConfig {
+            common,
+            target_ip: ip,
+            zone: 0,
+            sources: Vec::new(),
+            rate: None,
+            greet: false,
+            traffic: None,
+        };
         let (client, client_process) = engine(&EngineConfig::Client(client))?;
         Ok(Self { client, server, processes: [client_process, server_process] })
     }

@@ -53,14 +53,14 @@ pub struct Entry {
     pub set: Vec<String>,
 }
 
-/// What to do with a value at `--revert`.
+/// Whose a value found at `--revert` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// It is the old one.
-    Back,
-    /// It is ours: put the old one back.
-    Restore,
-    /// It is somebody else's.
+pub enum Origin {
+    /// The old one: nothing is left to do.
+    Old,
+    /// Set by `tune`: the old one is to be put back.
+    Ours,
+    /// Somebody else's.
     Foreign,
 }
 
@@ -146,15 +146,15 @@ impl State {
         }
     }
 
-    /// What a value found now calls for.
-    pub fn fate(&self, entry: &Entry, now: &str, here: &Here) -> Fate {
+    /// Whose value is found now.
+    pub fn origin(&self, entry: &Entry, now: &str, here: &Here) -> Origin {
         let now = normal(now);
         if now == entry.old {
-            Fate::Back
+            Origin::Old
         } else if self.of_this_boot(here) && entry.set.contains(&now) {
-            Fate::Restore
+            Origin::Ours
         } else {
-            Fate::Foreign
+            Origin::Foreign
         }
     }
 }
@@ -196,13 +196,13 @@ mod tests {
         let state = state();
         let entry = &state.entries[0];
         for (now, boot, want) in [
-            ("32768\t60999", "a", Fate::Back),
-            ("10000\t65535", "a", Fate::Restore),
-            ("1024\t65535", "a", Fate::Foreign),
-            ("32768 60999", "b", Fate::Back),
-            ("10000 65535", "b", Fate::Foreign),
+            ("32768\t60999", "a", Origin::Old),
+            ("10000\t65535", "a", Origin::Ours),
+            ("1024\t65535", "a", Origin::Foreign),
+            ("32768 60999", "b", Origin::Old),
+            ("10000 65535", "b", Origin::Foreign),
         ] {
-            assert_eq!(state.fate(entry, now, &here(boot)), want, "{now} {boot}");
+            assert_eq!(state.origin(entry, now, &here(boot)), want, "{now} {boot}");
         }
     }
 

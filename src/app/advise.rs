@@ -13,28 +13,28 @@ use crate::advise::catalogue;
 use crate::advise::obsolete::{self, Finding};
 use crate::advise::state::Here;
 use crate::advise::{self, Addresses, Ask, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, table};
-use crate::cli::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, RunArgs, TuneArgs};
+use crate::cli::{AskArgs, CheckArgs, ReportArg, RoleArg, TuneArgs};
 use crate::client::{self, LocalPorts};
 use crate::engine::config::{ClientConfig, Common};
 use crate::engine::pool::{MOST_WORKERS, OWN, SPARE};
+use crate::output::{harmless, object};
 use crate::probe::{Roots, Sampler, Watch};
 use crate::sample::Kernel;
-use crate::sys;
 
 /// The target fits, or all was set.
 const FITS: u8 = 0;
 /// It does not.
 const DOES_NOT: u8 = 3;
 
-/// Ports of a run that names none (the default of `--ports`).
-const PORTS: u16 = 100;
+/// Connections per second to reckon with where none are named.
+const RATE: u64 = 50_000;
 
 /// `c1m-top check`.
 pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
     if args.limits {
         match args.ask.output {
             ReportArg::Text => print(&catalogue::write())?,
-            ReportArg::Json => print_json(&catalogue::entries())?,
+            ReportArg::Json => print_json(&Limits { kind: "limits", limits: catalogue::entries() })?,
         }
         return Ok(FITS);
     }
@@ -46,10 +46,17 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
     Ok(if report.fits { FITS } else { DOES_NOT })
 }
 
+/// Every limit there is, as JSON.
+#[derive(Serialize)]
+struct Limits {
+    kind: &'static str,
+    limits: Vec<catalogue::Entry>,
+}
+
 /// `c1m-top tune`.
 pub(super) fn tune(args: &TuneArgs) -> Result<u8, Failure> {
     let sysctls = Sysctls::new("/proc/sys");
-    let state = args.state.clone().map_or_else(default_state, Ok)?;
+    let state = args.state.clone().map_or_else(tuning::default_state, Ok).map_err(Failure::Usage)?;
     if args.revert {
         let done = tuning::revert(&sysctls, &state, &here(&sysctls)?, args.force).map_err(Failure::Usage)?;
         let nothing = format!("Nothing to put back: there is no state file {}.", state.display());
@@ -85,7 +92,7 @@ fn finish(done: &[Done], nothing: &str, state: &Path, output: ReportArg) -> Resu
     } else {
         let mut text: String = if done.is_empty() { format!("{nothing}\n") } else { lines(done) };
         if let Some(state) = kept {
-            let _ = writeln!(text, "Old values are kept in {}: c1m-top tune --revert", state.display());
+            let _ = writeln!(text, "Old values are kept in {}: {}", state.display(), tuning::revert_command(state));
         }
         print(&text)?;
     }
@@ -116,10 +123,10 @@ pub(super) struct Tuned {
 }
 
 impl Tuned {
-    /// Sets what a run with these options lacks.
-    pub(super) fn apply(args: &RunArgs) -> Result<Self, Failure> {
+    /// Sets what a run lacks.
+    pub(super) fn apply(args: &AskArgs) -> Result<Self, Failure> {
         let sysctls = Sysctls::new("/proc/sys");
-        let state = default_state()?;
+        let state = tuning::default_state().map_err(Failure::Usage)?;
         if state.exists() {
             // Its old values are somebody else's to put back.
             return Err(Failure::Usage(format!(
@@ -127,28 +134,7 @@ impl Tuned {
                 state.display()
             )));
         }
-        let (_, report) = examine(&AskArgs {
-            target: args.target.unwrap_or(plan::TARGET),
-            role: match (args.server, args.client.is_some()) {
-                (true, false) => RoleArg::Server,
-                (false, true) => RoleArg::Client,
-                _ => RoleArg::Both,
-            },
-            program: ProgramArg::Own,
-            pid: None,
-            port: args.port,
-            ports: Some(args.ports),
-            source: args.source.clone(),
-            workers: args.workers,
-            rate: args.rate.0.unwrap_or(50_000),
-            active: args.active,
-            message: args.message,
-            every: args.every,
-            guard: args.guard,
-            no_guard: args.no_guard,
-            user_memory: 0,
-            output: ReportArg::Text,
-        })?;
+        let (_, report) = examine(args)?;
         let proposal = Proposal::new(&report, configured(&sysctls));
         let here = here(&sysctls)?;
         let done = tuning::apply(&sysctls, &state, &here, &proposal.sysctl).map_err(Failure::Usage)?;
@@ -160,7 +146,10 @@ impl Drop for Tuned {
     fn drop(&mut self) {
         match tuning::revert(&self.sysctls, &self.state, &self.here, false) {
             Ok(done) if done.iter().all(Done::is_well) => {}
-            Ok(done) => eprint!("c1m-top: not every sysctl could be put back:\n{}", lines(&done)),
+            Ok(done) => eprintln!(
+                "c1m-top: not every sysctl could be put back (c1m-top tune --revert)\n{}",
+                lines(&done).trim_end()
+            ),
             Err(e) => eprintln!("c1m-top: sysctls were not put back: {e} (c1m-top tune --revert)"),
         }
     }
@@ -177,33 +166,27 @@ fn examine(args: &AskArgs) -> Result<(Ask, Report), Failure> {
 }
 
 fn ask(args: &AskArgs, kernel: &Kernel) -> Result<Ask, String> {
-    if args.target == 0 {
-        return Err("--target 0 opens nothing; write a count such as 200k or 1m".into());
-    }
-    let port = args.port.unwrap_or(plan::PORT);
-    let other = args.pid.is_some() || args.program == ProgramArg::Other;
-    let ports = args.ports.unwrap_or(if other { 1 } else { PORTS });
+    let target = args.ramp.target_or_default();
+    let port = args.addresses.port_or_default();
+    let other = args.is_of_another_program();
+    let ports = if other { args.addresses.ports.unwrap_or(1) } else { args.addresses.ports_or_default() };
     plan::check_ports(port, ports)?;
-    let traffic = plan::traffic(args.active, args.message, args.every)?;
+    let traffic = plan::traffic(&args.traffic);
     let traffic = traffic.map(|t| Traffic { share: t.share, message: t.message, every_us: t.every_us });
-    let mut sources = Vec::new();
-    for source in &args.source {
-        plan::expand(*source, &mut sources)?;
-    }
-    let workers = args.workers.map(u64::from);
+    let sources = plan::sources(&args.addresses.source)?;
+    let workers = args.engines.workers.map(u64::from);
     let program = if other { Program::Other { processes: workers.unwrap_or(1) } } else { Program::Own };
     let role = match args.role {
         RoleArg::Server => Side::Server,
         RoleArg::Client => Side::Client,
         RoleArg::Both => Side::Both,
     };
-    let addresses =
-        if role == Side::Server { None } else { addresses(args.target, role, (port, ports), &sources, kernel)? };
+    let addresses = if role == Side::Server { None } else { addresses(target, role, (port, ports), &sources, kernel)? };
     // Lanes of the ramp, each with a window of its own.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let lanes = client::lanes(cores, args.target as usize, usize::MAX);
+    let lanes = client::lanes(cores, target as usize, usize::MAX);
     Ok(Ask {
-        target: args.target,
+        target,
         role,
         program,
         running: args.pid.is_some(),
@@ -212,9 +195,9 @@ fn ask(args: &AskArgs, kernel: &Kernel) -> Result<Ask, String> {
         sources_named: sources.len() as u64,
         addresses,
         traffic,
-        rate: args.rate,
+        rate: args.ramp.rate.0.unwrap_or(RATE),
         user_bytes: args.user_memory,
-        guard: (!args.no_guard).then_some(args.guard.clamp(1.0, 100.0) / 100.0),
+        guard: (!args.ramp.no_guard).then_some(args.ramp.guard / 100.0),
         engines: OwnEngines {
             table_own: OWN + u64::from(SPARE),
             most_workers: MOST_WORKERS as u64,
@@ -238,6 +221,7 @@ fn addresses(
         common: Common { port, ports, workers: None, target },
         // Where a client alone will connect to is not known: of the family of its sources.
         target_ip: sources.first().copied().unwrap_or(loopback),
+        zone: 0,
         // Without a name a client elsewhere than on loopback has one address.
         sources: if role == Side::Client && sources.is_empty() { vec![loopback] } else { sources.to_vec() },
         rate: None,
@@ -291,19 +275,9 @@ fn here(sysctls: &Sysctls) -> Result<Here, Failure> {
     Ok(Here { boot_id: boot_id.trim().to_owned(), netns: netns.to_string_lossy().into_owned() })
 }
 
-fn default_state() -> Result<PathBuf, Failure> {
-    let base = if sys::euid() == 0 {
-        Some(PathBuf::from("/var/lib"))
-    } else {
-        let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-        named("XDG_STATE_HOME").or_else(|| named("HOME").map(|home| home.join(".local/state")))
-    };
-    base.map(|base| base.join("c1m-top/tune.json"))
-        .ok_or_else(|| Failure::Usage("neither XDG_STATE_HOME nor HOME is set: name a file with --state".into()))
-}
-
+/// Prints text for people, or an object.
 fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+    match io::stdout().write_all(harmless(text).as_bytes()).and_then(|()| io::stdout().flush()) {
         // Nobody reads on: the exit status still says how it stands.
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Usage(format!("cannot write the report: {e}"))),
         _ => Ok(()),
@@ -311,6 +285,6 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(|e| Failure::Internal(e.to_string()))?;
+    let text = object(value).map_err(|e| Failure::Internal(e.to_string()))?;
     print(&format!("{text}\n"))
 }

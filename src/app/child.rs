@@ -48,8 +48,8 @@ pub(super) fn start(config: &EngineConfig) -> Result<(Engine, Link), StartError>
     let deadline = Instant::now() + START;
     loop {
         if let Some(status) = child.try_wait().map_err(|e| internal("engine", &e))? {
-            let said = said(&mut child);
-            let line = said.lines().next().unwrap_or("the engine ended at once").to_owned();
+            let message = standard_error(&mut child);
+            let line = message.lines().next().unwrap_or("the engine ended at once").to_owned();
             return Err(match status.code() {
                 Some(2) => StartError::Usage(line),
                 _ => StartError::Internal(format!("{line} ({status})")),
@@ -70,7 +70,7 @@ pub(super) fn start(config: &EngineConfig) -> Result<(Engine, Link), StartError>
 }
 
 /// What a process that has ended wrote to its standard error.
-fn said(child: &mut Child) -> String {
+fn standard_error(child: &mut Child) -> String {
     let mut text = String::new();
     if let Some(stderr) = child.stderr.take() {
         // Bounded: an engine says a line or two.
@@ -99,9 +99,9 @@ impl Engine {
         self.status.map(cause)
     }
 
-    /// Its last words.
-    pub(super) fn said(&mut self) -> String {
-        said(&mut self.child)
+    /// What it wrote to its standard error, once it has ended.
+    pub(super) fn standard_error(&mut self) -> String {
+        standard_error(&mut self.child)
     }
 
     /// Waits for its end; kills it when that takes longer than `patience`.

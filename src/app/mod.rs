@@ -2,13 +2,16 @@
 //!
 //! | file | what it is for |
 //! | --- | --- |
-//! | `plan` | the command line, checked and joined |
+//! | `plan`, `endpoint` | the command line, checked and joined; where the client connects to |
 //! | `setup` | engines started or attached to, the sampler opened |
 //! | `child`, `link` | an engine process; the control connection to it |
 //! | `watcher` | the probe thread |
 //! | `controller` | what the run does next |
+//! | `run` | a run from its start to its end |
 //! | `session` | one loop for every output: reports in, model updated, steps carried out |
-//! | `screen`, `lines` | the dashboard; text and JSON |
+//! | `processes`, `ending` | the engines and how they die; the end of a run, step by step |
+//! | `message`, `state`, `view` | what comes to that loop; what is known; where it is shown |
+//! | `screen` | the dashboard |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
 //! | `engine_process` | the other side: what `c1m-top engine` runs |
 
@@ -16,25 +19,28 @@ mod advise;
 mod attach;
 mod child;
 mod controller;
+mod ending;
+mod endpoint;
 mod engine_process;
-mod lines;
 mod link;
+mod message;
 mod plan;
+mod processes;
+mod run;
 mod screen;
 mod session;
 mod setup;
-mod summary_text;
+mod state;
 mod tuning;
+mod view;
 mod watcher;
 
 use std::fmt;
 use std::process::ExitCode;
 
-use clap::Parser;
-use clap::error::ErrorKind;
-
-use crate::cli::{Cli, Sub};
+use crate::cli::{Cli, Sub, Unread};
 use crate::model::Verdict;
+use crate::units::printable;
 
 /// Why the program ends without having run.
 #[derive(Debug)]
@@ -55,23 +61,31 @@ impl fmt::Display for Failure {
 
 /// Parses the command line and runs; the exit status is part of the machine interface.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(e) => return parse_failed(&e),
+        Err(Unread::Asked(help)) => {
+            // Printing fails only when nobody reads.
+            let _ = help.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(Unread::Wrong(text)) => return failed(&Failure::Usage(text)),
     };
     let result = match cli.command {
         Some(Sub::Engine { config }) => return engine_process::run(&config),
         Some(Sub::Check(args)) => advise::check(&args),
         Some(Sub::Tune(args)) => advise::tune(&args),
-        None => session::run(&cli.run).map(status),
+        None => run::run(&cli.run).map(status),
     };
     match result {
         Ok(status) => ExitCode::from(status),
-        Err(failure) => {
-            eprintln!("c1m-top: {failure}");
-            ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
-        }
+        Err(failure) => failed(&failure),
     }
+}
+
+/// One line on standard error, and the exit status that goes with it.
+fn failed(failure: &Failure) -> ExitCode {
+    eprintln!("c1m-top: {}", printable(&failure.to_string()));
+    ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
 }
 
 /// Exit status of a run that ran.
@@ -81,22 +95,4 @@ fn status(verdict: Verdict) -> u8 {
         Verdict::LimitHit | Verdict::GuardStopped => 3,
         Verdict::EngineKilled => 4,
     }
-}
-
-/// Help and version as clap prints them; an error in one line.
-fn parse_failed(e: &clap::Error) -> ExitCode {
-    if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // Printing fails only when nobody reads.
-        let _ = e.print();
-        return ExitCode::SUCCESS;
-    }
-    let text = e.to_string();
-    let mut lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
-    let first = lines.next().unwrap_or("unreadable command line").trim_start_matches("error: ").to_owned();
-    // A list (missing or conflicting arguments) follows a colon.
-    let list: Vec<&str> =
-        if first.ends_with(':') { lines.take_while(|l| l.starts_with(['-', '<'])).collect() } else { Vec::new() };
-    let list = list.join(", ");
-    eprintln!("c1m-top: {first}{}{list} (see c1m-top --help)", if list.is_empty() { "" } else { " " });
-    ExitCode::from(2)
 }

@@ -1,27 +1,27 @@
 //! From the command line to what will be run: everything that can be wrong is found here, before anything starts.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::cli::{CloseArg, RunArgs, Source};
+use super::endpoint::Endpoint;
+use crate::cli::{AskArgs, CloseArg, RunArgs, Source, TrafficArgs};
 use crate::engine::config::{ClientConfig, Common, ServerConfig, TrafficConfig};
 use crate::protocol::CloseMode;
 
-/// Port of a run that names none.
-pub(super) const PORT: u16 = 9900;
-
 /// Most sources a prefix may stand for.
 const MOST_SOURCES: usize = 65_536;
-
-/// Target of a run that names none, before the machine's memory is looked at.
-pub(super) const TARGET: u64 = 1_000_000;
 
 /// What will be run.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) server: Option<ServerConfig>,
     pub(super) client: Option<ClientConfig>,
+    /// What the client's host name was taken for.
+    pub(super) endpoint_note: Option<String>,
     pub(super) attach: Option<u32>,
+    /// What sysctls are to be set for, but for the target, which memory may lower; `None` sets none.
+    pub(super) tune: Option<AskArgs>,
     /// The target was named on the command line.
     pub(super) target_given: bool,
     pub(super) guard: bool,
@@ -39,46 +39,40 @@ pub(super) struct Plan {
 /// # Errors
 /// One line: what is wrong, where, what to do.
 pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
-    if args.interval < Duration::from_millis(100) {
-        return Err(format!(
-            "--interval {:?} is under 100ms: sampling that often would cost what it measures; use 100ms or more",
-            args.interval
-        ));
-    }
-    if args.target == Some(0) {
-        return Err("--target 0 opens nothing; write a count such as 200k or 1m".into());
-    }
-    if args.guard < 1.0 {
-        return Err("--guard under 1% lets nothing be opened; write a share such as 90%, or --no-guard".into());
-    }
-    let target_ip = args.client.as_ref().map(|c| parse_ip(&c[0], args.allow_public)).transpose()?;
-    let client_port = match args.client.as_deref() {
-        Some([_, port]) => Some(parse_port(port)?),
-        _ => None,
-    };
-    let port = match (args.port, client_port) {
+    let ports = args.addresses.ports_or_default();
+    let to = args.client.as_ref().map(|words| Endpoint::read(words, args.allow_public)).transpose();
+    let to = to.map_err(|e| format!("--client: {e}"))?;
+    let port = match (args.addresses.port, to.as_ref().and_then(|to| to.port)) {
         (Some(a), Some(b)) if a != b => {
             return Err(format!("--port {a} and the client's port {b} differ: name one of them"));
         }
-        (a, b) => a.or(b).unwrap_or(PORT),
+        (_, Some(port)) => port,
+        (_, None) => args.addresses.port_or_default(),
     };
-    check_ports(port, args.ports)?;
-    let common = Common { port, ports: args.ports, workers: args.workers, target: args.target.unwrap_or(TARGET) };
-    let client = target_ip.map(|ip| client(args, ip, common.clone())).transpose()?;
+    check_ports(port, ports)?;
+    let target = args.ramp.target_or_default();
+    let common = Common { port, ports, workers: args.engines.workers, target };
+    let client = to.as_ref().map(|to| client(args, to, common.clone())).transpose()?;
     let server = args.server.then(|| ServerConfig {
-        listen: match target_ip {
-            Some(ip) if args.listen.is_empty() && ip.is_loopback() => vec![ip],
-            _ => args.listen.clone(),
+        listen: match &to {
+            Some(to) if args.listen.is_empty() && to.ip.is_loopback() => vec![to.ip],
+            _ => unique(args.listen.clone()),
         },
-        common: Common { target: if client.is_some() { common.target } else { args.target.unwrap_or(0) }, ..common },
+        common: Common { target: if client.is_some() { target } else { args.ramp.target.unwrap_or(0) }, ..common },
     });
+    let mut tune = args.tune.then(|| AskArgs::of_run(args));
+    if let Some(ask) = &mut tune {
+        ask.addresses.port = Some(port);
+    }
     Ok(Plan {
         server,
         client,
+        endpoint_note: to.and_then(|to| to.note),
         attach: args.attach,
-        target_given: args.target.is_some(),
-        guard: !args.no_guard,
-        guard_per_mille: (args.guard * 10.0).round() as u32,
+        tune,
+        target_given: args.ramp.target.is_some(),
+        guard: !args.ramp.no_guard,
+        guard_per_mille: (args.ramp.guard * 10.0).round() as u32,
         hold: args.hold,
         duration: args.duration,
         interval: args.interval,
@@ -100,68 +94,46 @@ pub(super) fn check_ports(port: u16, ports: u16) -> Result<(), String> {
 }
 
 /// Messages on a share of the connections.
-pub(super) fn traffic(active: Option<f64>, message: u64, every: Duration) -> Result<Option<TrafficConfig>, String> {
-    let Some(percent) = active.filter(|percent| *percent > 0.0) else { return Ok(None) };
-    if message == 0 {
-        return Err("--message 0 sends nothing; write a size such as 64 or 1KiB".into());
-    }
-    if every < Duration::from_millis(1) {
-        return Err("--every is under 1ms; write a time such as 1s".into());
-    }
-    Ok(Some(TrafficConfig { share: percent / 100.0, message, every_us: every.as_micros() as u64, wait: true }))
+pub(super) fn traffic(args: &TrafficArgs) -> Option<TrafficConfig> {
+    let percent = args.active.filter(|percent| *percent > 0.0)?;
+    let every_us = args.every.as_micros() as u64;
+    Some(TrafficConfig { share: percent / 100.0, message: args.message, every_us, wait: true })
 }
 
-fn client(args: &RunArgs, target_ip: IpAddr, common: Common) -> Result<ClientConfig, String> {
-    let traffic = traffic(args.active, args.message, args.every)?;
-    let traffic = traffic.map(|t| TrafficConfig { wait: !args.no_wait, ..t });
-    let mut sources = Vec::new();
-    for source in &args.source {
-        expand(*source, &mut sources)?;
+fn client(args: &RunArgs, to: &Endpoint, common: Common) -> Result<ClientConfig, String> {
+    let sources = sources(&args.addresses.source)?;
+    if let Some(other) = sources.iter().find(|ip| ip.is_ipv4() != to.ip.is_ipv4()) {
+        return Err(format!("--source {other} is of another family than the target {}", to.ip));
     }
-    if let Some(other) = sources.iter().find(|ip| ip.is_ipv4() != target_ip.is_ipv4()) {
-        return Err(format!("--source {other} is of another family than the target {target_ip}"));
-    }
-    Ok(ClientConfig { common, target_ip, sources, rate: args.rate.0, greet: args.greet, traffic })
+    Ok(ClientConfig {
+        common,
+        target_ip: to.ip,
+        zone: to.zone,
+        sources,
+        rate: args.ramp.rate.0,
+        greet: args.greet,
+        traffic: traffic(&args.traffic).map(|t| TrafficConfig { wait: !args.no_wait, ..t }),
+    })
 }
 
-fn parse_port(text: &str) -> Result<u16, String> {
-    match text.parse::<u16>() {
-        Ok(port) if port > 0 => Ok(port),
-        _ => Err(format!("'{text}' is not a port; write a number from 1 to 65535")),
+/// The addresses that the values of `--source` stand for, each once.
+pub(super) fn sources(named: &[Source]) -> Result<Vec<IpAddr>, String> {
+    let mut all = Vec::new();
+    for source in named {
+        expand(*source, &mut all)?;
     }
+    Ok(unique(all))
 }
 
-/// An address that this program may load.
-fn parse_ip(text: &str, allow_public: bool) -> Result<IpAddr, String> {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    let ip = bare
-        .parse::<IpAddr>()
-        .map_err(|_| match text.parse::<SocketAddr>() {
-            Ok(at) => format!("'{text}' joins address and port; write --client {} {}", at.ip(), at.port()),
-            Err(_) => format!("'{text}' is not an IP address; write for example --client 127.0.0.1 9900"),
-        })?
-        .to_canonical();
-    if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST) {
-        return Err(format!("{ip} is not the address of one host"));
-    }
-    if !allow_public && !is_near(ip) {
-        return Err(format!(
-            "{ip} is a public address and this is a load generator: a million connections to a host that is not yours is an attack; if it is yours, add --allow-public"
-        ));
-    }
-    Ok(ip)
-}
-
-/// Loopback, private, link-local or unique-local (RFC 1122, 1918, 3927, 4193, 4291).
-fn is_near(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
+/// Each address once, where it stood first.
+fn unique(mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    let mut seen = HashSet::new();
+    addresses.retain(|ip| seen.insert(*ip));
+    addresses
 }
 
 /// The addresses a `--source` stands for: of an IPv4 subnet without its network and broadcast address.
-pub(super) fn expand(source: Source, out: &mut Vec<IpAddr>) -> Result<(), String> {
+fn expand(source: Source, out: &mut Vec<IpAddr>) -> Result<(), String> {
     let Some(prefix) = source.prefix else {
         out.push(source.ip);
         return Ok(());
@@ -193,33 +165,24 @@ pub(super) fn expand(source: Source, out: &mut Vec<IpAddr>) -> Result<(), String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Cli;
-    use clap::Parser;
+    use crate::cli::{Cli, Unread};
 
     fn of(line: &str) -> Result<Plan, String> {
-        plan(&Cli::try_parse_from(format!("c1m-top {line}").split_whitespace()).unwrap().run)
+        match Cli::read(format!("c1m-top {line}").split_whitespace()) {
+            Ok(cli) => plan(&cli.run),
+            Err(Unread::Wrong(text)) => Err(text),
+            Err(Unread::Asked(e)) => panic!("{line}: {e}"),
+        }
     }
 
     #[test]
     fn bad_input_is_one_line_that_says_what_to_do() {
         for (line, part) in [
-            ("--interval 50ms", "--interval 50ms"),
-            ("--server --target 0", "--target 0"),
-            ("--server --guard 0%", "--guard"),
             ("--server --port 65500", "beyond 65535"),
             ("--client 127.0.0.1 9900 --port 9901", "differ"),
-            ("--client 127.0.0.1 0", "not a port"),
-            ("--client 127.0.0.1:9900", "--client 127.0.0.1 9900"),
-            ("--client localhost", "not an IP address"),
-            ("--client 8.8.8.8", "--allow-public"),
-            ("--client 2001:4860::1", "--allow-public"),
-            ("--client ::ffff:8.8.8.8", "--allow-public"),
-            ("--client 0.0.0.0", "not the address of one host"),
-            ("--client 224.0.0.1", "not the address of one host"),
+            ("--client 127.0.0.1:9900 --port 9901", "differ"),
             ("--client 127.0.0.1 --source ::1", "another family"),
             ("--client 127.0.0.1 --source 10.0.0.0/8", "longer prefix"),
-            ("--client 127.0.0.1 --active 5% --message 0", "--message 0"),
-            ("--client 127.0.0.1 --active 5% --every 10us", "--every"),
         ] {
             let text = of(line).unwrap_err();
             assert!(text.contains(part) && !text.contains('\n'), "{line}: {text}");
@@ -227,11 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn near_addresses_need_no_flag() {
-        for ip in ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.1.1", "::1", "[fd00::1]", "fe80::1"] {
-            assert!(of(&format!("--client {ip} 9900")).is_ok(), "{ip}");
-        }
-        assert!(of("--client 8.8.8.8 --allow-public").is_ok());
+    fn a_run_is_tuned_for_its_own_port() {
+        let ask = of("--server --client 127.0.0.1:9950 --tune").unwrap().tune.unwrap();
+        assert_eq!(ask.addresses.port, Some(9950));
+        assert!(of("--server").unwrap().tune.is_none());
     }
 
     #[test]
@@ -240,7 +202,7 @@ mod tests {
         assert_eq!(server("--server --client 127.0.0.1 9900").listen, ["127.0.0.1".parse::<IpAddr>().unwrap()]);
         assert!(server("--server").listen.is_empty());
         assert!(server("--server --client 10.0.0.1").listen.is_empty());
-        assert_eq!(server("--server --listen 127.0.0.9").listen.len(), 1);
+        assert_eq!(server("--server --listen 127.0.0.9,127.0.0.9,::ffff:127.0.0.9").listen.len(), 1, "named thrice");
         assert_eq!(server("--server").common.target, 0, "a server alone aims at nothing");
     }
 
@@ -249,6 +211,11 @@ mod tests {
         let sources = |s: &str| of(&format!("--client {s}")).unwrap().client.unwrap().sources;
         assert_eq!(sources("10.0.0.9 --source 10.0.0.0/29").len(), 6);
         assert_eq!(sources("10.0.0.9 --source 10.0.0.1,10.0.0.2")[1].to_string(), "10.0.0.2");
+        assert_eq!(
+            sources("10.0.0.9 --source 10.0.0.2,10.0.0.0/30,10.0.0.1 --source 10.0.0.2").len(),
+            2,
+            "named twice"
+        );
         assert_eq!(sources("127.0.0.1 --source 127.0.0.0/30").len(), 3, "127.0.0.0 itself cannot be used");
         assert_eq!(sources("127.0.0.1 --source 127.0.7.0/30").len(), 4);
         assert_eq!(sources("fd00::9 --source fd00::/126").len(), 4);

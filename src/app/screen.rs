@@ -5,7 +5,7 @@ use std::sync::mpsc::SyncSender;
 
 use crossterm::event::KeyEvent;
 
-use super::session::Message;
+use super::message::Message;
 use crate::cli::MarkerArg;
 use crate::model::Model;
 use crate::ui::{self, Action, Marker, Terminal, Theme, View};

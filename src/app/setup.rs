@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
+use super::Failure;
+use super::advise::Tuned;
 use super::attach::{self, Found};
 use super::child::{self, Engine, StartError};
 use super::controller::Terms;
 use super::link::Link;
 use super::plan::Plan;
-use super::{Failure, plan};
 use crate::client;
 use crate::client::LocalPorts;
 use crate::engine::config::{self, EngineConfig};
@@ -23,14 +24,20 @@ pub(super) struct Ready {
     pub(super) sampler: Sampler,
     pub(super) setup: Setup,
     pub(super) terms: Terms,
-    /// What the client's addresses and ports allow, one sentence.
-    pub(super) capacity: Option<String>,
+    /// Sysctls that were set for it. Dropped last, when nothing needs them any more.
+    pub(super) tuned: Option<Tuned>,
+    /// What the client's host name was taken for, and what its addresses and ports allow: an id and a sentence each.
+    pub(super) notes: Vec<(&'static str, String)>,
 }
 
 /// Starts or attaches.
 pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failure> {
     let note = choose_target(&mut plan)?;
+    // For the target that is run for; before the ports are counted, of which it may add some; and declared before the engines,
+    // which are gone when it is dropped.
+    let tuned = plan.tune.as_ref().map(Tuned::apply).transpose()?;
     let capacity = check_capacity(&mut plan)?;
+    let notes = [("endpoint", plan.endpoint_note.take()), ("capacity", capacity)];
     let mut engines = Vec::new();
     let mut links = Vec::new();
     let configs = [plan.server.clone().map(EngineConfig::Server), plan.client.clone().map(EngineConfig::Client)];
@@ -68,22 +75,30 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
         close: plan.close,
         close_rate: plan.close_rate,
     };
-    Ok(Ready { engines, links, sampler, setup, terms, capacity })
+    let notes = notes.into_iter().filter_map(|(id, text)| Some((id, text?))).collect();
+    Ok(Ready { engines, links, sampler, setup, terms, tuned, notes })
 }
 
-/// A run that names no target aims at one million, or at what this machine can hold. Returns the sentence that says so.
+/// A run that names no target aims at one million, or at what this machine can hold. Returns the sentence that says so. A
+/// server alone aims at nothing, but what is tuned for it is not more than it can hold either.
 fn choose_target(plan: &mut Plan) -> Result<Option<String>, Failure> {
-    let Some(client) = plan.client.as_mut().filter(|_| !plan.target_given) else { return Ok(None) };
+    if plan.target_given || (plan.client.is_none() && plan.tune.is_none()) {
+        return Ok(None);
+    }
     let own = Watch::process(std::process::id());
     let (kernel, _) = Sampler::new(Roots::default(), &[own]).map_err(|e| Failure::Internal(e.to_string()))?.read();
     let cgroups = kernel.processes.first().and_then(|t| t.memcg.as_ref().ok()).cloned().unwrap_or_default();
-    let both_ends = plan.server.is_some() || client.target_ip.is_loopback();
+    let to = plan.client.as_ref().map(|client| client.target_ip);
+    let both_ends = to.is_some_and(|ip| plan.server.is_some() || ip.is_loopback());
     let (target, note) = safe_target(&kernel, both_ends, &cgroups);
+    if let Some(ask) = &mut plan.tune {
+        ask.ramp.target = Some(target);
+    }
+    let Some(client) = plan.client.as_mut() else { return Ok(None) };
     client.common.target = target;
     if let Some(server) = &mut plan.server {
         server.common.target = target;
     }
-    debug_assert!(target <= plan::TARGET);
     Ok(Some(note))
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::advise::proposal::Change;
-use crate::advise::state::{Entry, Fate, Here, State, normal};
+use crate::advise::state::{Entry, Here, Origin, State, normal};
 use crate::sys;
 
 /// `/proc/sys`.
@@ -45,6 +45,37 @@ impl Sysctls {
             return Err(io::Error::other("the kernel took only a part of it"));
         }
         self.read(key)
+    }
+}
+
+/// The state file where none is named.
+///
+/// # Errors
+/// There is no place for one: a sentence.
+pub(super) fn default_state() -> Result<PathBuf, String> {
+    let base = if sys::euid() == 0 {
+        Some(PathBuf::from("/var/lib"))
+    } else {
+        let named = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        named("XDG_STATE_HOME").or_else(|| named("HOME").map(|home| home.join(".local/state")))
+    };
+    let none = || "neither XDG_STATE_HOME nor HOME is set: name a file with --state".to_owned();
+    base.map(|base| base.join("c1m-top/tune.json")).ok_or_else(none)
+}
+
+/// The command that puts back what a state file holds, from whatever directory it is run in.
+pub(super) fn revert_command(file: &Path) -> String {
+    let command = "c1m-top tune --revert";
+    if default_state().is_ok_and(|default| default == file) {
+        return command.to_owned();
+    }
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let text = file.to_string_lossy();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(&b);
+    if text.bytes().all(plain) {
+        format!("{command} --state {text}")
+    } else {
+        format!("{command} --state '{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -127,8 +158,9 @@ pub(super) fn apply(sysctls: &Sysctls, file: &Path, here: &Here, changes: &[Chan
     let mut state = match load(file)? {
         Some(state) if !state.of_this_boot(here) => {
             return Err(format!(
-                "{} is of another boot: c1m-top tune --revert looks whether anything of it is left, and removes it",
-                file.display()
+                "{} is of another boot: {} looks whether anything of it is left, and removes it",
+                file.display(),
+                revert_command(file)
             ));
         }
         Some(state) => {
@@ -194,10 +226,10 @@ fn put_back(sysctls: &Sysctls, state: &State, entry: &Entry, here: &Here, force:
     let found = sysctls.read(&entry.key).map(|v| normal(&v));
     let result = match &found {
         Err(e) => Outcome::Failed(why(e)),
-        Ok(now) => match state.fate(entry, now, here) {
-            Fate::Back => Outcome::Unchanged,
-            Fate::Foreign if !force => Outcome::Foreign,
-            Fate::Foreign | Fate::Restore => match sysctls.write(&entry.key, &entry.old).map(|v| normal(&v)) {
+        Ok(now) => match state.origin(entry, now, here) {
+            Origin::Old => Outcome::Unchanged,
+            Origin::Foreign if !force => Outcome::Foreign,
+            Origin::Foreign | Origin::Ours => match sysctls.write(&entry.key, &entry.old).map(|v| normal(&v)) {
                 Ok(value) if value == entry.old => Outcome::Set,
                 Ok(value) => Outcome::Became(value),
                 Err(e) => Outcome::Failed(why(&e)),
@@ -229,9 +261,9 @@ fn lock(file: &Path) -> Result<File, String> {
         format!("the state file cannot be kept in {}: {}; name one with --state", dir.display(), why_file(e))
     };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| cannot(&e))?;
-    let held = File::open(dir).map_err(|e| cannot(&e))?;
-    match held.try_lock() {
-        Ok(()) => Ok(held),
+    let directory = File::open(dir).map_err(|e| cannot(&e))?;
+    match directory.try_lock() {
+        Ok(()) => Ok(directory),
         Err(fs::TryLockError::WouldBlock) => {
             Err(format!("another c1m-top tune is at work on {}: try again when it has ended", file.display()))
         }

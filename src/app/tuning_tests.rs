@@ -197,9 +197,9 @@ fn what_may_not_be_set_is_named_and_the_rest_is_set() {
 fn two_at_once_do_not_mix() {
     let tree = Tree::new();
     tree.apply("a").unwrap();
-    let held = lock(&tree.file()).unwrap();
+    let first = lock(&tree.file()).unwrap();
     assert!(tree.revert("a", false).unwrap_err().contains("another c1m-top tune is at work"));
-    drop(held);
+    drop(first);
     assert!(tree.revert("a", false).is_ok());
 }
 

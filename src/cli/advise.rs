@@ -1,12 +1,11 @@
 //! The options of `check` and `tune`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::Source;
-use crate::units::{parse_bytes, parse_count, parse_duration, parse_percent};
+use super::{AddressArgs, EngineArgs, RampArgs, RunArgs, TrafficArgs, values};
+use crate::units::parse_bytes;
 
 pub(super) const CHECK_HELP: &str = "\
 Whose limits: c1m-top gives each worker thread a descriptor table of its own, so that RLIMIT_NOFILE bounds a table and not
@@ -36,69 +35,67 @@ file that is torn, foreign or of another boot.";
 /// What is checked or tuned for.
 #[derive(Debug, Clone, Args)]
 pub struct AskArgs {
-    /// Connections: 200k, 1m.
-    #[arg(long, value_name = "COUNT", value_parser = parse_count, default_value = "1m")]
-    pub target: u64,
-
     /// The ends of the connections on this machine.
-    #[arg(long, value_enum, default_value = "both")]
+    #[arg(long, value_enum, default_value = "both", help_heading = "What for")]
     pub role: RoleArg,
 
     /// Whose program holds the connections.
-    #[arg(long, value_enum, default_value = "c1m-top")]
+    #[arg(long, value_enum, default_value = "c1m-top", help_heading = "What for")]
     pub program: ProgramArg,
 
     /// That other program, running: its own limits, cgroup and network namespace count. Implies --program other.
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", value_parser = values::pid, help_heading = "What for")]
     pub pid: Option<u32>,
 
-    /// First port.
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: Option<u16>,
-
-    /// Number of consecutive ports. Default: 100, as a run has it; 1 with --program other.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub ports: Option<u16>,
-
-    /// Addresses the client connects from, or a prefix, separated by commas.
-    #[arg(long, value_name = "IP|PREFIX", value_delimiter = ',')]
-    pub source: Vec<Source>,
-
-    /// c1m-top: worker threads of each engine. Another program: processes that share the connections evenly.
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub workers: Option<u32>,
-
-    /// Connections per second to reckon with where the clients are elsewhere.
-    #[arg(long, value_name = "PER SECOND", value_parser = parse_count, default_value = "50k")]
-    pub rate: u64,
-
-    /// Share of the connections that carry messages: 20%.
-    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
-    pub active: Option<f64>,
-
-    /// Size of a message, sent and echoed: 512, 1KiB.
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "64")]
-    pub message: u64,
-
-    /// Time between two messages of one connection.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1s")]
-    pub every: Duration,
-
-    /// The share of a limit at which the guard of a run with c1m-top's client would hold.
-    #[arg(long, value_name = "PERCENT", value_parser = parse_percent, default_value = "90%")]
-    pub guard: f64,
-
-    /// Reckon with a run to the brim of every limit.
-    #[arg(long, conflicts_with = "guard")]
-    pub no_guard: bool,
-
     /// What the program itself needs for each connection: 0, 20KiB.
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "0")]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "0", help_heading = "What for")]
     pub user_memory: u64,
 
+    /// How many, how fast, how far.
+    #[command(flatten)]
+    pub ramp: RampArgs,
+
+    /// From where and to which ports.
+    #[command(flatten)]
+    pub addresses: AddressArgs,
+
+    /// What holds the connections.
+    #[command(flatten)]
+    pub engines: EngineArgs,
+
+    /// What they carry.
+    #[command(flatten)]
+    pub traffic: TrafficArgs,
+
     /// Text, or one JSON object.
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(long, value_enum, default_value = "text", help_heading = "Output")]
     pub output: ReportArg,
+}
+
+impl AskArgs {
+    /// What a run of c1m-top's own engines needs.
+    pub fn of_run(run: &RunArgs) -> Self {
+        Self {
+            role: match (run.server, run.client.is_some()) {
+                (true, false) => RoleArg::Server,
+                (false, true) => RoleArg::Client,
+                _ => RoleArg::Both,
+            },
+            program: ProgramArg::Own,
+            pid: None,
+            user_memory: 0,
+            ramp: run.ramp.clone(),
+            addresses: run.addresses.clone(),
+            engines: run.engines.clone(),
+            traffic: run.traffic.clone(),
+            output: ReportArg::Text,
+        }
+    }
+
+    /// Whether a program other than c1m-top holds the connections.
+    pub fn is_of_another_program(&self) -> bool {
+        self.pid.is_some() || self.program == ProgramArg::Other
+    }
 }
 
 /// Options of `check`.

@@ -2,7 +2,7 @@
 //! batch to accept, leaving out what is used up or refused.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use socket2::{Domain, SockAddr};
@@ -61,8 +61,11 @@ impl Plan {
         for source in &sources {
             sources::probe(domain, *source)?;
         }
-        let destinations: Vec<SockAddr> =
-            (port..).take(usize::from(config.common.ports)).map(|port| SocketAddr::new(ip, port).into()).collect();
+        let at = |port| match ip {
+            IpAddr::V4(_) => SocketAddr::new(ip, port).into(),
+            IpAddr::V6(v6) => SocketAddrV6::new(v6, port, 0, config.zone).into(),
+        };
+        let destinations: Vec<SockAddr> = (port..).take(usize::from(config.common.ports)).map(at).collect();
         let tuples = sources.len().max(1) * destinations.len();
         Ok(Self {
             domain,
@@ -149,6 +152,7 @@ mod tests {
         let config = ClientConfig {
             common: Common { port: 9900, ports, workers: None, target },
             target_ip: ip.parse().unwrap(),
+            zone: 0,
             sources: sources.iter().map(|s| s.parse().unwrap()).collect(),
             rate: None,
             greet: false,

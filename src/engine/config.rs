@@ -53,6 +53,9 @@ pub struct ClientConfig {
     pub common: Common,
     /// Where to connect.
     pub target_ip: IpAddr,
+    /// Index of the interface that an IPv6 address of one link is reached by; 0 for none.
+    #[serde(default)]
+    pub zone: u32,
     /// Addresses to connect from; empty lets the kernel choose one.
     pub sources: Vec<IpAddr>,
     /// Connections per second; `None` is as fast as it goes.

@@ -68,7 +68,7 @@ impl Witness {
     /// How `pid` ended, given its wait status and the sample taken after, and the sentence for it.
     pub(super) fn judge(
         &self,
-        name: &str,
+        (role, name): (Option<Role>, &str),
         pid: u32,
         status: Cause,
         after: Option<&Sample>,
@@ -112,7 +112,7 @@ impl Witness {
             },
             other => other,
         };
-        let death = Death { role_or_name: name.to_owned(), pid, cause, at_connections, t_ms: now.t_ms };
+        let death = Death { role, name: name.to_owned(), pid, cause, at_connections, t_ms: now.t_ms };
         let text = self.sentence(&death) + &log.quote_kill(pid);
         (death, text)
     }
@@ -167,13 +167,12 @@ impl Witness {
     }
 
     fn sentence(&self, death: &Death) -> String {
-        let own = matches!(death.role_or_name.as_str(), "server" | "client");
-        let (name, pid) = (&death.role_or_name, death.pid);
-        let who = if own { format!("{name} engine {pid}") } else { format!("{name} ({pid})") };
+        let who = death.process();
         let at = format!("at {} connections", units::grouped(death.at_connections));
         let rss = self.seen.iter().rev().find_map(|s| s.alive.iter().find(|a| a.0 == death.pid)?.1);
         // Of our engines we know what they hold.
-        let whose = if own { "; the memory is kernel socket memory, which RSS does not show" } else { "" };
+        let whose =
+            if death.role.is_some() { "; the memory is kernel socket memory, which RSS does not show" } else { "" };
         let rss = rss.map_or(String::new(), |rss| format!(" (RSS was {}{whose})", units::bytes(rss)));
         match &death.cause {
             Cause::Exit(0) => format!("{who} ended {at}"),
@@ -205,6 +204,8 @@ mod tests {
     use crate::sample::{Absent, Log, LogLine, LogTopic};
 
     const LIMIT: u64 = 400 << 20;
+    const SERVER: (Option<Role>, &str) = (Some(Role::Server), "server");
+    const CLIENT: (Option<Role>, &str) = (Some(Role::Client), "client");
 
     /// A ramp to 62,300 with the server dead in the last sample, which `after` then changes.
     fn judge(limited: bool, status: Cause, after: impl Fn(&mut Sample)) -> (Death, String) {
@@ -225,7 +226,7 @@ mod tests {
         last.engines[0].stats = Err(Absent::because("process gone"));
         after(&mut last);
         witness.update(&last, &now(62_300));
-        witness.judge("server", 4021, status, Some(&last), &now(62_300), &KernelLog::default())
+        witness.judge(SERVER, 4021, status, Some(&last), &now(62_300), &KernelLog::default())
     }
 
     fn rise(sample: &mut Sample, oom: u64, hits: u64) {
@@ -314,7 +315,7 @@ mod tests {
             sample.kernel.host.log = Ok(Log { lines: line.into_iter().cloned().collect(), whole: true });
             let mut log = KernelLog::default();
             log.update(&sample);
-            let (death, text) = witness.judge("x", pid, status.clone(), Some(&sample), &now, &log);
+            let (death, text) = witness.judge((None, "x"), pid, status.clone(), Some(&sample), &now, &log);
             assert_eq!(death.cause, want, "{line:?} {counted} {pid} {status:?}");
             assert_eq!(text.contains("; the kernel's log: "), death.cause != *status, "{text}");
         }
@@ -336,7 +337,7 @@ mod tests {
             witness.update(&sample, &Now::default());
         }
         let (death, _) =
-            witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default(), &KernelLog::default());
+            witness.judge(SERVER, 4021, Cause::Signal(9), Some(&sample), &Now::default(), &KernelLog::default());
         assert_eq!(death.cause, oom(Some("/c1m")));
     }
 
@@ -363,7 +364,7 @@ mod tests {
             witness.update(&sample, &Now::default());
             sample.kernel.processes.iter_mut().for_each(|t| t.memcg = chain(hits, 1));
             let (death, _) =
-                witness.judge("server", 4021, Cause::Signal(9), Some(&sample), &Now::default(), &KernelLog::default());
+                witness.judge(SERVER, 4021, Cause::Signal(9), Some(&sample), &Now::default(), &KernelLog::default());
             assert_eq!(death.cause, oom(Some(want)));
         }
     }
@@ -386,7 +387,7 @@ mod tests {
         if let Ok(server) = &mut last.engines[0].stats {
             server.peak = 1_950;
         }
-        let (death, _) = witness.judge("client", 4022, Cause::Signal(9), Some(&last), &now(3), &KernelLog::default());
+        let (death, _) = witness.judge(CLIENT, 4022, Cause::Signal(9), Some(&last), &now(3), &KernelLog::default());
         assert_eq!(death.at_connections, 1_950);
     }
 
@@ -406,7 +407,7 @@ mod tests {
         let mut after = at(12_000, 1);
         after.kernel.processes[0].alive = false;
         let (death, _) = witness.judge(
-            "server",
+            SERVER,
             after.kernel.processes[0].pid,
             Cause::Signal(9),
             Some(&after),
@@ -417,7 +418,7 @@ mod tests {
         // A minute later another kill is another matter.
         (130..700).for_each(|i| witness.update(&at(i * 100, 1), &now));
         let (death, _) = witness.judge(
-            "client",
+            CLIENT,
             after.kernel.processes[1].pid,
             Cause::Signal(9),
             Some(&at(70_000, 1)),

@@ -93,8 +93,10 @@ impl Engine {
 /// The end of a watched process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Death {
-    /// `server`, `client`, or the name of a foreign process.
-    pub role_or_name: String,
+    /// Which end; `None` for a foreign process, whatever it calls itself.
+    pub role: Option<Role>,
+    /// Its name; of an engine, that of its role.
+    pub name: String,
     /// Process id.
     pub pid: u32,
     /// How.
@@ -106,6 +108,14 @@ pub struct Death {
 }
 
 impl Death {
+    /// Whose end it was, for a sentence: `server engine 4021`, `nginx (77)`.
+    pub fn process(&self) -> String {
+        match self.role {
+            Some(role) => format!("{} engine {}", role.name(), self.pid),
+            None => format!("{} ({})", self.name, self.pid),
+        }
+    }
+
     /// Whether this is the limit that ended it.
     pub(super) fn met(&self, limit: &Limit) -> bool {
         let cgroup = match &self.cause {

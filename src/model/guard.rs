@@ -18,7 +18,7 @@ const SKEW_S: f64 = 0.01;
 /// A target chosen by the program leaves this share.
 const SPARE: f64 = 0.2;
 /// The default target of a machine that has room for it.
-const DEFAULT: u64 = 1_000_000;
+pub const DEFAULT: u64 = 1_000_000;
 /// The target where no memory figure can be read.
 const BLIND: u64 = 100_000;
 

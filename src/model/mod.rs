@@ -171,20 +171,23 @@ impl Model {
 
     /// Notes that a watched process ended, with its status as `wait` saw it. Call it after a sample taken once the
     /// process was gone, so that the counters of a kill are in: an OOM kill is told from another `SIGKILL` by them.
-    pub fn note_death(&mut self, role_or_name: &str, pid: u32, status: Cause) {
+    pub fn note_death(&mut self, pid: u32, status: Cause) {
         if self.deaths.iter().any(|d| d.pid == pid) {
             return;
         }
-        let (death, text) = self.witness.judge(role_or_name, pid, status, self.last.as_ref(), &self.now, &self.log);
+        let known = self.engines().iter().find(|e| e.pid == pid);
+        // One that no sample has seen is an engine that this program started a moment before.
+        let (role, name) = known.map_or((None, "process"), |e| (e.role, e.name.as_str()));
+        let (death, text) = self.witness.judge((role, name), pid, status, self.last.as_ref(), &self.now, &self.log);
         let severity = match death.cause {
             Cause::Exit(0) => Severity::Info,
-            Cause::Vanished if !matches!(role_or_name, "server" | "client") => Severity::Warning,
+            Cause::Vanished if role.is_none() => Severity::Warning,
             _ => Severity::Critical,
         };
         self.roster.died(&death);
         let met = self.limits().iter().find(|l| death.met(l)).cloned();
         let cure = met.as_ref().map_or(String::new(), |l| l.cure.advice());
-        let id = format!("death/{role_or_name}/{pid}");
+        let id = format!("death/{}/{pid}", death.name);
         let event = Event::new(Kind::Death { pid }, severity, id, text + &cure)
             .proved("connections", death.at_connections)
             .logged(self.log.kill_line(pid));

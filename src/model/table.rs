@@ -134,7 +134,7 @@ impl LimitTable {
             let found = self.limits.iter_mut().find(|l| death.met(l));
             if let Some(limit) = found {
                 limit.state = LimitState::Hit;
-                limit.reason = Some(format!("the OOM killer took the {} engine", death.role_or_name));
+                limit.reason = Some(format!("the OOM killer took {}", death.process()));
             }
         }
         self.limits.sort_by(order);

@@ -13,6 +13,7 @@ use super::user::{Identity, User};
 use crate::sample::Own;
 use crate::sample::kernel::{Absent, Process, Reading, RuntimeLimit, SoftHard, UserThreads};
 use crate::sys;
+use crate::units;
 
 /// A process to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +99,7 @@ impl TargetSources {
         };
         Ok(Self {
             pid,
-            name: watch.name.clone().unwrap_or(comm),
+            name: watch.name.clone().unwrap_or_else(|| units::printable(&comm).into_owned()),
             alive: !ended,
             stat,
             limits,

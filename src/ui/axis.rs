@@ -93,6 +93,11 @@ fn label(at: f64, (size, name): Unit) -> String {
     if name.is_empty() { number.to_owned() } else { format!("{number} {name}") }
 }
 
+/// Where a value lies between bounds: 0 to 1 inside.
+pub(super) fn unit(value: f64, (low, high): (f64, f64)) -> f64 {
+    if high > low { (value - low) / (high - low) } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,7 +35,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, lines: &[String], theme: Theme)
 fn death(death: &Death) -> String {
     format!(
         "{} {} DIED at {} connections, {} into the run: {}",
-        death.role_or_name,
+        death.name,
         death.pid,
         units::grouped(death.at_connections),
         units::seconds(death.t_ms as f64 / 1000.0),
@@ -47,11 +47,13 @@ fn death(death: &Death) -> String {
 mod tests {
     use super::*;
     use crate::model::Cause;
+    use crate::protocol::Role;
 
     #[test]
     fn a_death_names_cause_and_count() {
         let mut one = Death {
-            role_or_name: "client".into(),
+            role: Some(Role::Client),
+            name: "client".into(),
             pid: 4022,
             cause: Cause::OomKilled { cgroup: Some("/c1m".into()) },
             at_connections: 62_113,

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::axis::{Scale, Tick, ticks};
+use super::axis::{Scale, Tick, ticks, unit};
 use super::raster::Raster;
 use super::text::{put, put_right, width};
 use super::theme::{Marker, Theme};
@@ -69,11 +69,6 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<
     let lines = lines::draw(buf, plot, chart, nearest, theme);
     raster.blit(buf, plot);
     lines::label(buf, plot, &lines, &raster);
-}
-
-/// Where a value lies between bounds: 0 to 1 inside.
-pub(super) fn unit(value: f64, (low, high): (f64, f64)) -> f64 {
-    if high > low { (value - low) / (high - low) } else { 0.0 }
 }
 
 fn curve_style(theme: Theme, index: usize) -> Style {

@@ -8,7 +8,7 @@ use super::panel;
 use super::text::{cut, put, wrap};
 use super::theme::Theme;
 use crate::model::Model;
-use crate::model::event::{Event, Severity};
+use crate::model::event::Event;
 use crate::units;
 
 /// Column at which sentences start: after `00:00:17 `.
@@ -38,19 +38,10 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, chosen: usize, t
     }
 }
 
-/// The word of a severity; none for what is only worth knowing.
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "",
-        Severity::Warning => "WARN",
-        Severity::Critical => "CRITICAL",
-    }
-}
-
 /// Draws one event from `row` on and returns the rows it takes.
 fn one(buf: &mut Buffer, area: Rect, row: u16, event: &Event, theme: Theme) -> u16 {
     put(buf, area, 1, row, &units::clock(event.t_ms), theme.dim());
-    let word = word(event.severity);
+    let word = event.severity.word();
     let times = if event.count > 1 { format!(" ×{}", units::grouped(event.count)) } else { String::new() };
     let columns = usize::from(area.width.saturating_sub(INDENT + 1));
     let lines = wrap(&format!("{word} {}{times}", event.text), columns);

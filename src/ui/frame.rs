@@ -4,7 +4,8 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::state::{Screen, View};
+use super::keys::Screen;
+use super::state::View;
 use super::theme::Theme;
 use super::{banner, chart, connections, cost, engines, events, header, help, limit_table, limits, statusbar};
 use crate::model::Model;

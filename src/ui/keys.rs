@@ -4,7 +4,19 @@ use std::fmt::Write as _;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::state::Screen;
+/// The four screens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Screen {
+    /// Everything at a glance.
+    #[default]
+    Overview,
+    /// The chart and the cost of one connection.
+    Memory,
+    /// Every limit with its cure.
+    Limits,
+    /// Every process.
+    Engines,
+}
 
 /// What a key means to the dashboard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::chart::unit;
+use super::axis::unit;
 use super::raster::Raster;
 use super::text::{put, width};
 use super::theme::Theme;

@@ -37,7 +37,7 @@ mod theme;
 
 pub use frame::draw;
 pub use input::Input;
-pub use keys::readme_table;
-pub use state::{Action, Screen, View};
+pub use keys::{Screen, readme_table};
+pub use state::{Action, View};
 pub use terminal::Terminal;
 pub use theme::{Marker, Palette, Theme};

@@ -2,25 +2,11 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::keys::{self, Command};
+use super::keys::{self, Command, Screen};
 use crate::limits::LimitId;
 use crate::model::chart::XAxis;
 use crate::model::{Model, RunPhase};
 use crate::protocol::Role;
-
-/// The four screens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Screen {
-    /// Everything at a glance.
-    #[default]
-    Overview,
-    /// The chart and the cost of one connection.
-    Memory,
-    /// Every limit with its cure.
-    Limits,
-    /// Every process.
-    Engines,
-}
 
 /// What a key press asks of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

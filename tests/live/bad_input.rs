@@ -33,42 +33,52 @@ fn what_the_command_line_shows_to_be_wrong() {
         // Ports.
         ("--server --port 65500 --ports 100", "65599"),
         ("--server --port 65536", "65536"),
-        ("--server --port 0", "0"),
-        ("--server --ports 0", "0"),
+        ("--server --port 0", "--port: '0' is not a port"),
+        ("--server --port zzz", "--port: 'zzz' is not a port; write a number from 1 to 65535"),
+        ("--server --ports 0", "--ports: '0'"),
+        ("--server --ports 66k", "--ports: '66k'"),
         ("--client 127.0.0.1 99999", "99999"),
         ("--client 127.0.0.1 zzz", "zzz"),
         ("--client 127.0.0.1 9900 --port 9901", "9901"),
         // Addresses.
         ("--client 127.0.0.256 9900", "127.0.0.256"),
-        ("--client localhost 9900", "localhost"),
-        ("--client 127.0.0.1:9900", "127.0.0.1:9900"),
+        ("--client 127.0.0.1:zzz", "'zzz' is not a port"),
+        ("--client 127.0.0.1:9900 9901", "differ"),
+        ("--client [::1", "[::1"),
+        ("--client fe80::1 9900", "name the interface"),
+        ("--client fe80::1%nowhere0 9900", "the interface nowhere0"),
         ("--client 8.8.8.8 9900", "8.8.8.8"),
         ("--client 2001:4860::8 9900", "2001:4860::8"),
         ("--client 0.0.0.0 9900", "0.0.0.0"),
-        ("--server --listen nowhere", "nowhere"),
+        ("--server --listen nowhere", "--listen: 'nowhere' is not an IP address"),
         ("--client 127.0.0.1 --source nowhere", "nowhere"),
         ("--client 127.0.0.1 --source 127.0.0.0/33", "127.0.0.0/33"),
         ("--client 127.0.0.1 --source ::1", "::1"),
         // Numbers with units.
-        ("--client 127.0.0.1 --target 0", "--target 0"),
-        ("--client 127.0.0.1 --target -5", "-5"),
+        ("--client 127.0.0.1 --target 0", "--target: 0 opens nothing"),
+        ("--client 127.0.0.1 --target -5", "--target: '-5' is not a count"),
         ("--client 127.0.0.1 --target many", "many"),
-        ("--client 127.0.0.1 --rate 0", "0"),
+        ("--client 127.0.0.1 --rate 0", "--rate: 0 per second would never begin"),
+        ("--client 127.0.0.1 --guard 0", "--guard: '0' is under 1%"),
         ("--client 127.0.0.1 --active 101%", "101%"),
         ("--client 127.0.0.1 --active=-1%", "-1%"),
         ("--client 127.0.0.1 --active 5% --message 1XB", "1XB"),
-        ("--client 127.0.0.1 --active 5% --message 0", "--message 0"),
+        ("--client 127.0.0.1 --active 5% --message 0", "--message: 0 sends nothing"),
         ("--client 127.0.0.1 --active 5% --every 1y", "1y"),
-        ("--interval 99ms", "99ms"),
-        ("--interval 0", "--interval 0"),
-        ("--hold forever", "forever"),
-        ("--server --workers 0", "0"),
+        ("--client 127.0.0.1 --active 5% --every 10us", "--every: '10us'"),
+        ("--interval 99ms", "--interval: '99ms' is under 100ms"),
+        ("--interval 0", "--interval: '0'"),
+        ("--duration 1m30", "1m30s"),
+        ("--client 127.0.0.1 --hold forever", "--hold: 'forever' is not a duration"),
+        ("--server --workers 0", "--workers: '0'"),
         // What does not go together, and what does not exist.
         ("--attach 1 --server", "--server"),
-        ("--attach zzz", "zzz"),
-        ("--active 20%", "--client"),
-        ("--output html", "html"),
+        ("--attach zzz", "--attach: 'zzz' is not a process id"),
+        ("--output html", "write one of tui, text, json"),
+        ("--output jsn", "a similar value exists: 'json'"),
         ("--no-such-option", "--no-such-option"),
+        ("--targt 5", "a similar argument exists: '--target'"),
+        ("chek", "a similar subcommand exists: 'check'"),
         ("surplus", "surplus"),
         ("--output tui", "tui"),
     ] {
@@ -78,6 +88,94 @@ fn what_the_command_line_shows_to_be_wrong() {
         }
         refused(&args, part);
     }
+}
+
+#[test]
+fn options_that_do_nothing_in_a_mode() {
+    const ATTACHED: &str = "does nothing with --attach: what is attached to has been started already; leave it out";
+    const NO_ACTIVE: &str = "does nothing without --active: add --active 20%, or leave it out";
+    const ON_A_SERVER: &str = "does nothing on a server alone: add --client, or leave it out";
+    const WATCHING: &str = "does nothing where nothing is started: add --client, or leave it out";
+    const NOT_STARTED: &str = "does nothing where nothing is started: add --server or --client, or leave it out";
+    const FOR_THE_FILE: &str = "does nothing with --revert, which puts back what is in the state file: leave it out";
+    let own = std::process::id();
+    // The option comes last; one with a value is refused by its name.
+    for (line, why) in [
+        ("--server --hold 5m", ON_A_SERVER),
+        ("--server --rate 1k", ON_A_SERVER),
+        ("--server --greet", ON_A_SERVER),
+        ("--server --guard 50%", ON_A_SERVER),
+        ("--server --no-guard", ON_A_SERVER),
+        ("--server --active 5%", ON_A_SERVER),
+        ("--server --source 127.0.0.2", ON_A_SERVER),
+        ("--server --allow-public", ON_A_SERVER),
+        ("--client 127.0.0.1 --listen 127.0.0.1", "does nothing on a client alone: add --server, or leave it out"),
+        ("--client 127.0.0.1 --message 1KiB", NO_ACTIVE),
+        ("--client 127.0.0.1 --every 2s", NO_ACTIVE),
+        ("--hold 5m", WATCHING),
+        ("--target 1m", NOT_STARTED),
+        ("--tune", NOT_STARTED),
+        ("--ports 5", NOT_STARTED),
+        ("--close fin", NOT_STARTED),
+        ("--attach {pid} --target 1m", ATTACHED),
+        ("--attach {pid} --tune", ATTACHED),
+        ("--attach {pid} --workers 2", ATTACHED),
+        ("--attach {pid} --output text --close fin", ATTACHED),
+        ("--output tui --output-file /dev/null", "does nothing with --output tui: write --output text or json"),
+        ("--output text --marker dot", "does nothing without the dashboard: leave it out"),
+        ("check --message 1KiB", NO_ACTIVE),
+        ("check --rate 5k", "does nothing where the client is on this machine: add --role server, or leave it out"),
+        ("check --role server --guard 50%", "does nothing without c1m-top's client on this machine: leave it out"),
+        ("tune --role server --no-guard", "does nothing without c1m-top's client on this machine: leave it out"),
+        ("check --limits --target 1m", "does nothing with check --limits, which checks nothing: leave it out"),
+        ("tune --state /tmp/state", "does nothing without --apply or --revert: add one of them, or leave it out"),
+        ("tune --revert --target 1m", FOR_THE_FILE),
+        ("tune --revert --pid 1", FOR_THE_FILE),
+        (
+            "check --pid {pid} --program c1m-top",
+            "c1m-top does nothing with --pid, which is another program: leave one of them out",
+        ),
+    ] {
+        let line = line.replace("{pid}", &own.to_string());
+        let args: Vec<&str> = line.split_whitespace().collect();
+        let option = args.iter().rfind(|word| word.starts_with("--")).unwrap();
+        refused(&args, &format!("c1m-top: {option} {why}\n"));
+    }
+}
+
+#[test]
+fn check_and_tune_take_the_ranges_of_a_run() {
+    for option in
+        ["--target 0", "--rate 0", "--guard 0", "--message 0", "--every 10us", "--ports 0", "--port 0", "--workers 0"]
+    {
+        let mut lines = Vec::new();
+        for command in ["check", "tune", "--client 127.0.0.1"] {
+            let line = format!("{command} {option}");
+            let out = run(&line.split_whitespace().collect::<Vec<_>>());
+            assert_eq!(out.status.code(), Some(2), "{line}");
+            let err = String::from_utf8(out.stderr).unwrap();
+            lines.push(err.split(" (see").next().unwrap().to_owned());
+        }
+        assert!(lines.iter().all(|line| *line == lines[0]), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_host_name_that_there_is_not() {
+    // Where no name server can be asked the answer comes at once.
+    own_namespace!();
+    refused(
+        &["--client", "c1m-top.invalid", "9900", "--output", "json"],
+        "the host name c1m-top.invalid has no address",
+    );
+}
+
+#[test]
+fn what_a_terminal_would_obey_is_not_repeated_to_it() {
+    let out = run(&["--target", "a\u{1b}[31mb\nc"]);
+    let err = String::from_utf8(out.stderr).unwrap();
+    assert_eq!((out.status.code(), err.lines().count()), (Some(2), 1), "{err:?}");
+    assert!(err.contains("a\\u{1b}[31mb") && !err.trim_end().contains(char::is_control), "{err:?}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod control;
 mod death;
 mod hostile;
 mod limits;
+mod names;
 mod readme;
 mod run;
 mod tty;

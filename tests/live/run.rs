@@ -3,7 +3,10 @@
 use c1m_top::model::Verdict;
 use c1m_top::protocol::EngineStats;
 
-use super::support::{Control, Engines, Finished, Run, is_running, own_namespace, program, sockstat, wait_until};
+use super::support::{
+    Cgroup, Control, Controller, Engines, Finished, HostSetting, Run, Version, is_running, own_namespace, program,
+    require, sockstat, wait_until,
+};
 
 fn stats(pid: Option<u32>) -> EngineStats {
     Control::connect(pid.unwrap()).unwrap().stats()
@@ -188,4 +191,84 @@ fn text_output_has_progress_and_the_same_summary() {
     assert_eq!(out.status.code(), Some(0), "{text}");
     assert!(text.lines().any(|l| l.contains("holding") && l.contains("2,000 of 2,000")), "{text}");
     assert!(text.contains("c1m-top: the target was reached") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn a_host_name_is_taken_for_an_address_and_said() {
+    own_namespace!();
+    let run = Run::start("--server --client localhost:9900 --ports 1k --target 2k --hold 0s");
+    let engines = run.engines(true, true);
+    let ended = run.finish();
+    let said = ended.assert_event("endpoint", &["The client connects to ", ": localhost"]);
+    assert!(said.text.contains("127.0.0.1") || said.text.contains("::1"), "{}", said.text);
+    reached(&ended, engines, 2_000);
+}
+
+#[test]
+fn an_address_of_one_link_is_reached_by_its_zone() {
+    own_namespace!();
+    let added =
+        std::process::Command::new("ip").args("address add fe80::77/64 dev lo nodad".split(' ')).output().unwrap();
+    assert!(added.status.success(), "{added:?}");
+    let run = Run::start("--server --client fe80::77%lo 9900 --ports 2 --target 2k --hold 0s");
+    let engines = run.engines(true, true);
+    reached(&run.finish(), engines, 2_000);
+}
+
+#[test]
+fn addresses_named_twice_count_once() {
+    own_namespace!();
+    std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40999").unwrap();
+    let listen = "--server --listen 127.0.0.1,127.0.0.1";
+    let sources = "--client 127.0.0.1 9900 --ports 1 --source 127.0.0.5,127.0.0.5,127.0.0.4/31";
+    let run = Run::start(&format!("{listen} {sources} --target 1500 --hold 0s"));
+    let engines = run.engines(true, true);
+    let ended = run.finish();
+    ended.assert_event("capacity", &["2,000 connections", "2 source addresses"]);
+    reached(&ended, engines, 1_500);
+}
+
+/// The port range of this namespace.
+fn port_range() -> String {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The turn of a test whose run sets sysctls: all such runs of a user share one state file. The setting keeps its value.
+fn turn() -> HostSetting {
+    const PATH: &str = "/proc/sys/fs/file-max";
+    HostSetting::set(PATH, std::fs::read_to_string(PATH).unwrap().trim())
+}
+
+/// A run with `--tune`. With one source address the port range of the namespace is what it lacks.
+const TUNED: &str = "--server --client 127.0.0.1 9900 --source 127.0.0.1 --tune --interval 100ms";
+
+#[test]
+fn tuned_sysctls_are_put_back_however_early_the_run_is_interrupted() {
+    require!(Host, Root);
+    own_namespace!();
+    let _turn = turn();
+    for _ in 0..5 {
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40099").unwrap();
+        let run = Run::start(&format!("{TUNED} --ports 1 --target 1000"));
+        wait_until("the range being set", || (port_range() != "40000 40099").then_some(()));
+        let ended = run.interrupt();
+        assert_eq!(port_range(), "40000 40099", "{ended:#?}");
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+    }
+}
+
+#[test]
+fn a_run_is_tuned_for_the_target_that_memory_holds() {
+    require!(Host, Root, Cgroup(Controller::Memory, Version::V1));
+    own_namespace!();
+    let _turn = turn();
+    // A hundred thousand: enough for what 400 MiB hold, and not for a million.
+    std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40999").unwrap();
+    let group = Cgroup::memory(Version::V1, "tuned", 400 << 20, None);
+    let ended = group.run(&format!("{TUNED} --duration 1s")).finish();
+    let target = ended.summary().target.unwrap();
+    assert!((10_000..60_000).contains(&target), "{ended:#?}");
+    assert!(ended.event("tuned/").is_none(), "{}", ended.log());
+    assert_eq!(port_range(), "40000 40999");
 }

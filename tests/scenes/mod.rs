@@ -102,14 +102,14 @@ pub(crate) fn died() -> Model {
         target.alive = target.pid != 4022;
     }
     model.update(&last);
-    model.note_death("client", 4022, Cause::Signal(9));
+    model.note_death(4022, Cause::Signal(9));
     model
 }
 
 /// The server ended by itself.
 pub(crate) fn exited() -> Model {
     let mut model = ramp_to(9);
-    model.note_death("server", 4021, Cause::Exit(101));
+    model.note_death(4021, Cause::Exit(101));
     model
 }
 

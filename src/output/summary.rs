@@ -6,8 +6,8 @@ use crate::limits::LimitState;
 use crate::model::{Model, Summary, Verdict};
 use crate::units::{bytes, grouped};
 
-/// Writes it, a line each.
-pub(super) fn write(summary: &Summary, model: &Model) -> String {
+/// What the run came to, in lines.
+pub fn write(summary: &Summary, model: &Model) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = lines(&mut text, summary, model);
@@ -59,7 +59,7 @@ fn lines(text: &mut String, s: &Summary, model: &Model) -> std::fmt::Result {
         writeln!(
             text,
             "  {} {} ended at {} connections: {}",
-            death.role_or_name,
+            death.name,
             death.pid,
             grouped(death.at_connections),
             death.cause

@@ -1,0 +1,64 @@
+//! The end of a run, in the order in which it must be: the engines end, what they died of is known, the summary is written,
+//! the sysctls are put back. Each step takes what the one before gives.
+
+use std::time::Duration;
+
+use super::Failure;
+use super::session::{End, Session};
+use super::watcher::Order;
+use crate::engine::main_loop::LAST_CLOSE;
+use crate::model::Verdict;
+use crate::protocol::Command;
+
+/// How long an engine may take to end once told to. Its sockets are closed by then, as a rule.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same where the program leaves at once: the engine still resets what it can, and a terminal that has gone ends all within
+/// a second.
+const HASTE: Duration = LAST_CLOSE.saturating_add(Duration::from_millis(200));
+
+/// A run whose loop has ended; its engines are still there.
+#[derive(Debug)]
+pub(super) struct Over {
+    session: Session,
+    end: Result<End, Failure>,
+}
+
+/// A run whose engines have ended.
+#[derive(Debug)]
+pub(super) struct Stopped {
+    session: Session,
+    end: Result<End, Failure>,
+}
+
+impl Over {
+    pub(super) fn new(session: Session, end: Result<End, Failure>) -> Self {
+        Self { session, end }
+    }
+
+    /// Ends the engines that this program started, and finds out what those that were killed died of.
+    pub(super) fn stop_engines(mut self) -> Stopped {
+        let session = &mut self.session;
+        if session.processes.has_own() {
+            session.probe.give(Order::Tell(None, Command::Stop));
+        }
+        session.processes.finish(if matches!(self.end, Ok(End::AtOnce)) { HASTE } else { PATIENCE });
+        session.note_deaths();
+        Stopped { session: self.session, end: self.end }
+    }
+}
+
+impl Stopped {
+    /// Gives the terminal back and writes the summary; none where the run could not begin. The sysctls are put back when it
+    /// returns.
+    pub(super) fn report(self) -> Result<Verdict, Failure> {
+        let Self { mut session, end } = self;
+        if let Err(failure @ Failure::Usage(_)) = end {
+            return Err(failure);
+        }
+        let verdict = session.controller.verdict(&session.state);
+        let summary = session.state.summary(verdict);
+        session.view.summary(&mut session.state, &summary)?;
+        end.map(|_| verdict)
+    }
+}

@@ -1,0 +1,60 @@
+//! What comes to the loop of a run.
+
+use std::io;
+use std::sync::mpsc::SyncSender;
+use std::thread;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+use signal_hook::iterator::Signals;
+
+use super::watcher::Report;
+use crate::ui::Input;
+
+/// One thing that comes.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// From the probe thread.
+    Report(Report),
+    /// From the terminal.
+    Input(Input),
+    /// A signal.
+    Signal(i32),
+    /// The probe thread has ended, in a panic.
+    ProbeFailed,
+}
+
+impl From<Report> for Message {
+    fn from(report: Report) -> Self {
+        Message::Report(report)
+    }
+}
+
+impl From<Input> for Message {
+    fn from(input: Input) -> Self {
+        Message::Input(input)
+    }
+}
+
+/// Turns signals into messages. SIGHUP is a terminal that has gone.
+pub(super) fn catch_signals(to: SyncSender<Message>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGWINCH])?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            let message = if signal == SIGWINCH { Message::Input(Input::Resize) } else { Message::Signal(signal) };
+            if to.send(message).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Says so when the probe thread ends in a panic: the screen would otherwise just stand still.
+pub(super) fn report_panic(probe: thread::JoinHandle<()>, to: SyncSender<Message>) {
+    // Without this thread a panic goes unnoticed, and nothing else depends on it.
+    let _ = thread::Builder::new().name("probe-watch".into()).spawn(move || {
+        if probe.join().is_err() {
+            let _ = to.send(Message::ProbeFailed);
+        }
+    });
+}

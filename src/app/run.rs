@@ -1,0 +1,60 @@
+//! A run from its start to its end: everything is opened in the order in which it can fail, then the loop goes round.
+
+use std::io::{self, IsTerminal};
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
+
+use super::controller::Controller;
+use super::ending::Over;
+use super::message::{self, Message};
+use super::processes::Processes;
+use super::screen::Screen;
+use super::session::Session;
+use super::setup::{self, Ready};
+use super::view::View;
+use super::{Failure, plan, watcher};
+use crate::cli::{OutputArg, RunArgs};
+use crate::model::{Model, Severity, Verdict};
+use crate::output::{FORMATS, Writer};
+
+/// Messages that wait for the loop. The probe thread blocks when it is full, which is right: nobody looks.
+const CHANNEL: usize = 64;
+
+/// Runs what the command line asks for.
+pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
+    let plan = plan::plan(args).map_err(Failure::Usage)?;
+    let on_terminal = io::stdout().is_terminal();
+    let dashboard = on_terminal && args.output_file.is_none();
+    let lines = match args.output.unwrap_or(if dashboard { OutputArg::Tui } else { OutputArg::Lines(FORMATS[0]) }) {
+        OutputArg::Tui if !on_terminal => {
+            return Err(Failure::Usage("--output tui needs a terminal; write --output text or json".into()));
+        }
+        OutputArg::Tui => None,
+        OutputArg::Lines(format) => Some(Writer::open(format, args.output_file.as_deref()).map_err(Failure::Usage)?),
+    };
+    let interval = plan.interval;
+    let failed = |e: io::Error| Failure::Internal(e.to_string());
+    let (to, messages) = sync_channel::<Message>(CHANNEL);
+    // Before anything is changed that must be put back.
+    message::catch_signals(to.clone()).map_err(failed)?;
+    let Ready { engines, links, sampler, setup, terms, tuned, notes } = setup::prepare(plan, lines.is_none())?;
+    let view = match lines {
+        Some(lines) => View::Lines(lines),
+        None => View::Screen(Box::new(Screen::open(args.marker, to.clone()).map_err(failed)?)),
+    };
+    let processes = Processes::new(engines, links.len());
+    let (probe, thread) = watcher::start(sampler, links, interval, to.clone()).map_err(failed)?;
+    message::report_panic(thread, to);
+    let mut model = Model::new(setup);
+    for (id, sentence) in notes {
+        model.note(Severity::Info, id, sentence);
+    }
+    for done in tuned.iter().flat_map(|t| &t.done) {
+        let severity = if done.is_well() { Severity::Info } else { Severity::Warning };
+        model.note(severity, &format!("tuned/{}", done.key), done.to_string());
+    }
+    let controller = Controller::new(terms, Instant::now());
+    let mut session = Session::new(model, controller, processes, probe, view, tuned);
+    let end = session.until_end(&messages);
+    Over::new(session, end).stop_engines().report()
+}

@@ -1,0 +1,105 @@
+//! Where a run is shown: the dashboard, or one of the outputs.
+
+use std::io::{self, Write as _};
+
+use crossterm::event::KeyEvent;
+
+use super::Failure;
+use super::screen::Screen;
+use crate::model::{Model, Summary};
+use crate::output::{Unwritten, Writer, harmless, summary_text};
+use crate::ui::Action;
+
+/// The dashboard, or lines.
+#[derive(Debug)]
+pub(super) enum View {
+    Screen(Box<Screen>),
+    Lines(Writer),
+}
+
+/// Whether anybody looks on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    There,
+    Gone,
+}
+
+impl View {
+    /// A sample has been taken.
+    pub(super) fn sample(&mut self, model: &mut Model) -> Result<Reader, Failure> {
+        match self {
+            View::Screen(_) => Ok(Reader::There),
+            View::Lines(lines) => reader(lines.sample(model)),
+        }
+    }
+
+    /// A key was pressed.
+    pub(super) fn key(&mut self, key: KeyEvent, model: &Model) -> Option<Action> {
+        match self {
+            View::Screen(screen) => screen.key(key, model),
+            View::Lines(_) => None,
+        }
+    }
+
+    /// Something other than a sample has changed what is shown.
+    pub(super) fn dirty(&mut self) {
+        if let View::Screen(screen) = self {
+            screen.dirty();
+        }
+    }
+
+    /// The terminal's size has changed.
+    pub(super) fn resized(&mut self) -> Result<(), Failure> {
+        match self {
+            View::Screen(screen) => screen.resized().map_err(|e| terminal(&e)),
+            View::Lines(_) => Ok(()),
+        }
+    }
+
+    /// A helper thread has failed: lines end, the dashboard says so and stays.
+    pub(super) fn fail(&mut self, text: &str) -> Result<(), Failure> {
+        match self {
+            View::Screen(screen) => screen.fail(text),
+            View::Lines(_) => return Err(Failure::Internal(text.to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Draws what there is to draw.
+    pub(super) fn draw(&mut self, model: &Model) -> Result<(), Failure> {
+        match self {
+            View::Screen(screen) => screen.draw(model).map_err(|e| terminal(&e)),
+            View::Lines(_) => Ok(()),
+        }
+    }
+
+    /// The run is over.
+    pub(super) fn summary(&mut self, model: &mut Model, summary: &Summary) -> Result<(), Failure> {
+        match self {
+            View::Lines(lines) => match reader(lines.summary(model, summary)) {
+                // A run that has been is no wrong command line any more.
+                Err(Failure::Usage(text)) => Err(Failure::Internal(text)),
+                other => other.map(drop),
+            },
+            View::Screen(screen) => {
+                screen.close();
+                // A terminal that has gone cannot be told.
+                let _ = io::stdout().write_all(harmless(&summary_text(summary, model)).as_bytes());
+                Ok(())
+            }
+        }
+    }
+}
+
+fn terminal(e: &io::Error) -> Failure {
+    Failure::Internal(format!("terminal: {e}"))
+}
+
+fn reader(written: Result<(), Unwritten>) -> Result<Reader, Failure> {
+    match written {
+        Ok(()) => Ok(Reader::There),
+        Err(Unwritten::NobodyReads) => Ok(Reader::Gone),
+        Err(Unwritten::Never(text)) => Err(Failure::Usage(text)),
+        Err(Unwritten::Failed(text)) => Err(Failure::Internal(text)),
+    }
+}

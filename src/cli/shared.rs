@@ -1,0 +1,99 @@
+//! What a run, `check` and `tune` have in common: one group a subject, each option with its words and its default once.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::values::{self, Rate, Source};
+use crate::model::guard::DEFAULT;
+use crate::units::parse_percent;
+
+/// First port where none is named.
+const PORT: u16 = 9900;
+/// Ports where no number is named.
+const PORTS: u16 = 100;
+
+/// How many connections, how fast, how far.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Ramp")]
+pub struct RampArgs {
+    /// Connections: 200k, 1m. Default: 1m; a run that names none opens no more than memory holds with a fifth to spare.
+    #[arg(long, value_name = "COUNT", value_parser = values::target, allow_negative_numbers = true)]
+    pub target: Option<u64>,
+
+    /// Connections per second: 20k, max. Check and tune reckon with 50k for max.
+    #[arg(long, value_name = "PER SECOND", value_parser = str::parse::<Rate>, default_value = "max")]
+    pub rate: Rate,
+
+    /// Hold the ramp back before a limit that would stop it is used further than this. Of memory, the rest of the headroom
+    /// that was there at the start is kept.
+    #[arg(long, value_name = "PERCENT", value_parser = values::guard, default_value = "90%")]
+    pub guard: f64,
+
+    /// Run on into the limit, to see what happens.
+    #[arg(long, conflicts_with = "guard")]
+    pub no_guard: bool,
+}
+
+impl RampArgs {
+    /// The target, before this machine's memory is looked at.
+    pub fn target_or_default(&self) -> u64 {
+        self.target.unwrap_or(DEFAULT)
+    }
+}
+
+/// From where and to which ports.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Addresses")]
+pub struct AddressArgs {
+    /// First port. Default: 9900.
+    #[arg(long, value_name = "PORT", value_parser = values::port)]
+    pub port: Option<u16>,
+
+    /// Number of consecutive ports: 100, 1k. Default: 100 (check and tune --program other: 1).
+    #[arg(long, value_name = "COUNT", value_parser = values::ports)]
+    pub ports: Option<u16>,
+
+    /// Addresses that the client connects from, or a prefix such as 127.0.1.0/28, separated by commas.
+    #[arg(long, value_name = "IP|PREFIX", value_delimiter = ',')]
+    pub source: Vec<Source>,
+}
+
+impl AddressArgs {
+    /// The first port, where nothing else names it.
+    pub fn port_or_default(&self) -> u16 {
+        self.port.unwrap_or(PORT)
+    }
+
+    /// The number of ports of c1m-top's own engines.
+    pub fn ports_or_default(&self) -> u16 {
+        self.ports.unwrap_or(PORTS)
+    }
+}
+
+/// What holds the connections.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Engines")]
+pub struct EngineArgs {
+    /// Worker threads of each engine, each with a descriptor table of its own. Default: as many as the count needs (check and
+    /// tune --program other: processes that share the connections evenly, 1).
+    #[arg(long, value_name = "COUNT", value_parser = values::workers)]
+    pub workers: Option<u32>,
+}
+
+/// What the connections carry.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Traffic")]
+pub struct TrafficArgs {
+    /// Share of the connections that carry messages: 20%.
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
+    pub active: Option<f64>,
+
+    /// Size of a message, sent and echoed: 512, 1KiB.
+    #[arg(long, value_name = "BYTES", value_parser = values::message, default_value = "64")]
+    pub message: u64,
+
+    /// Time between two messages of one connection.
+    #[arg(long, value_name = "TIME", value_parser = values::every, default_value = "1s")]
+    pub every: Duration,
+}

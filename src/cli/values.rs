@@ -1,0 +1,198 @@
+//! What single options take, and what is wrong with the rest: one sentence each.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+use crate::output::{FORMATS, Format};
+use crate::units::{parse_bytes, parse_count, parse_duration, parse_percent};
+
+/// A rate: a number per second, or as fast as it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub Option<u64>);
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("max") {
+            return Ok(Self(None));
+        }
+        match parse_count(text.trim_end_matches("/s")) {
+            Ok(0) => Err("0 per second would never begin; write a number from 1, or max".to_owned()),
+            Ok(n) => Ok(Self(Some(n))),
+            Err(_) => Err(format!("'{text}' is not a rate; write a number per second such as 20k, or max")),
+        }
+    }
+}
+
+/// One value of `--source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// An address of the prefix.
+    pub ip: IpAddr,
+    /// Prefix length; `None` is the one address.
+    pub prefix: Option<u8>,
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("'{text}' is not an address or a prefix; write for example 10.0.0.7 or 10.0.0.0/28");
+        let (ip, prefix) = match text.split_once('/') {
+            None => (text, None),
+            Some((ip, prefix)) => (ip, Some(prefix.parse::<u8>().map_err(|_| wrong())?)),
+        };
+        let ip: IpAddr = ip.parse().map_err(|_| wrong())?;
+        let most = if ip.is_ipv4() { 32 } else { 128 };
+        if prefix.is_some_and(|p| p > most) {
+            return Err(wrong());
+        }
+        // An IPv4 address in IPv6 clothes is the IPv4 address; of a prefix the length would have to change as well.
+        Ok(Self { ip: if prefix.is_none() { ip.to_canonical() } else { ip }, prefix })
+    }
+}
+
+/// An address of this machine.
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
+    let wrong = |_| format!("'{text}' is not an IP address; write for example 127.0.0.1 or ::1");
+    text.parse::<IpAddr>().map(|ip| ip.to_canonical()).map_err(wrong)
+}
+
+/// A count within bounds.
+fn within(text: &str, least: u64, most: u64, what: &str) -> Result<u64, String> {
+    let n = parse_count(text).ok().filter(|n| (least..=most).contains(n));
+    n.ok_or_else(|| format!("'{text}' is not {what}; write a number from {least} to {most}"))
+}
+
+/// A port.
+///
+/// # Errors
+/// A sentence that says what is accepted.
+pub fn port(text: &str) -> Result<u16, String> {
+    // `9.9k` is a count and no port.
+    let digits = if text.bytes().all(|b| b.is_ascii_digit()) { text } else { "" };
+    within(digits, 1, 65_535, "")
+        .map(|n| n as u16)
+        .map_err(|_| format!("'{text}' is not a port; write a number from 1 to 65535"))
+}
+
+pub(super) fn ports(text: &str) -> Result<u16, String> {
+    within(text, 1, 65_535, "a number of ports").map(|n| n as u16)
+}
+
+pub(super) fn workers(text: &str) -> Result<u32, String> {
+    within(text, 1, 4096, "a number of worker threads").map(|n| n as u32)
+}
+
+pub(super) fn pid(text: &str) -> Result<u32, String> {
+    let wrong = || format!("'{text}' is not a process id; write the number that pgrep -a NAME prints");
+    text.parse().ok().filter(|pid| *pid > 0).ok_or_else(wrong)
+}
+
+pub(super) fn target(text: &str) -> Result<u64, String> {
+    match parse_count(text)? {
+        0 => Err("0 opens nothing; write a count such as 200k or 1m".to_owned()),
+        n => Ok(n),
+    }
+}
+
+pub(super) fn guard(text: &str) -> Result<f64, String> {
+    match parse_percent(text)? {
+        share if share < 1.0 => {
+            Err(format!("'{text}' is under 1% and lets nothing be opened; write a share such as 90%, or --no-guard"))
+        }
+        share => Ok(share),
+    }
+}
+
+pub(super) fn message(text: &str) -> Result<u64, String> {
+    match parse_bytes(text)? {
+        0 => Err("0 sends nothing; write a size such as 64 or 1KiB".to_owned()),
+        n => Ok(n),
+    }
+}
+
+pub(super) fn every(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        time if time < Duration::from_millis(1) => Err(format!("'{text}' is under 1ms; write a time such as 1s")),
+        time => Ok(time),
+    }
+}
+
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        time if time < Duration::from_millis(100) => {
+            Err(format!("'{text}' is under 100ms: sampling that often would cost what it measures; use 100ms or more"))
+        }
+        time => Ok(time),
+    }
+}
+
+/// Where the run is shown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum OutputArg {
+    /// The dashboard.
+    Tui,
+    /// One of [`FORMATS`].
+    Lines(Format),
+}
+
+pub(super) fn output() -> impl TypedValueParser<Value = OutputArg> {
+    let tui = PossibleValue::new("tui").help("The dashboard; the default on a terminal");
+    let formats = FORMATS.iter().map(|f| PossibleValue::new(f.name).help(f.help));
+    PossibleValuesParser::new(std::iter::once(tui).chain(formats)).map(|name| {
+        let format = FORMATS.iter().find(|f| f.name == name);
+        format.map_or(OutputArg::Tui, |format| OutputArg::Lines(*format))
+    })
+}
+
+/// How connections are closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CloseArg {
+    /// Reset: no `TIME_WAIT`, every port free at once.
+    Rst,
+    /// The orderly FIN: the client's end waits 60 s in `TIME_WAIT`.
+    Fin,
+}
+
+/// How the chart is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MarkerArg {
+    /// Eight dots a cell.
+    Braille,
+    /// Half blocks.
+    Block,
+    /// One dot a cell.
+    Dot,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_and_rates() {
+        assert_eq!("10.0.0.0/28".parse(), Ok(Source { ip: "10.0.0.0".parse().unwrap(), prefix: Some(28) }));
+        assert_eq!("::ffff:10.0.0.7".parse::<Source>().unwrap().ip.to_string(), "10.0.0.7");
+        for wrong in ["10.0.0.0/33", "host", "10.0.0.0/", "::/129"] {
+            assert!(wrong.parse::<Source>().is_err(), "{wrong}");
+        }
+        assert_eq!("max".parse(), Ok(Rate(None)));
+        assert_eq!("50k".parse(), Ok(Rate(Some(50_000))));
+        assert!("0".parse::<Rate>().is_err());
+    }
+
+    #[test]
+    fn ports_are_numbers_and_their_count_takes_a_suffix() {
+        assert_eq!((port("9900"), ports("1k"), workers("4096")), (Ok(9900), Ok(1000), Ok(4096)));
+        for text in ["0", "65536", "zzz", "", "9.9k", "1k", "-1"] {
+            assert!(port(text).is_err_and(|e| e.contains("1 to 65535")), "{text}");
+        }
+        assert!(ports("0").is_err() && ports("66k").is_err() && workers("0").is_err() && pid("0").is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! Text for people: a line for a sample, one for an event, the summary in a few.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, Write};
+
+use super::{Output, harmless, summary_text};
+use crate::model::{Event, Model, Summary};
+use crate::units::{bytes, clock, grouped, printable, seconds, short_count};
+
+/// Lines of text.
+#[derive(Debug)]
+pub(super) struct Text;
+
+impl Output for Text {
+    fn sample(&mut self, to: &mut dyn Write, model: &Model) -> io::Result<()> {
+        writeln!(to, "{}", printable(&progress(model)))
+    }
+
+    fn event(&mut self, to: &mut dyn Write, event: &Event) -> io::Result<()> {
+        writeln!(to, "{}", printable(&event_text(event)))
+    }
+
+    fn summary(&mut self, to: &mut dyn Write, model: &Model, summary: &Summary) -> io::Result<()> {
+        write!(to, "{}", harmless(&summary_text(summary, model)))
+    }
+}
+
+/// An event as a line.
+fn event_text(event: &Event) -> String {
+    let word = event.severity.word();
+    let gap = if word.is_empty() { "" } else { " " };
+    format!("{} {word}{gap}{}", clock(event.t_ms), event.text)
+}
+
+/// A sample as a line.
+fn progress(model: &Model) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_progress(&mut text, model);
+    text
+}
+
+fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
+    let now = model.now();
+    write!(text, "{} {:<9} {:>11}", clock(now.t_ms), now.phase.word().to_lowercase(), grouped(now.connections))?;
+    if let Some(target) = now.target.filter(|t| *t > 0) {
+        let percent = now.connections as f64 / target as f64 * 100.0;
+        write!(text, " of {} ({percent:>5.1} %)", grouped(target))?;
+    }
+    if let Some(rate) = now.rate_per_s {
+        write!(text, "  {:>8}/s", grouped(rate.max(0.0) as u64))?;
+    }
+    if let Some(eta) = now.eta_s {
+        write!(text, "  ETA {}", seconds(eta))?;
+    }
+    if let Some(headroom) = model.headroom() {
+        write!(text, "  headroom {}", bytes(headroom.bytes))?;
+    }
+    if let Some(limit) = model.nearest() {
+        write!(text, "  next {}", limit.info.label)?;
+        if let Some(at) = limit.forecast.connections() {
+            write!(text, " at {}", short_count(at))?;
+        }
+    }
+    if let Some(percent) = now.memory_pressure_percent.filter(|p| *p > 0.0) {
+        write!(text, "  memory pressure {percent:.1} %")?;
+    }
+    if let Some(segments) = now.retransmits.filter(|n| *n > 0) {
+        write!(text, "  retransmits {}", grouped(segments))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Kind, Severity, Verdict, synthetic};
+
+    #[test]
+    fn an_event_is_one_line_whatever_its_names_are() {
+        for (severity, text, want) in [
+            (Severity::Info, "the ramp has started", "00:00:00 the ramp has started\n"),
+            (Severity::Warning, "a\u{1b}[2Jb\nc (77) is gone", "00:00:00 WARN a\\u{1b}[2Jb\\nc (77) is gone\n"),
+        ] {
+            let mut out = Vec::new();
+            Text.event(&mut out, &Event::new(Kind::Program, severity, "a", text)).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), want);
+        }
+    }
+
+    #[test]
+    fn a_summary_is_lines_without_control_characters() {
+        let mut model = Model::default();
+        for sample in synthetic::ramp(1000, 1000, 1000) {
+            model.update(&sample);
+        }
+        let mut out = Vec::new();
+        Text.summary(&mut out, &model, &model.summary(Verdict::TargetReached)).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.lines().count() > 3 && text.ends_with('\n'), "{text}");
+        assert!(text.lines().all(|line| !line.contains(char::is_control)), "{text:?}");
+    }
+}
