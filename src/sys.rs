@@ -101,6 +101,20 @@ pub fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
     Ok((cred.pid as u32, cred.uid))
 }
 
+/// Gives a descriptor another number; whatever had that number is closed.
+///
+/// # Errors
+/// What dup3(2) says.
+pub fn renumber(fd: OwnedFd, number: RawFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() == number {
+        return Ok(fd);
+    }
+    // SAFETY: dup3 touches no memory.
+    check(unsafe { libc::dup3(fd.as_raw_fd(), number, libc::O_CLOEXEC) })?;
+    // SAFETY: just made, and the caller says that nothing else of this process owns the number.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// A new non-blocking eventfd: what wakes a thread that sleeps in epoll, one descriptor instead of a pipe's two.
 ///
 /// # Errors

@@ -204,7 +204,6 @@ fn a_test_that_panics_leaves_no_directory_and_no_process() {
         own_namespace!();
         let run = Run::start("--server --listen 127.0.0.1 --ports 1");
         let engine = run.engines(true, false).server.unwrap();
-        assert!(Home::socket(engine).unwrap().starts_with(Home::path()));
         panic!("home={} dashboard={} engine={engine} end", Home::path().display(), run.pid());
     }
     require!(NetworkNamespace);

@@ -1,6 +1,8 @@
 //! Server and client engines without a dashboard, so that nothing else reads the sources meanwhile.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use c1m_top::engine::config::{ClientConfig, Common, EngineConfig, ServerConfig};
@@ -93,6 +95,11 @@ impl Drop for Engines {
 }
 
 fn engine(config: &EngineConfig) -> Outcome<(Control, Started)> {
-    let process = Started::new(program().arg("engine").arg(serde_json::to_string(config)?))?;
-    Ok((Control::wait_for(process.pid()), process))
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut command = program();
+    command.arg("engine").arg(serde_json::to_string(config)?).stdin(OwnedFd::from(theirs));
+    let process = Started::new(&mut command)?;
+    drop(command);
+    let control = Control::greeted(process.pid(), ours).ok_or("an engine did not start")?;
+    Ok((control, process))
 }

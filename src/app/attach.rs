@@ -1,10 +1,15 @@
 //! Finding what to attach to: an engine, the engines of a running dashboard, or any other process.
 
+use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use super::Failure;
 use super::link::Link;
-use crate::engine::path;
+use crate::engine::socket;
+
+/// How long an engine may take to greet.
+const GREETING: Duration = Duration::from_secs(5);
 
 /// What a pid turned out to be.
 #[derive(Debug)]
@@ -45,15 +50,12 @@ pub(super) fn find(pid: u32) -> Result<Found, Failure> {
     Ok(Found::Engines(links))
 }
 
-/// Connects to the control socket of a process, where it has one.
+/// Connects to the control socket of a process, where it is an engine of this user.
 fn connect(pid: u32) -> Result<Option<Link>, Failure> {
-    let Some(path) = path::find(pid) else { return Ok(None) };
-    match Link::connect(&path) {
-        Ok(link) => Ok(Some(link)),
-        // Left behind by an engine that was killed; the number now belongs to somebody else.
-        Err(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => Ok(None),
-        Err(e) => Err(Failure::Usage(format!("--attach {pid}: {e}"))),
-    }
+    let failed = |e: io::Error| Failure::Usage(format!("--attach {pid}: {e}"));
+    let Some(stream) = socket::connect(pid).map_err(failed)? else { return Ok(None) };
+    let link = Link::greeted(stream, GREETING).map_err(failed)?;
+    Ok(Some(link).filter(|link| link.hello().pid == pid))
 }
 
 /// Child processes, where the kernel lists them (`CONFIG_PROC_CHILDREN`); engines are started by the main thread.

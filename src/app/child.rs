@@ -1,6 +1,8 @@
 //! Engine processes: started, waited for, and read out when they have ended.
 
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -8,10 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::link::Link;
 use crate::engine::config::EngineConfig;
-use crate::engine::path;
 use crate::model::Cause;
 
-/// How long an engine may take to open its control socket. Binding a hundred ports takes milliseconds.
+/// How long an engine may take to greet. Binding a hundred ports takes milliseconds.
 const START: Duration = Duration::from_secs(10);
 
 /// An engine that this process started.
@@ -30,42 +31,26 @@ pub(super) enum StartError {
     Internal(String),
 }
 
-/// Starts an engine and connects to its control socket.
+/// Starts an engine. It inherits one end of its control connection.
 pub(super) fn start(config: &EngineConfig) -> Result<(Engine, Link), StartError> {
     let internal = |what: &str, e: &dyn std::fmt::Display| StartError::Internal(format!("{what}: {e}"));
     let json = serde_json::to_string(config).map_err(|e| internal("engine configuration", &e))?;
+    let (ours, theirs) = UnixStream::pair().map_err(|e| internal("control connection", &e))?;
     // Not current_exe: a binary that was replaced while it runs (an upgrade, a rebuild) must start its own engines.
-    let mut child = Command::new("/proc/self/exe")
+    let child = Command::new("/proc/self/exe")
         .arg("engine")
         .arg(json)
-        .stdin(Stdio::null())
+        .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         // Ctrl-C in the terminal goes to the whole foreground group; the engines close when the dashboard says so.
         .process_group(0)
         .spawn()
         .map_err(|e| internal("cannot start an engine", &e))?;
-    let deadline = Instant::now() + START;
-    loop {
-        if let Some(status) = child.try_wait().map_err(|e| internal("engine", &e))? {
-            let message = standard_error(&mut child);
-            let line = message.lines().next().unwrap_or("the engine ended at once").to_owned();
-            return Err(match status.code() {
-                Some(2) => StartError::Usage(line),
-                _ => StartError::Internal(format!("{line} ({status})")),
-            });
-        }
-        if let Some(path) = path::find(child.id())
-            && let Ok(link) = Link::connect(&path)
-        {
-            return Ok((Engine { child, status: None }, link));
-        }
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(StartError::Internal("the engine opened no control socket within 10 s".into()));
-        }
-        thread::sleep(Duration::from_millis(2));
+    let mut engine = Engine { child, status: None };
+    match Link::greeted(ours, START) {
+        Ok(link) => Ok((engine, link)),
+        Err(e) => Err(engine.failed(&e)),
     }
 }
 
@@ -89,14 +74,26 @@ impl Engine {
     pub(super) fn ended(&mut self) -> Option<Cause> {
         if self.status.is_none() {
             self.status = self.child.try_wait().ok().flatten();
-            if self.status.is_some()
-                && let Some(left) = path::find(self.pid())
-            {
-                // A killed engine could not take its socket away.
-                let _ = std::fs::remove_file(left);
-            }
         }
         self.status.map(cause)
+    }
+
+    /// Why it did not greet: what it wrote, if it has ended.
+    fn failed(&mut self, greeting: &io::Error) -> StartError {
+        if greeting.kind() != io::ErrorKind::UnexpectedEof {
+            let _ = self.child.kill();
+            return StartError::Internal(format!("an engine: {greeting}"));
+        }
+        let status = match self.child.wait() {
+            Ok(status) => status,
+            Err(e) => return StartError::Internal(format!("an engine: {e}")),
+        };
+        let message = self.standard_error();
+        let line = message.lines().next().unwrap_or("the engine ended at once").to_owned();
+        match status.code() {
+            Some(2) => StartError::Usage(line),
+            _ => StartError::Internal(format!("{line} ({status})")),
+        }
     }
 
     /// What it wrote to its standard error, once it has ended.
@@ -124,7 +121,6 @@ impl Drop for Engine {
         if self.ended().is_none() {
             let _ = self.child.kill();
             let _ = self.child.wait();
-            let _ = self.ended();
         }
     }
 }

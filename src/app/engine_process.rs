@@ -1,10 +1,15 @@
 //! The engine processes' side of the binary: `c1m-top engine JSON`.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use crate::engine::config::EngineConfig;
 use crate::engine::main_loop::{self, Engine};
-use crate::{client, server};
+use crate::engine::socket;
+use crate::{client, server, sys};
 
 /// The name in `top` and in the kernel's log, at most 15 bytes: without it an engine is called after the link it was started
 /// by, `exe`.
@@ -13,30 +18,43 @@ fn call_itself(name: &str) {
     let _ = std::fs::write("/proc/self/comm", name);
 }
 
+/// The connection to the dashboard that started this engine: its standard input, so that no name has to be found and none
+/// can be taken away.
+fn channel() -> io::Result<UnixStream> {
+    let channel: UnixStream = io::stdin().as_fd().try_clone_to_owned()?.into();
+    channel.peer_addr().map_err(|_| io::Error::other("an engine is started by c1m-top itself, not by hand"))?;
+    // The workers' tables keep the standard streams; the connection has to end with the main thread's.
+    std::mem::forget(sys::renumber(File::open("/dev/null")?.into(), 0)?);
+    Ok(channel)
+}
+
 /// Runs an engine. What cannot be had is said in one line on standard error with status 2; the dashboard passes it on.
 pub(super) fn run(config: &str) -> ExitCode {
-    let started = serde_json::from_str(config)
-        .map_err(|e| std::io::Error::other(format!("engine configuration: {e}")))
-        .and_then(|config| -> std::io::Result<(Box<dyn Engine>, usize)> {
-            Ok(match config {
-                EngineConfig::Server(config) => {
-                    call_itself("c1m-top-server");
-                    server::start(config).map(|(e, n)| (Box::new(e) as _, n))?
-                }
-                EngineConfig::Client(config) => {
-                    call_itself("c1m-top-client");
-                    client::start(config).map(|(e, n)| (Box::new(e) as _, n))?
-                }
-            })
-        });
-    let (mut engine, slots) = match started {
+    // The first to open descriptors: it takes one of a fixed number.
+    let listening = socket::listen();
+    let started = channel().and_then(|channel| {
+        let config =
+            serde_json::from_str(config).map_err(|e| io::Error::other(format!("engine configuration: {e}")))?;
+        let (engine, slots): (Box<dyn Engine>, usize) = match config {
+            EngineConfig::Server(config) => {
+                call_itself("c1m-top-server");
+                server::start(config).map(|(e, n)| (Box::new(e) as _, n))?
+            }
+            EngineConfig::Client(config) => {
+                call_itself("c1m-top-client");
+                client::start(config).map(|(e, n)| (Box::new(e) as _, n))?
+            }
+        };
+        Ok((engine, slots, channel))
+    });
+    let (mut engine, slots, channel) = match started {
         Ok(started) => started,
         Err(e) => {
             eprintln!("{e}");
             return ExitCode::from(2);
         }
     };
-    match main_loop::run(engine.as_mut(), slots) {
+    match main_loop::run(engine.as_mut(), slots, channel, listening) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("{e}");

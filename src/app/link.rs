@@ -1,17 +1,17 @@
 //! The dashboard's end of a control connection.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream as StdStream;
-use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 
 use crate::protocol::{Command, EngineStats, Hello, MAX_LINE, PROTOCOL, Reply};
 
-/// How long an engine may take to greet.
-const GREETING: Duration = Duration::from_secs(5);
+/// The most an engine may send between two questions. An answer with every event it keeps is a tenth of it; a broken
+/// engine must cost neither the memory nor the core of whoever watches it.
+const MAX_ANSWERS: usize = 1 << 20;
 
 /// A connection to one engine.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Link {
     /// Statistics were asked for and have not come.
     pub(super) awaiting: bool,
     last_event: u64,
+    /// Bytes that have come since statistics were last asked for.
+    taken: usize,
     bye: bool,
 }
 
@@ -39,14 +41,9 @@ pub(super) enum FromEngine {
 }
 
 impl Link {
-    /// Connects and waits for the greeting.
-    pub(super) fn connect(path: &Path) -> io::Result<Self> {
-        let stream = StdStream::connect(path)?;
-        stream.set_read_timeout(Some(GREETING))?;
-        let mut line = String::new();
-        // One byte at a time would do; the greeting is alone on the connection until something is asked.
-        BufReader::new((&stream).take(MAX_LINE as u64)).read_line(&mut line)?;
-        let hello = match serde_json::from_str(&line) {
+    /// Takes a connection to an engine and waits for its greeting, `patience` at the most.
+    pub(super) fn greeted(stream: StdStream, patience: Duration) -> io::Result<Self> {
+        let hello = match serde_json::from_slice(&first_line(&stream, Instant::now() + patience)?) {
             Ok(Reply::Hello(hello)) if hello.protocol == PROTOCOL => hello,
             Ok(Reply::Hello(hello)) => {
                 return Err(io::Error::other(format!(
@@ -57,7 +54,6 @@ impl Link {
             }
             _ => return Err(io::Error::other("not an engine of c1m-top")),
         };
-        stream.set_read_timeout(None)?;
         stream.set_nonblocking(true)?;
         Ok(Self {
             stream: UnixStream::from_std(stream),
@@ -65,6 +61,7 @@ impl Link {
             hello,
             awaiting: false,
             last_event: 0,
+            taken: 0,
             bye: false,
         })
     }
@@ -90,6 +87,7 @@ impl Link {
             self.send(&Command::Stats { since: self.last_event })?;
             self.awaiting = true;
         }
+        self.taken = 0;
         Ok(())
     }
 
@@ -100,7 +98,18 @@ impl Link {
         let gone = loop {
             match self.stream.read(&mut buf) {
                 Ok(0) => break true,
-                Ok(n) => self.partial.extend_from_slice(&buf[..n]),
+                Ok(n) if self.taken + n > MAX_ANSWERS => {
+                    let pid = self.hello.pid;
+                    out.push(FromEngine::Refused(format!(
+                        "process {pid} sent over {} KiB unasked; it is not listened to any more",
+                        MAX_ANSWERS >> 10
+                    )));
+                    break true;
+                }
+                Ok(n) => {
+                    self.taken += n;
+                    self.partial.extend_from_slice(&buf[..n]);
+                }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break false,
                 Err(_) => break true,
@@ -125,5 +134,118 @@ impl Link {
             out.push(FromEngine::Gone { bye: self.bye });
         }
         out
+    }
+}
+
+/// The first line that comes, without its end.
+fn first_line(mut stream: &StdStream, deadline: Instant) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    // A byte at a time: the greeting is short, and what follows it is not ours to take.
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the engine does not greet"));
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut byte) {
+            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the engine hung up")),
+            Ok(_) if byte == *b"\n" => return Ok(line),
+            Ok(_) if line.len() == MAX_LINE => return Err(io::Error::other("not an engine of c1m-top")),
+            Ok(_) => line.push(byte[0]),
+            // The time is over, or a signal came: the deadline says which.
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::protocol::Role;
+    use std::thread;
+
+    /// What an engine says first.
+    pub(in crate::app) fn hello(protocol: u32) -> Vec<u8> {
+        let hello = Hello {
+            protocol,
+            version: "0.0.0".into(),
+            role: Role::Client,
+            pid: std::process::id(),
+            owner: 1,
+            target: 0,
+            address: "127.0.0.1".into(),
+            port: 9900,
+            ports: 1,
+        };
+        let mut line = serde_json::to_vec(&Reply::Hello(hello)).unwrap();
+        line.push(b'\n');
+        line
+    }
+
+    /// What becomes of a connection on which this comes.
+    fn greeted(bytes: &[u8], patience: Duration) -> Result<Link, String> {
+        let (ours, mut theirs) = StdStream::pair().unwrap();
+        // Fits into the socket's buffer.
+        theirs.write_all(bytes).unwrap();
+        Link::greeted(ours, patience).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn only_an_engine_of_this_protocol_is_listened_to() {
+        let long = vec![b'x'; MAX_LINE + 1];
+        let minute = Duration::from_mins(1);
+        let other = hello(PROTOCOL + 1);
+        let rows: [(&[u8], Duration, &str); 5] = [
+            (b"HTTP/1.1 400 Bad Request\n", minute, "not an engine of c1m-top"),
+            (b"{}\n", minute, "not an engine of c1m-top"),
+            (&long, minute, "not an engine of c1m-top"),
+            (&other, minute, "another protocol"),
+            (b"{\"kind\":", Duration::from_millis(50), "does not greet"),
+        ];
+        for (bytes, patience, want) in rows {
+            let said = greeted(bytes, patience).unwrap_err();
+            assert!(said.contains(want), "{said}");
+        }
+        assert_eq!(greeted(&hello(PROTOCOL), minute).unwrap().hello().port, 9900);
+    }
+
+    #[test]
+    fn an_engine_that_dribbles_has_one_deadline_for_all() {
+        let (ours, mut theirs) = StdStream::pair().unwrap();
+        let dribble = thread::spawn(move || {
+            // Each byte within the time, the line never.
+            while theirs.write_all(b" ").is_ok() {
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let said = Link::greeted(ours, Duration::from_millis(200)).unwrap_err().to_string();
+        assert!(said.contains("does not greet"), "{said}");
+        dribble.join().unwrap();
+    }
+
+    #[test]
+    fn an_engine_that_floods_is_cut_off() {
+        for unit in [&b"x"[..], b"{\"kind\":\"ok\"}\n"] {
+            let (ours, mut theirs) = StdStream::pair().unwrap();
+            theirs.write_all(&hello(PROTOCOL)).unwrap();
+            let mut link = Link::greeted(ours, Duration::from_mins(1)).unwrap();
+            let flood = thread::spawn(move || {
+                let lot = unit.repeat(1000);
+                while theirs.write_all(&lot).is_ok() {}
+            });
+            let seen = loop {
+                let seen = link.read();
+                assert!(link.partial.len() <= MAX_ANSWERS);
+                if !seen.is_empty() {
+                    break seen;
+                }
+                thread::yield_now();
+            };
+            assert!(matches!(&seen[..], [FromEngine::Refused(_), FromEngine::Gone { bye: false }]), "{seen:?}");
+            drop(link);
+            flood.join().unwrap();
+        }
     }
 }

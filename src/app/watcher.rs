@@ -129,7 +129,6 @@ impl Watcher {
             let waited = self.wait(until, to, &mut late);
             self.late = late;
             waited?;
-            self.obey()?;
             let now = Instant::now();
             if self.due || now >= next {
                 // Only a sample of the beat moves the beat; after a stop (a suspended terminal, a frozen machine) the missed
@@ -143,7 +142,8 @@ impl Watcher {
         }
     }
 
-    /// Waits until `until` at the longest, or for something from an engine or the program.
+    /// Waits until `until` at the longest, or for something from an engine or the program. Whoever waits takes the wake-up, so
+    /// that orders are carried out here: amid a sample too, and not when the next is due.
     fn wait<T: From<Report>>(
         &mut self,
         until: Instant,
@@ -171,7 +171,7 @@ impl Watcher {
                 }
             }
         }
-        Ok(())
+        self.obey()
     }
 
     /// Carries out what was ordered.
@@ -241,4 +241,38 @@ fn joined(late: Option<Box<EngineStats>>, new: Option<Box<EngineStats>>) -> Opti
 
 fn send<T: From<Report>>(to: &SyncSender<T>, report: Report) -> Result<(), Ended> {
     to.send(report.into()).map_err(|_| Ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc::sync_channel;
+
+    use super::super::link::tests::hello;
+    use super::*;
+    use crate::probe::Roots;
+    use crate::protocol::PROTOCOL;
+
+    #[test]
+    fn a_command_does_not_wait_for_the_next_sample() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut engine = BufReader::new(theirs);
+        engine.get_mut().write_all(&hello(PROTOCOL)).unwrap();
+        // Only a defect makes it wait for this long.
+        engine.get_ref().set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        let link = Link::greeted(ours, Duration::from_mins(1)).unwrap();
+        let sampler = Sampler::new(Roots::default(), &[]).unwrap();
+        let (to, reports) = sync_channel::<Report>(64);
+        let (handle, _) = start(sampler, vec![link], Duration::from_hours(1), to).unwrap();
+        let mut heard = String::new();
+        engine.read_line(&mut heard).unwrap();
+        assert!(heard.contains("stats"), "{heard}");
+        // The sample waits for an answer that does not come.
+        handle.give(Order::Tell(None, Command::Stop));
+        heard.clear();
+        engine.read_line(&mut heard).expect("the command");
+        assert!(heard.contains("stop"), "{heard}");
+        drop(reports);
+    }
 }

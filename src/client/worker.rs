@@ -20,7 +20,7 @@ use crate::engine::closing::{Turn, reset_on_close};
 use crate::engine::conns::Conns;
 use crate::engine::errno;
 use crate::engine::pool::{Notice, Worker};
-use crate::protocol::{Severity, Stop, StopCause};
+use crate::protocol::{CloseMode, Severity, Stop, StopCause};
 use crate::sys;
 use crate::units::grouped;
 
@@ -187,15 +187,16 @@ impl State<'_> {
             match connect::start(&self.shared.plan, tuple) {
                 Ok(fd) => {
                     if let Err(e) = self.watch(fd, tuple, now) {
+                        self.give_back(lot - done);
                         self.failed("epoll_ctl", e.raw_os_error().unwrap_or(0), tuple);
-                        self.shared.ramp.give_back(lot - done);
                         return None;
                     }
                 }
                 Err((op, e)) => {
                     let errno = e.raw_os_error().unwrap_or(0);
                     let enough = self.failed(op, errno, tuple);
-                    self.shared.ramp.give_back(if enough { lot - done } else { 1 });
+                    // A full table has given the lane away by now: its next holder may have found nothing to claim.
+                    self.give_back(if enough { lot - done } else { 1 });
                     if enough {
                         return Some(Duration::ZERO);
                     }
@@ -222,7 +223,11 @@ impl State<'_> {
         let raw = fd.as_raw_fd();
         // Edge-triggered, both directions once: the first event says established, later ones cost nothing while idle.
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut SourceFd(&raw), Token(raw as usize), interest)?;
+        if let Err(e) = self.poll.registry().register(&mut SourceFd(&raw), Token(raw as usize), interest) {
+            // On loopback it is established already.
+            let _ = reset_on_close(&fd);
+            return Err(e);
+        }
         self.conns.insert(fd, CONNECTING);
         self.pending.insert(raw, Pending { since: now, tuple });
         Ok(())
@@ -338,7 +343,7 @@ impl State<'_> {
         let Some(socket) = self.conns.remove(fd) else { return };
         let errno = SockRef::from(&socket).take_error().ok().flatten().and_then(|e| e.raw_os_error()).unwrap_or(0);
         drop(socket);
-        self.give_back();
+        self.give_back(1);
         if let Some(pending) = self.pending.remove(&fd) {
             self.failed("connect", errno, pending.tuple);
         }
@@ -352,7 +357,7 @@ impl State<'_> {
             if let Some(socket) = self.conns.remove(fd) {
                 let _ = reset_on_close(&socket);
             }
-            self.give_back();
+            self.give_back(1);
             return IDLE;
         }
         self.times.push(now.saturating_duration_since(pending.since).as_micros() as u64);
@@ -431,7 +436,7 @@ impl State<'_> {
         self.closed += 1;
         self.lost += 1;
         if !self.shared.ramp.reached() {
-            self.give_back();
+            self.give_back(1);
             let counters = &self.shared.counters;
             let lost = counters.lost.load(Relaxed) + self.lost;
             if lost > GIVE_UP_FAILURES && lost > counters.open.load(Relaxed) && counters.since_peak() >= GIVE_UP_AFTER {
@@ -445,9 +450,9 @@ impl State<'_> {
         }
     }
 
-    /// Gives a claim back, so that another connection is opened in its place.
-    fn give_back(&mut self) {
-        self.shared.ramp.give_back(1);
+    /// Gives claims back, so that other connections are opened in their place.
+    fn give_back(&mut self, n: u64) {
+        self.shared.ramp.give_back(n);
         self.given_back = true;
     }
 
@@ -459,7 +464,7 @@ impl State<'_> {
         for (fd, tuple) in fds {
             self.pending.remove(&fd);
             self.conns.remove(fd);
-            self.give_back();
+            self.give_back(1);
             self.failed("connect", libc::ETIMEDOUT, tuple);
         }
     }
@@ -476,8 +481,14 @@ impl State<'_> {
     }
 
     fn close_some(&mut self, now: Instant) -> Option<Duration> {
+        let reset = self.shared.closing.mode() == Some(CloseMode::Rst);
         for (fd, _) in self.pending.drain() {
-            self.conns.remove(fd);
+            if let Some(socket) = self.conns.remove(fd)
+                && reset
+            {
+                // Established meanwhile, perhaps, without having been told: what is then closed stays in TIME_WAIT.
+                let _ = reset_on_close(&socket);
+            }
             self.shared.ramp.give_back(1);
         }
         if let Some(sender) = &mut self.sender {
@@ -524,9 +535,7 @@ impl State<'_> {
         }
         if self.closed > 0 {
             counters.add_closed(std::mem::take(&mut self.closed), std::mem::take(&mut self.lost));
-            if self.worker.wanted.load(Relaxed) || self.worker.mail.closing() {
-                self.worker.bell.ring(Notice::Look);
-            }
+            self.worker.ring_if_wanted();
         }
     }
 }

@@ -1,20 +1,23 @@
-//! The control socket: JSON lines from the dashboards of the same user, answers back.
+//! The control connections: JSON lines from the dashboard that started this engine and from others of the same user,
+//! answers back.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
 
 use mio::net::{UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
-use std::os::unix::fs::PermissionsExt;
 
-use super::path;
+use super::socket::Listening;
 use crate::protocol::{Command, MAX_LINE, Reply};
 use crate::sys;
 
 /// Token of the listener; connections count up from the next.
 const LISTENER: usize = 1;
+
+/// The connection of the dashboard that started this engine, which it inherited.
+pub const OWNER: usize = 0;
 
 /// Most dashboards at once.
 const MOST: usize = 32;
@@ -41,28 +44,34 @@ pub enum Incoming {
     Refused(String),
 }
 
-/// The listening socket and who is connected.
+/// Who is connected, and where others may connect.
 #[derive(Debug)]
 pub struct Control {
-    listener: UnixListener,
-    path: PathBuf,
-    owner: u32,
+    /// `None` where no socket could be made: the owner alone is heard.
+    listener: Option<(UnixListener, OwnedFd)>,
     peers: Vec<Option<Peer>>,
 }
 
 impl Control {
-    /// Listens at this process's path with mode 0600.
+    /// Hears the owner, and whoever connects.
     ///
     /// # Errors
-    /// When the directory or the socket cannot be made.
-    pub fn listen(registry: &Registry, owner: u32) -> io::Result<Self> {
-        let path = path::create(std::process::id())?;
-        // A process of the same number may have been killed and have left its socket.
-        let _ = std::fs::remove_file(&path);
-        let mut listener = UnixListener::bind(&path)?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-        registry.register(&mut listener, Token(LISTENER), Interest::READABLE)?;
-        Ok(Self { listener, path, owner, peers: Vec::new() })
+    /// When epoll fails.
+    pub fn new(registry: &Registry, owner: StdStream, listening: Option<Listening>) -> io::Result<Self> {
+        owner.set_nonblocking(true)?;
+        let (pid, _) = sys::peer_credentials(owner.as_fd())?;
+        let mut stream = UnixStream::from_std(owner);
+        registry.register(&mut stream, Token(LISTENER + 1 + OWNER), Interest::READABLE)?;
+        let listener = match listening {
+            None => None,
+            Some((listener, file)) => {
+                listener.set_nonblocking(true)?;
+                let mut listener = UnixListener::from_std(listener);
+                registry.register(&mut listener, Token(LISTENER), Interest::READABLE)?;
+                Some((listener, file))
+            }
+        };
+        Ok(Self { listener, peers: vec![Some(Peer { stream, pid, partial: Vec::new() })] })
     }
 
     /// Handles an event; false when the token is not one of the control socket's.
@@ -77,7 +86,9 @@ impl Control {
     }
 
     fn accept(&mut self, registry: &Registry, out: &mut Vec<Incoming>) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        while let Some((listener, _)) = &self.listener
+            && let Ok((stream, _)) = listener.accept()
+        {
             match self.admit(registry, stream) {
                 Ok(index) => out.push(Incoming::Joined(index)),
                 Err(why) => out.push(Incoming::Refused(why)),
@@ -85,8 +96,8 @@ impl Control {
         }
     }
 
-    /// Takes a peer of the same user. The mode of the socket keeps others out already; the check holds where the file
-    /// system ignores modes, and against a descriptor handed on.
+    /// Takes a peer of the same user. The kernel keeps others from the socket already; the check holds for the moment in
+    /// which it has a name, and against a descriptor handed on.
     fn admit(&mut self, registry: &Registry, mut stream: UnixStream) -> Result<usize, String> {
         let (pid, uid) =
             sys::peer_credentials(stream.as_fd()).map_err(|e| format!("a peer without credentials: {e}"))?;
@@ -94,7 +105,9 @@ impl Control {
             return Err(format!("process {pid} of user {uid}: only the engine's own user may control it"));
         }
         let index = match self.peers.iter().position(Option::is_none) {
-            Some(free) => free,
+            // The owner's place is not given away: its end is the engine's.
+            Some(free) if free != OWNER => free,
+            Some(_) => return Err(format!("process {pid}: the engine is ending")),
             None if self.peers.len() < MOST => {
                 self.peers.push(None);
                 self.peers.len() - 1
@@ -153,7 +166,7 @@ impl Control {
     fn leave(&mut self, index: usize, out: &mut Vec<Incoming>) {
         if let Some(peer) = self.peers[index].take() {
             let _ = peer.stream.shutdown(Shutdown::Both);
-            if peer.pid == self.owner {
+            if index == OWNER {
                 out.push(Incoming::OwnerGone);
             }
         }
@@ -173,11 +186,5 @@ impl Control {
     /// Tells every peer.
     pub fn broadcast(&mut self, reply: &Reply) {
         (0..self.peers.len()).for_each(|index| self.send(index, reply));
-    }
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
     }
 }

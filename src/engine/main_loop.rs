@@ -1,15 +1,18 @@
 //! The main thread of an engine: control socket, notices of the workers, phases.
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::parent_id;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::control::{Control, Incoming};
+use super::control::{Control, Incoming, OWNER};
 use super::counters::Counters;
 use super::pool::{MOST_SLOTS, Notice, Pool};
+use super::socket::Listening;
 use crate::protocol::{CloseMode, Command, EngineStats, Hello, Phase, Reply, Severity};
 use crate::sys;
 
@@ -18,9 +21,6 @@ const BELL: Token = Token(0);
 
 /// How often the phase is looked at while it may change by itself.
 const TICK: Duration = Duration::from_millis(100);
-
-/// An engine that nobody has connected to for so long was orphaned before its owner could.
-const OWNER_WAIT: Duration = Duration::from_secs(10);
 
 /// How long the end of the process may wait for connections to be reset.
 pub const LAST_CLOSE: Duration = Duration::from_millis(400);
@@ -56,21 +56,32 @@ pub fn prepare() -> io::Result<()> {
     sys::die_with_parent()
 }
 
-/// Runs until told to stop or the owner has gone.
+/// Runs until told to stop or the owner has gone. `channel` is the owner's connection, `listening` where others connect.
 ///
 /// # Errors
-/// When the control socket cannot be made or polled.
-pub fn run(engine: &mut dyn Engine, slots: usize) -> io::Result<()> {
+/// When epoll fails.
+pub fn run(
+    engine: &mut dyn Engine,
+    slots: usize,
+    channel: UnixStream,
+    listening: io::Result<Listening>,
+) -> io::Result<()> {
     let owner = parent_id();
+    let listening = listening
+        .inspect_err(|e| {
+            let text =
+                format!("No other dashboard can attach to this engine: its control socket cannot be made ({e}).");
+            engine.counters().note(Severity::Info, "no_control_socket", text);
+        })
+        .ok();
     let mut poll = Poll::new()?;
     let bell = std::sync::Arc::clone(engine.pool().bell());
     poll.registry().register(&mut SourceFd(&bell.fd()), BELL, Interest::READABLE)?;
-    let mut control = Control::listen(poll.registry(), owner)?;
+    let mut control = Control::new(poll.registry(), channel, listening)?;
     for slot in 0..slots {
         engine.pool().place(slot)?;
     }
-    let started = Instant::now();
-    let mut owner_seen = false;
+    control.send(OWNER, &Reply::Hello(engine.hello(owner)));
     let mut events = Events::with_capacity(64);
     let mut incoming = Vec::new();
     let mut phase = Phase::Starting;
@@ -81,14 +92,11 @@ pub fn run(engine: &mut dyn Engine, slots: usize) -> io::Result<()> {
             control.broadcast(&Reply::Phase { phase });
         }
         let moving = matches!(phase, Phase::Starting | Phase::Ramping | Phase::Guarded | Phase::Closing);
-        let timeout = (moving || !owner_seen).then_some(TICK);
+        let timeout = moving.then_some(TICK);
         if let Err(e) = poll.poll(&mut events, timeout)
             && e.kind() != io::ErrorKind::Interrupted
         {
             return Err(e);
-        }
-        if !owner_seen && started.elapsed() > OWNER_WAIT {
-            return Ok(());
         }
         for event in &events {
             if event.token() == BELL {
@@ -99,10 +107,7 @@ pub fn run(engine: &mut dyn Engine, slots: usize) -> io::Result<()> {
         }
         for message in incoming.drain(..) {
             match message {
-                Incoming::Joined(peer) => {
-                    owner_seen = true;
-                    control.send(peer, &Reply::Hello(engine.hello(owner)));
-                }
+                Incoming::Joined(peer) => control.send(peer, &Reply::Hello(engine.hello(owner))),
                 Incoming::Command(peer, Command::Stats { since }) => {
                     let stats = Box::new(engine.stats(since));
                     control.send(peer, &Reply::Stats(stats));
@@ -133,7 +138,11 @@ pub fn run(engine: &mut dyn Engine, slots: usize) -> io::Result<()> {
 /// Resets what is still open before the process ends: closed by its end, connections would stay in `TIME_WAIT`. Bounded,
 /// because a terminal that has gone ends everything within a second.
 fn reset_all(engine: &mut dyn Engine) {
-    let open = |engine: &dyn Engine| engine.counters().open.load(std::sync::atomic::Ordering::Relaxed);
+    // On loopback a connect under way is established as a rule.
+    let open = |engine: &dyn Engine| {
+        let counters = engine.counters();
+        counters.open.load(Relaxed) + counters.in_flight.load(Relaxed)
+    };
     if open(engine) == 0 {
         return;
     }

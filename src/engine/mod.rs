@@ -13,5 +13,5 @@ pub mod counters;
 pub mod errno;
 pub mod main_loop;
 pub mod pace;
-pub mod path;
 pub mod pool;
+pub mod socket;

@@ -130,8 +130,23 @@ pub struct Worker {
     pub bell: Arc<Bell>,
     /// Connections its table has room for.
     pub room: usize,
-    /// Set while some slot waits for room: a worker that closes connections then rings the bell.
-    pub wanted: Arc<AtomicBool>,
+    /// Set while some slot waits for room.
+    wanted: Arc<AtomicBool>,
+}
+
+impl Worker {
+    /// To be called after [`Mailbox::set_used`] has told of closed connections: wakes the main thread where a slot waits for
+    /// their room, or where everything is being closed.
+    ///
+    /// No slot is forgotten. The worker stores `used` and then loads `wanted`; [`Pool::place`] stores `wanted` and then loads
+    /// `used`. All four are sequentially consistent, so that they have one order in which at least one of the two sees what
+    /// the other stored: the main thread the room, or the worker that it is wanted. With a weaker load here both could miss
+    /// it (on ARM a relaxed load may be done before the store that precedes it).
+    pub fn ring_if_wanted(&self) {
+        if self.wanted.load(SeqCst) || self.mail.closing() {
+            self.bell.ring(Notice::Look);
+        }
+    }
 }
 
 /// The body of a worker thread. It runs until the process ends; an error it returns is noted by the main thread.

@@ -11,7 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::Shared;
 use super::echo::{Echo, Outcome};
-use crate::engine::closing::Turn;
+use crate::engine::closing::{Turn, reset_on_close};
 use crate::engine::conns::Conns;
 use crate::engine::pool::{Notice, Worker};
 use crate::sys;
@@ -186,8 +186,11 @@ impl State<'_> {
                                 self.conns.insert(fd, IDLE);
                                 opened += 1;
                             }
-                            // ENOSPC: fs.epoll.max_user_watches. The connection is closed; the client sees it.
-                            Err(e) => self.shared.counters.add_error("epoll_ctl", e.raw_os_error().unwrap_or(0)),
+                            // ENOSPC: fs.epoll.max_user_watches. The client sees the reset, and nothing stays in TIME_WAIT.
+                            Err(e) => {
+                                let _ = reset_on_close(&fd);
+                                self.shared.counters.add_error("epoll_ctl", e.raw_os_error().unwrap_or(0));
+                            }
                         }
                         accepted += 1;
                     }
@@ -291,9 +294,7 @@ impl State<'_> {
         if self.closed > 0 {
             self.shared.counters.add_closed(self.closed, self.lost);
             (self.closed, self.lost) = (0, 0);
-            if self.worker.wanted.load(Relaxed) || self.worker.mail.closing() {
-                self.worker.bell.ring(Notice::Look);
-            }
+            self.worker.ring_if_wanted();
         }
         let buffered = self.echo.buffered();
         if buffered != self.buffered {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use c1m_top::model::{LimitState, RunPhase, Verdict};
 
-use super::support::{Control, Run, is_running, own_namespace, require};
+use super::support::{Control, Home, Run, is_running, own_namespace, require};
 
 #[test]
 fn a_second_dashboard_sees_the_same_counts_and_leaves_the_run_alone() {
@@ -30,6 +30,71 @@ fn a_second_dashboard_sees_the_same_counts_and_leaves_the_run_alone() {
     }
     let ended = run.interrupt();
     assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::TargetReached), "{ended:#?}");
+}
+
+/// Words before a command line that start it as another user, who has nothing.
+const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/// The same without any of the variables that name directories.
+const BARE: [&str; 9] = ["env", "-u", "HOME", "-u", "XDG_RUNTIME_DIR", "-u", "XDG_STATE_HOME", "-u", "TMPDIR"];
+
+/// A shell that makes directories read-only for what it becomes.
+fn read_only(directories: &str) -> Vec<String> {
+    let script = format!(
+        r#"for d in {directories}; do mount --bind $d $d && mount -o remount,bind,ro $d || exit 9; done; exec "$0" "$@""#
+    );
+    ["unshare", "--mount", "sh", "-c", &script].map(ToOwned::to_owned).to_vec()
+}
+
+#[test]
+fn a_run_needs_no_directory_and_no_name() {
+    require!(Root, Program("setpriv"), Program("unshare"));
+    own_namespace!();
+    let words = |parts: &[&[&str]]| parts.concat().into_iter().map(ToOwned::to_owned).collect::<Vec<String>>();
+    let long = Home::path().join("x".repeat(200));
+    std::fs::create_dir(&long).unwrap();
+    let long = format!("XDG_RUNTIME_DIR={}", long.display());
+    // Whether the engines can be attached to: where nothing at all can be written to, they cannot.
+    let rows: [(&str, Vec<String>, bool); 8] = [
+        ("root", words(&[&BARE]), true),
+        ("nobody", words(&[&BARE, &NOBODY]), true),
+        ("root in a user namespace of nobody", words(&[&BARE, &NOBODY, &["unshare", "--map-root-user"]]), true),
+        ("root again", words(&[&BARE]), true),
+        ("a long directory", words(&[&["env", &long]]), true),
+        ("no such directory", words(&[&["env", "XDG_RUNTIME_DIR=/nowhere"]]), true),
+        ("/tmp read-only", [words(&[&BARE]), read_only("/tmp")].concat(), true),
+        ("all read-only", [words(&[&BARE, &["env", "-C", "/"]]), read_only("/ /tmp /dev/shm /run")].concat(), false),
+    ];
+    for (name, wrapper, attachable) in rows {
+        eprintln!("{name}");
+        let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+        let mut run = Run::under(&wrapper, "--server --client 127.0.0.1 9900 --target 200 --ports 4 --interval 100ms");
+        run.until_holding();
+        // By the same user, who has his own namespaces in hand, from where everything can be written to.
+        let as_user = if wrapper.contains(&NOBODY[0]) { &NOBODY[..] } else { &[] };
+        let second = Run::under(as_user, &format!("--attach {} --duration 300ms --interval 100ms", run.pid())).finish();
+        assert_eq!(second.code, Some(0), "{name}: {second:#?}");
+        assert_eq!(second.summary().peak_established, attachable.then_some(200), "{name}: {second:#?}");
+        let ended = run.interrupt();
+        assert_eq!((ended.code, ended.summary().peak_established), (Some(0), Some(200)), "{name}: {ended:#?}");
+        let refused = ["server/no_control_socket", "client/no_control_socket"].map(|id| ended.event(id).is_some());
+        assert_eq!(refused, [!attachable; 2], "{name}: {}", ended.log());
+        assert_eq!(ended.alarms().len(), 0, "{name}: {}", ended.log());
+    }
+}
+
+#[test]
+fn an_engine_of_another_user_is_only_watched() {
+    require!(Root, Program("setpriv"));
+    own_namespace!();
+    for (owner, other) in [(&NOBODY[..], &[][..]), (&[], &NOBODY)] {
+        let mut run = Run::under(owner, "--server --listen 127.0.0.1 --ports 4 --interval 100ms");
+        run.wait_for("a sample", |p| (!p.samples.is_empty()).then_some(()));
+        let second = Run::under(other, &format!("--attach {} --duration 300ms --interval 100ms", run.pid())).finish();
+        assert_eq!(second.code, Some(0), "{second:#?}");
+        assert_eq!(second.summary().peak_accepted, None, "{second:#?}");
+        assert_eq!(run.interrupt().summary().peak_accepted, Some(0));
+    }
 }
 
 #[test]

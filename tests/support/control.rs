@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use c1m_top::engine::socket;
 use c1m_top::protocol::{Command, EngineStats, Hello, Reply};
 
-use super::{Home, wait_until};
+use super::wait_until;
 
 /// A connection to one engine.
 #[derive(Debug)]
@@ -17,9 +18,13 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Connects to an engine of this test and reads its greeting; `None` when it has no control socket (yet).
+    /// Connects to an engine and reads its greeting; `None` when it has no control socket (yet).
     pub(crate) fn connect(pid: u32) -> Option<Self> {
-        let stream = UnixStream::connect(Home::socket(pid)?).ok()?;
+        Self::greeted(pid, socket::connect(pid).ok()??)
+    }
+
+    /// Reads the greeting of an engine that begins.
+    pub(crate) fn greeted(pid: u32, stream: UnixStream) -> Option<Self> {
         // Only a defect leaves a command without an answer.
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let mut stream = BufReader::new(stream);

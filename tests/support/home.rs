@@ -1,4 +1,4 @@
-//! Directories of a test's own for what the program writes: its state and its control sockets.
+//! Directories of a test's own for what the program writes.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -22,7 +22,6 @@ thread_local! {
 
 impl Home {
     fn new() -> Self {
-        // A short path: a socket's has at most 107 bytes (unix(7)), and TMPDIR may be long.
         let dir = tempfile::Builder::new().prefix("c1m-").tempdir_in("/tmp").unwrap();
         for part in ["run", "state"] {
             fs::create_dir(dir.path().join(part)).unwrap();
@@ -57,17 +56,12 @@ impl Home {
         }
         theirs
     }
-
-    /// The control socket of the engine `pid`, where one exists.
-    pub(crate) fn socket(pid: u32) -> Option<PathBuf> {
-        Some(Self::path().join(format!("run/c1m-top/{pid}.sock"))).filter(|path| path.exists())
-    }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
         let dir = self.0.take().unwrap().keep();
-        // The engine of a dashboard that was killed may just be taking its socket away.
+        // An engine that starts may just have its socket there.
         let gone = poll(Duration::from_secs(10), || (fs::remove_dir_all(&dir).is_ok() || !dir.exists()).then_some(()));
         if gone.is_none() {
             // A panic here would abort the process and hide what the other tests say.
