@@ -19,6 +19,7 @@ mod report;
 mod run;
 mod series;
 pub mod slope;
+mod steps;
 pub mod summary;
 #[doc(hidden)]
 pub mod synthetic;
@@ -37,20 +38,10 @@ pub use summary::{EventLine, SampleLine, Summary, Verdict};
 use crate::protocol::Role;
 use crate::sample::Sample;
 
-use bridge::Bridge;
-use cost::CostTrends;
-use death::Witness;
-use diagnosis::{Diagnosis, Facts};
-use engine::Roster;
-use failures::Failures;
 use guard::Guard;
-use history::{History, View};
-use kernel_log::KernelLog;
-use now::Pace;
-use run::RunLog;
-use table::{LimitTable, Seen};
+use steps::{Account, Learning, Observer, Outlook};
 
-use crate::limits::{Context, Counters, LimitId, Noted, Oom, behind};
+use crate::limits::LimitId;
 
 /// A cure makes a limit so many times as large as the target needs, and the guard's share on top: the next run may have a
 /// guard though this one has none. The forecast may be off by some percent, and memory is told of from nine tenths on.
@@ -80,32 +71,19 @@ pub struct Setup {
 pub struct Model {
     setup: Setup,
     now: Now,
-    bridge: Bridge,
-    pace: Pace,
-    roster: Roster,
-    trends: CostTrends,
-    cost: Cost,
-    counters: Counters,
-    failures: Failures,
-    log: KernelLog,
-    table: LimitTable,
-    headroom: Option<Headroom>,
-    guard: Guard,
-    history: History,
-    diagnosis: Diagnosis,
-    witness: Witness,
-    run: RunLog,
-    events: EventLog,
-    deaths: Vec<Death>,
-    noted: Noted,
+    observer: Observer,
+    learning: Learning,
+    outlook: Outlook,
+    account: Account,
     last: Option<Sample>,
 }
 
 impl Model {
     /// A model before its first sample.
     pub fn new(setup: Setup) -> Self {
-        let guard = Guard::new(setup.guard_per_mille);
-        let mut model = Self { now: Now { target: setup.target, ..Now::default() }, setup, guard, ..Self::default() };
+        let outlook = Outlook { guard: Guard::new(setup.guard_per_mille), ..Outlook::default() };
+        let now = Now { target: setup.target, ..Now::default() };
+        let mut model = Self { setup, now, outlook, ..Self::default() };
         if let Some(note) = model.setup.target_note.clone() {
             model.note(Severity::Info, "target", note);
         }
@@ -114,106 +92,61 @@ impl Model {
 
     /// Takes the next sample.
     pub fn update(&mut self, sample: &Sample) {
-        let raw = sample;
-        let (sample, old) = self.bridge.fill(raw);
-        let sample = &*sample;
-        let old = old || now::engine_dies(sample);
-        let source = self.now.source;
-        self.now = self.pace.now(sample, self.setup.target);
-        let engine_died = self.now.phase == RunPhase::EngineDied;
-        if self.now.source != source && self.last.is_some() && !engine_died {
-            // Counts of another source are of other connections: what grew with those says nothing of these.
-            self.trends = CostTrends::default();
-            self.table.restart();
-            self.history.restart();
-            self.run.restart();
-        }
-        self.roster.update(sample);
-        self.counters.update(sample);
-        self.failures.update(sample);
-        self.log.update(sample);
-        self.headroom = Headroom::of(&sample.kernel, self.headroom);
-        if !engine_died && !old {
-            // What the kernel frees behind a dead engine says nothing of a connection's cost.
-            self.trends.update(sample, self.now.connections);
-            self.cost = self.trends.cost(sample);
-        }
-        self.noted.update(sample);
-        let context = Context {
-            sample,
-            headroom: self.headroom,
-            counters: &self.counters,
-            both_ends: self.cost.both_ends,
-            noted: &self.noted,
-        };
-        let seen =
-            Seen { failures: self.failures.risen(), deaths: &self.deaths, old, spare: SPARE / self.guard.share() };
-        self.table.update(&context, &self.now, seen);
-        if !engine_died {
-            self.guard.update(&self.now, self.table.guard_inputs());
-        }
-        let view = Self::view(&self.now, &self.table, self.headroom, &self.cost);
-        self.history.update(sample, &view);
-        let facts = Facts {
-            sample,
-            now: &self.now,
-            limits: self.table.limits(),
-            failures: self.failures.risen(),
-            counters: &self.counters,
-            log: &self.log,
-            guard: &self.guard,
-        };
-        self.diagnosis.update(&facts, &mut self.events);
-        self.run.update(sample, &self.now, self.table.limits(), self.setup.interval_ms);
-        self.witness.update(sample, &self.now);
-        self.last = Some(raw.clone());
+        let before = self.last.as_ref().map(|_| &self.now);
+        let moment = self.observer.take(sample, self.setup.target, before);
+        let learnt = self.learning.take(&moment);
+        let judged = self.outlook.take(&moment, &learnt, &self.observer, &self.account.deaths);
+        self.account.take(&moment, &judged, &self.observer, self.setup.interval_ms);
+        self.now = moment.now;
+        self.last = Some(sample.clone());
     }
 
     /// Notes that a watched process ended, with its status as `wait` saw it. Call it after a sample taken once the
     /// process was gone, so that the counters of a kill are in: an OOM kill is told from another `SIGKILL` by them.
     pub fn note_death(&mut self, pid: u32, status: Cause) {
-        if self.deaths.iter().any(|d| d.pid == pid) {
+        if self.account.deaths.iter().any(|d| d.pid == pid) {
             return;
         }
         let known = self.engines().iter().find(|e| e.pid == pid);
         // One that no sample has seen is an engine that this program started a moment before.
         let (role, name) = known.map_or((None, "process"), |e| (e.role, e.name.as_str()));
-        let (death, text) = self.witness.judge((role, name), pid, status, self.last.as_ref(), &self.now, &self.log);
+        let (death, text) =
+            self.account.witness.judge((role, name), pid, status, self.last.as_ref(), &self.now, &self.observer.log);
         let severity = match death.cause {
             Cause::Exit(0) => Severity::Info,
             Cause::Vanished if role.is_none() => Severity::Warning,
             _ => Severity::Critical,
         };
-        self.roster.died(&death);
+        self.observer.roster.died(&death);
         let met = self.limits().iter().find(|l| death.met(l)).cloned();
         let cure = met.as_ref().map_or(String::new(), |l| l.cure.advice());
         let id = format!("death/{}/{pid}", death.name);
         let event = Event::new(Kind::Death { pid }, severity, id, text + &cure)
             .proved("connections", death.at_connections)
-            .logged(self.log.kill_line(pid));
-        self.deaths.push(death);
-        self.table.mark_killed(&self.deaths);
+            .logged(self.observer.log.kill_line(pid));
+        self.account.deaths.push(death);
+        self.outlook.table.mark_killed(&self.account.deaths);
         self.push(event.of_limit(met.as_ref()));
     }
 
     /// Takes over the deaths that `later` knows of, so that a model kept from before them shows the last state with what
     /// ended it.
     pub fn adopt_deaths(&mut self, later: &Model) {
-        for death in &later.deaths {
-            if self.deaths.iter().any(|d| d.pid == death.pid) {
+        for death in &later.account.deaths {
+            if self.account.deaths.iter().any(|d| d.pid == death.pid) {
                 continue;
             }
-            if let Some(event) = later.events.all().iter().find(|e| e.of == Kind::Death { pid: death.pid }) {
-                self.events.push(event.clone());
+            if let Some(event) = later.account.events.all().iter().find(|e| e.of == Kind::Death { pid: death.pid }) {
+                self.account.events.push(event.clone());
             }
-            self.roster.died(death);
-            self.deaths.push(death.clone());
+            self.observer.roster.died(death);
+            self.account.deaths.push(death.clone());
             if !matches!(death.cause, Cause::Exit(0)) {
                 self.now.phase = RunPhase::EngineDied;
                 self.now.eta_s = None;
             }
         }
-        self.table.mark_killed(&self.deaths);
+        self.outlook.table.mark_killed(&self.account.deaths);
     }
 
     /// Adds an event of the program's own.
@@ -223,7 +156,7 @@ impl Model {
 
     /// Adds an event that happens now.
     pub fn push(&mut self, event: Event) {
-        self.events.push(Event { t_ms: self.now.t_ms, ..event });
+        self.account.events.push(Event { t_ms: self.now.t_ms, ..event });
     }
 
     /// Changes the target, with a sentence when the program chose it.
@@ -235,8 +168,8 @@ impl Model {
 
     /// The next sample does not continue the last: time without data lies between.
     pub fn gap(&mut self) {
-        self.history.gap();
-        self.run.gap();
+        self.outlook.history.gap();
+        self.account.run.gap();
     }
 
     /// What was known at the start.
@@ -251,7 +184,7 @@ impl Model {
 
     /// The watched processes.
     pub fn engines(&self) -> &[Engine] {
-        self.roster.engines()
+        self.observer.roster.engines()
     }
 
     /// The engine of a role, where one is watched.
@@ -261,23 +194,23 @@ impl Model {
 
     /// What one connection costs.
     pub fn cost(&self) -> &Cost {
-        &self.cost
+        self.learning.learnt().cost
     }
 
     /// Every limit, nearest first: hit, then by forecast count, then by share; unknown and not applicable last.
     pub fn limits(&self) -> &[Limit] {
-        self.table.limits()
+        self.outlook.table.limits()
     }
 
     /// The limit that comes first, or was hit.
     pub fn nearest(&self) -> Option<&Limit> {
-        self.table.nearest()
+        self.outlook.table.nearest()
     }
 
     /// The use of a limit over the run in `columns` equal steps of time, and the most that any sample saw, own unit; empty
     /// before the second sample.
     pub fn limit_history(&self, limit: &Limit, columns: usize) -> (Vec<f64>, u64) {
-        let track = self.table.track(limit.info.id, &limit.scope);
+        let track = self.outlook.table.track(limit.info.id, &limit.scope);
         track.map_or((Vec::new(), 0), |track| (track.columns(columns), track.most()))
     }
 
@@ -290,7 +223,7 @@ impl Model {
 
     /// Real memory headroom.
     pub fn headroom(&self) -> Option<Headroom> {
-        self.headroom
+        self.learning.learnt().headroom
     }
 
     /// The highest count a client may reach with every limit that would stop it used to 90 % (or what `--guard` says) at
@@ -298,32 +231,32 @@ impl Model {
     /// been measured a connection is taken to cost more than expected. The bound holds between samples: a client
     /// that obeys it cannot overshoot. `None` where nothing can be read.
     pub fn guard_ceiling(&self) -> Option<u64> {
-        self.guard.ceiling()
+        self.outlook.guard.ceiling()
     }
 
     /// The limit that the guard's ceiling comes from.
     pub fn guard_limit(&self) -> Option<LimitId> {
-        self.guard.by().map(|b| b.0)
+        self.outlook.guard.by().map(|b| b.0)
     }
 
     /// The memory chart.
     pub fn chart(&self, x: XAxis) -> Chart {
-        self.history.chart(x, &Self::view(&self.now, &self.table, self.headroom, &self.cost))
+        self.outlook.history.chart(x, &steps::view(&self.now, &self.outlook.table, self.learning.learnt()))
     }
 
     /// What happened.
     pub fn events(&self) -> &EventLog {
-        &self.events
+        &self.account.events
     }
 
     /// What happened, to take what is new or to add.
     pub fn events_mut(&mut self) -> &mut EventLog {
-        &mut self.events
+        &mut self.account.events
     }
 
     /// Watched processes that ended.
     pub fn deaths(&self) -> &[Death] {
-        &self.deaths
+        &self.account.deaths
     }
 
     /// The last sample.
@@ -338,18 +271,6 @@ impl Model {
 
     /// What the run came to.
     pub fn summary(&self, verdict: Verdict) -> Summary {
-        report::summary(self, &self.run, verdict)
-    }
-
-    fn view<'a>(now: &'a Now, table: &'a LimitTable, headroom: Option<Headroom>, cost: &Cost) -> View<'a> {
-        let group = table.limits().iter().find(|l| l.info.oom == Some(Oom::Cgroup));
-        View {
-            now,
-            limits: table.limits(),
-            headroom,
-            total: cost.total,
-            charged: group.and_then(|g| table.slope(behind(Oom::Cgroup), &g.scope)),
-            both_ends: cost.both_ends,
-        }
+        report::summary(self, &self.account.run, verdict)
     }
 }

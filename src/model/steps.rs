@@ -1,0 +1,193 @@
+//! The steps that a sample goes through, each of which needs what the one before returns: observed, learnt from, judged,
+//! told. So their order is the compiler's to keep.
+
+use std::borrow::Cow;
+
+use crate::limits::{Context, Counters, Headroom, Limit, Noted, Oom, behind};
+use crate::sample::Sample;
+
+use super::SPARE;
+use super::bridge::Bridge;
+use super::cost::{Cost, CostTrends};
+use super::death::Witness;
+use super::diagnosis::{Diagnosis, Facts};
+use super::engine::{Death, Roster};
+use super::event::EventLog;
+use super::failures::Failures;
+use super::guard::Guard;
+use super::history::{History, View};
+use super::kernel_log::KernelLog;
+use super::now::{self, Now, Pace, RunPhase};
+use super::run::RunLog;
+use super::table::{LimitTable, Seen};
+
+/// First step: what samples show, before anything is concluded.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Observer {
+    bridge: Bridge,
+    pace: Pace,
+    pub(super) roster: Roster,
+    pub(super) counters: Counters,
+    pub(super) failures: Failures,
+    pub(super) log: KernelLog,
+    pub(super) noted: Noted,
+}
+
+/// A sample, observed.
+pub(super) struct Moment<'a> {
+    /// With every living engine's counters.
+    pub(super) sample: Cow<'a, Sample>,
+    /// What holds now.
+    pub(super) now: Now,
+    /// Some of those counters are of an earlier moment, or of an engine on its way out.
+    pub(super) old: bool,
+    /// Connections are counted from another source than before.
+    pub(super) restarted: bool,
+}
+
+impl Moment<'_> {
+    /// Whether an engine has died: what the kernel frees behind it says nothing of a run.
+    pub(super) fn is_over(&self) -> bool {
+        self.now.phase == RunPhase::EngineDied
+    }
+}
+
+impl Observer {
+    /// Takes a sample; `before` is what held at the last one, if there was one.
+    pub(super) fn take<'a>(&mut self, raw: &'a Sample, target: Option<u64>, before: Option<&Now>) -> Moment<'a> {
+        let (sample, silent) = self.bridge.fill(raw);
+        let now = self.pace.now(&sample, target);
+        self.roster.update(&sample);
+        self.counters.update(&sample);
+        self.failures.update(&sample);
+        self.log.update(&sample);
+        self.noted.update(&sample);
+        let old = silent || now::engine_dies(&sample);
+        let restarted = now.phase != RunPhase::EngineDied && before.is_some_and(|b| b.source != now.source);
+        Moment { sample, now, old, restarted }
+    }
+}
+
+/// Second step: what a connection costs, and how much memory is left.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Learning {
+    trends: CostTrends,
+    cost: Cost,
+    headroom: Option<Headroom>,
+}
+
+/// What has been learnt so far.
+#[derive(Clone, Copy)]
+pub(super) struct Learnt<'a> {
+    pub(super) cost: &'a Cost,
+    pub(super) headroom: Option<Headroom>,
+}
+
+impl Learning {
+    pub(super) fn take(&mut self, moment: &Moment<'_>) -> Learnt<'_> {
+        if moment.restarted {
+            // Counts of another source are of other connections: what grew with those says nothing of these.
+            self.trends = CostTrends::default();
+        }
+        self.headroom = Headroom::of(&moment.sample.kernel, self.headroom);
+        if !moment.is_over() && !moment.old {
+            self.trends.update(&moment.sample, moment.now.connections);
+            self.cost = self.trends.cost(&moment.sample);
+        }
+        self.learnt()
+    }
+
+    pub(super) fn learnt(&self) -> Learnt<'_> {
+        Learnt { cost: &self.cost, headroom: self.headroom }
+    }
+}
+
+/// Third step: the limits, what the guard makes of them, and the chart.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outlook {
+    pub(super) table: LimitTable,
+    pub(super) guard: Guard,
+    pub(super) history: History,
+}
+
+/// The limits, judged at this moment.
+pub(super) struct Judged<'a> {
+    limits: &'a [Limit],
+    guard: &'a Guard,
+}
+
+impl Outlook {
+    pub(super) fn take(
+        &mut self,
+        moment: &Moment<'_>,
+        learnt: &Learnt<'_>,
+        seen: &Observer,
+        deaths: &[Death],
+    ) -> Judged<'_> {
+        if moment.restarted {
+            self.table.restart();
+            self.history.restart();
+        }
+        let context = Context {
+            sample: &moment.sample,
+            headroom: learnt.headroom,
+            counters: &seen.counters,
+            both_ends: learnt.cost.both_ends,
+            noted: &seen.noted,
+        };
+        let spare = SPARE / self.guard.share();
+        let failures = seen.failures.risen();
+        self.table.update(&context, &moment.now, Seen { failures, deaths, old: moment.old, spare });
+        if !moment.is_over() {
+            self.guard.update(&moment.now, self.table.guard_inputs());
+        }
+        let view = view(&moment.now, &self.table, *learnt);
+        self.history.update(&moment.sample, &view);
+        Judged { limits: self.table.limits(), guard: &self.guard }
+    }
+}
+
+/// What the chart needs besides its history.
+pub(super) fn view<'a>(now: &'a Now, table: &'a LimitTable, learnt: Learnt<'_>) -> View<'a> {
+    let group = table.limits().iter().find(|l| l.info.oom == Some(Oom::Cgroup));
+    View {
+        now,
+        limits: table.limits(),
+        headroom: learnt.headroom,
+        total: learnt.cost.total,
+        charged: group.and_then(|g| table.slope(behind(Oom::Cgroup), &g.scope)),
+        both_ends: learnt.cost.both_ends,
+    }
+}
+
+/// Last step: what is said of it, and what the run comes to.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Account {
+    diagnosis: Diagnosis,
+    pub(super) witness: Witness,
+    pub(super) run: RunLog,
+    pub(super) events: EventLog,
+    pub(super) deaths: Vec<Death>,
+}
+
+impl Account {
+    /// Takes a moment; samples should come `interval_ms` apart (0: unknown).
+    pub(super) fn take(&mut self, moment: &Moment<'_>, judged: &Judged<'_>, seen: &Observer, interval_ms: u64) {
+        if moment.restarted {
+            self.run.restart();
+        }
+        let (sample, now) = (&*moment.sample, &moment.now);
+        let facts = Facts {
+            sample,
+            now,
+            limits: judged.limits,
+            failures: seen.failures.risen(),
+            counters: &seen.counters,
+            log: &seen.log,
+            guard: judged.guard,
+        };
+        self.diagnosis.update(&facts, &mut self.events);
+        self.run.update(sample, now, judged.limits, interval_ms);
+        self.witness.update(sample, now);
+    }
+}
