@@ -1,7 +1,6 @@
 //! Derives everything shown from a row of [`Sample`]s. Pure: no I/O, no clock, no thread, so that a recording drives it
 //! as well as a live run.
 
-mod bridge;
 pub mod chart;
 pub mod cost;
 mod death;
@@ -37,7 +36,6 @@ pub use summary::{EventLine, SampleLine, Summary, Verdict};
 use crate::protocol::Role;
 use crate::sample::Sample;
 
-use bridge::Bridge;
 use cost::CostTrends;
 use death::Witness;
 use diagnosis::{Diagnosis, Facts};
@@ -80,7 +78,6 @@ pub struct Setup {
 pub struct Model {
     setup: Setup,
     now: Now,
-    bridge: Bridge,
     pace: Pace,
     roster: Roster,
     trends: CostTrends,
@@ -114,10 +111,7 @@ impl Model {
 
     /// Takes the next sample.
     pub fn update(&mut self, sample: &Sample) {
-        let raw = sample;
-        let (sample, old) = self.bridge.fill(raw);
-        let sample = &*sample;
-        let old = old || now::engine_dies(sample);
+        let old = now::engine_dies(sample);
         let source = self.now.source;
         self.now = self.pace.now(sample, self.setup.target);
         let engine_died = self.now.phase == RunPhase::EngineDied;
@@ -166,7 +160,7 @@ impl Model {
         self.diagnosis.update(&facts, &mut self.events);
         self.run.update(sample, &self.now, self.table.limits(), self.setup.interval_ms);
         self.witness.update(sample, &self.now);
-        self.last = Some(raw.clone());
+        self.last = Some(sample.clone());
     }
 
     /// Notes that a watched process ended, with its status as `wait` saw it. Call it after a sample taken once the

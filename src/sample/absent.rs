@@ -16,11 +16,6 @@ pub struct Absent {
 }
 
 impl Absent {
-    /// A living engine that has not answered: what it said last still holds.
-    pub const NO_ANSWER: Self = Self::because("the engine did not answer in time");
-    /// An engine whose control connection has ended.
-    pub const DISCONNECTED: Self = Self::because("its control connection has ended");
-
     /// An absence with a fixed reason.
     pub const fn because(why: &'static str) -> Self {
         Self { why: Cow::Borrowed(why) }

@@ -14,7 +14,7 @@ fn a_second_dashboard_sees_the_same_counts_and_leaves_the_run_alone() {
     own_namespace!();
     let mut run = Run::start("--server --client 127.0.0.1 9900 --target 4k --interval 100ms");
     let engines = run.engines(true, true);
-    run.until_holding();
+    run.until("both ends", |p| p.samples.last().is_some_and(|s| s.accepted == Some(4_000)));
     // By the dashboard, by either engine: the same run.
     for pid in [run.pid(), engines.server.unwrap(), engines.client.unwrap()] {
         let second = Run::start(&format!("--attach {pid} --duration 500ms --interval 100ms"));
