@@ -11,7 +11,7 @@
 //! | [`probe`] | reads the kernel into a [`sample::Kernel`]; knows nothing of engines | `sample::kernel`, `sample::Own`, `sys`, `units` |
 //! | [`limits`] | every limit, one file each: names, reading, need, cure; pure | `sample`, `protocol`, `units` |
 //! | [`model`] | derives everything shown; pure | `limits`, `sample`, `protocol`, `units` |
-//! | [`engine`] | what server and client share: workers, tables, control socket | `protocol`, `sys`, `units` |
+//! | [`engine`] | what server and client share: workers, tables, control connections, the page of counters | `protocol`, `sys`, `units` |
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
 //! | [`output`] | a run as text or JSON | `model`, `limits`, `units` |
 //! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |

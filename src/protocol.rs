@@ -1,12 +1,13 @@
 //! What the dashboard and an engine say to each other: one JSON object a line over a Unix socket.
 //!
 //! The engine greets with [`Reply::Hello`]; after that it answers each [`Command`] with one [`Reply`], and speaks
-//! unasked only when its phase changes ([`Reply::Phase`]), so that the dashboard can take a sample at that moment.
+//! unasked only when its phase changes ([`Reply::Phase`]), so that the dashboard can take a sample at that moment. Counts
+//! are not asked for: they are in the memory that the greeting names (`engine::page`).
 
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; an engine of another version is refused, not misread.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The longest line either side accepts, in bytes. A longer one is garbage, not a message.
 pub const MAX_LINE: usize = 64 * 1024;
@@ -74,17 +75,15 @@ pub struct Hello {
     pub port: u16,
     /// Number of consecutive ports.
     pub ports: u16,
+    /// Descriptor of the page with its counters, in its main table.
+    #[serde(default)]
+    pub page: i32,
 }
 
 /// What the dashboard asks of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cmd", rename_all = "snake_case")]
 pub enum Command {
-    /// Send [`Reply::Stats`], with the events whose number is above `since`.
-    Stats {
-        /// Last event number already seen, 0 for none.
-        since: u64,
-    },
     /// Open (or accept) nothing new until [`Command::Resume`].
     Pause,
     /// Go on after [`Command::Pause`].
@@ -126,8 +125,6 @@ pub enum CloseMode {
 pub enum Reply {
     /// The greeting.
     Hello(Hello),
-    /// Answer to [`Command::Stats`].
-    Stats(Box<EngineStats>),
     /// The command was taken.
     Ok,
     /// Unasked: the phase has changed.
@@ -300,6 +297,9 @@ pub struct EngineStats {
     pub pid: u32,
     /// Microseconds since the engine started.
     pub t_us: u64,
+    /// How long its main thread has not been awake, milliseconds. More than a second or two: it is stopped, or gets no CPU.
+    #[serde(default)]
+    pub silent_ms: u64,
     /// What it is doing.
     pub phase: Phase,
     /// Connections it aims at (0: none of its own).
@@ -355,6 +355,6 @@ pub struct EngineStats {
     pub traffic: Option<Traffic>,
     /// Why it stopped before its target.
     pub stop: Option<Stop>,
-    /// Events above the number asked for.
+    /// Events that are new: of a report every one that the engine keeps.
     pub events: Vec<EngineEvent>,
 }

@@ -2,8 +2,11 @@
 //! only with more system calls than one. Each says why it is sound.
 #![expect(unsafe_code, reason = "this is the one module that may; every block says why it is sound")]
 
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Turns the -1 of a system call into the error it left in errno.
@@ -113,6 +116,138 @@ pub fn renumber(fd: OwnedFd, number: RawFd) -> io::Result<OwnedFd> {
     check(unsafe { libc::dup3(fd.as_raw_fd(), number, libc::O_CLOEXEC) })?;
     // SAFETY: just made, and the caller says that nothing else of this process owns the number.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Memory of this process that others may map: words, of which each side reads what the other writes. It is sealed: nobody
+/// can make it shorter, which would end whoever reads it.
+#[derive(Debug)]
+pub struct SharedWords {
+    map: Map,
+    file: OwnedFd,
+}
+
+/// The same memory as a reader has it.
+#[derive(Debug)]
+pub struct SharedView {
+    map: Map,
+}
+
+/// A mapping, unmapped with this value.
+#[derive(Debug)]
+struct Map {
+    start: std::ptr::NonNull<AtomicU64>,
+    words: usize,
+}
+
+// SAFETY: the mapping belongs to no thread, and its words are only reached as atomics.
+unsafe impl Send for Map {}
+// SAFETY: as above.
+unsafe impl Sync for Map {}
+
+/// Neither shorter nor longer, for ever.
+const SEALS: libc::c_int = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+
+impl Map {
+    fn new(file: BorrowedFd<'_>, words: usize, protection: libc::c_int) -> io::Result<Self> {
+        let len = words * size_of::<AtomicU64>();
+        // SAFETY: a new mapping at an address of the kernel's choice; `file` is sealed to at least this length.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = std::ptr::NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at 0"))?;
+        Ok(Self { start, words })
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        // SAFETY: exactly what was mapped, and nothing borrowed from it outlives this value.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.words * size_of::<AtomicU64>()) };
+    }
+}
+
+impl SharedWords {
+    /// So many words, all zero. The name is what /proc/PID/fd shows.
+    ///
+    /// # Errors
+    /// What `memfd_create(2)`, ftruncate(2), fcntl(2) or mmap(2) says.
+    pub fn create(name: &CStr, words: usize) -> io::Result<Self> {
+        // SAFETY: `name` ends with a zero; the returned descriptor is new and owned by nobody else.
+        let fd = check(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) })?;
+        // SAFETY: as above.
+        let file = std::fs::File::from(unsafe { OwnedFd::from_raw_fd(fd) });
+        file.set_len((words * size_of::<AtomicU64>()) as u64)?;
+        // SAFETY: fcntl(F_ADD_SEALS) takes one integer and touches no memory.
+        check(unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, SEALS) })?;
+        let file = OwnedFd::from(file);
+        Ok(Self { map: Map::new(file.as_fd(), words, libc::PROT_READ | libc::PROT_WRITE)?, file })
+    }
+
+    /// The number of its descriptor.
+    pub fn number(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+}
+
+impl Deref for SharedWords {
+    type Target = [AtomicU64];
+
+    fn deref(&self) -> &[AtomicU64] {
+        // SAFETY: mapped for reading and writing as long as `self` lives, aligned to a page, and zero is a value of each word.
+        unsafe { std::slice::from_raw_parts(self.map.start.as_ptr(), self.map.words) }
+    }
+}
+
+impl SharedView {
+    /// Maps what another process shares, for reading alone.
+    ///
+    /// # Errors
+    /// When it is not sealed memory of so many words, or what mmap(2) says.
+    pub fn open(file: &std::fs::File, words: usize) -> io::Result<Self> {
+        // SAFETY: fcntl(F_GET_SEALS) touches no memory. What cannot be sealed is refused with EINVAL.
+        let seals = check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) })?;
+        // In this order: once it is sealed, its length is what it was.
+        if seals & libc::F_SEAL_SHRINK == 0 {
+            return Err(io::Error::other("shared memory that is not sealed against shrinking"));
+        }
+        let len = file.metadata()?.len();
+        if len != (words * size_of::<AtomicU64>()) as u64 {
+            return Err(io::Error::other(format!("shared memory of {len} bytes instead of {}", words * 8)));
+        }
+        Ok(Self { map: Map::new(file.as_fd(), words, libc::PROT_READ)? })
+    }
+
+    /// One of its words, as [`Ordering::Relaxed`] loads it: another ordering than this with fences is not defined for memory
+    /// that cannot be written to.
+    ///
+    /// # Panics
+    /// Beyond its end.
+    pub fn load(&self, at: usize) -> u64 {
+        assert!(at < self.map.words, "word {at} of {}", self.map.words);
+        // SAFETY: mapped for reading as long as `self` lives, aligned, and inside the mapping.
+        unsafe { self.map.start.add(at).as_ref() }.load(Ordering::Relaxed)
+    }
+}
+
+/// The monotonic clock, microseconds: the same for every process of a machine (of a time namespace).
+pub fn monotonic_us() -> u64 {
+    clock_us(libc::CLOCK_MONOTONIC).unwrap_or_default()
+}
+
+/// User plus system time of another process, to the nanosecond where /proc has ticks; `None` once it has ended.
+pub fn cpu_time_of(pid: u32) -> Option<Duration> {
+    let mut clock = 0;
+    // SAFETY: `clock` is valid for the library to fill.
+    let result = unsafe { libc::clock_getcpuclockid(pid as libc::pid_t, &raw mut clock) };
+    (result == 0).then(|| clock_us(clock)).flatten().map(Duration::from_micros)
+}
+
+fn clock_us(clock: libc::clockid_t) -> Option<u64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid for the kernel to fill; an unknown clock is an error.
+    check(unsafe { libc::clock_gettime(clock, &raw mut time) }).ok()?;
+    Some(time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000)
 }
 
 /// A new non-blocking eventfd: what wakes a thread that sleeps in epoll, one descriptor instead of a pipe's two.
@@ -275,7 +410,6 @@ pub fn hung_up(fd: BorrowedFd<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::os::fd::AsFd;
 
     use super::*;
 

@@ -89,9 +89,9 @@ fn waiting_fails_with_what_was_waited_for() {
         panic_of(|| Run::start("--duration 100ms --interval 100ms").until("a million", |p| p.peak() > 1_000_000));
     assert!(said.contains("ended before: a million"), "{said}");
     let said = panic_of(|| Run::start("--interval 0").until("a sample", |p| !p.samples.is_empty()));
-    assert!(said.contains("--interval 0"), "shows what it wrote to standard error: {said}");
+    assert!(said.contains("--interval"), "shows what it wrote to standard error: {said}");
     let said = panic_of(|| Run::start("--interval 0").engines(true, true));
-    assert!(said.contains("ended before: the engines") && said.contains("--interval 0"), "{said}");
+    assert!(said.contains("ended before: the engines") && said.contains("--interval"), "{said}");
     let said = panic_of(|| Run::start("--interval 0").finish().summary().elapsed_s);
     assert!(said.contains("no summary"), "{said}");
 }

@@ -682,19 +682,6 @@ fn without_slabinfo_the_kernels_slab_stands_in_and_nothing_is_made_up() {
 }
 
 #[test]
-fn an_engine_that_does_not_answer_once_leaves_the_last_values() {
-    let mut model = after(400_000, 1_000_000, |_, _| (), |_| ());
-    let (cost, limits) = (model.cost().clone(), model.limits().to_vec());
-    let mut silent = synthetic::sample(430_000, 12_000);
-    silent.engines[1].stats = Err(Absent::NoAnswer);
-    model.update(&silent);
-    assert_eq!((model.now().source, model.now().connections), (CountSource::Client, 400_000));
-    assert_eq!((model.cost(), model.limits()), (&cost, limits.as_slice()));
-    assert!(model.last_sample().is_some_and(|s| s.engines[1].stats.is_err()), "the raw sample stays raw");
-    assert_eq!(alarms(&model), Vec::<&str>::new());
-}
-
-#[test]
 fn connections_of_other_programs_before_the_engines_start_bend_nothing() {
     let mut model = model(1_000_000);
     let mut host = synthetic::host_only(0);

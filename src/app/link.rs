@@ -1,4 +1,4 @@
-//! The dashboard's end of a control connection.
+//! The dashboard's end of an engine: the control connection, and the page with its counters.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream as StdStream;
@@ -7,22 +7,25 @@ use std::time::{Duration, Instant};
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 
+use crate::engine::page::Reader;
 use crate::protocol::{Command, EngineStats, Hello, MAX_LINE, PROTOCOL, Reply};
+use crate::sample::{Absent, Reading};
 
-/// The most an engine may send between two questions. An answer with every event it keeps is a tenth of it; a broken
-/// engine must cost neither the memory nor the core of whoever watches it.
-const MAX_ANSWERS: usize = 1 << 20;
+/// The most an engine may send between two samples. Answers and phases are lines of a few words; a broken engine must cost
+/// neither the memory nor the core of whoever watches it.
+const MAX_ANSWERS: usize = 256 << 10;
 
-/// A connection to one engine.
+/// One engine.
 #[derive(Debug)]
 pub(super) struct Link {
-    stream: UnixStream,
+    /// `None` once it has ended.
+    stream: Option<UnixStream>,
     partial: Vec<u8>,
     hello: Hello,
-    /// Statistics were asked for and have not come.
-    pub(super) awaiting: bool,
+    page: Reader,
+    /// The last event that was passed on.
     last_event: u64,
-    /// Bytes that have come since statistics were last asked for.
+    /// Bytes that have come since the last sample.
     taken: usize,
     bye: bool,
 }
@@ -30,9 +33,7 @@ pub(super) struct Link {
 /// What came.
 #[derive(Debug)]
 pub(super) enum FromEngine {
-    /// Statistics.
-    Stats(Box<EngineStats>),
-    /// Its phase has changed; which it is now, the next statistics say.
+    /// Its phase has changed; which it is now, its report says.
     PhaseChanged,
     /// The engine refused something.
     Refused(String),
@@ -41,7 +42,7 @@ pub(super) enum FromEngine {
 }
 
 impl Link {
-    /// Takes a connection to an engine and waits for its greeting, `patience` at the most.
+    /// Takes a connection to an engine, waits for its greeting, `patience` at the most, and maps its counters.
     pub(super) fn greeted(stream: StdStream, patience: Duration) -> io::Result<Self> {
         let hello = match serde_json::from_slice(&first_line(&stream, Instant::now() + patience)?) {
             Ok(Reply::Hello(hello)) if hello.protocol == PROTOCOL => hello,
@@ -56,10 +57,10 @@ impl Link {
         };
         stream.set_nonblocking(true)?;
         Ok(Self {
-            stream: UnixStream::from_std(stream),
+            stream: Some(UnixStream::from_std(stream)),
             partial: Vec::new(),
+            page: Reader::open(hello.pid, hello.page)?,
             hello,
-            awaiting: false,
             last_event: 0,
             taken: 0,
             bye: false,
@@ -71,32 +72,34 @@ impl Link {
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(&mut self.stream, token, Interest::READABLE)
+        self.stream.as_mut().map_or(Ok(()), |stream| registry.register(stream, token, Interest::READABLE))
     }
 
     /// Sends a command. Commands are short and the engine reads at once, so that a full socket means a broken engine.
     pub(super) fn send(&mut self, command: &Command) -> io::Result<()> {
         let mut line = serde_json::to_vec(command)?;
         line.push(b'\n');
-        self.stream.write_all(&line)
+        self.stream.as_mut().map_or(Ok(()), |stream| stream.write_all(&line))
     }
 
-    /// Asks for statistics, unless an answer is still to come.
-    pub(super) fn ask(&mut self) -> io::Result<()> {
-        if !self.awaiting {
-            self.send(&Command::Stats { since: self.last_event })?;
-            self.awaiting = true;
-        }
+    /// What it says of itself now, with the events that are new. Never waits; of an engine that has ended it is what it had
+    /// reached.
+    pub(super) fn stats(&mut self) -> Reading<Box<EngineStats>> {
         self.taken = 0;
-        Ok(())
+        let mut stats = self.page.read().map_err(|why| Absent::Because(why.into()))?;
+        stats.events.retain(|e| e.seq > self.last_event);
+        self.last_event = stats.events.last().map_or(self.last_event, |e| e.seq);
+        (stats.pid, stats.role) = (self.hello.pid, self.hello.role);
+        Ok(Box::new(stats))
     }
 
     /// Reads what has come, until it would block.
     pub(super) fn read(&mut self) -> Vec<FromEngine> {
         let mut out = Vec::new();
         let mut buf = [0; 8192];
+        let Some(stream) = &mut self.stream else { return out };
         let gone = loop {
-            match self.stream.read(&mut buf) {
+            match stream.read(&mut buf) {
                 Ok(0) => break true,
                 Ok(n) if self.taken + n > MAX_ANSWERS => {
                     let pid = self.hello.pid;
@@ -118,11 +121,6 @@ impl Link {
         while let Some(end) = self.partial.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = self.partial.drain(..=end).collect();
             match serde_json::from_slice(&line) {
-                Ok(Reply::Stats(stats)) => {
-                    self.awaiting = false;
-                    self.last_event = stats.events.last().map_or(self.last_event, |e| e.seq);
-                    out.push(FromEngine::Stats(stats));
-                }
                 Ok(Reply::Phase { .. }) => out.push(FromEngine::PhaseChanged),
                 Ok(Reply::Error { text }) => out.push(FromEngine::Refused(text)),
                 Ok(Reply::Bye) => self.bye = true,
@@ -131,6 +129,7 @@ impl Link {
             }
         }
         if gone {
+            self.stream = None;
             out.push(FromEngine::Gone { bye: self.bye });
         }
         out
@@ -163,11 +162,12 @@ fn first_line(mut stream: &StdStream, deadline: Instant) -> io::Result<Vec<u8>> 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::engine::page::Page;
     use crate::protocol::Role;
     use std::thread;
 
-    /// What an engine says first.
-    pub(in crate::app) fn hello(protocol: u32) -> Vec<u8> {
+    /// What an engine with these counters says first.
+    pub(in crate::app) fn hello(protocol: u32, page: &Page) -> Vec<u8> {
         let hello = Hello {
             protocol,
             version: "0.0.0".into(),
@@ -178,6 +178,7 @@ pub(super) mod tests {
             address: "127.0.0.1".into(),
             port: 9900,
             ports: 1,
+            page: page.number(),
         };
         let mut line = serde_json::to_vec(&Reply::Hello(hello)).unwrap();
         line.push(b'\n');
@@ -196,7 +197,8 @@ pub(super) mod tests {
     fn only_an_engine_of_this_protocol_is_listened_to() {
         let long = vec![b'x'; MAX_LINE + 1];
         let minute = Duration::from_mins(1);
-        let other = hello(PROTOCOL + 1);
+        let page = Page::new().unwrap();
+        let other = hello(PROTOCOL + 1, &page);
         let rows: [(&[u8], Duration, &str); 5] = [
             (b"HTTP/1.1 400 Bad Request\n", minute, "not an engine of c1m-top"),
             (b"{}\n", minute, "not an engine of c1m-top"),
@@ -208,7 +210,7 @@ pub(super) mod tests {
             let said = greeted(bytes, patience).unwrap_err();
             assert!(said.contains(want), "{said}");
         }
-        assert_eq!(greeted(&hello(PROTOCOL), minute).unwrap().hello().port, 9900);
+        assert_eq!(greeted(&hello(PROTOCOL, &page), minute).unwrap().hello().port, 9900);
     }
 
     #[test]
@@ -227,9 +229,10 @@ pub(super) mod tests {
 
     #[test]
     fn an_engine_that_floods_is_cut_off() {
+        let page = Page::new().unwrap();
         for unit in [&b"x"[..], b"{\"kind\":\"ok\"}\n"] {
             let (ours, mut theirs) = StdStream::pair().unwrap();
-            theirs.write_all(&hello(PROTOCOL)).unwrap();
+            theirs.write_all(&hello(PROTOCOL, &page)).unwrap();
             let mut link = Link::greeted(ours, Duration::from_mins(1)).unwrap();
             let flood = thread::spawn(move || {
                 let lot = unit.repeat(1000);

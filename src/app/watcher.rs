@@ -10,15 +10,11 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::link::{FromEngine, Link};
 use crate::probe::Sampler;
-use crate::protocol::{Command, EngineStats, Hello, Role};
-use crate::sample::{Absent, EngineReading, Sample};
+use crate::protocol::{Command, Role};
+use crate::sample::{EngineReading, Sample};
 
 /// Token of the waker; link `i` has token `i`.
 const WAKE: Token = Token(usize::MAX);
-
-/// How long a sample waits for the engines' answers. They take well under a millisecond on an idle machine; on one whose
-/// cores are all ramping, a scheduling round.
-const ANSWER: Duration = Duration::from_millis(200);
 
 /// What the thread reports.
 #[derive(Debug)]
@@ -63,25 +59,22 @@ impl Handle {
 struct Watcher {
     sampler: Sampler,
     started: Instant,
-    links: Vec<Option<Link>>,
-    /// The greeting of each engine, also of one whose link has ended.
-    hellos: Vec<Hello>,
+    /// Also of engines that have ended.
+    links: Vec<Link>,
     poll: Poll,
     events: Events,
     orders: Receiver<Order>,
     interval: Duration,
     /// Something happened that is worth a sample at once.
     due: bool,
-    /// Failures of all engines as last told: when they rise, limits and settings are read anew.
+    /// Failures of all engines as last counted: when they rise, limits and settings are read anew.
     failures: u64,
-    /// Answers that came after their sample was sent: their events are part of the next.
-    late: Vec<Option<Box<EngineStats>>>,
 }
 
 /// Starts the thread.
 pub(super) fn start<T>(
     sampler: Sampler,
-    links: Vec<Link>,
+    mut links: Vec<Link>,
     interval: Duration,
     to: SyncSender<T>,
 ) -> io::Result<(Handle, thread::JoinHandle<()>)>
@@ -91,23 +84,19 @@ where
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
     let (give, orders) = channel();
-    let hellos = links.iter().map(|link| link.hello().clone()).collect();
-    let mut links: Vec<Option<Link>> = links.into_iter().map(Some).collect();
-    for (i, link) in links.iter_mut().flatten().enumerate() {
+    for (i, link) in links.iter_mut().enumerate() {
         link.register(poll.registry(), Token(i))?;
     }
     let mut watcher = Watcher {
         sampler,
         started: Instant::now(),
         links,
-        hellos,
         poll,
         events: Events::with_capacity(16),
         orders,
         interval,
         due: false,
         failures: 0,
-        late: Vec::new(),
     };
     let thread = thread::Builder::new().name("probe".into()).spawn(move || {
         // The receiver has gone: the program is ending.
@@ -124,11 +113,8 @@ impl Watcher {
         let mut next = Instant::now();
         loop {
             let until = if self.due { Instant::now() } else { next };
-            let mut late = std::mem::take(&mut self.late);
-            late.resize(self.links.len(), None);
-            let waited = self.wait(until, to, &mut late);
-            self.late = late;
-            waited?;
+            self.wait(until, to)?;
+            self.obey()?;
             let now = Instant::now();
             if self.due || now >= next {
                 // Only a sample of the beat moves the beat; after a stop (a suspended terminal, a frozen machine) the missed
@@ -142,36 +128,27 @@ impl Watcher {
         }
     }
 
-    /// Waits until `until` at the longest, or for something from an engine or the program. Whoever waits takes the wake-up, so
-    /// that orders are carried out here: amid a sample too, and not when the next is due.
-    fn wait<T: From<Report>>(
-        &mut self,
-        until: Instant,
-        to: &SyncSender<T>,
-        stats: &mut [Option<Box<EngineStats>>],
-    ) -> Result<(), Ended> {
+    /// Waits until `until` at the longest, or for something from an engine or the program.
+    fn wait<T: From<Report>>(&mut self, until: Instant, to: &SyncSender<T>) -> Result<(), Ended> {
         let timeout = until.saturating_duration_since(Instant::now());
         // Interrupted by a signal is a wait that was short.
         let _ = self.poll.poll(&mut self.events, Some(timeout));
         let tokens: Vec<Token> = self.events.iter().map(mio::event::Event::token).collect();
         for Token(i) in tokens {
-            let Some(link) = self.links.get_mut(i).and_then(Option::as_mut) else { continue };
+            let Some(link) = self.links.get_mut(i) else { continue };
             let pid = link.hello().pid;
             for message in link.read() {
                 match message {
-                    FromEngine::Stats(s) => stats[i] = Some(s),
                     FromEngine::PhaseChanged => self.sample_anew(),
                     FromEngine::Refused(text) => send(to, Report::Refused(text))?,
                     FromEngine::Gone { bye } => {
-                        self.links[i] = None;
                         send(to, Report::Gone { pid, bye })?;
                         self.due = true;
-                        break;
                     }
                 }
             }
         }
-        self.obey()
+        Ok(())
     }
 
     /// Carries out what was ordered.
@@ -180,7 +157,7 @@ impl Watcher {
             match self.orders.try_recv() {
                 Ok(Order::Sample) => self.sample_anew(),
                 Ok(Order::Tell(role, command)) => {
-                    for link in self.links.iter_mut().flatten().filter(|l| role.is_none_or(|r| r == l.hello().role)) {
+                    for link in self.links.iter_mut().filter(|l| role.is_none_or(|r| r == l.hello().role)) {
                         // A broken connection is reported when it is read.
                         let _ = link.send(&command);
                     }
@@ -197,45 +174,19 @@ impl Watcher {
         self.sampler.refresh();
     }
 
-    /// One pass: ask the engines, read the kernel meanwhile, wait for the answers.
+    /// One pass: the engines' counters at one instant, then the kernel.
     fn sample<T: From<Report>>(&mut self, to: &SyncSender<T>) -> Result<(), Ended> {
-        for link in self.links.iter_mut().flatten() {
-            let _ = link.ask();
-        }
         let at = self.started.elapsed();
-        let (kernel, own) = self.sampler.read();
-        let mut stats: Vec<Option<Box<EngineStats>>> = vec![None; self.links.len()];
-        let deadline = Instant::now() + ANSWER;
-        while self.links.iter().zip(&stats).any(|(link, got)| link.is_some() && got.is_none())
-            && Instant::now() < deadline
-        {
-            self.wait(deadline, to, &mut stats)?;
-        }
-        let failures = stats.iter().flatten().flat_map(|s| &s.errors).map(|e| e.count).sum();
+        let reading = |link: &mut Link| EngineReading { stats: link.stats(), hello: link.hello().clone() };
+        let engines: Vec<EngineReading> = self.links.iter_mut().map(reading).collect();
+        let counted = engines.iter().filter_map(|e| e.stats.as_ref().ok()).flat_map(|s| &s.errors);
+        let failures = counted.map(|e| e.count).sum();
         if std::mem::replace(&mut self.failures, failures) != failures {
             self.sampler.refresh();
         }
-        let mut late = std::mem::take(&mut self.late);
-        late.resize(self.links.len(), None);
-        let engines =
-            self.hellos.iter().zip(&self.links).zip(stats.into_iter().zip(late)).map(|((hello, link), answers)| {
-                let absent = if link.is_some() { Absent::NoAnswer } else { Absent::Disconnected };
-                EngineReading { hello: hello.clone(), stats: joined(answers.1, answers.0).ok_or(absent) }
-            });
-        let sample = Sample::join(at, kernel, engines.collect(), own);
+        let (kernel, own) = self.sampler.read();
+        let sample = Sample::join(at, kernel, engines, own);
         send(to, Report::Sample(Box::new(sample)))
-    }
-}
-
-/// The newer answer with the events of both.
-fn joined(late: Option<Box<EngineStats>>, new: Option<Box<EngineStats>>) -> Option<Box<EngineStats>> {
-    match (late, new) {
-        (Some(mut late), Some(mut new)) => {
-            late.events.append(&mut new.events);
-            new.events = late.events;
-            Some(new)
-        }
-        (late, new) => new.or(late),
     }
 }
 
@@ -251,28 +202,29 @@ mod tests {
 
     use super::super::link::tests::hello;
     use super::*;
+    use crate::engine::page::Page;
     use crate::probe::Roots;
     use crate::protocol::PROTOCOL;
 
     #[test]
     fn a_command_does_not_wait_for_the_next_sample() {
+        let page = Page::new().unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut engine = BufReader::new(theirs);
-        engine.get_mut().write_all(&hello(PROTOCOL)).unwrap();
+        engine.get_mut().write_all(&hello(PROTOCOL, &page)).unwrap();
         // Only a defect makes it wait for this long.
         engine.get_ref().set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let link = Link::greeted(ours, Duration::from_mins(1)).unwrap();
         let sampler = Sampler::new(Roots::default(), &[]).unwrap();
         let (to, reports) = sync_channel::<Report>(64);
         let (handle, _) = start(sampler, vec![link], Duration::from_hours(1), to).unwrap();
-        let mut heard = String::new();
-        engine.read_line(&mut heard).unwrap();
-        assert!(heard.contains("stats"), "{heard}");
-        // The sample waits for an answer that does not come.
-        handle.give(Order::Tell(None, Command::Stop));
-        heard.clear();
-        engine.read_line(&mut heard).expect("the command");
-        assert!(heard.contains("stop"), "{heard}");
-        drop(reports);
+        let Report::Sample(sample) = reports.recv().unwrap() else { panic!("no sample") };
+        assert!(sample.engines[0].stats.is_err(), "an engine without a report delays no sample");
+        for order in [Command::Pause, Command::Stop] {
+            handle.give(Order::Tell(None, order.clone()));
+            let mut heard = String::new();
+            engine.read_line(&mut heard).expect("the command");
+            assert_eq!(serde_json::from_str::<Command>(&heard).unwrap(), order);
+        }
     }
 }

@@ -10,7 +10,6 @@ mod worker;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 pub use plan::Plan;
@@ -87,45 +86,24 @@ impl Engine for Client {
             address: config::describe(&[config.target_ip]),
             port: config.common.port,
             ports: config.common.ports,
+            page: self.shared.counters.page().number(),
         }
     }
 
-    fn stats(&self, since: u64) -> EngineStats {
+    fn stats(&self) -> EngineStats {
         let shared = &self.shared;
-        let counters = &shared.counters;
-        let (peak, peak_us) = counters.peak();
-        let (open, in_flight) = (counters.open.load(Relaxed), counters.in_flight.load(Relaxed));
+        let stats = shared.counters.stats(Role::Client);
         EngineStats {
-            role: Role::Client,
-            pid: std::process::id(),
-            t_us: counters.now_us(),
             phase: self.current_phase(),
             target: shared.config.common.target,
             capacity: shared.plan.capacity(),
-            open,
-            peak,
-            opened: counters.opened.load(Relaxed),
-            closed: counters.closed.load(Relaxed),
-            lost: counters.lost.load(Relaxed),
-            in_flight,
-            greeted: counters.greeted.load(Relaxed),
             rate_limit: shared.ramp.rate(),
             ceiling: shared.ramp.ceiling(),
-            errors: counters.errors(),
-            tables: self.pool.len() as u32,
-            tables_max: self.pool.max() as u32,
-            table_limit: self.pool.table_limit(),
-            table_room: self.pool.room() as u64,
-            descriptors: open + in_flight + self.pool.len() as u64 * self.pool.fixed(),
-            buffered_bytes: 0,
-            cpu_us: Counters::cpu_us(),
             ramp_started_us: shared.ramp.started_us(),
-            peak_us,
             ramp_cpu_us: self.ramp_cpu_us,
-            connect: counters.connects(),
             traffic: shared.traffic.as_ref().map(TrafficCounters::report),
             stop: shared.ramp.stopped(),
-            events: counters.events_since(since),
+            ..self.pool.described(stats)
         }
     }
 
@@ -152,7 +130,7 @@ impl Engine for Client {
                 self.shared.closing.start(*mode, *per_s, Instant::now());
                 self.pool.close_all();
             }
-            Command::Stats { .. } | Command::Stop => {}
+            Command::Stop => {}
         }
         self.pool.wake_slots();
     }
@@ -198,7 +176,7 @@ impl Client {
     fn current_phase(&self) -> Phase {
         let shared = &self.shared;
         let counters = &shared.counters;
-        let (open, in_flight) = (counters.open.load(Relaxed), counters.in_flight.load(Relaxed));
+        let (open, in_flight) = (counters.open(), counters.in_flight());
         if shared.closing.mode().is_some() {
             return if open + in_flight == 0 { Phase::Closed } else { Phase::Closing };
         }

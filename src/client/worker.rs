@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -253,7 +252,7 @@ impl State<'_> {
             Consequence::PortRefused => {
                 self.run = None;
                 let left = plan.refused(tuple);
-                let none_yet = self.shared.counters.opened.load(Relaxed) + self.opened == 0;
+                let none_yet = self.shared.counters.opened() + self.opened == 0;
                 if left == 0 {
                     self.stop(
                         StopCause::Refused,
@@ -438,8 +437,8 @@ impl State<'_> {
         if !self.shared.ramp.reached() {
             self.give_back(1);
             let counters = &self.shared.counters;
-            let lost = counters.lost.load(Relaxed) + self.lost;
-            if lost > GIVE_UP_FAILURES && lost > counters.open.load(Relaxed) && counters.since_peak() >= GIVE_UP_AFTER {
+            let lost = counters.lost() + self.lost;
+            if lost > GIVE_UP_FAILURES && lost > counters.open() && counters.since_peak() >= GIVE_UP_AFTER {
                 let lost = grouped(lost);
                 self.stop(
                     StopCause::Stall,
@@ -514,11 +513,7 @@ impl State<'_> {
         let counters = &self.shared.counters;
         self.worker.mail.set_used(self.conns.len());
         let in_flight = self.pending.len() as u64;
-        if in_flight != self.in_flight_told {
-            // Wrapping: the difference may be negative, and the sum over all workers is not.
-            counters.in_flight.fetch_add(in_flight.wrapping_sub(self.in_flight_told), Relaxed);
-            self.in_flight_told = in_flight;
-        }
+        counters.change_in_flight(std::mem::replace(&mut self.in_flight_told, in_flight), in_flight);
         if self.opened > 0 {
             let open = counters.add_opened(std::mem::take(&mut self.opened));
             counters.add_connects(&self.times);
@@ -531,7 +526,7 @@ impl State<'_> {
             self.worker.bell.ring(Notice::Look);
         }
         if self.greeted > 0 {
-            counters.greeted.fetch_add(std::mem::take(&mut self.greeted), Relaxed);
+            counters.add_greeted(std::mem::take(&mut self.greeted));
         }
         if self.closed > 0 {
             counters.add_closed(std::mem::take(&mut self.closed), std::mem::take(&mut self.lost));

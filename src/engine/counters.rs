@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use super::errno;
-use crate::protocol::{EngineEvent, ErrorCount, FailedCall, Latency, Severity};
+use super::page::{Page, Word};
+use crate::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Phase, Role, Severity};
 use crate::sys;
 
 /// Locks a mutex that a panicking thread may have left: the counters stay readable.
@@ -20,25 +21,8 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Counters of one engine.
 #[derive(Debug)]
 pub struct Counters {
-    start: Instant,
-    /// Connections open now.
-    pub open: AtomicU64,
-    /// Most that were open at once.
-    peak: AtomicU64,
-    /// When `peak` was last raised, microseconds since the start.
-    peak_us: AtomicU64,
-    /// Connections ever opened.
-    pub opened: AtomicU64,
-    /// Connections closed.
-    pub closed: AtomicU64,
-    /// Closed by the other end or an error.
-    pub lost: AtomicU64,
-    /// Connects under way.
-    pub in_flight: AtomicU64,
-    /// Greetings echoed.
-    pub greeted: AtomicU64,
-    /// Echo bytes waiting for slow readers.
-    pub buffered: AtomicU64,
+    /// The plain ones, where whoever watches reads them.
+    page: Page,
     errors: Mutex<BTreeMap<(&'static str, i32), u64>>,
     connect: Mutex<Histogram<u32>>,
     events: Mutex<Vec<EngineEvent>>,
@@ -71,55 +55,136 @@ pub fn latency(histogram: &Histogram<u32>) -> Latency {
     }
 }
 
+/// Adds the difference. Wrapping: it may be negative, and the sum over all workers is not.
+fn change(word: &AtomicU64, before: u64, now: u64) {
+    if now != before {
+        word.fetch_add(now.wrapping_sub(before), Relaxed);
+    }
+}
+
 impl Counters {
     /// All zero, from now.
     ///
     /// # Errors
-    /// See [`histogram`].
+    /// See [`Page::new`].
     pub fn new() -> io::Result<Self> {
         Ok(Self {
-            start: Instant::now(),
-            open: AtomicU64::new(0),
-            peak: AtomicU64::new(0),
-            peak_us: AtomicU64::new(0),
-            opened: AtomicU64::new(0),
-            closed: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
-            in_flight: AtomicU64::new(0),
-            greeted: AtomicU64::new(0),
-            buffered: AtomicU64::new(0),
+            page: Page::new()?,
             errors: Mutex::new(BTreeMap::new()),
             connect: Mutex::new(histogram()?),
             events: Mutex::new(Vec::new()),
         })
     }
 
+    /// Where whoever watches reads them.
+    pub fn page(&self) -> &Page {
+        &self.page
+    }
+
+    fn word(&self, at: Word) -> &AtomicU64 {
+        self.page.word(at)
+    }
+
+    /// Connections open now.
+    pub fn open(&self) -> u64 {
+        self.word(Word::Open).load(Relaxed)
+    }
+
+    /// Connections ever opened.
+    pub fn opened(&self) -> u64 {
+        self.word(Word::Opened).load(Relaxed)
+    }
+
+    /// Connections closed by the other end or an error.
+    pub fn lost(&self) -> u64 {
+        self.word(Word::Lost).load(Relaxed)
+    }
+
+    /// Connects under way.
+    pub fn in_flight(&self) -> u64 {
+        self.word(Word::InFlight).load(Relaxed)
+    }
+
+    /// Changes how many connects are under way: from `before` to `now`, as far as the caller's own go.
+    pub fn change_in_flight(&self, before: u64, now: u64) {
+        change(self.word(Word::InFlight), before, now);
+    }
+
+    /// The same of echo bytes that wait for slow readers.
+    pub fn change_buffered(&self, before: u64, now: u64) {
+        change(self.word(Word::Buffered), before, now);
+    }
+
+    /// Greetings were echoed.
+    pub fn add_greeted(&self, n: u64) {
+        self.word(Word::Greeted).fetch_add(n, Relaxed);
+    }
+
+    /// What every engine says of itself, without what only its role knows: a report of [`Page`] is made from it.
+    pub fn stats(&self, role: Role) -> EngineStats {
+        let load = |at| self.word(at).load(Relaxed);
+        let (peak, peak_us) = self.peak();
+        EngineStats {
+            role,
+            pid: std::process::id(),
+            t_us: self.now_us(),
+            silent_ms: 0,
+            phase: Phase::Starting,
+            target: 0,
+            capacity: None,
+            open: self.open(),
+            peak,
+            opened: self.opened(),
+            closed: load(Word::Closed),
+            lost: self.lost(),
+            in_flight: self.in_flight(),
+            greeted: load(Word::Greeted),
+            rate_limit: None,
+            ceiling: None,
+            errors: self.errors(),
+            tables: 0,
+            tables_max: 0,
+            table_limit: 0,
+            table_room: 0,
+            descriptors: 0,
+            buffered_bytes: load(Word::Buffered),
+            cpu_us: Self::cpu_us(),
+            ramp_started_us: None,
+            peak_us,
+            ramp_cpu_us: None,
+            connect: self.connects(),
+            traffic: None,
+            stop: None,
+            events: lock(&self.events).clone(),
+        }
+    }
+
     /// Microseconds since the start.
     pub fn now_us(&self) -> u64 {
-        self.start.elapsed().as_micros() as u64
+        self.page.now_us()
     }
 
     /// A batch of connections was opened. Returns how many are open now.
     pub fn add_opened(&self, n: u64) -> u64 {
-        self.opened.fetch_add(n, Relaxed);
-        let open = self.open.fetch_add(n, Relaxed) + n;
-        if open > self.peak.fetch_max(open, Relaxed) {
-            self.peak_us.store(self.now_us(), Relaxed);
+        self.word(Word::Opened).fetch_add(n, Relaxed);
+        let open = self.word(Word::Open).fetch_add(n, Relaxed) + n;
+        if open > self.word(Word::Peak).fetch_max(open, Relaxed) {
+            self.word(Word::PeakUs).store(self.now_us(), Relaxed);
         }
         open
     }
 
     /// A batch was closed; `lost` of them not by us.
     pub fn add_closed(&self, n: u64, lost: u64) {
-        self.closed.fetch_add(n, Relaxed);
-        self.lost.fetch_add(lost, Relaxed);
-        self.open.fetch_sub(n, Relaxed);
+        self.word(Word::Closed).fetch_add(n, Relaxed);
+        self.word(Word::Lost).fetch_add(lost, Relaxed);
+        self.word(Word::Open).fetch_sub(n, Relaxed);
     }
 
     /// Most connections that were open at once, and when that count was reached.
     pub fn peak(&self) -> (u64, Option<u64>) {
-        let peak = self.peak.load(Relaxed);
-        (peak, (peak > 0).then(|| self.peak_us.load(Relaxed)))
+        let peak = self.word(Word::Peak).load(Relaxed);
+        (peak, (peak > 0).then(|| self.word(Word::PeakUs).load(Relaxed)))
     }
 
     /// Counts a failure.
@@ -137,7 +202,7 @@ impl Counters {
 
     /// How long ago the highest count was reached.
     pub fn since_peak(&self) -> Duration {
-        Duration::from_micros(self.now_us().saturating_sub(self.peak_us.load(Relaxed)))
+        Duration::from_micros(self.now_us().saturating_sub(self.word(Word::PeakUs).load(Relaxed)))
     }
 
     /// Adds the connect times of a batch, microseconds.
@@ -169,11 +234,6 @@ impl Counters {
         events.push(EngineEvent { seq, t_us: self.now_us(), severity, id: id.to_owned(), text, call });
     }
 
-    /// Events above a number.
-    pub fn events_since(&self, seq: u64) -> Vec<EngineEvent> {
-        lock(&self.events).iter().filter(|e| e.seq > seq).cloned().collect()
-    }
-
     /// User plus system time of the process, microseconds.
     pub fn cpu_us() -> u64 {
         sys::cpu_time().as_micros() as u64
@@ -192,7 +252,7 @@ mod tests {
         counters.add_closed(3, 1);
         counters.add_opened(2);
         assert_eq!(counters.peak().0, 5);
-        assert_eq!((counters.open.load(Relaxed), counters.lost.load(Relaxed)), (4, 1));
+        assert_eq!((counters.open(), counters.lost()), (4, 1));
     }
 
     #[test]
@@ -201,9 +261,8 @@ mod tests {
         for i in 0..500 {
             counters.note(Severity::Info, "x", i.to_string());
         }
-        let new = counters.events_since(490);
-        assert_eq!((new.len(), new[0].seq, new[0].text.as_str()), (10, 491, "490"));
-        assert_eq!(counters.events_since(0).len(), 200);
+        let events = counters.stats(Role::Client).events;
+        assert_eq!((events.len(), events[0].seq, events[199].text.as_str()), (200, 301, "499"));
     }
 
     #[test]

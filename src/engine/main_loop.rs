@@ -3,7 +3,6 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::parent_id;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -19,8 +18,11 @@ use crate::sys;
 /// Token of the workers' bell.
 const BELL: Token = Token(0);
 
-/// How often the phase is looked at while it may change by itself.
+/// How often the phase is looked at while it may change by itself, and the report renewed.
 const TICK: Duration = Duration::from_millis(100);
+
+/// The longest time between two beats, by which an engine that has nothing to do is told from one that is stopped.
+const BEAT: Duration = Duration::from_millis(200);
 
 /// How long the end of the process may wait for connections to be reset.
 pub const LAST_CLOSE: Duration = Duration::from_millis(400);
@@ -29,11 +31,11 @@ pub const LAST_CLOSE: Duration = Duration::from_millis(400);
 pub trait Engine {
     /// The greeting.
     fn hello(&self, owner: u32) -> Hello;
-    /// Everything it knows, with events above `since`.
-    fn stats(&self, since: u64) -> EngineStats;
+    /// Everything it knows.
+    fn stats(&self) -> EngineStats;
     /// What it is doing, derived from its state.
     fn phase(&mut self) -> Phase;
-    /// Carries out a command other than `Stats` and `Stop`.
+    /// Carries out a command other than `Stop`.
     fn command(&mut self, command: &Command);
     /// The workers and their slots.
     fn pool(&mut self) -> &mut Pool;
@@ -81,18 +83,25 @@ pub fn run(
     for slot in 0..slots {
         engine.pool().place(slot)?;
     }
+    report(engine);
     control.send(OWNER, &Reply::Hello(engine.hello(owner)));
+    let mut reported = Instant::now();
     let mut events = Events::with_capacity(64);
     let mut incoming = Vec::new();
     let mut phase = Phase::Starting;
     loop {
         let now = engine.phase();
+        engine.counters().page().beat();
+        if now != phase || reported.elapsed() >= TICK {
+            report(engine);
+            reported = Instant::now();
+        }
         if now != phase {
             phase = now;
             control.broadcast(&Reply::Phase { phase });
         }
         let moving = matches!(phase, Phase::Starting | Phase::Ramping | Phase::Guarded | Phase::Closing);
-        let timeout = moving.then_some(TICK);
+        let timeout = Some(if moving { TICK } else { BEAT });
         if let Err(e) = poll.poll(&mut events, timeout)
             && e.kind() != io::ErrorKind::Interrupted
         {
@@ -108,10 +117,6 @@ pub fn run(
         for message in incoming.drain(..) {
             match message {
                 Incoming::Joined(peer) => control.send(peer, &Reply::Hello(engine.hello(owner))),
-                Incoming::Command(peer, Command::Stats { since }) => {
-                    let stats = Box::new(engine.stats(since));
-                    control.send(peer, &Reply::Stats(stats));
-                }
                 Incoming::Command(_, Command::Stop) => {
                     control.broadcast(&Reply::Bye);
                     reset_all(engine);
@@ -124,15 +129,23 @@ pub fn run(
                 }
                 Incoming::Command(peer, command) => {
                     engine.command(&command);
+                    // Whoever hears that it was taken shall see what it did.
+                    report(engine);
                     control.send(peer, &Reply::Ok);
                 }
                 Incoming::Refused(why) => {
                     let text = format!("The control socket refused {why}.");
                     engine.counters().note(Severity::Warning, "control_refused", text);
+                    report(engine);
                 }
             }
         }
     }
+}
+
+/// Leaves what is more than a counter for whoever watches.
+fn report(engine: &dyn Engine) {
+    engine.counters().page().report(engine.stats());
 }
 
 /// Resets what is still open before the process ends: closed by its end, connections would stay in `TIME_WAIT`. Bounded,
@@ -141,7 +154,7 @@ fn reset_all(engine: &mut dyn Engine) {
     // On loopback a connect under way is established as a rule.
     let open = |engine: &dyn Engine| {
         let counters = engine.counters();
-        counters.open.load(Relaxed) + counters.in_flight.load(Relaxed)
+        counters.open() + counters.in_flight()
     };
     if open(engine) == 0 {
         return;

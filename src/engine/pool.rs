@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::counters::lock;
+use crate::protocol::EngineStats;
 use crate::sys;
 
 /// Stack of a worker, bytes. It runs a flat loop; what is not touched costs nothing.
@@ -320,14 +321,19 @@ impl Pool {
         self.failed.1.try_recv().ok()
     }
 
-    /// Workers running.
-    pub fn len(&self) -> usize {
-        self.workers.len()
-    }
-
-    /// Whether no worker has been started.
-    pub fn is_empty(&self) -> bool {
-        self.workers.is_empty()
+    /// Adds what it knows to an engine's statistics.
+    pub fn described(&self, stats: EngineStats) -> EngineStats {
+        let tables = self.workers.len();
+        // Of one table what is no connection.
+        let fixed = self.inherited.len() as u64 + OWN;
+        EngineStats {
+            tables: tables as u32,
+            tables_max: self.max as u32,
+            table_limit: self.limit,
+            table_room: self.room as u64,
+            descriptors: stats.open + stats.in_flight + tables as u64 * fixed,
+            ..stats
+        }
     }
 
     /// Most workers it may start.
@@ -338,15 +344,5 @@ impl Pool {
     /// Connections one table has room for.
     pub fn room(&self) -> usize {
         self.room
-    }
-
-    /// Descriptors one table may hold: the soft `RLIMIT_NOFILE`.
-    pub fn table_limit(&self) -> u64 {
-        self.limit
-    }
-
-    /// Descriptors of one table that are not connections.
-    pub fn fixed(&self) -> u64 {
-        self.inherited.len() as u64 + OWN
     }
 }

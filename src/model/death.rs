@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::limits::{Headroom, bound, tightest};
 use crate::protocol::Role;
-use crate::sample::{MemCgroup, Sample};
+use crate::sample::{MemCgroup, Sample, Watched};
 use crate::units;
 
 use super::engine::{Cause, Death, signal_name};
@@ -90,6 +90,8 @@ impl Witness {
                 // count just before is the one that counts, in a ramp also what the survivor reached since.
                 let before = self.seen.iter().map(|s| s.connections).max().unwrap_or(0).max(count);
                 let ramping = matches!(phase, Some(RunPhase::Ramping | RunPhase::Starting));
+                let its = after.and_then(|s| s.watched().find(|w| w.pid == pid)).and_then(Watched::stats);
+                let before = before.max(its.map_or(0, |s| s.open));
                 before.max(survivor.filter(|_| ramping).unwrap_or(0))
             }
         };

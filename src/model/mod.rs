@@ -1,7 +1,6 @@
 //! Derives everything shown from a row of [`Sample`]s. Pure: no I/O, no clock, no thread, so that a recording drives it
 //! as well as a live run.
 
-mod bridge;
 pub mod chart;
 pub mod cost;
 mod death;

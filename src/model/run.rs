@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 
 use crate::limits::{Limit, LimitId};
 use crate::protocol::{Phase, Role};
-use crate::sample::Sample;
+use crate::sample::{Sample, Watched};
 
 use super::now::{Now, RunPhase};
 use super::summary::{Dashboard, ForecastLine};
@@ -116,9 +116,14 @@ impl RunLog {
             RunPhase::Starting | RunPhase::Ramping | RunPhase::Paused | RunPhase::Guarded | RunPhase::Watching
         );
         for (i, role) in [Role::Server, Role::Client].into_iter().enumerate() {
+            // What an engine that has died had reached counts.
+            let mut of_role = sample.watched().filter(|w| w.role() == Some(role));
+            if let Some(last) = of_role.find_map(Watched::stats) {
+                let part = self.parts[i].get_or_insert_default();
+                part.peak = part.peak.max(last.peak);
+            }
             let Some(stats) = sample.engine(role) else { continue };
             let part = self.parts[i].get_or_insert_default();
-            part.peak = part.peak.max(stats.peak);
             // The sample at the end of the ramp still counts: it is taken at the change of phase.
             if !self.ramp_over {
                 part.ramp_cpu_us = stats.ramp_cpu_us.unwrap_or(stats.cpu_us);

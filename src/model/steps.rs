@@ -1,13 +1,10 @@
 //! The steps that a sample goes through, each of which needs what the one before returns: observed, learnt from, judged,
 //! told. So their order is the compiler's to keep.
 
-use std::borrow::Cow;
-
 use crate::limits::{Context, Counters, Headroom, Limit, Noted, Oom, behind};
 use crate::sample::Sample;
 
 use super::SPARE;
-use super::bridge::Bridge;
 use super::cost::{Cost, CostTrends};
 use super::death::Witness;
 use super::diagnosis::{Diagnosis, Facts};
@@ -24,7 +21,6 @@ use super::table::{LimitTable, Seen};
 /// First step: what samples show, before anything is concluded.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Observer {
-    bridge: Bridge,
     pace: Pace,
     pub(super) roster: Roster,
     pub(super) counters: Counters,
@@ -35,11 +31,11 @@ pub(super) struct Observer {
 
 /// A sample, observed.
 pub(super) struct Moment<'a> {
-    /// With every living engine's counters.
-    pub(super) sample: Cow<'a, Sample>,
+    /// As it was taken.
+    pub(super) sample: &'a Sample,
     /// What holds now.
     pub(super) now: Now,
-    /// Some of those counters are of an earlier moment, or of an engine on its way out.
+    /// An engine is on its way out: nothing is learnt from what its counters say.
     pub(super) old: bool,
     /// Connections are counted from another source than before.
     pub(super) restarted: bool,
@@ -54,15 +50,14 @@ impl Moment<'_> {
 
 impl Observer {
     /// Takes a sample; `before` is what held at the last one, if there was one.
-    pub(super) fn take<'a>(&mut self, raw: &'a Sample, target: Option<u64>, before: Option<&Now>) -> Moment<'a> {
-        let (sample, silent) = self.bridge.fill(raw);
-        let now = self.pace.now(&sample, target);
-        self.roster.update(&sample);
-        self.counters.update(&sample);
-        self.failures.update(&sample);
-        self.log.update(&sample);
-        self.noted.update(&sample);
-        let old = silent || now::engine_dies(&sample);
+    pub(super) fn take<'a>(&mut self, sample: &'a Sample, target: Option<u64>, before: Option<&Now>) -> Moment<'a> {
+        let now = self.pace.now(sample, target);
+        self.roster.update(sample);
+        self.counters.update(sample);
+        self.failures.update(sample);
+        self.log.update(sample);
+        self.noted.update(sample);
+        let old = now::engine_dies(sample);
         let restarted = now.phase != RunPhase::EngineDied && before.is_some_and(|b| b.source != now.source);
         Moment { sample, now, old, restarted }
     }
@@ -91,8 +86,8 @@ impl Learning {
         }
         self.headroom = Headroom::of(&moment.sample.kernel, self.headroom);
         if !moment.is_over() && !moment.old {
-            self.trends.update(&moment.sample, moment.now.connections);
-            self.cost = self.trends.cost(&moment.sample);
+            self.trends.update(moment.sample, moment.now.connections);
+            self.cost = self.trends.cost(moment.sample);
         }
         self.learnt()
     }
@@ -129,7 +124,7 @@ impl Outlook {
             self.history.restart();
         }
         let context = Context {
-            sample: &moment.sample,
+            sample: moment.sample,
             headroom: learnt.headroom,
             counters: &seen.counters,
             both_ends: learnt.cost.both_ends,
@@ -142,7 +137,7 @@ impl Outlook {
             self.guard.update(&moment.now, self.table.guard_inputs());
         }
         let view = view(&moment.now, &self.table, *learnt);
-        self.history.update(&moment.sample, &view);
+        self.history.update(moment.sample, &view);
         Judged { limits: self.table.limits(), guard: &self.guard }
     }
 }
@@ -176,7 +171,7 @@ impl Account {
         if moment.restarted {
             self.run.restart();
         }
-        let (sample, now) = (&*moment.sample, &moment.now);
+        let (sample, now) = (moment.sample, &moment.now);
         let facts = Facts {
             sample,
             now,

@@ -231,6 +231,7 @@ fn reading(role: Role, n: u64, t_ms: u64) -> EngineReading {
         address: "127.0.0.1".into(),
         port: 9900,
         ports: 100,
+        page: 9,
     };
     EngineReading { hello, stats: Ok(Box::new(stats(role, pid(role), n, t_ms))) }
 }
@@ -242,6 +243,7 @@ fn stats(role: Role, pid: u32, n: u64, t_ms: u64) -> EngineStats {
         role,
         pid,
         t_us: t_ms * 1000 + 50_000,
+        silent_ms: 0,
         phase: if client && done { Phase::Holding } else { Phase::Ramping },
         target: 1_000_000,
         open: n,

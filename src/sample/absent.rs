@@ -68,10 +68,6 @@ pub enum Absent {
         /// The file, where it is one.
         path: Option<Cow<'static, str>>,
     },
-    /// A living engine has not answered: what it said last still holds.
-    NoAnswer,
-    /// The control connection of an engine has ended.
-    Disconnected,
     /// Any other reason: for people, lower case, no full stop.
     Because(Cow<'static, str>),
 }
@@ -102,8 +98,6 @@ impl fmt::Display for Absent {
             Self::Unreadable { path, error } => write!(f, "{path}: {error}"),
             Self::Malformed { what, path: Some(path) } => write!(f, "{what} ({path})"),
             Self::Malformed { what, path: None } => f.write_str(what),
-            Self::NoAnswer => f.write_str("the engine did not answer in time"),
-            Self::Disconnected => f.write_str("its control connection has ended"),
             Self::Because(why) => f.write_str(why),
         }
     }
@@ -132,8 +126,6 @@ mod tests {
             (Absent::Unreadable { path: path(), error: "Is a directory".into() }, "/proc/x: Is a directory"),
             (Absent::Malformed { what: "cut short".into(), path: Some("/proc/x".into()) }, "cut short (/proc/x)"),
             (Absent::Malformed { what: "not a number".into(), path: None }, "not a number"),
-            (Absent::NoAnswer, "the engine did not answer in time"),
-            (Absent::Disconnected, "its control connection has ended"),
             (Absent::because("IPv6 is switched off"), "IPv6 is switched off"),
         ];
         for (absent, words) in rows {

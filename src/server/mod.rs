@@ -17,7 +17,7 @@ use crate::engine::counters::Counters;
 use crate::engine::errno;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::pool::{Body, MOST_SLOTS, MOST_WORKERS, Pool};
-use crate::protocol::{Command, EngineStats, Hello, Latency, PROTOCOL, Phase, Role, Severity};
+use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity};
 
 /// What the main thread and the workers of a server share.
 #[derive(Debug)]
@@ -74,49 +74,22 @@ impl Engine for Server {
             address: config::describe(&self.config.listen),
             port: self.config.common.port,
             ports: self.config.common.ports,
+            page: self.shared.counters.page().number(),
         }
     }
 
-    fn stats(&self, since: u64) -> EngineStats {
-        let counters = &self.shared.counters;
-        let (peak, peak_us) = counters.peak();
-        let open = counters.open.load(Relaxed);
+    fn stats(&self) -> EngineStats {
+        let stats = self.shared.counters.stats(Role::Server);
         EngineStats {
-            role: Role::Server,
-            pid: std::process::id(),
-            t_us: counters.now_us(),
             phase: self.current_phase(),
             target: self.config.common.target,
-            capacity: None,
-            open,
-            peak,
-            opened: counters.opened.load(Relaxed),
-            closed: counters.closed.load(Relaxed),
-            lost: counters.lost.load(Relaxed),
-            in_flight: 0,
-            greeted: 0,
-            rate_limit: None,
-            ceiling: None,
-            errors: counters.errors(),
-            tables: self.pool.len() as u32,
-            tables_max: self.pool.max() as u32,
-            table_limit: self.pool.table_limit(),
-            table_room: self.pool.room() as u64,
-            descriptors: open + self.pool.len() as u64 * self.pool.fixed(),
-            buffered_bytes: counters.buffered.load(Relaxed),
-            cpu_us: Counters::cpu_us(),
             ramp_started_us: self.ramp_started_us,
-            peak_us,
-            ramp_cpu_us: None,
-            connect: Latency::default(),
-            traffic: None,
-            stop: None,
-            events: counters.events_since(since),
+            ..self.pool.described(stats)
         }
     }
 
     fn phase(&mut self) -> Phase {
-        if self.ramp_started_us.is_none() && self.shared.counters.open.load(Relaxed) > 0 {
+        if self.ramp_started_us.is_none() && self.shared.counters.open() > 0 {
             self.ramp_started_us = Some(self.shared.counters.now_us());
         }
         self.current_phase()
@@ -135,7 +108,7 @@ impl Engine for Server {
                 self.pool.close_all();
             }
             // A server opens nothing, so that a rate or a ceiling has nothing to act on.
-            Command::Rate { .. } | Command::Ceiling { .. } | Command::Stats { .. } | Command::Stop => {}
+            Command::Rate { .. } | Command::Ceiling { .. } | Command::Stop => {}
         }
     }
 
@@ -170,7 +143,7 @@ impl Engine for Server {
 
 impl Server {
     fn current_phase(&self) -> Phase {
-        let open = self.shared.counters.open.load(Relaxed);
+        let open = self.shared.counters.open();
         match self.shared.closing.mode() {
             Some(_) if open == 0 => Phase::Closed,
             Some(_) => Phase::Closing,

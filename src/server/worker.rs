@@ -297,10 +297,6 @@ impl State<'_> {
             self.worker.ring_if_wanted();
         }
         let buffered = self.echo.buffered();
-        if buffered != self.buffered {
-            // Wrapping: the difference may be negative, and the sum over all workers is not.
-            self.shared.counters.buffered.fetch_add(buffered.wrapping_sub(self.buffered), Relaxed);
-            self.buffered = buffered;
-        }
+        self.shared.counters.change_buffered(std::mem::replace(&mut self.buffered, buffered), buffered);
     }
 }

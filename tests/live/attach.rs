@@ -14,7 +14,7 @@ fn a_second_dashboard_sees_the_same_counts_and_leaves_the_run_alone() {
     own_namespace!();
     let mut run = Run::start("--server --client 127.0.0.1 9900 --target 4k --interval 100ms");
     let engines = run.engines(true, true);
-    run.until_holding();
+    run.until("both ends", |p| p.samples.last().is_some_and(|s| s.accepted == Some(4_000)));
     // By the dashboard, by either engine: the same run.
     for pid in [run.pid(), engines.server.unwrap(), engines.client.unwrap()] {
         let second = Run::start(&format!("--attach {pid} --duration 500ms --interval 100ms"));
@@ -48,7 +48,7 @@ fn read_only(directories: &str) -> Vec<String> {
 
 #[test]
 fn a_run_needs_no_directory_and_no_name() {
-    require!(Root, Program("setpriv"), Program("unshare"));
+    require!(OtherUser, Program("unshare"));
     own_namespace!();
     let words = |parts: &[&[&str]]| parts.concat().into_iter().map(ToOwned::to_owned).collect::<Vec<String>>();
     let long = Home::path().join("x".repeat(200));
@@ -85,7 +85,7 @@ fn a_run_needs_no_directory_and_no_name() {
 
 #[test]
 fn an_engine_of_another_user_is_only_watched() {
-    require!(Root, Program("setpriv"));
+    require!(OtherUser);
     own_namespace!();
     for (owner, other) in [(&NOBODY[..], &[][..]), (&[], &NOBODY)] {
         let mut run = Run::under(owner, "--server --listen 127.0.0.1 --ports 4 --interval 100ms");

@@ -1,10 +1,12 @@
 //! Engines that die: the dashboard stays, says what happened at which count, and ends with 4.
 
+use c1m_top::engine::page::Reader;
 use c1m_top::model::{Severity, Verdict};
+use c1m_top::protocol::Role;
 use c1m_top::sys;
 
 use super::support::{
-    Cgroup, Controller, Finished, Run, Version, is_running, own_namespace, require, sockstat, wait_until,
+    Cgroup, Control, Controller, Finished, Run, Version, is_running, own_namespace, require, sockstat, wait_until,
 };
 
 /// The event of a death: critical, once, with the role (empty: whichever died first), how, and a count that is not below what
@@ -45,6 +47,74 @@ fn a_killed_engine_is_named_with_signal_and_count() {
         // The kernel takes the last of a killed process apart behind its back.
         wait_until("the sockets gone", || (sockstat("inuse") == 0).then_some(()));
     }
+}
+
+#[test]
+fn what_a_killed_engine_had_reached_is_exact() {
+    own_namespace!();
+    for role in [Role::Server, Role::Client] {
+        // As fast as it goes, and no sample of the beat: what is known at the end was read after the kill.
+        let run = Run::start("--server --client 127.0.0.1 9900 --target 300k --no-guard --interval 10m");
+        let mut engine = Control::wait_for(run.engine(role));
+        wait_until("the ramp", || (engine.stats().open > 5_000).then_some(()));
+        sys::kill(engine.pid, libc::SIGKILL).unwrap();
+        let ended = run.finish();
+        // The page outlives its engine, also for another reader.
+        let reached = engine.stats().peak;
+        let summary = ended.summary();
+        let peak = if role == Role::Server { summary.peak_accepted } else { summary.peak_established };
+        assert!(reached > 5_000);
+        assert_eq!(peak, Some(reached), "{role:?}: {ended:#?}");
+        death(&ended, role.name());
+    }
+}
+
+#[test]
+fn stopped_engines_delay_no_sample_and_their_counts_stand() {
+    own_namespace!();
+    let mut run = Run::start("--server --client 127.0.0.1 9900 --target 100k --rate 2k --interval 100ms");
+    let engines = run.engines(true, true);
+    run.wait_for("connections", |p| (p.established() > 500).then_some(()));
+    let pids = [engines.server.unwrap(), engines.client.unwrap()];
+    for pid in pids {
+        sys::kill(pid, libc::SIGSTOP).unwrap();
+    }
+    let before = run.wait_for("a sample", |p| Some(p.samples.len()));
+    let after = run.wait_for("samples going on", |p| Some(p.samples.len()).filter(|n| *n > before + 10));
+    let [server, client] = pids.map(|pid| Reader::open(pid, page_of(pid)).unwrap().read().unwrap());
+    for pid in pids {
+        sys::kill(pid, libc::SIGCONT).unwrap();
+    }
+    let ended = run.interrupt();
+    // A stop takes its time: the first samples may have been taken before it.
+    for sample in &ended.samples[after - 5..after] {
+        assert_eq!((sample.established, sample.accepted), (client.open, Some(server.open)));
+    }
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+}
+
+/// The page of an engine that cannot be asked for it, by the name that its descriptor has.
+fn page_of(pid: u32) -> i32 {
+    let numbers = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let mut pages = numbers.filter(|fd| {
+        std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().contains("memfd:c1m-top-counters"))
+    });
+    pages.next().unwrap().file_name().to_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn counters_are_for_their_user_alone() {
+    require!(OtherUser);
+    own_namespace!();
+    let run = Run::start("--server --listen 127.0.0.1 --ports 4");
+    let pid = run.engines(true, false).server.unwrap();
+    let path = format!("/proc/{pid}/fd/{}", page_of(pid));
+    let read = |words: &[&str]| {
+        let out = std::process::Command::new(words[0]).args(&words[1..]).args(["head", "-c8", &path]).output().unwrap();
+        (out.status.success(), out.stdout)
+    };
+    assert_eq!(read(&["env"]), (true, b"c1m-top\0".to_vec()));
+    assert_eq!(read(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]), (false, Vec::new()));
 }
 
 #[test]

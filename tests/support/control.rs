@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use c1m_top::engine::page::Reader;
 use c1m_top::engine::socket;
 use c1m_top::protocol::{Command, EngineStats, Hello, Reply};
 
@@ -15,6 +16,7 @@ pub(crate) struct Control {
     pub(crate) pid: u32,
     stream: BufReader<UnixStream>,
     pub(crate) hello: Hello,
+    page: Reader,
 }
 
 impl Control {
@@ -29,7 +31,10 @@ impl Control {
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let mut stream = BufReader::new(stream);
         match next(&mut stream)? {
-            Reply::Hello(hello) => Some(Self { pid, stream, hello }),
+            Reply::Hello(hello) => {
+                let page = Reader::open(pid, hello.page).unwrap_or_else(|e| panic!("{e}"));
+                Some(Self { pid, stream, hello, page })
+            }
             other => panic!("an engine began with {other:?}"),
         }
     }
@@ -69,10 +74,7 @@ impl Control {
 
     /// The engine's counters and all its events.
     pub(crate) fn stats(&mut self) -> EngineStats {
-        match self.ask(&Command::Stats { since: 0 }) {
-            Reply::Stats(stats) => *stats,
-            other => panic!("{other:?}"),
-        }
+        self.page.read().unwrap()
     }
 }
 

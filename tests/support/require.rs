@@ -16,6 +16,8 @@ pub(crate) enum Need {
     /// Consent to take long: `C1M_TEST_LONG=1`.
     Long,
     Root,
+    /// The right to start a program as user 65534, by setpriv(1): root of a user namespace may not have it.
+    OtherUser,
     /// For a whole test, which need not be root: `own_namespace!`. For `Net` it must.
     NetworkNamespace,
     /// Pairs of virtual links in such a namespace.
@@ -93,6 +95,12 @@ impl Need {
             }
             Need::Long => unless(is_set("C1M_TEST_LONG"), "C1M_TEST_LONG=1 is not set"),
             Need::Root => unless(sys::euid() == 0, "it needs root"),
+            Need::OtherUser => {
+                let mut other = std::process::Command::new("setpriv");
+                other.args("--reuid=65534 --regid=65534 --clear-groups true".split(' '));
+                let done = other.output().is_ok_and(|out| out.status.success());
+                unless(done, "no program can be started as another user")
+            }
             Need::NetworkNamespace => namespace::refused(":").map(|e| format!("no network namespace can be made: {e}")),
             Need::Veth => {
                 namespace::refused("ip link add type veth").map(|e| format!("no virtual link can be made: {e}"))
