@@ -107,7 +107,7 @@ pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofi
         user_threads: Ok(None),
         runtime: Ok(None),
         memcg: Err(Absent::because("no memory cgroup")),
-        pids_cgroup: Ok(None),
+        pids_cgroups: Ok(Vec::new()),
         exempt_from_file_max: Ok(false),
     }];
 }
@@ -215,7 +215,7 @@ fn process(role: Role, n: u64) -> Process {
         user_threads: Ok(None),
         runtime: Ok(None),
         memcg: Err(Absent::because("no memory cgroup")),
-        pids_cgroup: Ok(None),
+        pids_cgroups: Ok(Vec::new()),
         exempt_from_file_max: Ok(false),
     }
 }

@@ -216,8 +216,8 @@ fn the_nearest_cgroup_is_judged_by_its_own_slope() {
     let table = drive(
         &rows(40_000, |s, _| {
             synthetic::with_memcg(s, "/c1m", 400 << 20);
-            s.kernel.processes[0].pids_cgroup =
-                Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup/pids/c1m".into(), used: 50, limit: 60 }));
+            s.kernel.processes[0].pids_cgroups =
+                Ok(vec![PidsCgroup { dir: "/sys/fs/cgroup/pids/c1m".into(), used: 50, limit: 60 }]);
         }),
         Some(1_000_000),
     );
@@ -314,7 +314,7 @@ fn registrations_of_other_programs_count_against_the_users_limit() {
 fn the_nearest_of_three_bounds_of_threads_is_shown() {
     let scope = |used, limit| {
         let mut sample = synthetic::sample(1000, 0);
-        sample.kernel.processes[0].pids_cgroup = Ok(Some(PidsCgroup { dir: "/x".into(), used: 50, limit: 200 }));
+        sample.kernel.processes[0].pids_cgroups = Ok(vec![PidsCgroup { dir: "/x".into(), used: 50, limit: 200 }]);
         sample.kernel.processes[1].user_threads = Ok(Some(UserThreads { used, limit, hard: limit }));
         let table = drive(&[sample], None);
         let threads = find(&table, LimitId::Threads).clone();

@@ -353,8 +353,8 @@ pub struct Process {
     pub runtime: Reading<Option<RuntimeLimit>>,
     /// Its memory cgroup and every ancestor that can be seen, nearest first.
     pub memcg: Reading<Vec<MemCgroup>>,
-    /// Its nearest cgroup that limits tasks.
-    pub pids_cgroup: Reading<Option<PidsCgroup>>,
+    /// Its cgroup and every ancestor that can be seen, nearest first, as far as they limit tasks.
+    pub pids_cgroups: Reading<Vec<PidsCgroup>>,
     /// Whether `fs.file-max` does not bind it: `CAP_SYS_ADMIN` in the first user namespace (`alloc_empty_file` in
     /// `fs/file_table.c`).
     pub exempt_from_file_max: Reading<bool>,
@@ -411,7 +411,7 @@ pub struct UserThreads {
     pub hard: u64,
 }
 
-/// One pids cgroup.
+/// One pids cgroup that limits its tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PidsCgroup {
     /// Its directory.
