@@ -3,6 +3,8 @@
 //! The engine greets with [`Reply::Hello`]; after that it answers each [`Command`] with one [`Reply`], and speaks
 //! unasked only when its phase changes ([`Reply::Phase`]), so that the dashboard can take a sample at that moment.
 
+pub mod errno;
+
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; an engine of another version is refused, not misread.

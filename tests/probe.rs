@@ -51,6 +51,7 @@ fn kernel_4_18_with_cgroups_of_version_1() {
     let (s, own) = sampler("proc-4.18", 4021).read();
     let mem = s.host.mem.as_ref().unwrap();
     assert_eq!((mem.total, mem.s_reclaimable), (16_218_532 * 1024, 700_000 * 1024));
+    assert_eq!(s.host.page_size, procfs::page_size());
     assert_eq!(pages(&s, "TCP"), Some(28_572 * 8));
     assert_eq!(pages(&s, "eventpoll_pwq"), Some(3572));
     assert_eq!(pages(&s, "ext4_inode_cache"), None);

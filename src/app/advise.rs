@@ -14,7 +14,7 @@ use crate::advise::obsolete::{self, Finding};
 use crate::advise::state::Here;
 use crate::advise::{self, Addresses, Ask, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, table};
 use crate::cli::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, RunArgs, TuneArgs};
-use crate::client::{self, LocalPorts};
+use crate::client;
 use crate::engine::config::{ClientConfig, Common};
 use crate::engine::pool::{MOST_WORKERS, OWN, SPARE};
 use crate::probe::{Roots, Sampler, Watch};
@@ -244,8 +244,7 @@ fn addresses(
         greet: false,
         traffic: None,
     };
-    let range = kernel.net.ports.as_ref().ok().map(|p| LocalPorts { low: p.low, high: p.high, reserved: p.reserved });
-    let plan = client::Plan::new(&config, range).map_err(|e| e.to_string())?;
+    let plan = client::Plan::new(&config, kernel.net.ports.as_ref().ok().copied()).map_err(|e| e.to_string())?;
     let (sources, ports, per_pair) = plan.factors();
     Ok(per_pair.map(|per_pair| Addresses { sources: sources.max(1) as u64, ports: ports as u64, per_pair }))
 }

@@ -9,7 +9,6 @@ use super::link::Link;
 use super::plan::Plan;
 use super::{Failure, plan};
 use crate::client;
-use crate::client::LocalPorts;
 use crate::engine::config::{self, EngineConfig};
 use crate::model::{Setup, safe_target};
 use crate::probe::{Roots, Sampler, Watch};
@@ -91,7 +90,7 @@ fn choose_target(plan: &mut Plan) -> Result<Option<String>, Failure> {
 /// lowered to it.
 fn check_capacity(plan: &mut Plan) -> Result<Option<String>, Failure> {
     let Some(config) = plan.client.as_mut() else { return Ok(None) };
-    let addresses = client::Plan::new(config, LocalPorts::read()).map_err(|e| Failure::Usage(e.to_string()))?;
+    let addresses = client::Plan::new(config, client::local_ports()).map_err(|e| Failure::Usage(e.to_string()))?;
     let (sources, ports, local) = addresses.factors();
     let (Some(capacity), Some(local)) = (addresses.capacity(), local) else { return Ok(None) };
     let count =

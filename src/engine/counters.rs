@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::errno;
-use crate::protocol::{EngineEvent, ErrorCount, FailedCall, Latency, Severity};
+use crate::protocol::{EngineEvent, ErrorCount, FailedCall, Latency, Severity, errno};
 use crate::sys;
 
 /// Locks a mutex that a panicking thread may have left: the counters stay readable.

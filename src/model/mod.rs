@@ -7,7 +7,6 @@ pub mod cost;
 mod death;
 mod diagnosis;
 pub mod engine;
-mod errno;
 pub mod event;
 mod failures;
 pub mod guard;

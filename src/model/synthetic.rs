@@ -135,6 +135,7 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         s_reclaimable,
     };
     let host = Host {
+        page_size: 4096,
         mem: Ok(mem),
         slab: Ok(slab),
         slab_is_old: false,

@@ -311,6 +311,17 @@ fn registrations_of_other_programs_count_against_the_users_limit() {
 }
 
 #[test]
+fn pages_are_as_large_as_where_the_sample_was_taken() {
+    let mut sample = synthetic::sample(1000, 0);
+    sample.kernel.host.page_size = 65_536;
+    sample.kernel.net.sockstat.as_mut().unwrap().mem_pages = 100;
+    sample.kernel.net.tcp_mem = Ok([1000, 2000, 3000]);
+    let table = drive(&[sample], None);
+    let row = find(&table, LimitId::TcpMem);
+    assert_eq!((row.used, row.limit), (Some(100 * 65_536), Some(3000 * 65_536)));
+}
+
+#[test]
 fn the_nearest_of_three_bounds_of_threads_is_shown() {
     let scope = |used, limit| {
         let mut sample = synthetic::sample(1000, 0);

@@ -15,7 +15,6 @@ mod meminfo;
 mod namespace;
 mod neighbours;
 mod net;
-mod ports;
 mod pressure;
 mod process;
 mod runtime;

@@ -29,7 +29,7 @@ pub(crate) const LOADS: [Load; 3] = [
 ];
 
 /// Longest that a standstill may take.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Seconds that were forecast, and that it took.
 pub(crate) fn standstill(load: Load) -> (f64, f64) {
