@@ -9,7 +9,7 @@
 //! | [`sys`] | every `unsafe` line of the program | nothing |
 //! | [`cli`] | the command line, types only | `units` |
 //! | [`sample`] | the raw record of one moment | `protocol`, `units` |
-//! | [`probe`] | reads the kernel into a [`sample::Kernel`]; knows nothing of engines | `sample::kernel`, `sample::Own`, `sys` |
+//! | [`probe`] | reads the kernel into a [`sample::Kernel`]; knows nothing of engines | `sample::kernel`, `sample::Machine`, `sample::Own`, `sys` |
 //! | [`limits`] | every limit, one file each: names, reading, need, cure; pure | `sample`, `protocol`, `units` |
 //! | [`model`] | derives everything shown; pure | `limits`, `sample`, `protocol`, `units` |
 //! | [`engine`] | what server and client share: workers, tables, control socket | `protocol`, `sys`, `units` |

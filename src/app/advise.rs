@@ -17,7 +17,7 @@ use crate::cli::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, RunArgs, Tu
 use crate::client;
 use crate::engine::config::{ClientConfig, Common};
 use crate::engine::pool::{MOST_WORKERS, OWN, SPARE};
-use crate::probe::{Roots, Sampler, Watch};
+use crate::probe::{self, Roots, Sampler, Watch};
 use crate::sample::Kernel;
 use crate::sys;
 
@@ -253,7 +253,7 @@ fn surroundings(roots: &Roots) -> Surroundings {
     let number = |path: &str| -> Option<u64> {
         std::fs::read_to_string(roots.proc.join("sys/net").join(path)).ok()?.trim().parse().ok()
     };
-    Surroundings { netdev_max_backlog: number("core/netdev_max_backlog") }
+    Surroundings { machine: probe::machine(), netdev_max_backlog: number("core/netdev_max_backlog") }
 }
 
 /// Obsolete and harmful settings, in the files of sysctl.d(5) and in the running kernel.

@@ -11,7 +11,7 @@ use super::{Failure, plan};
 use crate::client;
 use crate::engine::config::{self, EngineConfig};
 use crate::model::{Setup, safe_target};
-use crate::probe::{Roots, Sampler, Watch};
+use crate::probe::{self, Roots, Sampler, Watch};
 use crate::units::grouped;
 
 /// A run that is ready to start.
@@ -133,6 +133,7 @@ fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
         listen => config::describe(listen),
     });
     Setup {
+        machine: probe::machine(),
         target: hellos().map(|h| h.target).find(|t| *t > 0),
         target_note: note,
         endpoint,

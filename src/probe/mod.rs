@@ -11,6 +11,7 @@ mod kept;
 mod kernel_log;
 mod link;
 mod listeners;
+mod machine;
 mod meminfo;
 mod namespace;
 mod neighbours;
@@ -31,6 +32,7 @@ mod text;
 mod user;
 mod vmstat;
 
+pub use machine::machine;
 pub use sampler::Sampler;
 pub use source::Roots;
 pub use target::Watch;
