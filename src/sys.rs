@@ -71,7 +71,7 @@ fn close_inherited(keep: &[RawFd]) {
             // Linux before 5.9. The main thread opens few descriptors: listeners, eventfds, control connections.
             for fd in first..=last.min(8192) {
                 // SAFETY: as above; closing a number that is not open only returns EBADF.
-                unsafe { libc::close(fd as RawFd) };
+                unsafe { libc::close(fd.cast_signed()) };
             }
         }
     }
@@ -225,8 +225,9 @@ pub fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
 /// # Errors
 /// What kill(2) says.
 pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid.max(1)).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
     // SAFETY: no memory is touched; pid is positive, so that no group is meant.
-    check(unsafe { libc::kill(pid.max(1) as libc::pid_t, signal) }).map(drop)
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
 /// What waiting on a terminal came to.
@@ -264,6 +265,13 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::*;
+
+    #[test]
+    fn no_number_of_a_process_means_all_of_them() {
+        // As -1 it would reach every process; signal 0 would do nothing to them.
+        assert_eq!(kill(u32::MAX, 0).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+        assert!(kill(std::process::id(), 0).is_ok());
+    }
 
     #[test]
     fn a_pipe_is_quiet_then_ready_then_gone() {

@@ -127,6 +127,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
             if event.token() == WAKE {
                 sys::eventfd_clear(wake);
             } else {
+                #[expect(clippy::cast_possible_wrap, reason = "the number of a descriptor")]
                 state.event(event.token().0 as RawFd, event, now);
             }
         }
