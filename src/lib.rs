@@ -7,8 +7,8 @@
 //! | [`units`] | numbers with units, read and written | nothing |
 //! | [`protocol`] | what dashboard and engine say to each other | nothing |
 //! | [`sys`] | every `unsafe` line of the program | nothing |
-//! | [`sample`] | the raw record of one moment | `protocol` |
-//! | [`probe`] | reads the kernel into a [`sample::Kernel`]; knows nothing of engines | `sample::kernel`, `sample::Own`, `sys`, `units` |
+//! | [`sample`] | the raw record of one moment | `protocol`, `units` |
+//! | [`probe`] | reads the kernel into a [`sample::Kernel`]; knows nothing of engines | `sample::kernel`, `sample::Machine`, `sample::Own`, `sys`, `units` |
 //! | [`limits`] | every limit, one file each: names, reading, need, cure; pure | `sample`, `protocol`, `units` |
 //! | [`model`] | derives everything shown; pure | `limits`, `sample`, `protocol`, `units` |
 //! | [`engine`] | what server and client share: workers, tables, control connections, the page of counters | `protocol`, `sys`, `units` |

@@ -4,6 +4,8 @@
 //! unasked only when its phase changes ([`Reply::Phase`]), so that the dashboard can take a sample at that moment. Counts
 //! are not asked for: they are in the memory that the greeting names (`engine::page`).
 
+pub mod errno;
+
 use serde::{Deserialize, Serialize};
 
 /// Version of this protocol; an engine of another version is refused, not misread.

@@ -74,7 +74,7 @@ fn close_inherited(keep: &[RawFd]) {
             // Linux before 5.9. The main thread opens few descriptors: listeners, eventfds, control connections.
             for fd in first..=last.min(8192) {
                 // SAFETY: as above; closing a number that is not open only returns EBADF.
-                unsafe { libc::close(fd as RawFd) };
+                unsafe { libc::close(fd.cast_signed()) };
             }
         }
     }
@@ -238,8 +238,9 @@ pub fn monotonic_us() -> u64 {
 /// User plus system time of another process, to the nanosecond where /proc has ticks; `None` once it has ended.
 pub fn cpu_time_of(pid: u32) -> Option<Duration> {
     let mut clock = 0;
+    let pid = libc::pid_t::try_from(pid).ok()?;
     // SAFETY: `clock` is valid for the library to fill.
-    let result = unsafe { libc::clock_getcpuclockid(pid as libc::pid_t, &raw mut clock) };
+    let result = unsafe { libc::clock_getcpuclockid(pid, &raw mut clock) };
     (result == 0).then(|| clock_us(clock)).flatten().map(Duration::from_micros)
 }
 
@@ -374,8 +375,9 @@ pub fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
 /// # Errors
 /// What kill(2) says.
 pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid.max(1)).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
     // SAFETY: no memory is touched; pid is positive, so that no group is meant.
-    check(unsafe { libc::kill(pid.max(1) as libc::pid_t, signal) }).map(drop)
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
 /// What waiting on a terminal came to.
@@ -412,6 +414,13 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+
+    #[test]
+    fn no_number_of_a_process_means_all_of_them() {
+        // As -1 it would reach every process; signal 0 would do nothing to them.
+        assert_eq!(kill(u32::MAX, 0).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+        assert!(kill(std::process::id(), 0).is_ok());
+    }
 
     #[test]
     fn a_pipe_is_quiet_then_ready_then_gone() {

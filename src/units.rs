@@ -1,7 +1,11 @@
 //! Numbers with units, read and written: `1m` connections, `1KiB`, `500ms`, `23.5 GiB`.
 
+mod ports;
+
 use std::borrow::Cow;
 use std::time::Duration;
+
+pub use ports::PortRange;
 
 /// Parses a count with an optional decimal suffix: `200k`, `1m`, `2.5M`, `1g`.
 ///

@@ -12,7 +12,9 @@ use c1m_top::advise::{
 };
 use c1m_top::limits::{LimitId, Need, Verdict};
 use c1m_top::model::synthetic;
-use c1m_top::sample::{Absent, Conntrack, Link, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads};
+use c1m_top::sample::{
+    Absent, Conntrack, Link, Machine, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads,
+};
 use serde_json::{Value, json};
 
 use support::{BINARY, Home, program, without_privilege};
@@ -48,7 +50,8 @@ fn machine(soft: u64, hard: u64, root: bool) -> Sample {
 }
 
 fn around() -> Surroundings {
-    Surroundings { netdev_max_backlog: Some(1000) }
+    let machine = Machine { host_name: Some("web-1".into()), cores: Some(2), ..Machine::default() };
+    Surroundings { machine, netdev_max_backlog: Some(1000) }
 }
 
 fn run(ask: &Ask, sample: &Sample) -> Report {
@@ -188,6 +191,7 @@ fn memory_keeps_a_tenth_and_small_memory_comes_first() {
     assert_eq!(report.first_limit.as_ref().map(|f| (f.id, f.connections)), Some((LimitId::Memory, met)));
     assert!(memory.cure.to_string().contains("smaller buffers save nothing"));
     let text = table::write(&ask_both, &report);
+    assert_eq!(text.lines().nth(1), Some("web-1, 2 cores"));
     assert!(
         text.contains("The target does not fit: 1 limit is too small. The run meets first: memory (host), at"),
         "{text}"
@@ -441,6 +445,8 @@ fn check_speaks_json_and_says_by_its_status_whether_it_fits() {
     for (target, fits) in [("1k", true), ("900g", false)] {
         let out = program().args(["check", "--target", target, "--output", "json"]).output().unwrap();
         let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        assert_eq!(report["machine"]["host_name"].as_str(), Some(name.trim()));
         assert_eq!((report["kind"].as_str(), report["fits"].as_bool()), (Some("check"), Some(fits)));
         assert_eq!(report["schema"], 2);
         assert_eq!(out.status.code(), Some(if fits { 0 } else { 3 }));

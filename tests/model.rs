@@ -143,6 +143,7 @@ fn a_limit_before_the_target_is_said_once_with_its_cure() {
 type Row = (&'static str, u64, fn(&mut Sample), Severity, &'static str);
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "rows in a table")]
 fn every_failure_names_its_limit_the_proof_and_the_cure() {
     let rows: [Row; 11] = [
         (

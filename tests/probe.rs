@@ -11,7 +11,7 @@ use c1m_top::limits::LimitId;
 use c1m_top::model::{Cause, Model, Setup};
 use c1m_top::probe::{Roots, Sampler, Watch};
 use c1m_top::sample::{
-    Conntrack, FileNr, Kernel, MemCgroup, Neighbours, PidsCgroup, PortRange, Reading, Sample, Sockstat, SoftHard,
+    Conntrack, FileNr, Kernel, MemCgroup, Neighbours, Own, PidsCgroup, PortRange, Reading, Sample, Sockstat, SoftHard,
     Softnet,
 };
 
@@ -51,6 +51,7 @@ fn kernel_4_18_with_cgroups_of_version_1() {
     let (s, own) = sampler("proc-4.18", 4021).read();
     let mem = s.host.mem.as_ref().unwrap();
     assert_eq!((mem.total, mem.s_reclaimable), (16_218_532 * 1024, 700_000 * 1024));
+    assert_eq!(s.host.page_size, procfs::page_size());
     assert_eq!(pages(&s, "TCP"), Some(28_572 * 8));
     assert_eq!(pages(&s, "eventpoll_pwq"), Some(3572));
     assert_eq!(pages(&s, "ext4_inode_cache"), None);
@@ -94,8 +95,8 @@ fn kernel_4_18_with_cgroups_of_version_1() {
     let above: Vec<_> = memcg[1..].iter().map(|cg| (cg.path.as_str(), cg.limit, cg.used)).collect();
     assert_eq!(above, [("/system.slice", None, 3_300_000_000), ("/", None, 3_500_000_000)]);
     assert_eq!(
-        target.pids_cgroup,
-        Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup/pids/system.slice".into(), used: 60, limit: 4000 }))
+        target.pids_cgroups,
+        Ok(vec![PidsCgroup { dir: "/sys/fs/cgroup/pids/system.slice".into(), used: 60, limit: 4000 }])
     );
     assert_eq!(own.rss_bytes, 2048 * procfs::page_size());
 }
@@ -129,8 +130,8 @@ fn kernel_5_15_with_cgroups_of_version_2() {
     let limited = &target.memcg.as_ref().unwrap()[1];
     assert_eq!((limited.version, limited.oom_kills, limited.max_hits), (2, 2, 12));
     assert_eq!(
-        target.pids_cgroup,
-        Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup/user.slice/user-1000.slice".into(), used: 40, limit: 10_813 }))
+        target.pids_cgroups,
+        Ok(vec![PidsCgroup { dir: "/sys/fs/cgroup/user.slice/user-1000.slice".into(), used: 40, limit: 10_813 }])
     );
 }
 
@@ -171,7 +172,7 @@ fn kernel_6_1_hybrid_without_conntrack() {
     let memcg = target.memcg.as_ref().unwrap();
     assert_eq!((memcg[0].path.as_str(), memcg[0].version, memcg[0].limit), ("/lxc", 1, Some(104_857_600)));
     assert_eq!(memcg.len(), 2);
-    assert_eq!(target.pids_cgroup, Ok(None));
+    assert_eq!(target.pids_cgroups, Ok(vec![]));
 }
 
 #[test]
@@ -184,8 +185,8 @@ fn kernel_6_18_with_merged_slab_caches() {
     assert_eq!(s.net.conntrack.unwrap().count, 0);
     assert_eq!(s.processes[0].descriptors, Ok(268));
     assert_eq!(
-        s.processes[0].pids_cgroup,
-        Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup/pids/run".into(), used: 30, limit: 500 }))
+        s.processes[0].pids_cgroups,
+        Ok(vec![PidsCgroup { dir: "/sys/fs/cgroup/pids/run".into(), used: 30, limit: 500 }])
     );
 }
 
@@ -198,7 +199,7 @@ fn a_container_sees_its_own_part() {
     assert_eq!(s.net.ehash_entries, Ok(262_144), "shared with the first namespace, so written as negative");
     let top = &s.processes[0].memcg.as_ref().unwrap()[0];
     assert_eq!((top.path.as_str(), top.limit, top.oom_kills, top.max_hits), ("/", Some(536_870_912), 1, 3));
-    assert_eq!(s.processes[0].pids_cgroup, Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup".into(), used: 4, limit: 100 })));
+    assert_eq!(s.processes[0].pids_cgroups, Ok(vec![PidsCgroup { dir: "/sys/fs/cgroup".into(), used: 4, limit: 100 }]));
 
     let outside = sample("proc-container", 8);
     absent(&outside.processes[0].memcg, "its cgroup is not visible from here");
@@ -286,7 +287,34 @@ fn a_process_moved_to_another_cgroup_is_followed() {
     std::fs::write(dir.path().join("proc/4021/cgroup"), "12:memory:/system.slice\n11:pids:/\n").unwrap();
     let s = sampler.read().0;
     assert_eq!(s.processes[0].memcg.as_ref().unwrap()[0].path, "/system.slice");
-    assert_eq!(s.processes[0].pids_cgroup, Ok(None));
+    assert_eq!(s.processes[0].pids_cgroups, Ok(vec![]));
+}
+
+/// What is left counts, not how near the cgroup is: a service of 4,096 tasks in a slice that has room for 10 more.
+#[test]
+fn every_cgroup_that_limits_tasks_is_told() {
+    for (tree, service, slice) in [
+        ("proc-4.18", "pids/system.slice/ejabberd.service", "pids/system.slice"),
+        ("proc-6.1-v2", "system.slice/ejabberd.service", "system.slice"),
+    ] {
+        let (dir, _) = copy(tree);
+        let mut sampler = Sampler::new(roots(dir.path()), &[watch(4021)]).unwrap();
+        for (group, limit, used) in [(service, "4096\n", "25\n"), (slice, "70\n", "60\n")] {
+            let files = dir.path().join("sys/fs/cgroup").join(group);
+            std::fs::write(files.join("pids.max"), limit).unwrap();
+            std::fs::write(files.join("pids.current"), used).unwrap();
+        }
+        let s = sampler.read().0;
+        assert_eq!(
+            s.processes[0].pids_cgroups.as_ref().unwrap().iter().map(|g| g.limit).collect::<Vec<_>>(),
+            [4096, 70]
+        );
+        let mut model = Model::new(Setup { target: Some(200_000), ..Setup::default() });
+        model.update(&Sample::join(Duration::ZERO, s, Vec::new(), Own::default()));
+        let threads = model.limits().iter().find(|l| l.info.id == LimitId::Threads).unwrap();
+        assert_eq!((threads.scope.as_str(), threads.used, threads.limit), ("cgroup", Some(60), Some(70)), "{tree}");
+        assert!(threads.cure.to_string().contains(&format!("> /sys/fs/cgroup/{slice}/pids.max")), "{}", threads.cure);
+    }
 }
 
 #[test]
@@ -369,8 +397,8 @@ fn two_processes_of_one_cgroup_read_alike_and_one_that_is_moved_reads_its_own() 
     let s = sampler.read().0;
     assert_eq!(s.processes[0].memcg.as_ref().unwrap().len(), 2);
     assert_eq!(
-        (&s.processes[0].memcg, &s.processes[0].pids_cgroup),
-        (&s.processes[1].memcg, &s.processes[1].pids_cgroup)
+        (&s.processes[0].memcg, &s.processes[0].pids_cgroups),
+        (&s.processes[1].memcg, &s.processes[1].pids_cgroups)
     );
     sampler.set_alive(4022, false);
     std::fs::write(dir.path().join("proc/4021/cgroup"), "0::/system.slice\n").unwrap();
@@ -404,7 +432,7 @@ fn a_kill_in_a_cgroup_of_version_2_is_told_from_its_files() {
         ("/system.slice", None, 2, 2)
     );
     let pids = PidsCgroup { dir: service.dir.clone(), used: 24, limit: 4644 };
-    assert_eq!(before.processes[0].pids_cgroup, Ok(Some(pids)));
+    assert_eq!(before.processes[0].pids_cgroups, Ok(vec![pids]));
     assert_eq!(before.host.oom_kills, Ok(2));
 
     overwrite(&fixture("proc-6.1-v2-killed"), dir.path());

@@ -29,6 +29,7 @@ type Cell<'a> = Box<dyn Fn(&Run) -> Option<String> + 'a>;
 
 impl Report {
     /// The table as lines.
+    #[expect(clippy::too_many_lines, reason = "a row of the table after the other")]
     pub(crate) fn table(&self) -> String {
         let floor = &self.floor;
         let rest = self.sample_us_p50_at_rest;

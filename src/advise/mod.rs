@@ -19,7 +19,7 @@ use serde::Serialize;
 
 pub use crate::limits::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
 use crate::limits::{Given, LimitId, Need, Verdict, needs, per_connection};
-use crate::sample::Kernel;
+use crate::sample::{Kernel, Machine};
 
 pub use proposal::Proposal;
 
@@ -28,6 +28,8 @@ pub use proposal::Proposal;
 pub struct Report {
     /// Always `check`.
     pub kind: &'static str,
+    /// This machine.
+    pub machine: Machine,
     /// Connections asked for.
     pub target: u64,
     /// Which ends are on this machine.
@@ -69,6 +71,7 @@ pub fn check(ask: &Ask, kernel: &Kernel, around: &Surroundings) -> Report {
         .min_by_key(|f| f.connections);
     Report {
         kind: "check",
+        machine: around.machine.clone(),
         target: ask.target,
         role: ask.role,
         program: ask.program.name(),

@@ -30,7 +30,7 @@ pub fn title(ask: &Ask) -> String {
 
 /// The table, the sums, the verdict.
 pub fn write(ask: &Ask, report: &Report) -> String {
-    let mut out = format!("{}\n\n", title(ask));
+    let mut out = format!("{}\n{}\n\n", title(ask), report.machine);
     let cells: Vec<[String; 6]> = report.limits.iter().map(cells).collect();
     let head = ["limit", "of", "present", "needed", "verdict", "met at"].map(ToOwned::to_owned);
     let mut widths = [0; 6];

@@ -14,11 +14,11 @@ use crate::advise::obsolete::{self, Finding};
 use crate::advise::state::Here;
 use crate::advise::{self, Addresses, Ask, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, table};
 use crate::cli::{AskArgs, CheckArgs, ReportArg, RoleArg, TuneArgs};
-use crate::client::{self, LocalPorts};
+use crate::client;
 use crate::engine::config::{ClientConfig, Common};
 use crate::engine::pool::{MOST_WORKERS, OWN, SPARE};
 use crate::output::{harmless, object};
-use crate::probe::{Roots, Sampler, Watch};
+use crate::probe::{self, Roots, Sampler, Watch};
 use crate::sample::Kernel;
 
 /// The target fits, or all was set.
@@ -228,8 +228,7 @@ fn addresses(
         greet: false,
         traffic: None,
     };
-    let range = kernel.net.ports.as_ref().ok().map(|p| LocalPorts { low: p.low, high: p.high, reserved: p.reserved });
-    let plan = client::Plan::new(&config, range).map_err(|e| e.to_string())?;
+    let plan = client::Plan::new(&config, kernel.net.ports.as_ref().ok().copied()).map_err(|e| e.to_string())?;
     let (sources, ports, per_pair) = plan.factors();
     Ok(per_pair.map(|per_pair| Addresses { sources: sources.max(1) as u64, ports: ports as u64, per_pair }))
 }
@@ -238,7 +237,7 @@ fn surroundings(roots: &Roots) -> Surroundings {
     let number = |path: &str| -> Option<u64> {
         std::fs::read_to_string(roots.proc.join("sys/net").join(path)).ok()?.trim().parse().ok()
     };
-    Surroundings { netdev_max_backlog: number("core/netdev_max_backlog") }
+    Surroundings { machine: probe::machine(), netdev_max_backlog: number("core/netdev_max_backlog") }
 }
 
 /// Obsolete and harmful settings, in the files of sysctl.d(5) and in the running kernel.

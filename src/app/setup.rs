@@ -10,10 +10,9 @@ use super::controller::Terms;
 use super::link::Link;
 use super::plan::Plan;
 use crate::client;
-use crate::client::LocalPorts;
 use crate::engine::config::{self, EngineConfig};
 use crate::model::{Setup, safe_target};
-use crate::probe::{Roots, Sampler, Watch};
+use crate::probe::{self, Roots, Sampler, Watch};
 use crate::units::grouped;
 
 /// A run that is ready to start.
@@ -106,7 +105,7 @@ fn choose_target(plan: &mut Plan) -> Result<Option<String>, Failure> {
 /// lowered to it.
 fn check_capacity(plan: &mut Plan) -> Result<Option<String>, Failure> {
     let Some(config) = plan.client.as_mut() else { return Ok(None) };
-    let addresses = client::Plan::new(config, LocalPorts::read()).map_err(|e| Failure::Usage(e.to_string()))?;
+    let addresses = client::Plan::new(config, client::local_ports()).map_err(|e| Failure::Usage(e.to_string()))?;
     let (sources, ports, local) = addresses.factors();
     let (Some(capacity), Some(local)) = (addresses.capacity(), local) else { return Ok(None) };
     let count =
@@ -149,6 +148,7 @@ fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
         listen => config::describe(listen),
     });
     Setup {
+        machine: probe::machine(),
         target: hellos().map(|h| h.target).find(|t| *t > 0),
         target_note: note,
         endpoint,

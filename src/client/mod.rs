@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use plan::Plan;
-pub use ports::LocalPorts;
+pub use ports::local_ports;
 use ramp::Ramp;
 use traffic::TrafficCounters;
 pub use worker::WINDOW;
@@ -21,9 +21,9 @@ pub use worker::WINDOW;
 use crate::engine::closing::Closing;
 use crate::engine::config::{self, ClientConfig};
 use crate::engine::counters::Counters;
-use crate::engine::errno;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::pool::{Body, MOST_WORKERS, Pool};
+use crate::protocol::errno;
 use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity, Stop, StopCause};
 
 /// What the main thread and the workers of a client share.
@@ -52,7 +52,7 @@ pub struct Client {
 /// A sentence for the user: a source that is not local, a limit that leaves no descriptor.
 pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     main_loop::prepare()?;
-    let plan = Plan::new(&config, LocalPorts::read())?;
+    let plan = Plan::new(&config, local_ports())?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let counters = Counters::new()?;
     let ramp = Ramp::new(config.common.target, config.rate, Instant::now());

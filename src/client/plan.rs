@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use socket2::{Domain, SockAddr};
 
-use super::ports::{LocalPorts, OwnPorts};
+use super::ports::OwnPorts;
 use super::sources;
 use crate::engine::config::ClientConfig;
+use crate::units::PortRange;
 
 /// Local ports of a kernel whose range cannot be read: 32768 to 60999.
 const DEFAULT_PORTS: u64 = 28_232;
@@ -45,7 +46,7 @@ impl Plan {
     ///
     /// # Errors
     /// A sentence with the source that is not one of this machine's.
-    pub fn new(config: &ClientConfig, range: Option<LocalPorts>) -> io::Result<Self> {
+    pub fn new(config: &ClientConfig, range: Option<PortRange>) -> io::Result<Self> {
         let ip = config.target_ip;
         let port = config.common.port;
         let last = port.saturating_add(config.common.ports - 1);
@@ -158,7 +159,7 @@ mod tests {
             greet: false,
             traffic: None,
         };
-        Plan::new(&config, Some(LocalPorts { low: 32_768, high: 60_999, reserved: 0 }))
+        Plan::new(&config, Some(PortRange { low: 32_768, high: 60_999, reserved: 0 }))
     }
 
     #[test]

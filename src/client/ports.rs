@@ -6,37 +6,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::os::fd::AsFd;
 
 use crate::sys;
+use crate::units::PortRange;
 
-/// The system's range of local ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LocalPorts {
-    /// First.
-    pub low: u16,
-    /// Last.
-    pub high: u16,
-    /// Of these, taken out by `ip_local_reserved_ports`.
-    pub reserved: u32,
-}
-
-impl LocalPorts {
-    /// Of this network namespace; `None` where it cannot be read.
-    pub fn read() -> Option<Self> {
-        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
-        let mut numbers = text.split_whitespace().map(str::parse);
-        let (low, high) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports").unwrap_or_default();
-        Some(Self { low, high, reserved: reserved(&text, low, high) })
-    }
-}
-
-/// Ports of the list `8080,9900-9999` that lie in the range.
-fn reserved(list: &str, low: u16, high: u16) -> u32 {
-    let within = |item: &str| {
-        let (from, to) = item.split_once('-').unwrap_or((item, item));
-        let (from, to) = (from.trim().parse::<u16>().ok()?.max(low), to.trim().parse::<u16>().ok()?.min(high));
-        Some((u32::from(to) + 1).saturating_sub(u32::from(from)))
-    };
-    list.split(',').filter_map(within).sum()
+/// The local ports of this network namespace; `None` where they cannot be read.
+pub fn local_ports() -> Option<PortRange> {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{file}"));
+    let range = PortRange::parse(&read("ip_local_port_range").ok()?).ok()?;
+    Some(range.without(&read("ip_local_reserved_ports").unwrap_or_default()).unwrap_or(range))
 }
 
 /// What is left of the range for a client of certain destination ports.
@@ -52,7 +28,7 @@ pub(super) struct OwnPorts {
 
 impl OwnPorts {
     /// Keeps the client's own ports apart from its destination ports.
-    pub(super) fn choose(range: LocalPorts, first: u16, last: u16) -> Self {
+    pub(super) fn choose(range: PortRange, first: u16, last: u16) -> Self {
         let overlaps = first <= range.high && last >= range.low;
         let size = |(low, high): (u16, u16)| (u64::from(high) + 1).saturating_sub(u64::from(low));
         let below = (range.low, first.saturating_sub(1));
@@ -74,7 +50,7 @@ fn supported((low, high): (u16, u16)) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const RANGE: LocalPorts = LocalPorts { low: 32_768, high: 60_999, reserved: 0 };
+    const RANGE: PortRange = PortRange { low: 32_768, high: 60_999, reserved: 0 };
 
     #[test]
     fn ports_apart_from_the_range_change_nothing() {
@@ -83,7 +59,7 @@ mod tests {
 
     #[test]
     fn ports_inside_the_range_leave_the_larger_part() {
-        let wide = LocalPorts { low: 1024, high: 65_535, reserved: 100 };
+        let wide = PortRange { low: 1024, high: 65_535, reserved: 100 };
         // The range, the first and last destination port, the larger part beside them, and what is usable of the whole range.
         for (range, first, last, larger, whole) in [
             (RANGE, 40_000, 40_099, Some((40_100, 60_999)), 28_232),
@@ -97,12 +73,5 @@ mod tests {
             let usable = narrowed.map_or(whole, |(low, high)| u64::from(high - low) + 1 - u64::from(range.reserved));
             assert_eq!(OwnPorts::choose(range, first, last), OwnPorts { usable, overlaps: true, narrowed }, "{first}");
         }
-    }
-
-    #[test]
-    fn reserved_ports_count_only_inside_the_range() {
-        assert_eq!(reserved("", 32_768, 60_999), 0);
-        assert_eq!(reserved("8080,32768-32777,60990-65000", 32_768, 60_999), 20);
-        assert_eq!(reserved("junk,5-1", 1, 100), 0);
     }
 }

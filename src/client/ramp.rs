@@ -158,8 +158,8 @@ impl Ramp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::errno::failed;
     use crate::protocol::StopCause;
+    use crate::protocol::errno::failed;
 
     #[test]
     fn never_claims_beyond_target_or_ceiling() {

@@ -17,9 +17,8 @@ use super::ramp::Claim;
 use super::traffic::Sender;
 use crate::engine::closing::{Turn, reset_on_close};
 use crate::engine::conns::Conns;
-use crate::engine::errno;
 use crate::engine::pool::{Notice, Worker};
-use crate::protocol::{CloseMode, Severity, Stop, StopCause};
+use crate::protocol::{CloseMode, Severity, Stop, StopCause, errno};
 use crate::sys;
 use crate::units::grouped;
 
@@ -126,6 +125,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
             if event.token() == WAKE {
                 sys::eventfd_clear(wake);
             } else {
+                #[expect(clippy::cast_possible_wrap, reason = "the number of a descriptor")]
                 state.event(event.token().0 as RawFd, event, now);
             }
         }

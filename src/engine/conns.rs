@@ -66,6 +66,7 @@ impl Conns {
     }
 
     /// Numbers are below this.
+    #[expect(clippy::cast_possible_wrap, reason = "the number of a descriptor")]
     pub fn bound(&self) -> RawFd {
         self.fds.len() as RawFd
     }

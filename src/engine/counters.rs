@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::errno;
 use super::page::{Page, Word};
-use crate::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Phase, Role, Severity};
+use crate::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Phase, Role, Severity, errno};
 use crate::sys;
 
 /// Locks a mutex that a panicking thread may have left: the counters stay readable.

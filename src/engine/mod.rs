@@ -10,7 +10,6 @@ pub mod config;
 pub mod conns;
 pub mod control;
 pub mod counters;
-pub mod errno;
 pub mod main_loop;
 pub mod pace;
 pub mod page;

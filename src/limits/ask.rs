@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::sample::Machine;
+
 /// Which ends of the connections are on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -148,6 +150,8 @@ impl Ask {
 /// What of the machine no sample holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Surroundings {
+    /// Which one it is.
+    pub machine: Machine,
     /// `net.core.netdev_max_backlog`.
     pub netdev_max_backlog: Option<u64>,
 }

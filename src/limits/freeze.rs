@@ -12,7 +12,7 @@
 
 use super::headroom::Headroom;
 use super::prelude::*;
-use crate::sample::{Kernel, PAGE};
+use crate::sample::Kernel;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -54,11 +54,12 @@ struct Load {
     every_s: f64,
     /// The most that one connection can leave unread, bytes as charged.
     most: f64,
+    /// Bytes of a page.
+    page: f64,
 }
 
 /// What the first unread message of a connection is charged: whole pages, and some that the sender keeps ready.
-fn first(message: f64) -> f64 {
-    let page = PAGE as f64;
+fn first(message: f64, page: f64) -> f64 {
     ((message + 700.0) / page).ceil() * page + 620.0
 }
 
@@ -70,7 +71,7 @@ fn each(message: f64) -> f64 {
 impl Load {
     /// A client that waits for each answer leaves one message unread.
     fn waiting(self) -> Self {
-        Self { most: first(self.message), ..self }
+        Self { most: first(self.message, self.page), ..self }
     }
 
     /// Seconds until so many bytes are charged; `None` where it never comes to that.
@@ -79,7 +80,7 @@ impl Load {
             return None;
         }
         // Messages are spread evenly over the time between two of one connection.
-        let (each_room, first) = (room / self.active.max(1.0), first(self.message));
+        let (each_room, first) = (room / self.active.max(1.0), first(self.message, self.page));
         let messages =
             if each_room <= first { each_room / first } else { 1.0 + (each_room - first) / each(self.message) };
         Some(messages.max(0.0) * self.every_s)
@@ -94,7 +95,7 @@ impl Load {
 fn rooms(kernel: &Kernel, headroom: Option<Headroom>) -> Vec<(String, f64)> {
     let mut rooms = Vec::new();
     if let (Ok(marks), Ok(sockstat)) = (&kernel.net.tcp_mem, &kernel.net.sockstat) {
-        let left = marks[2].saturating_sub(sockstat.mem_pages).saturating_mul(PAGE);
+        let left = marks[2].saturating_sub(sockstat.mem_pages).saturating_mul(kernel.host.page_size);
         rooms.push(("TCP buffer memory (tcp_mem)".to_owned(), left as f64));
     }
     // The first process is the server, where there is one. Buffers are charged to cgroups of version 2 alone.
@@ -125,6 +126,7 @@ fn first_filled(load: Load, rooms: &[(String, f64)]) -> Result<(String, f64), St
 /// What arrives here; `Err` says why nothing does.
 fn load(context: &Context<'_>) -> Result<Load, &'static str> {
     let (sample, net) = (context.sample, &context.sample.kernel.net);
+    let page = sample.kernel.host.page_size as f64;
     let [read, write] = *net.max_buffers.as_ref().unwrap_or(&[32 << 20, 4 << 20]);
     if let Some(client) = sample.engine(Role::Client) {
         let traffic = client.traffic.filter(|t| t.every_us > 0).ok_or("idle connections: no --active")?;
@@ -136,6 +138,7 @@ fn load(context: &Context<'_>) -> Result<Load, &'static str> {
             message: traffic.message as f64,
             every_s: traffic.every_us as f64 / 1e6,
             most: (read + write) as f64,
+            page,
         };
         return Ok(if traffic.no_wait { load } else { load.waiting() });
     }
@@ -147,7 +150,7 @@ fn load(context: &Context<'_>) -> Result<Load, &'static str> {
     }
     // Segments without payload count too, so that a message looks smaller than it is, and dearer.
     let message = (payload / received.segments_per_s.max(1.0)).max(1.0);
-    Ok(Load { active: established, message, every_s: established * message / payload, most: read as f64 })
+    Ok(Load { active: established, message, every_s: established * message / payload, most: read as f64, page })
 }
 
 fn cure(load: Load, seconds: f64) -> Cure {
@@ -205,6 +208,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         message: traffic.message as f64,
         every_s: traffic.every_us as f64 / 1e6,
         most: if given.ask.role == Side::Both { read + write } else { read } as f64,
+        page: given.kernel.host.page_size as f64,
     };
     let load = if given.ask.role == Side::Both { load.waiting() } else { load };
     let rooms = rooms(given.kernel, Headroom::of(given.kernel, None));
@@ -223,7 +227,7 @@ mod tests {
 
     /// A load of one connection a unit of time, so that seconds are messages.
     fn load(message: f64) -> Load {
-        Load { active: 1.0, message, every_s: 1.0, most: 36e6 }
+        Load { active: 1.0, message, every_s: 1.0, most: 36e6, page: 4096.0 }
     }
 
     #[test]
@@ -259,7 +263,7 @@ mod tests {
     fn before_a_page_each_is_full_the_first_messages_are_spread() {
         // 1,000 connections, room for half of their first pages: half of the time between two messages.
         let load = Load { active: 1000.0, every_s: 10.0, ..load(64.0) };
-        let got = load.seconds_to_fill(500.0 * first(64.0)).unwrap();
+        let got = load.seconds_to_fill(500.0 * first(64.0, 4096.0)).unwrap();
         assert!((got - 5.0).abs() < 1e-9, "{got}");
         assert_eq!((state(got), state(1.0), state(11.0)), (LimitState::Warn, LimitState::Critical, LimitState::Ok));
     }

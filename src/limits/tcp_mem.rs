@@ -1,8 +1,8 @@
 //! Buffer memory of all TCP sockets: data in flight or unread.
 
-use crate::sample::PAGE;
 
 use super::prelude::*;
+use crate::sample::Kernel;
 use super::syn_queue::{other_drops, syncookies};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
@@ -97,20 +97,21 @@ fn scaled(marks: [u64; 3], of: u64, to: u64, round: fn(u64) -> u64) -> Remedy {
 
 /// Judged by data in flight: idle connections add nothing, so its slope usually says "never".
 fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
-    let net = &context.sample.kernel.net;
+    let Kernel { net, host, .. } = &context.sample.kernel;
+    let page = host.page_size;
     let (pages, marks) = match (&net.sockstat, &net.tcp_mem) {
         (Err(why), _) | (_, Err(why)) => return out.push(Meter::unknown(ID, "host", why)),
         (Ok(sockstat), Ok(marks)) => (sockstat.mem_pages, *marks),
     };
-    let [_, pressure, max] = marks.map(|p| p.saturating_mul(PAGE));
+    let [_, pressure, max] = marks.map(|p| p.saturating_mul(page));
     let share = |mark: u64, otherwise: f64| if max > 0 { mark as f64 / max as f64 } else { otherwise };
-    let mut meter = Meter::growing(ID, "host", pages * PAGE, max, 8.0 * MIB)
+    let mut meter = Meter::growing(ID, "host", pages.saturating_mul(page), max, 8.0 * MIB)
         .expecting(0.0)
         .levels(share(pressure, 0.66), 0.9)
         .cured(move |need| {
             Cure::from([
                 Remedy::advice(Level::Server, "read faster"),
-                scaled(marks, marks[2], need.div_ceil(PAGE), |pages| pages),
+                scaled(marks, marks[2], need.div_ceil(page), |pages| pages),
             ])
         });
     if max == 0 {
@@ -125,10 +126,10 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         Ok(marks) => *marks,
         Err(why) => return out.push(Need::unknown(ID, why)),
     };
-    let pressure = marks[1];
-    let each = given.ask.traffic.map_or(0.0, |t| t.share * (t.message + BUFFER_OWN).div_ceil(PAGE) as f64);
+    let (page, pressure) = (given.kernel.host.page_size, marks[1]);
+    let each = given.ask.traffic.map_or(0.0, |t| t.share * (t.message + BUFFER_OWN).div_ceil(page) as f64);
     let pages = (given.ask.target as f64 * each).ceil() as u64;
-    let need = Need::compare(ID, "host", pressure.saturating_mul(PAGE), pages.saturating_mul(PAGE));
+    let need = Need::compare(ID, "host", pressure.saturating_mul(page), pages.saturating_mul(page));
     if pages == 0 {
         return out.push(need.because("idle connections hold no buffers (Linux 6.0 and later)"));
     }

@@ -73,7 +73,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     // The nearest of each kind among the watched processes.
     let left = |used: u64, limit: u64| limit.saturating_sub(used);
     let living = || context.sample.living();
-    let groups = living().filter_map(|t| t.process.pids_cgroup.as_ref().ok()?.as_ref());
+    let groups = living().filter_map(|t| t.process.pids_cgroups.as_ref().ok()).flatten();
     let group = groups.min_by_key(|g| left(g.used, g.limit)).map(|group| {
         let dir = group.dir.clone();
         growing("cgroup", group.used, group.limit).cured(move |need| more_tasks(need, &dir))
@@ -136,7 +136,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         let all = given.guarded(tasks + needed);
         rows.push(Need::compare(ID, "host", max, all).cured(|| rounded_sysctl(key, all)));
     }
-    if let Ok(Some(group)) = &process.pids_cgroup {
+    for group in process.pids_cgroups.iter().flatten() {
         let all = given.guarded(group.used + needed);
         rows.push(Need::compare(ID, "cgroup", group.limit, all).cured(|| more_tasks(all, &group.dir)));
     }

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
+use signal_hook::low_level::signal_name;
+
 use crate::limits::{Headroom, bound, tightest};
 use crate::protocol::Role;
 use crate::sample::{MemCgroup, Sample, Watched};
 use crate::units;
 
-use super::engine::{Cause, Death, signal_name};
+use super::engine::{Cause, Death};
 use super::kernel_log::{self as logged, KernelLog};
 use super::now::{Now, RunPhase};
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Deref;
 
+use signal_hook::low_level::signal_name;
+
 use crate::limits::{Limit, Oom};
 use crate::protocol::{EngineStats, Phase, Role};
 use crate::sample::{Process, Sample, Watched};
@@ -26,26 +28,6 @@ impl fmt::Display for Cause {
             Cause::Vanished => f.write_str("it is gone, and nobody saw how"),
         }
     }
-}
-
-/// Names of signal(7) on x86 and ARM.
-pub(super) fn signal_name(signal: i32) -> Option<&'static str> {
-    Some(match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        31 => "SIGSYS",
-        _ => return None,
-    })
 }
 
 /// A watched process, as it was when last seen alive: an engine, or a foreign process.

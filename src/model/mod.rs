@@ -6,7 +6,6 @@ pub mod cost;
 mod death;
 mod diagnosis;
 pub mod engine;
-mod errno;
 pub mod event;
 mod failures;
 pub mod guard;
@@ -35,7 +34,7 @@ pub use now::{CountSource, Now, RunPhase};
 pub use summary::{EventLine, SampleLine, Summary, Verdict};
 
 use crate::protocol::Role;
-use crate::sample::Sample;
+use crate::sample::{Machine, Sample};
 
 use guard::Guard;
 use steps::{Account, Learning, Observer, Outlook};
@@ -53,6 +52,8 @@ pub struct Setup {
     pub target: Option<u64>,
     /// Where the target came from when the program chose it: one sentence.
     pub target_note: Option<String>,
+    /// The machine that is watched, for the header.
+    pub machine: Machine,
     /// Endpoint for the header: `127.0.0.1:9900-9999`.
     pub endpoint: Option<String>,
     /// What the server listens on, for people; `None` without a server.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{Phase, Role};
-use crate::sample::{PAGE, Sample};
+use crate::sample::Sample;
 
 use super::rate::{CpuShare, Rate};
 
@@ -221,7 +221,7 @@ impl Pace {
             sockets: sockstat.map(|s| s.inuse + sample.kernel.net.inuse6.as_ref().map_or(0, |n| *n)),
             time_wait: sockstat.map(|s| s.tw),
             orphans: sockstat.map(|s| s.orphan),
-            tcp_mem_bytes: sockstat.map(|s| s.mem_pages * PAGE),
+            tcp_mem_bytes: sockstat.map(|s| s.mem_pages.saturating_mul(sample.kernel.host.page_size)),
             memory_pressure_percent: sample.kernel.host.memory_pressure.as_ref().ok().copied(),
             retransmits: retrans_segs.zip(self.retrans_segs).map(|(now, first)| now.saturating_sub(first)),
             own_cpu_share: self.own.add(sample.t_ms * 1000, sample.own.cpu_us),

@@ -107,7 +107,7 @@ pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofi
         user_threads: Ok(None),
         runtime: Ok(None),
         memcg: Err(Absent::because("no memory cgroup")),
-        pids_cgroup: Ok(None),
+        pids_cgroups: Ok(Vec::new()),
         exempt_from_file_max: Ok(false),
     }];
 }
@@ -135,6 +135,7 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         s_reclaimable,
     };
     let host = Host {
+        page_size: 4096,
         mem: Ok(mem),
         slab: Ok(slab),
         slab_is_old: false,
@@ -215,7 +216,7 @@ fn process(role: Role, n: u64) -> Process {
         user_threads: Ok(None),
         runtime: Ok(None),
         memcg: Err(Absent::because("no memory cgroup")),
-        pids_cgroup: Ok(None),
+        pids_cgroups: Ok(Vec::new()),
         exempt_from_file_max: Ok(false),
     }
 }

@@ -216,8 +216,8 @@ fn the_nearest_cgroup_is_judged_by_its_own_slope() {
     let table = drive(
         &rows(40_000, |s, _| {
             synthetic::with_memcg(s, "/c1m", 400 << 20);
-            s.kernel.processes[0].pids_cgroup =
-                Ok(Some(PidsCgroup { dir: "/sys/fs/cgroup/pids/c1m".into(), used: 50, limit: 60 }));
+            s.kernel.processes[0].pids_cgroups =
+                Ok(vec![PidsCgroup { dir: "/sys/fs/cgroup/pids/c1m".into(), used: 50, limit: 60 }]);
         }),
         Some(1_000_000),
     );
@@ -311,10 +311,21 @@ fn registrations_of_other_programs_count_against_the_users_limit() {
 }
 
 #[test]
+fn pages_are_as_large_as_where_the_sample_was_taken() {
+    let mut sample = synthetic::sample(1000, 0);
+    sample.kernel.host.page_size = 65_536;
+    sample.kernel.net.sockstat.as_mut().unwrap().mem_pages = 100;
+    sample.kernel.net.tcp_mem = Ok([1000, 2000, 3000]);
+    let table = drive(&[sample], None);
+    let row = find(&table, LimitId::TcpMem);
+    assert_eq!((row.used, row.limit), (Some(100 * 65_536), Some(3000 * 65_536)));
+}
+
+#[test]
 fn the_nearest_of_three_bounds_of_threads_is_shown() {
     let scope = |used, limit| {
         let mut sample = synthetic::sample(1000, 0);
-        sample.kernel.processes[0].pids_cgroup = Ok(Some(PidsCgroup { dir: "/x".into(), used: 50, limit: 200 }));
+        sample.kernel.processes[0].pids_cgroups = Ok(vec![PidsCgroup { dir: "/x".into(), used: 50, limit: 200 }]);
         sample.kernel.processes[1].user_threads = Ok(Some(UserThreads { used, limit, hard: limit }));
         let table = drive(&[sample], None);
         let threads = find(&table, LimitId::Threads).clone();

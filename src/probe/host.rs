@@ -73,6 +73,7 @@ impl HostSources {
         let mem = self.meminfo.get(buf, meminfo::parse);
         let free = mem.as_ref().map_or(0, |mem| mem.free);
         Host {
+            page_size,
             mem,
             slab,
             slab_is_old,

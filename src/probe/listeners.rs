@@ -26,6 +26,8 @@ const LEAST: Duration = Duration::from_millis(1900);
 const OLD: Duration = Duration::from_secs(10);
 /// At most this part of the time goes into asking: after a dump of 3 ms the next waits three seconds.
 const REST: u32 = 1000;
+/// The same while a queue overflows: which one is what everybody wants to know then.
+const REST_IN_NEED: u32 = 50;
 
 /// The kernel hands out a dump in parts of this size at the most (`netlink_recvmsg` in `net/netlink/af_netlink.c`).
 const PART: usize = 32 * 1024;
@@ -81,7 +83,8 @@ impl ListenerSource {
     pub(crate) fn read(&mut self, buf: &mut Vec<u8>, counted: Option<Counted>) -> Reading<Listeners> {
         let start = Instant::now();
         let pause = self.pause(counted);
-        if self.asked.is_none_or(|(at, took)| start >= at + pause.max(took * REST)) {
+        let rest = if pause.is_zero() { REST_IN_NEED } else { REST };
+        if self.asked.is_none_or(|(at, took)| start >= at + pause.max(took * rest)) {
             let cpu = sys::cpu_time();
             self.last = self.ask(buf);
             if self.last == Err(Absent::NoSockDiag) {
@@ -409,8 +412,10 @@ mod tests {
         assert!(asked(0, LEAST, quick, None));
         assert!(asked(0, OLD, quick, now(5, 5)));
         assert!(asked(0, short, quick, now(5, 6)), "a queue has overflowed since");
-        assert!(!asked(9, LEAST, dear, now(6, 6)), "too dear");
-        assert!(asked(9, dear * REST, dear, now(6, 6)));
+        assert!(!asked(9, LEAST, dear, now(6, 5)), "too dear");
+        assert!(asked(9, dear * REST, dear, now(6, 5)));
+        assert!(!asked(9, short, dear, now(6, 6)), "too dear even then");
+        assert!(asked(9, dear * REST_IN_NEED, dear, now(6, 6)), "which queue it is matters now");
         let before = source.questions;
         source.only(1..=1);
         let _ = source.read(&mut buf, now(5, 5));

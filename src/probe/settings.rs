@@ -7,9 +7,8 @@
 use std::time::Instant;
 
 use super::kept::{Kept, PACE};
-use super::ports;
 use super::source::{Roots, Source};
-use super::text::{number, numbers};
+use super::text::{number, numbers, odd};
 use crate::sample::kernel::{Absent, PortRange, Reading, TcpExt};
 
 /// Counters that rise when a limit has refused something.
@@ -140,9 +139,8 @@ impl Files {
         if self.foreign {
             return Err(Absent::InTargetsNamespace);
         }
-        let range = self.port_range.get(buf, ports::range)?;
-        let reserved = self.reserved_ports.get(buf, |text| ports::reserved(text, range))?;
-        Ok(PortRange { reserved, ..range })
+        let range = self.port_range.get(buf, |text| PortRange::parse(text).map_err(odd))?;
+        self.reserved_ports.get(buf, |list| range.without(list).map_err(odd))
     }
 }
 

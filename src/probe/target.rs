@@ -165,8 +165,8 @@ impl TargetSources {
         }
         // Of a dead process too: who killed it is written here. Its files may be those of a cgroup that is gone.
         let same = |other: &Self| self.alive && other.alive && other.cgroups.is_same(&self.cgroups);
-        let (memcg, pids_cgroup) = match before.find(|(other, _)| same(other)) {
-            Some((_, read)) => (read.memcg.clone(), read.pids_cgroup.clone()),
+        let (memcg, pids_cgroups) = match before.find(|(other, _)| same(other)) {
+            Some((_, read)) => (read.memcg.clone(), read.pids_cgroups.clone()),
             None => (self.cgroups.memory(buf), self.cgroups.pids(buf)),
         };
         Process {
@@ -181,7 +181,7 @@ impl TargetSources {
             user_threads,
             runtime: self.runtime.clone(),
             memcg,
-            pids_cgroup,
+            pids_cgroups,
             exempt_from_file_max: self.identity.clone().map(Identity::is_admin),
         }
     }

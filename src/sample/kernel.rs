@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use super::absent::{Absent, Reading};
-
-/// Bytes in a page where the kernel counts pages: 4 KiB on every machine this program has been run on.
-pub const PAGE: u64 = 4096;
+pub use crate::units::PortRange;
 
 /// Every source of the kernel, read once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +21,8 @@ pub struct Kernel {
 /// Machine-wide sources.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Host {
+    /// Bytes in a page, where the kernel counts pages: 4 KiB on most machines, 16 or 64 KiB on some of ARM and POWER.
+    pub page_size: u64,
     /// `/proc/meminfo`.
     pub mem: Reading<Mem>,
     /// `/proc/slabinfo`: only caches that grow with sockets.
@@ -300,24 +300,6 @@ pub struct Conntrack {
     pub drop: Option<u64>,
 }
 
-/// Local ports a connect may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PortRange {
-    /// First.
-    pub low: u16,
-    /// Last.
-    pub high: u16,
-    /// Ports in the range that `ip_local_reserved_ports` takes out.
-    pub reserved: u32,
-}
-
-impl PortRange {
-    /// Ports one (source, destination, destination port) can use.
-    pub fn usable(self) -> u64 {
-        (u64::from(self.high) + 1).saturating_sub(u64::from(self.low)).saturating_sub(u64::from(self.reserved))
-    }
-}
-
 /// A network link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
@@ -353,8 +335,8 @@ pub struct Process {
     pub runtime: Reading<Option<RuntimeLimit>>,
     /// Its memory cgroup and every ancestor that can be seen, nearest first.
     pub memcg: Reading<Vec<MemCgroup>>,
-    /// Its nearest cgroup that limits tasks.
-    pub pids_cgroup: Reading<Option<PidsCgroup>>,
+    /// Its cgroup and every ancestor that can be seen, nearest first, as far as they limit tasks.
+    pub pids_cgroups: Reading<Vec<PidsCgroup>>,
     /// Whether `fs.file-max` does not bind it: `CAP_SYS_ADMIN` in the first user namespace (`alloc_empty_file` in
     /// `fs/file_table.c`).
     pub exempt_from_file_max: Reading<bool>,
@@ -411,7 +393,7 @@ pub struct UserThreads {
     pub hard: u64,
 }
 
-/// One pids cgroup.
+/// One pids cgroup that limits its tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PidsCgroup {
     /// Its directory.

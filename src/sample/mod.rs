@@ -3,6 +3,7 @@
 
 mod absent;
 pub mod kernel;
+mod machine;
 
 use std::ops::Deref;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::{EngineStats, Hello, Role};
 
 pub use kernel::*;
+pub use machine::Machine;
 
 /// One moment: every source read once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

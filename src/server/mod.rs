@@ -14,10 +14,9 @@ pub use listen::Listeners;
 use crate::engine::closing::Closing;
 use crate::engine::config::{self, ServerConfig};
 use crate::engine::counters::Counters;
-use crate::engine::errno;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::pool::{Body, MOST_SLOTS, MOST_WORKERS, Pool};
-use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity};
+use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity, errno};
 
 /// What the main thread and the workers of a server share.
 #[derive(Debug)]

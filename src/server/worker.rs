@@ -101,6 +101,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
                         state.ready.push(index);
                     }
                 }
+                #[expect(clippy::cast_possible_wrap, reason = "the number of a descriptor")]
                 Token(fd) => state.connection(fd as RawFd, event),
             }
         }

@@ -36,7 +36,8 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         put(buf, area, right_column, 0, &right, theme.dim());
         end = right_column - 2;
     }
-    for part in parts {
+    // Where it runs gives way to all the rest.
+    for part in parts.into_iter().chain(model.setup().machine.short()) {
         if column + width(&part) as u16 <= end {
             column = put(buf, area, column, 0, &part, theme.text()) + 2;
         }

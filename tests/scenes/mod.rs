@@ -3,7 +3,7 @@
 use c1m_top::model::event::Severity;
 use c1m_top::model::{Cause, Event, Kind, Model, Setup, synthetic};
 use c1m_top::protocol::{ErrorCount, FailedCall, Phase, Role, Stop, StopCause};
-use c1m_top::sample::{AcceptQueue, Listeners};
+use c1m_top::sample::{AcceptQueue, Listeners, Machine};
 
 /// A scene: its name and what makes it.
 pub(crate) type Scene = (&'static str, fn() -> Model);
@@ -22,6 +22,7 @@ pub(crate) const ALL: [Scene; 8] = [
 
 fn setup() -> Setup {
     Setup {
+        machine: Machine { host_name: Some("web-1".into()), cores: Some(2), ..Machine::default() },
         target: Some(1_000_000),
         target_note: None,
         endpoint: Some("127.0.0.1:9900-9999".into()),

@@ -1,11 +1,16 @@
 //! Failures of the engines: one event for each operation and errno.
 
 use crate::limits::{Limit, LimitState, shown_by};
-use crate::model::errno::{is_goodbye, meaning};
 use crate::model::event::{Event, Kind, Severity};
+use crate::protocol::errno::meaning;
 use crate::units;
 
 use super::{Facts, Say};
+
+/// Whether this is how connections end when the other side closes or dies, and no fault of the run.
+fn is_goodbye(op: &str, name: &str) -> bool {
+    matches!((op, name), ("read" | "write", "ECONNRESET" | "EPIPE" | "ETIMEDOUT"))
+}
 
 pub(super) fn tell(facts: &Facts<'_>, say: Say<'_>) {
     for failure in facts.failures {

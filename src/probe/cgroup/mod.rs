@@ -72,10 +72,10 @@ impl Cgroups {
         }
     }
 
-    /// Tasks of the nearest cgroup that limits them.
-    pub(crate) fn pids(&mut self, buf: &mut Vec<u8>) -> Reading<Option<PidsCgroup>> {
+    /// Every cgroup that limits its tasks, nearest first: the kernel asks each of them.
+    pub(crate) fn pids(&mut self, buf: &mut Vec<u8>) -> Reading<Vec<PidsCgroup>> {
         match &mut self.pids {
-            Ok(levels) => pids::nearest(levels, buf),
+            Ok(levels) => levels.iter_mut().filter_map(|level| level.read(buf).transpose()).collect(),
             Err(absent) => Err(absent.clone()),
         }
     }

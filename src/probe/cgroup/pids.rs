@@ -24,12 +24,10 @@ pub(super) fn open(roots: &Roots, levels: &[Level]) -> Vec<PidsFiles> {
     levels.iter().map(files).filter(|files| files.max.is_open()).collect()
 }
 
-/// The first level, from the process upwards, that has a limit.
-pub(super) fn nearest(levels: &mut [PidsFiles], buf: &mut Vec<u8>) -> Reading<Option<PidsCgroup>> {
-    for level in levels {
-        if let Some(limit) = level.max.get(buf, limit)? {
-            return Ok(Some(PidsCgroup { dir: level.dir.clone(), used: level.current.get(buf, number)?, limit }));
-        }
+impl PidsFiles {
+    /// `None` where it does not limit.
+    pub(super) fn read(&mut self, buf: &mut Vec<u8>) -> Reading<Option<PidsCgroup>> {
+        let Some(limit) = self.max.get(buf, limit)? else { return Ok(None) };
+        Ok(Some(PidsCgroup { dir: self.dir.clone(), used: self.current.get(buf, number)?, limit }))
     }
-    Ok(None)
 }
