@@ -44,9 +44,9 @@ const LOOKS: usize = 4;
 /// The words before the reports.
 #[derive(Debug, Clone, Copy)]
 pub enum Word {
-    /// [`MAGIC`], once everything else is in place.
+    /// `MAGIC`, once everything else is in place.
     Magic,
-    /// [`LAYOUT`].
+    /// `LAYOUT`.
     Layout,
     /// When the engine started, microseconds of the monotonic clock.
     Started,
