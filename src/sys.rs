@@ -1,5 +1,6 @@
-//! Every `unsafe` line of the program: thin wrappers over system calls that std, mio and socket2 do not offer, or offer
-//! only with more system calls than one. Each says why it is sound.
+//! Every `unsafe` line of the program: thin wrappers over system calls that std, mio, socket2 and rustix do not offer, offer
+//! only with more system calls than one, or, on the paths of the engines, by a borrowed descriptor where a worker has its
+//! number. Each says why it is sound.
 #![expect(unsafe_code, reason = "this is the one module that may; every block says why it is sound")]
 
 use std::ffi::CStr;
@@ -9,6 +10,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
 /// Turns the -1 of a system call into the error it left in errno.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -16,31 +23,24 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 
 /// Effective user id.
 pub fn euid() -> u32 {
-    // SAFETY: geteuid has no preconditions and cannot fail.
-    unsafe { libc::geteuid() }
+    rustix::process::geteuid().as_raw()
 }
 
 /// Soft and hard `RLIMIT_NOFILE` of this process: descriptors one table may hold.
-///
-/// # Errors
-/// What getrlimit(2) says.
-pub fn nofile() -> io::Result<(u64, u64)> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a valid rlimit for the kernel to fill.
-    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
-    Ok((limit.rlim_cur, limit.rlim_max))
+pub fn nofile() -> (u64, u64) {
+    let limit = getrlimit(Resource::Nofile);
+    // `None` is no limit, which the kernel does not allow for this one (fs.nr_open bounds it).
+    (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
 }
 
 /// Raises the soft `RLIMIT_NOFILE` to the hard one, which needs no privilege, and returns it.
 ///
 /// # Errors
-/// What getrlimit(2) or setrlimit(2) says.
+/// What setrlimit(2) says.
 pub fn raise_nofile() -> io::Result<u64> {
-    let (soft, hard) = nofile()?;
+    let (soft, hard) = nofile();
     if soft < hard {
-        let limit = libc::rlimit { rlim_cur: hard, rlim_max: hard };
-        // SAFETY: `limit` is a valid rlimit that the kernel only reads.
-        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(hard), maximum: Some(hard) })?;
     }
     Ok(hard)
 }
@@ -90,7 +90,8 @@ pub fn cpu_time() -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
-/// Process and user id of the other end of a Unix stream socket, as of its connect (`SO_PEERCRED`).
+/// Process and user id of the other end of a Unix stream socket, as of its connect (`SO_PEERCRED`). Not rustix': its process
+/// id cannot be 0, which is what the kernel says of a process that this namespace does not see.
 ///
 /// # Errors
 /// What getsockopt(2) says.
@@ -145,16 +146,13 @@ unsafe impl Send for Map {}
 unsafe impl Sync for Map {}
 
 /// Neither shorter nor longer, for ever.
-const SEALS: libc::c_int = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+const SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
 impl Map {
-    fn new(file: BorrowedFd<'_>, words: usize, protection: libc::c_int) -> io::Result<Self> {
+    fn new(file: BorrowedFd<'_>, words: usize, protection: ProtFlags) -> io::Result<Self> {
         let len = words * size_of::<AtomicU64>();
         // SAFETY: a new mapping at an address of the kernel's choice; `file` is sealed to at least this length.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
-        if start == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
+        let start = unsafe { mmap(std::ptr::null_mut(), len, protection, MapFlags::SHARED, file, 0) }?;
         let start = std::ptr::NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at 0"))?;
         Ok(Self { start, words })
     }
@@ -163,7 +161,7 @@ impl Map {
 impl Drop for Map {
     fn drop(&mut self) {
         // SAFETY: exactly what was mapped, and nothing borrowed from it outlives this value.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.words * size_of::<AtomicU64>()) };
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.words * size_of::<AtomicU64>()) };
     }
 }
 
@@ -173,15 +171,10 @@ impl SharedWords {
     /// # Errors
     /// What `memfd_create(2)`, ftruncate(2), fcntl(2) or mmap(2) says.
     pub fn create(name: &CStr, words: usize) -> io::Result<Self> {
-        // SAFETY: `name` ends with a zero; the returned descriptor is new and owned by nobody else.
-        let fd = check(unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) })?;
-        // SAFETY: as above.
-        let file = std::fs::File::from(unsafe { OwnedFd::from_raw_fd(fd) });
-        file.set_len((words * size_of::<AtomicU64>()) as u64)?;
-        // SAFETY: fcntl(F_ADD_SEALS) takes one integer and touches no memory.
-        check(unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, SEALS) })?;
-        let file = OwnedFd::from(file);
-        Ok(Self { map: Map::new(file.as_fd(), words, libc::PROT_READ | libc::PROT_WRITE)?, file })
+        let file = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        ftruncate(&file, (words * size_of::<AtomicU64>()) as u64)?;
+        fcntl_add_seals(&file, SEALS)?;
+        Ok(Self { map: Map::new(file.as_fd(), words, ProtFlags::READ | ProtFlags::WRITE)?, file })
     }
 
     /// The number of its descriptor.
@@ -205,17 +198,15 @@ impl SharedView {
     /// # Errors
     /// When it is not sealed memory of so many words, or what mmap(2) says.
     pub fn open(file: &std::fs::File, words: usize) -> io::Result<Self> {
-        // SAFETY: fcntl(F_GET_SEALS) touches no memory. What cannot be sealed is refused with EINVAL.
-        let seals = check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GET_SEALS) })?;
-        // In this order: once it is sealed, its length is what it was.
-        if seals & libc::F_SEAL_SHRINK == 0 {
+        // What cannot be sealed is refused with EINVAL. In this order: once it is sealed, its length is what it was.
+        if !fcntl_get_seals(file)?.contains(SealFlags::SHRINK) {
             return Err(io::Error::other("shared memory that is not sealed against shrinking"));
         }
         let len = file.metadata()?.len();
         if len != (words * size_of::<AtomicU64>()) as u64 {
             return Err(io::Error::other(format!("shared memory of {len} bytes instead of {}", words * 8)));
         }
-        Ok(Self { map: Map::new(file.as_fd(), words, libc::PROT_READ)? })
+        Ok(Self { map: Map::new(file.as_fd(), words, ProtFlags::READ)? })
     }
 
     /// One of its words, as [`Ordering::Relaxed`] loads it: another ordering than this with fences is not defined for memory
@@ -256,24 +247,17 @@ fn clock_us(clock: libc::clockid_t) -> Option<u64> {
 /// # Errors
 /// What eventfd(2) says.
 pub fn eventfd() -> io::Result<OwnedFd> {
-    // SAFETY: no pointers; the returned descriptor is new and owned by nobody else.
-    let fd = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) })?;
-    // SAFETY: as above.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(rustix::event::eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?)
 }
 
 /// Adds 1 to an eventfd. A full counter is already a wake-up, so that failing is not an error.
-pub fn eventfd_signal(fd: RawFd) {
-    let one = 1u64.to_ne_bytes();
-    // SAFETY: writes eight bytes from a valid buffer; a wrong descriptor only returns an error.
-    unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) };
+pub fn eventfd_signal(fd: BorrowedFd<'_>) {
+    let _ = rustix::io::write(fd, &1u64.to_ne_bytes());
 }
 
 /// Sets an eventfd back to 0.
-pub fn eventfd_clear(fd: RawFd) {
-    let mut count = [0u8; 8];
-    // SAFETY: reads at most eight bytes into a valid buffer.
-    unsafe { libc::read(fd, count.as_mut_ptr().cast(), count.len()) };
+pub fn eventfd_clear(fd: BorrowedFd<'_>) {
+    let _ = rustix::io::read(fd, &mut [0u8; 8]);
 }
 
 /// Takes one connection from a listener, non-blocking and close-on-exec, without asking for the peer's address: one system
@@ -351,14 +335,13 @@ pub fn send(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
     usize::try_from(n).map_err(|_| io::Error::last_os_error())
 }
 
-/// Asks the kernel to end this process with SIGKILL when the thread that started it ends: the second rope beside the end of
-/// the control connection.
+/// Asks the kernel to end this process with SIGKILL when the thread that started it ends, in case it does not
+/// notice the end of the control connection.
 ///
 /// # Errors
 /// What prctl(2) says.
 pub fn die_with_parent() -> io::Result<()> {
-    // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
-    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }).map(drop)
+    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
 /// Moves the calling thread, and it alone, into a network namespace: sockets that it opens from now on belong there.
@@ -366,8 +349,7 @@ pub fn die_with_parent() -> io::Result<()> {
 /// # Errors
 /// What setns(2) says; `EPERM` without `CAP_SYS_ADMIN`.
 pub fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: setns touches no memory; a descriptor of something else than a network namespace is refused.
-    check(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
+    Ok(move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))?)
 }
 
 /// Sends a signal to one process.
@@ -393,13 +375,13 @@ pub enum Wait {
 
 /// Waits until `fd` can be read, its other end is gone, a signal arrives or `timeout` (at most 60 s) is over.
 pub fn wait_readable(fd: BorrowedFd<'_>, timeout: Duration) -> Wait {
-    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    let ms = timeout.as_millis().min(60_000) as libc::c_int;
-    // SAFETY: `entry` is one valid, writable pollfd and outlives the call; `fd` is borrowed, so it stays open meanwhile.
-    let n = unsafe { libc::poll(&raw mut entry, 1, ms) };
-    match (n, entry.revents) {
-        (1.., seen) if seen & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) != 0 => Wait::HungUp,
-        (1.., seen) if seen & libc::POLLIN != 0 => Wait::Ready,
+    let time = Timespec::try_from(timeout.min(Duration::from_mins(1))).ok();
+    let mut entry = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    let n = poll(&mut entry, time.as_ref());
+    let seen = entry[0].revents();
+    match n {
+        Ok(1..) if seen.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => Wait::HungUp,
+        Ok(1..) if seen.contains(PollFlags::IN) => Wait::Ready,
         _ => Wait::Nothing,
     }
 }

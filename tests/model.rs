@@ -308,7 +308,7 @@ fn caches_that_lag_behind_the_sockets_make_no_connection_cheaper() {
         let mut model = Model::new(Setup { target: Some(1_000_000), interval_ms: 1000, ..Setup::default() });
         let mut kept = None;
         for (i, mut sample) in synthetic::ramp(1_000_000, 180_000, 1000).into_iter().take(4).enumerate() {
-            // The third reading of slabinfo was dear: the fourth sample still has it.
+            // The third reading of slabinfo was costly: the fourth sample still has it.
             if lags && i == 3 {
                 sample.kernel.host.slab = kept.take().unwrap();
                 sample.kernel.host.slab_is_old = true;

@@ -88,7 +88,7 @@ fn memory_needed(connections: u64) -> u64 {
 pub(crate) fn describe() -> Outcome<String> {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let (_, hard) = c1m_top::sys::nofile()?;
+    let (_, hard) = c1m_top::sys::nofile();
     let total = bytes(Meminfo::read()?.get("MemTotal")?);
     Ok(format!("Linux {}, {cores} cores, {total}, hard RLIMIT_NOFILE {hard}", kernel.trim()))
 }

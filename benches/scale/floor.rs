@@ -42,7 +42,7 @@ impl Rounds {
     /// Measures a few more rounds. The calling thread must be the only one that works.
     pub(crate) fn measure(&mut self, stop: &Interrupted) -> Outcome<()> {
         sys::raise_nofile()?;
-        let n = CONNECTIONS.min(Pairs::room()?);
+        let n = CONNECTIONS.min(Pairs::room());
         self.connections = n as u64;
         let listeners = Listeners::new()?;
         let pairs = Pairs::new(&listeners)?;

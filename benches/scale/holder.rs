@@ -114,7 +114,7 @@ pub(crate) fn hold(count: usize, reset: bool) -> Outcome<()> {
     sys::raise_nofile()?;
     let listeners = Arc::new(Listeners::new()?);
     let (ready, is_ready) = channel();
-    let threads = count.div_ceil(Pairs::room()?.min(10_000));
+    let threads = count.div_ceil(Pairs::room().min(10_000));
     let (mut wall, mut cpu) = (Duration::ZERO, Duration::ZERO);
     for i in 0..threads {
         let (ready, listeners) = (ready.clone(), Arc::clone(&listeners));

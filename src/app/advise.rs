@@ -155,7 +155,7 @@ impl Drop for Tuned {
     }
 }
 
-/// What is asked, held against this machine.
+/// What is asked, compared with this machine.
 fn examine(args: &AskArgs) -> Result<(Ask, Report), Failure> {
     // The program first, this process (which would start c1m-top's engines) last.
     let watches: Vec<Watch> = args.pid.into_iter().chain([std::process::id()]).map(Watch::process).collect();

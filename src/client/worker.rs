@@ -123,7 +123,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
         let now = Instant::now();
         for event in &events {
             if event.token() == WAKE {
-                sys::eventfd_clear(wake);
+                state.worker.mail.clear_wake();
             } else {
                 #[expect(clippy::cast_possible_wrap, reason = "the number of a descriptor")]
                 state.event(event.token().0 as RawFd, event, now);

@@ -1,4 +1,4 @@
-//! Worker threads, each with a descriptor table of its own, and the slots of work that are passed on like a baton.
+//! Worker threads, each with a descriptor table of its own, and the slots of work that pass from worker to worker.
 //!
 //! A slot is the right to open connections: for a server a share of the listeners, for a client a lane of the ramp. There
 //! are as many slots as cores to feed; a worker whose table is full gives its slot back, and the main thread hands it to
@@ -6,7 +6,7 @@
 //! same listeners would wake one another for every connection, which halves the rate (measured).
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -64,12 +64,12 @@ impl Bell {
             notices.push(notice);
         }
         drop(notices);
-        sys::eventfd_signal(self.wake.as_raw_fd());
+        sys::eventfd_signal(self.wake.as_fd());
     }
 
     /// Takes what was left.
     pub fn take(&self) -> Vec<Notice> {
-        sys::eventfd_clear(self.wake.as_raw_fd());
+        sys::eventfd_clear(self.wake.as_fd());
         std::mem::take(&mut lock(&self.notices))
     }
 
@@ -111,9 +111,14 @@ impl Mailbox {
         self.wake.as_raw_fd()
     }
 
+    /// Takes note of a wake-up: the descriptor is quiet until the next.
+    pub fn clear_wake(&self) {
+        sys::eventfd_clear(self.wake.as_fd());
+    }
+
     /// Wakes the worker.
     pub fn wake(&self) {
-        sys::eventfd_signal(self.wake.as_raw_fd());
+        sys::eventfd_signal(self.wake.as_fd());
     }
 
     /// Whether the worker has been told to close its connections.
@@ -184,7 +189,7 @@ impl Pool {
     /// # Errors
     /// When the limit cannot be read or the eventfd not be made.
     pub fn new(max: usize, inherited: Vec<RawFd>, body: impl FnOnce(Arc<Bell>) -> Body) -> io::Result<Self> {
-        let (soft, _) = sys::nofile()?;
+        let (soft, _) = sys::nofile();
         let bell = Arc::new(Bell::new()?);
         let fixed = inherited.len() as u64 + OWN + u64::from(SPARE);
         let room = soft.saturating_sub(fixed) as usize;

@@ -74,7 +74,7 @@ fn pinned_bytes(kernel: &Kernel) -> u64 {
 
 /// Bytes that connections hold: kernel memory of sockets and resident memory of the watched processes; `None` where neither
 /// slabinfo nor meminfo can be read, and while slabinfo lags behind the sockets. Only its growth means anything.
-pub fn held(sample: &Sample) -> Option<u64> {
+pub fn connection_memory(sample: &Sample) -> Option<u64> {
     if sample.kernel.host.slab_is_old {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Memory of the machine, judged by real headroom.
 
 use super::Oom;
-use super::headroom::{Headroom, held};
+use super::headroom::{Headroom, connection_memory};
 use super::meter::{Guarded, Keeps};
 use super::prelude::*;
 
@@ -67,7 +67,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         (Ok(_), Some(headroom)) => Meter {
             // Memory in use moves with whatever else runs here; the cost of a connection does not.
             // What cannot be told now is not learnt from: use itself moves with everybody's memory.
-            followed: Some(held(sample).map_or(f64::NAN, |b| b as f64)),
+            followed: Some(connection_memory(sample).map_or(f64::NAN, |b| b as f64)),
             guarded: Some(guarded(context.both_ends)),
             ..Meter::growing(ID, "host", headroom.used_bytes(), headroom.capacity_bytes, 2.0 * MIB)
         }

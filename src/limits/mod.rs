@@ -34,7 +34,7 @@ pub use ask::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
 pub use counters::{CounterInfo, Counters};
 pub(crate) use cure::mib;
 pub use cure::{Cure, Level, Remedy, Setting};
-pub use headroom::{Headroom, held};
+pub use headroom::{Headroom, connection_memory};
 pub use limit::{Forecast, Limit, LimitState, Unit};
 pub(crate) use memcg::{all_chains, chains};
 pub use memcg::{bound, charge, tightest};

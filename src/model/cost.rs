@@ -5,7 +5,7 @@
 //! ramp halved the cost so measured. Where nothing else runs the two agree: 8,246 B and 8,216 B (`MemFree` with the
 //! per-core lists) at 200,000 connections.
 
-use crate::limits::held;
+use crate::limits::connection_memory;
 use crate::protocol::Role;
 use crate::sample::Sample;
 
@@ -17,7 +17,7 @@ use super::slope::Trend;
 pub struct Cost {
     /// What the machine loses per connection: kernel and user.
     pub total: Option<Slope>,
-    /// The fall of `MemFree` alone, to be held against a measurement by hand. It is too small while the kernel's per-core
+    /// The fall of `MemFree` alone, to be compared with a measurement by hand. It is too small while the kernel's per-core
     /// lists still hold what an earlier run freed.
     pub mem_free: Option<Slope>,
     /// `total` less the user memory of the engines.
@@ -61,7 +61,7 @@ impl Default for CostTrends {
 impl CostTrends {
     /// Takes a sample of a run whose engines live, at `connections`.
     pub(super) fn update(&mut self, sample: &Sample, connections: u64) {
-        if let Some(bytes) = held(sample) {
+        if let Some(bytes) = connection_memory(sample) {
             self.total.add(connections, bytes as f64);
         }
         if let Ok(mem) = &sample.kernel.host.mem {

@@ -49,7 +49,7 @@ impl Moment<'_> {
 }
 
 impl Observer {
-    /// Takes a sample; `before` is what held at the last one, if there was one.
+    /// Takes a sample; `before` is what was true at the last one, if there was one.
     pub(super) fn take<'a>(&mut self, sample: &'a Sample, target: Option<u64>, before: Option<&Now>) -> Moment<'a> {
         let now = self.pace.now(sample, target);
         self.roster.update(sample);

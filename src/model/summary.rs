@@ -236,7 +236,7 @@ pub struct LimitLine {
     pub reason: Option<String>,
 }
 
-/// What was predicted at one moment, to be held against what came.
+/// What was predicted at one moment, to be compared with what came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForecastLine {
     /// Connections when it was predicted.

@@ -161,7 +161,7 @@ fn levels_of_their_own() {
 }
 
 #[test]
-fn a_plan_that_is_used_to_the_brim_is_no_alarm() {
+fn a_plan_that_is_used_in_full_is_no_alarm() {
     let full: Change = |s, _| {
         synthetic::engine(s, Role::Client).unwrap().capacity = Some(400_300);
         synthetic::set_target(s, 400_000);

@@ -404,7 +404,7 @@ mod tests {
             let _ = source.read(&mut buf, counted);
             source.questions == before + 1
         };
-        let (short, quick, dear) = (Duration::from_millis(100), Duration::from_micros(50), Duration::from_millis(12));
+        let (short, quick, costly) = (Duration::from_millis(100), Duration::from_micros(50), Duration::from_millis(12));
         assert!(!asked(9, short, quick, now(6, 5)), "kept");
         assert!(asked(9, LEAST, quick, now(5, 5)), "accepted by now, perhaps");
         assert!(!asked(0, LEAST, quick, now(5, 5)), "nothing waited and nothing came");
@@ -412,10 +412,10 @@ mod tests {
         assert!(asked(0, LEAST, quick, None));
         assert!(asked(0, OLD, quick, now(5, 5)));
         assert!(asked(0, short, quick, now(5, 6)), "a queue has overflowed since");
-        assert!(!asked(9, LEAST, dear, now(6, 5)), "too dear");
-        assert!(asked(9, dear * REST, dear, now(6, 5)));
-        assert!(!asked(9, short, dear, now(6, 6)), "too dear even then");
-        assert!(asked(9, dear * REST_IN_NEED, dear, now(6, 6)), "which queue it is matters now");
+        assert!(!asked(9, LEAST, costly, now(6, 5)), "too costly");
+        assert!(asked(9, costly * REST, costly, now(6, 5)));
+        assert!(!asked(9, short, costly, now(6, 6)), "too costly even then");
+        assert!(asked(9, costly * REST_IN_NEED, costly, now(6, 6)), "which queue it is matters now");
         let before = source.questions;
         source.only(1..=1);
         let _ = source.read(&mut buf, now(5, 5));

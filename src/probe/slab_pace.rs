@@ -112,8 +112,8 @@ mod tests {
 
     #[test]
     fn a_dear_reading_is_rested_from() {
-        let dear = Duration::from_millis(20);
-        assert_eq!(run(&[0, 1000, 2000, 3000, 4000, 5000, 6000], dear), "RkkkRkk");
+        let costly = Duration::from_millis(20);
+        assert_eq!(run(&[0, 1000, 2000, 3000, 4000, 5000, 6000], costly), "RkkkRkk");
     }
 
     #[test]

@@ -194,7 +194,7 @@ pub struct Net {
     /// The fastest link that is up.
     pub link: Reading<Link>,
     /// Listening TCP sockets: on the ports of the run where one is known, else all. Up to ten seconds old, longer where asking
-    /// is dear.
+    /// is costly.
     pub listeners: Reading<Listeners>,
 }
 

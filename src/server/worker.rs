@@ -94,7 +94,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
         }
         for event in &events {
             match event.token() {
-                WAKE => sys::eventfd_clear(wake),
+                WAKE => state.worker.mail.clear_wake(),
                 Token(token) if token >= LISTENERS => {
                     let index = token - LISTENERS;
                     if !state.ready.contains(&index) {

@@ -20,7 +20,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let phase = if starting { RunPhase::Starting } else { now.phase };
     let style = match phase {
         RunPhase::EngineDied | RunPhase::Stopped => theme.alarm(),
-        RunPhase::Paused | RunPhase::Guarded => theme.held(),
+        RunPhase::Paused | RunPhase::Guarded => theme.paused(),
         _ => theme.phase(),
     };
     column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", phase.word()), style) + 1;

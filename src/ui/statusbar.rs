@@ -15,13 +15,13 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, view: &View, the
     if view.confirm {
         let all = units::grouped(model.now().connections);
         let what = if area.width >= 60 { " connections" } else { "" };
-        let column = put(buf, area, 0, 0, &format!(" Close all {all}{what}? "), theme.held());
+        let column = put(buf, area, 0, 0, &format!(" Close all {all}{what}? "), theme.paused());
         put(buf, area, column + 1, 0, "y yes  n no", theme.text());
         return;
     }
     let mut column = 1;
     if view.frozen.is_some() {
-        column = put(buf, area, 0, 0, " FROZEN ", theme.held()) + 1;
+        column = put(buf, area, 0, 0, " FROZEN ", theme.paused()) + 1;
     }
     let room = usize::from(area.width.saturating_sub(column));
     for key in chosen(model, room) {

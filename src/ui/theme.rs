@@ -154,8 +154,8 @@ impl Theme {
         self.chip(Color::Black, Color::Cyan)
     }
 
-    /// A chip that says something is held back: paused, guarded.
-    pub fn held(self) -> Style {
+    /// A chip for what waits: a ramp that is paused or stopped by the guard, a frozen screen, a question.
+    pub fn paused(self) -> Style {
         self.chip(Color::Black, Color::Yellow)
     }
 
