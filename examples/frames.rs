@@ -68,7 +68,7 @@ fn live(view: &mut View, theme: Theme) -> Result<(), Box<dyn std::error::Error>>
         return Err("live needs a terminal".into());
     }
     let (to, from) = sync_channel::<Input>(64);
-    let mut model = Model::new(Setup { target: Some(1_000_000), guard: true, interval_ms: 100, ..Setup::default() });
+    let mut model = Model::new(Setup { target: Some(1_000_000), interval_ms: 100, ..Setup::default() });
     let mut samples = synthetic::ramp(1_000_000, 38_420, 100).into_iter();
     let mut terminal = ui::Terminal::enter()?;
     let _reader = ui::input::spawn(to)?;

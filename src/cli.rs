@@ -114,11 +114,11 @@ pub struct RunArgs {
     #[command(flatten)]
     pub ramp: RampArgs,
 
-    /// Stay at the target so long (30s, 1m30s, 1d), then close and end. Default: until told to quit.
+    /// Stay at the target for this long (30s, 1m30s, 1d), then close and end. Default: until told to quit.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Ramp")]
     pub hold: Option<Duration>,
 
-    /// End after so long whatever has been reached.
+    /// End after this long, whatever has been reached.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Ramp")]
     pub duration: Option<Duration>,
 
@@ -155,7 +155,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub traffic: TrafficArgs,
 
-    /// Send a message when it is due, whether or not the one before has come back: as most clients do.
+    /// Send a message when it is due, whether or not the one before has come back, as most clients do.
     #[arg(long, help_heading = "Traffic")]
     pub no_wait: bool,
 

@@ -343,7 +343,7 @@ pub struct EngineStats {
     pub capacity: Option<u64>,
     /// Server: echo bytes waiting for slow readers. Client: 0.
     pub buffered_bytes: u64,
-    /// User plus system time of the process, microseconds (getrusage).
+    /// User plus system time of the process, microseconds.
     pub cpu_us: u64,
     /// When the ramp started, `t_us` of that moment.
     pub ramp_started_us: Option<u64>,

@@ -33,16 +33,16 @@ pub fn nofile() -> (u64, u64) {
     (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// Raises the soft `RLIMIT_NOFILE` to the hard one, which needs no privilege, and returns it.
+/// Raises the soft `RLIMIT_NOFILE` to the hard one, which needs no privilege.
 ///
 /// # Errors
 /// What setrlimit(2) says.
-pub fn raise_nofile() -> io::Result<u64> {
+pub fn raise_nofile() -> io::Result<()> {
     let (soft, hard) = nofile();
     if soft < hard {
         setrlimit(Resource::Nofile, Rlimit { current: Some(hard), maximum: Some(hard) })?;
     }
-    Ok(hard)
+    Ok(())
 }
 
 /// Gives the calling thread a descriptor table of its own, with a full `RLIMIT_NOFILE` of its own: of the shared table it
@@ -82,12 +82,7 @@ fn close_inherited(keep: &[RawFd]) {
 
 /// User plus system time of the whole process.
 pub fn cpu_time() -> Duration {
-    // SAFETY: rusage is plain integers, for which all zero is a value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: `usage` is valid for the kernel to fill; RUSAGE_SELF cannot fail.
-    unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
-    let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
-    time(usage.ru_utime) + time(usage.ru_stime)
+    Duration::from_micros(clock_us(libc::CLOCK_PROCESS_CPUTIME_ID).unwrap_or_default())
 }
 
 /// Process and user id of the other end of a Unix stream socket, as of its connect (`SO_PEERCRED`). Not rustix': its process
@@ -280,18 +275,7 @@ pub fn accept(listener: RawFd) -> io::Result<OwnedFd> {
 /// # Errors
 /// What setsockopt(2) says.
 pub fn bind_address_no_port(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    // SAFETY: `on` is valid for reads of its size.
-    check(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_BIND_ADDRESS_NO_PORT,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    })
-    .map(drop)
+    set_ip(socket, libc::IP_BIND_ADDRESS_NO_PORT, 1)
 }
 
 /// Sets `IP_LOCAL_PORT_RANGE` (Linux 6.3): the local ports that bind and connect of this socket choose from.
@@ -301,14 +285,18 @@ pub fn bind_address_no_port(socket: BorrowedFd<'_>) -> io::Result<()> {
 pub fn local_port_range(socket: BorrowedFd<'_>, low: u16, high: u16) -> io::Result<()> {
     /// From the kernel's `include/uapi/linux/in.h`; the low half is the first port, the high half the last.
     const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
-    let range = u32::from(low) | u32::from(high) << 16;
-    // SAFETY: `range` is valid for reads of its size.
+    set_ip(socket, IP_LOCAL_PORT_RANGE, u32::from(low) | u32::from(high) << 16)
+}
+
+/// Sets an option of four bytes at the level of IP.
+fn set_ip(socket: BorrowedFd<'_>, option: libc::c_int, value: u32) -> io::Result<()> {
+    // SAFETY: `value` is valid for reads of its size.
     check(unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::IPPROTO_IP,
-            IP_LOCAL_PORT_RANGE,
-            (&raw const range).cast(),
+            option,
+            (&raw const value).cast(),
             size_of::<u32>() as libc::socklen_t,
         )
     })

@@ -12,7 +12,7 @@ use c1m_top::sys;
 
 use scenario::standstill::{LOADS, Load, standstill};
 use scenario::{Mode, scenario, server};
-use support::{Control, Net, Run, are_met};
+use support::{Control, Net, Run, Started, are_met};
 
 /// No queue of this namespace is longer.
 const SHORT_QUEUES: &str = "echo 64 > /proc/sys/net/core/somaxconn";
@@ -118,7 +118,7 @@ while True:
     held.append(s.accept()[0])
     if len(held) > 100: held.pop(0).close()
 ";
-    let mut python = net.command("python3").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut python = Started::spawn(net.command("python3").args(["-c", script]).stdout(Stdio::piped()));
     let mut line = String::new();
     BufReader::new(python.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "listens\n");

@@ -5,11 +5,11 @@
 
 mod support;
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use c1m_top::model::{LimitState, Severity};
 
-use support::{BINARY, Cgroup, Controller, Finished, HostSetting, Net, Printed, Run, Version};
+use support::{BINARY, Cgroup, Finished, HostSetting, Net, Printed, Run, Started, Version};
 
 /// A dashboard that watches `pid`.
 fn watch(pid: u32, options: &str) -> Run {
@@ -19,8 +19,8 @@ fn watch(pid: u32, options: &str) -> Run {
 }
 
 /// A process that sleeps, after a line of shell.
-fn sleeper(line: &str) -> Child {
-    Command::new("sh").args(["-c", &format!("{line} exec sleep 30")]).stdin(Stdio::null()).spawn().unwrap()
+fn sleeper(line: &str) -> Started {
+    Started::spawn(Command::new("sh").args(["-c", &format!("{line} exec sleep 30")]).stdin(Stdio::null()))
 }
 
 #[track_caller]
@@ -63,7 +63,7 @@ fn the_end_of_a_watched_process_is_told_and_ends_its_rows() {
 fn told_of_an_oom_kill(version: Version) {
     let group = Cgroup::memory(version, "killed", 20 << 20, None);
     let line = format!("{}; read line; exec tail /dev/zero;", group.join());
-    let mut child = Command::new("sh").args(["-c", &line]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = Started::spawn(Command::new("sh").args(["-c", &line]).stdin(Stdio::piped()));
     let mut run = watch(child.id(), "");
     // It takes memory once its input is at its end.
     drop(child.stdin.take());
@@ -73,17 +73,11 @@ fn told_of_an_oom_kill(version: Version) {
     assert_eq!(run.interrupt().assert_event("death/", &[text]).severity, Severity::Critical);
 }
 
-#[test]
-fn a_watched_process_that_the_oom_killer_takes_is_told_as_such_in_version_1() {
-    require!(Cgroup(Controller::Memory, Version::V1));
-    told_of_an_oom_kill(Version::V1);
-}
-
-#[test]
-fn a_watched_process_that_the_oom_killer_takes_is_told_as_such_in_version_2() {
-    require!(Cgroup(Controller::Memory, Version::V2));
-    told_of_an_oom_kill(Version::V2);
-}
+both_versions!(
+    told_of_an_oom_kill,
+    a_watched_process_that_the_oom_killer_takes_is_told_as_such_in_version_1,
+    a_watched_process_that_the_oom_killer_takes_is_told_as_such_in_version_2
+);
 
 fn row_ends_with_its_cgroup(version: Version) {
     let group = Cgroup::memory(version, "removed", 200 << 20, None);
@@ -100,17 +94,11 @@ fn row_ends_with_its_cgroup(version: Version) {
     assert_eq!(reason, "no limit in any cgroup", "it is in the root now");
 }
 
-#[test]
-fn a_cgroup_of_version_1_that_is_removed_ends_its_row() {
-    require!(Cgroup(Controller::Memory, Version::V1));
-    row_ends_with_its_cgroup(Version::V1);
-}
-
-#[test]
-fn a_cgroup_of_version_2_that_is_removed_ends_its_row() {
-    require!(Cgroup(Controller::Memory, Version::V2));
-    row_ends_with_its_cgroup(Version::V2);
-}
+both_versions!(
+    row_ends_with_its_cgroup,
+    a_cgroup_of_version_1_that_is_removed_ends_its_row,
+    a_cgroup_of_version_2_that_is_removed_ends_its_row
+);
 
 /// In a pid namespace of its own, where the next number can be chosen.
 #[test]

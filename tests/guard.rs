@@ -105,13 +105,8 @@ fn at_full_speed_no_limit_is_used_further_than_allowed() {
         ),
     ];
     for (id, change, per_mille, share) in rows {
-        let setup = Setup {
-            target: Some(1_000_000),
-            guard: true,
-            guard_per_mille: per_mille,
-            interval_ms: 1000,
-            ..Setup::default()
-        };
+        let setup =
+            Setup { target: Some(1_000_000), guard_per_mille: per_mille, interval_ms: 1000, ..Setup::default() };
         let mut model = Model::new(setup);
         let (mut count, mut used) = (0, 0.0_f64);
         for i in 0..12 {
@@ -136,7 +131,7 @@ fn conntrack_of(sample: &mut Sample, count: u64, max: u64) {
 #[test]
 fn a_target_that_fits_is_not_held_back_by_what_the_run_alone_fills() {
     for (target, held) in [(9_900, false), (10_500, true)] {
-        let mut model = Model::new(Setup { target: Some(target), guard: true, interval_ms: 1000, ..Setup::default() });
+        let mut model = Model::new(Setup { target: Some(target), interval_ms: 1000, ..Setup::default() });
         let mut sample = synthetic::sample(1_000, 0);
         let client = synthetic::engine(&mut sample, Role::Client).unwrap();
         client.capacity = Some(10_000);

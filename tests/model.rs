@@ -11,7 +11,7 @@ use c1m_top::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Phase,
 use c1m_top::sample::{Absent, AcceptQueue, Listeners, Sample};
 
 fn model(target: u64) -> Model {
-    Model::new(Setup { target: Some(target), guard: true, interval_ms: 500, ..Setup::default() })
+    Model::new(Setup { target: Some(target), interval_ms: 500, ..Setup::default() })
 }
 
 /// A ramp in steps of 20,000 connections each half second, every sample changed by `change`.

@@ -14,7 +14,7 @@ use c1m_top::sample::{AcceptQueue, Listeners, Process};
 use c1m_top::sys;
 use socket2::{Domain, Socket, Type};
 
-use support::{Cgroup, Controller, Net, Started, Version, run_again, wait_until, without_privilege};
+use support::{Cgroup, Net, Started, Version, run_again, wait_until, without_privilege};
 
 /// A sampler of this machine and these processes.
 fn watching(pids: &[u32]) -> Sampler {
@@ -130,17 +130,11 @@ fn counts_a_kill_for_memory(version: Version) {
     assert!(after.max_hits > 0);
 }
 
-#[test]
-fn a_kill_for_memory_is_counted_after_the_process_is_gone_in_version_1() {
-    require!(Cgroup(Controller::Memory, Version::V1));
-    counts_a_kill_for_memory(Version::V1);
-}
-
-#[test]
-fn a_kill_for_memory_is_counted_after_the_process_is_gone_in_version_2() {
-    require!(Cgroup(Controller::Memory, Version::V2));
-    counts_a_kill_for_memory(Version::V2);
-}
+both_versions!(
+    counts_a_kill_for_memory,
+    a_kill_for_memory_is_counted_after_the_process_is_gone_in_version_1,
+    a_kill_for_memory_is_counted_after_the_process_is_gone_in_version_2
+);
 
 #[test]
 fn the_network_namespace_of_the_target_is_the_one_that_is_read() {

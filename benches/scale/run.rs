@@ -87,7 +87,7 @@ pub(crate) fn sample_cost_at_rest(stop: &Interrupted) -> Outcome<Option<f64>> {
 
 /// Runs to `target` and back.
 pub(crate) fn run(target: u64, sockets: &Sockets, stop: &Interrupted) -> Outcome<Run> {
-    let (before, waiting) = (sockets.in_use()?, time_wait()?);
+    let (before, waiting) = (sockets.in_use()?, support::sockstat("tw"));
     let mut rig = Rig::start(target)?;
     let points = rig.ramp(target, stop)?;
     let (server, client) = (rig.server.stats(), rig.client.stats());
@@ -141,7 +141,7 @@ pub(crate) fn run(target: u64, sockets: &Sockets, stop: &Interrupted) -> Outcome
         dashboard_share_of_core: share,
         dashboard_rss_bytes: dashboard_rss,
         teardown_s: teardown.as_secs_f64(),
-        time_wait_left: time_wait()?.saturating_sub(waiting),
+        time_wait_left: support::sockstat("tw").saturating_sub(waiting),
         verdict: summary.verdict,
     })
 }
@@ -243,10 +243,4 @@ fn on_core_lists() -> Outcome<u64> {
     let text = fs::read_to_string("/proc/zoneinfo")?;
     let counts = text.lines().filter_map(|l| l.trim_start().strip_prefix("count:")?.trim().parse::<u64>().ok());
     Ok(counts.sum::<u64>() * procfs::page_size())
-}
-
-fn time_wait() -> Outcome<u64> {
-    let text = fs::read_to_string("/proc/net/sockstat")?;
-    let mut words = text.split_whitespace().skip_while(|w| *w != "tw").skip(1);
-    Ok(words.next().unwrap_or_default().parse()?)
 }

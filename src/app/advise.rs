@@ -271,7 +271,7 @@ fn here(sysctls: &Sysctls) -> Result<Here, Failure> {
     let unknown = |what: &str, e: &io::Error| Failure::Internal(format!("{what} cannot be read: {e}"));
     let boot_id = sysctls.read("kernel.random.boot_id").map_err(|e| unknown("the boot id", &e))?;
     let netns = std::fs::read_link("/proc/self/ns/net").map_err(|e| unknown("the network namespace", &e))?;
-    Ok(Here { boot_id: boot_id.trim().to_owned(), netns: netns.to_string_lossy().into_owned() })
+    Ok(Here { boot_id, netns: netns.to_string_lossy().into_owned() })
 }
 
 /// Prints text for people, or an object.

@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::Failure;
 use super::link::Link;
 use crate::engine::config::EngineConfig;
 use crate::model::Cause;
@@ -22,18 +23,9 @@ pub(super) struct Engine {
     status: Option<ExitStatus>,
 }
 
-/// Why an engine did not start.
-#[derive(Debug)]
-pub(super) enum StartError {
-    /// What the user asked for cannot be had: one line.
-    Usage(String),
-    /// Anything else.
-    Internal(String),
-}
-
 /// Starts an engine. It inherits one end of its control connection.
-pub(super) fn start(config: &EngineConfig) -> Result<(Engine, Link), StartError> {
-    let internal = |what: &str, e: &dyn std::fmt::Display| StartError::Internal(format!("{what}: {e}"));
+pub(super) fn start(config: &EngineConfig) -> Result<(Engine, Link), Failure> {
+    let internal = |what: &str, e: &dyn std::fmt::Display| Failure::Internal(format!("{what}: {e}"));
     let json = serde_json::to_string(config).map_err(|e| internal("engine configuration", &e))?;
     let (ours, theirs) = UnixStream::pair().map_err(|e| internal("control connection", &e))?;
     // Not current_exe: a binary that was replaced while it runs (an upgrade, a rebuild) must start its own engines.
@@ -54,16 +46,6 @@ pub(super) fn start(config: &EngineConfig) -> Result<(Engine, Link), StartError>
     }
 }
 
-/// What a process that has ended wrote to its standard error.
-fn standard_error(child: &mut Child) -> String {
-    let mut text = String::new();
-    if let Some(stderr) = child.stderr.take() {
-        // Bounded: an engine says a line or two.
-        let _ = stderr.take(64 * 1024).read_to_string(&mut text);
-    }
-    text
-}
-
 impl Engine {
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
@@ -79,26 +61,28 @@ impl Engine {
     }
 
     /// Why it did not greet: what it wrote, if it has ended.
-    fn failed(&mut self, greeting: &io::Error) -> StartError {
+    fn failed(&mut self, greeting: &io::Error) -> Failure {
         if greeting.kind() != io::ErrorKind::UnexpectedEof {
             let _ = self.child.kill();
-            return StartError::Internal(format!("an engine: {greeting}"));
+            return Failure::Internal(format!("an engine: {greeting}"));
         }
         let status = match self.child.wait() {
             Ok(status) => status,
-            Err(e) => return StartError::Internal(format!("an engine: {e}")),
+            Err(e) => return Failure::Internal(format!("an engine: {e}")),
         };
-        let message = self.standard_error();
-        let line = message.lines().next().unwrap_or("the engine ended at once").to_owned();
+        let line = self.message().unwrap_or_else(|| "the engine ended at once".to_owned());
         match status.code() {
-            Some(2) => StartError::Usage(line),
-            _ => StartError::Internal(format!("{line} ({status})")),
+            Some(2) => Failure::Usage(line),
+            _ => Failure::Internal(format!("{line} ({status})")),
         }
     }
 
-    /// What it wrote to its standard error, once it has ended.
-    pub(super) fn standard_error(&mut self) -> String {
-        standard_error(&mut self.child)
+    /// The first line of what it wrote to its standard error, once it has ended.
+    pub(super) fn message(&mut self) -> Option<String> {
+        let mut text = String::new();
+        // Bounded: an engine says a line or two.
+        let _ = self.child.stderr.take()?.take(64 * 1024).read_to_string(&mut text);
+        text.lines().next().map(ToOwned::to_owned)
     }
 
     /// Waits for its end; kills it when that takes longer than `patience`.

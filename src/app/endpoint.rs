@@ -104,7 +104,7 @@ fn permit(ip: IpAddr, host: &str, allow_public: bool) -> Result<(), String> {
         return Err(format!("{shown} is not the address of one host; write for example --client 127.0.0.1 9900"));
     }
     if matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()) && !host.contains('%') {
-        return Err(format!("{shown} is of one link; name the interface: --client {ip}%eth0"));
+        return Err(format!("{shown} is link-local; name the interface: --client {ip}%eth0"));
     }
     if !allow_public && !is_near(ip) {
         return Err(format!(

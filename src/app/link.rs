@@ -104,7 +104,7 @@ impl Link {
                 Ok(n) if self.taken + n > MAX_ANSWERS => {
                     let pid = self.hello.pid;
                     out.push(FromEngine::Refused(format!(
-                        "process {pid} sent over {} KiB unasked; it is not listened to any more",
+                        "process {pid} sent over {} KiB unasked; it is now ignored",
                         MAX_ANSWERS >> 10
                     )));
                     break true;

@@ -73,7 +73,7 @@ impl Processes {
                 self.dying.push(pid);
                 continue;
             };
-            let message = self.engine(pid).and_then(|e| e.standard_error().lines().next().map(ToOwned::to_owned));
+            let message = self.engine(pid).and_then(Engine::message);
             ended.push(Ended { pid, cause, message });
         }
         ended

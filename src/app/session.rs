@@ -154,7 +154,7 @@ impl Session {
                 self.carry_out(steps)
             }
             Message::ProbeFailed => {
-                self.view.fail("the probe thread has failed; what is shown is the last it saw").map(|()| None)
+                self.view.fail("the probe thread has failed; the figures shown are its last").map(|()| None)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::Failure;
 use super::advise::Tuned;
 use super::attach::{self, Found};
-use super::child::{self, Engine, StartError};
+use super::child::{self, Engine};
 use super::controller::Terms;
 use super::link::Link;
 use super::plan::Plan;
@@ -41,10 +41,7 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
     let mut links = Vec::new();
     let configs = [plan.server.clone().map(EngineConfig::Server), plan.client.clone().map(EngineConfig::Client)];
     for config in configs.into_iter().flatten() {
-        let (engine, link) = child::start(&config).map_err(|e| match e {
-            StartError::Usage(text) => Failure::Usage(text),
-            StartError::Internal(text) => Failure::Internal(text),
-        })?;
+        let (engine, link) = child::start(&config)?;
         engines.push(engine);
         links.push(link);
     }
@@ -153,7 +150,6 @@ fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
         target_note: note,
         endpoint,
         listen,
-        guard: plan.guard && plan.client.is_some(),
         guard_per_mille: Some(plan.guard_per_mille),
         interval_ms: plan.interval.as_millis() as u64,
     }

@@ -203,7 +203,7 @@ pub(super) fn revert(sysctls: &Sysctls, file: &Path, here: &Here, force: bool) -
         Err(e) => return Err(format!("{} cannot be read: {}", file.display(), why_file(&e))),
     }
     let _lock = lock(file)?;
-    let Some(mut state) = load(file)? else { return Ok(Vec::new()) };
+    let Some(state) = load(file)? else { return Ok(Vec::new()) };
     state.in_this_namespace(here).map_err(|e| format!("{} {e}", file.display()))?;
     // The last that was set first, as far as one bounds another.
     let done: Vec<Done> = state.entries.iter().rev().map(|e| put_back(sysctls, &state, e, here, force)).collect();
@@ -216,8 +216,7 @@ pub(super) fn revert(sysctls: &Sysctls, file: &Path, here: &Here, force: bool) -
             .and_then(|()| sync_dir(file))
             .map_err(|e| format!("every value is back, but {} cannot be removed: {}", file.display(), why(&e)))?;
     } else if kept.entries.len() < before {
-        state = kept;
-        save(file, &state)?;
+        save(file, &kept)?;
     }
     Ok(done)
 }

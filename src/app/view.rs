@@ -7,7 +7,7 @@ use crossterm::event::KeyEvent;
 use super::Failure;
 use super::screen::Screen;
 use crate::model::{Model, Summary};
-use crate::output::{Unwritten, Writer, harmless, summary_text};
+use crate::output::{Unwritten, Writer, summary_text};
 use crate::ui::Action;
 
 /// The dashboard, or lines.
@@ -84,7 +84,7 @@ impl View {
             View::Screen(screen) => {
                 screen.close();
                 // A terminal that has gone cannot be told.
-                let _ = io::stdout().write_all(harmless(&summary_text(summary, model)).as_bytes());
+                let _ = io::stdout().write_all(summary_text(summary, model).as_bytes());
                 Ok(())
             }
         }

@@ -17,11 +17,11 @@ const PORTS: u16 = 100;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Ramp")]
 pub struct RampArgs {
-    /// Connections: 200k, 1m. Default: 1m; a run that names none opens no more than memory holds with a fifth to spare.
+    /// Connections: 200k, 1m. Default: 1m; without it a run opens only as many as memory holds with a fifth to spare.
     #[arg(long, value_name = "COUNT", value_parser = values::target, allow_negative_numbers = true)]
     pub target: Option<u64>,
 
-    /// Connections per second: 20k, max. Check and tune reckon with 50k for max.
+    /// Connections per second: 20k, max. check and tune take max as 50k.
     #[arg(long, value_name = "PER SECOND", value_parser = str::parse::<Rate>, default_value = "max")]
     pub rate: Rate,
 

@@ -22,9 +22,9 @@ use crate::engine::closing::Closing;
 use crate::engine::config::{self, ClientConfig};
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
-use crate::engine::pool::{Body, MOST_WORKERS, Pool};
+use crate::engine::pool::{MOST_WORKERS, Pool};
 use crate::protocol::errno;
-use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity, Stop, StopCause};
+use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Stop, StopCause};
 
 /// What the main thread and the workers of a client share.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     let shared = Arc::new(Shared { config, counters, plan, ramp, closing: Closing::new(Instant::now()), traffic });
     let for_workers = Arc::clone(&shared);
     let max = workers.map_or(MOST_WORKERS, |n| n as usize);
-    let pool = Pool::new(max, Vec::new(), |_| -> Body { Arc::new(move |w| worker::run(&w, &for_workers)) })?;
+    let pool = Pool::new(max, Vec::new(), Arc::new(move |w| worker::run(&w, &for_workers)))?;
     let target = shared.config.common.target as usize;
     let lanes = lanes(cores, target, pool.room()).min(max);
     Ok((Client { shared, pool, lanes, ramp_cpu_us: None }, lanes))
@@ -160,10 +160,7 @@ impl Engine for Client {
     }
 
     fn worker_failed(&mut self, error: &io::Error) {
-        let call = errno::failed("thread", error.raw_os_error().unwrap_or(0));
-        self.shared.counters.add_error("thread", call.errno);
-        let text = format!("A client worker could not run: {error}.");
-        self.shared.counters.note_failed(Severity::Critical, "worker_failed", text, Some(call.clone()));
+        let call = self.shared.counters.note_worker_failed(Role::Client, error);
         self.shared.ramp.stop(Stop {
             cause: StopCause::Limit,
             call,

@@ -30,13 +30,13 @@ impl OwnPorts {
     /// Keeps the client's own ports apart from its destination ports.
     pub(super) fn choose(range: PortRange, first: u16, last: u16) -> Self {
         let overlaps = first <= range.high && last >= range.low;
-        let size = |(low, high): (u16, u16)| (u64::from(high) + 1).saturating_sub(u64::from(low));
+        let size = |(low, high)| PortRange { low, high, reserved: 0 }.usable();
         let below = (range.low, first.saturating_sub(1));
         let above = (last.saturating_add(1), range.high);
         let larger = if size(below) >= size(above) { below } else { above };
         let narrowed = (overlaps && size(larger) > 0 && last < u16::MAX && supported(larger).is_ok()).then_some(larger);
-        let ports = size(narrowed.unwrap_or((range.low, range.high)));
-        Self { usable: ports.saturating_sub(u64::from(range.reserved)), overlaps, narrowed }
+        let (low, high) = narrowed.unwrap_or((range.low, range.high));
+        Self { usable: PortRange { low, high, ..range }.usable(), overlaps, narrowed }
     }
 }
 

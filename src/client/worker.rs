@@ -304,10 +304,7 @@ impl State<'_> {
     /// The table is full: gives the lane back.
     fn hand_on(&mut self) {
         self.publish();
-        let slots = self.worker.mail.release();
-        if slots != 0 {
-            self.worker.bell.ring(Notice::Full { slots });
-        }
+        self.worker.hand_on();
     }
 
     fn event(&mut self, fd: RawFd, event: &Event, now: Instant) {
@@ -495,9 +492,6 @@ impl State<'_> {
         }
         if self.conns.is_empty() {
             return None;
-        }
-        if self.cursor >= self.conns.bound() {
-            self.cursor = 0;
         }
         match self.shared.closing.turn(&mut self.conns, &mut self.cursor, now) {
             Turn::Closed(n) => {

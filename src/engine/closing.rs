@@ -46,7 +46,7 @@ impl Closing {
         lock(&self.state).0
     }
 
-    /// Closes a lot of `conns`, from the descriptor `cursor` on.
+    /// Closes a lot of `conns`, from the descriptor `cursor` on; from the first again after the last.
     pub fn turn(&self, conns: &mut Conns, cursor: &mut RawFd, now: Instant) -> Turn {
         let (mode, lot) = {
             let mut state = lock(&self.state);
@@ -56,6 +56,9 @@ impl Closing {
                 Err(wait) => return Turn::Wait(wait),
             }
         };
+        if *cursor >= conns.bound() {
+            *cursor = 0;
+        }
         let mut closed = 0;
         while closed < lot && *cursor < conns.bound() {
             if let Some(fd) = conns.remove(*cursor) {

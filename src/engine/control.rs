@@ -74,15 +74,13 @@ impl Control {
         Ok(Self { listener, peers: vec![Some(Peer { stream, pid, partial: Vec::new() })] })
     }
 
-    /// Handles an event; false when the token is not one of the control socket's.
-    pub fn event(&mut self, registry: &Registry, token: Token, out: &mut Vec<Incoming>) -> bool {
+    /// Handles an event; one whose token is not the control socket's is not for it.
+    pub fn event(&mut self, registry: &Registry, token: Token, out: &mut Vec<Incoming>) {
         if token.0 == LISTENER {
             self.accept(registry, out);
-            return true;
+        } else if let Some(index) = token.0.checked_sub(LISTENER + 1).filter(|i| *i < self.peers.len()) {
+            self.read(index, out);
         }
-        let Some(index) = token.0.checked_sub(LISTENER + 1).filter(|i| *i < self.peers.len()) else { return false };
-        self.read(index, out);
-        true
     }
 
     fn accept(&mut self, registry: &Registry, out: &mut Vec<Incoming>) {

@@ -233,6 +233,15 @@ impl Counters {
         events.push(EngineEvent { seq, t_us: self.now_us(), severity, id: id.to_owned(), text, call });
     }
 
+    /// Notes that a worker of this engine could not run; the call that failed.
+    pub fn note_worker_failed(&self, role: Role, error: &io::Error) -> FailedCall {
+        let call = errno::failed("thread", error.raw_os_error().unwrap_or(0));
+        self.add_error("thread", call.errno);
+        let text = format!("A {} worker could not run: {error}.", role.name());
+        self.note_failed(Severity::Critical, "worker_failed", text, Some(call.clone()));
+        call
+    }
+
     /// User plus system time of the process, microseconds.
     pub fn cpu_us() -> u64 {
         sys::cpu_time().as_micros() as u64

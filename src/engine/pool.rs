@@ -97,7 +97,7 @@ impl Mailbox {
     }
 
     /// Takes the slots away (by the worker, when its table is full).
-    pub fn release(&self) -> u64 {
+    fn release(&self) -> u64 {
         self.slots.swap(0, SeqCst)
     }
 
@@ -153,6 +153,14 @@ impl Worker {
             self.bell.ring(Notice::Look);
         }
     }
+
+    /// Gives the slots back, for another worker with room: this one's table is full.
+    pub fn hand_on(&self) {
+        let slots = self.mail.release();
+        if slots != 0 {
+            self.bell.ring(Notice::Full { slots });
+        }
+    }
 }
 
 /// The body of a worker thread. It runs until the process ends; an error it returns is noted by the main thread.
@@ -188,9 +196,8 @@ impl Pool {
     ///
     /// # Errors
     /// When the limit cannot be read or the eventfd not be made.
-    pub fn new(max: usize, inherited: Vec<RawFd>, body: impl FnOnce(Arc<Bell>) -> Body) -> io::Result<Self> {
+    pub fn new(max: usize, inherited: Vec<RawFd>, body: Body) -> io::Result<Self> {
         let (soft, _) = sys::nofile();
-        let bell = Arc::new(Bell::new()?);
         let fixed = inherited.len() as u64 + OWN + u64::from(SPARE);
         let room = soft.saturating_sub(fixed) as usize;
         if room == 0 {
@@ -200,8 +207,8 @@ impl Pool {
         }
         Ok(Self {
             workers: Vec::new(),
-            body: body(Arc::clone(&bell)),
-            bell,
+            body,
+            bell: Arc::new(Bell::new()?),
             wanted: Arc::new(AtomicBool::new(false)),
             inherited,
             parked: Vec::new(),

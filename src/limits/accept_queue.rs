@@ -34,7 +34,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 };
 
 const ID: LimitId = LimitId::AcceptQueue;
-const SOMAXCONN: &str = "net.core.somaxconn";
+pub(super) const SOMAXCONN: &str = "net.core.somaxconn";
 const OVERFLOWS: &str = "listen_overflows";
 
 static COUNTERS: [CounterInfo; 1] = [CounterInfo {
@@ -53,7 +53,7 @@ static COUNTERS: [CounterInfo; 1] = [CounterInfo {
 pub(super) fn larger(to: u64) -> Remedy {
     let remedy = Remedy::sysctl(SOMAXCONN, to);
     let text = format!(
-        "{} and a server started anew with as large a backlog: a listener keeps the size it was opened with",
+        "{}, then restart the server with as large a backlog: a listener keeps the size it was opened with",
         remedy.text
     );
     remedy.worded(text)

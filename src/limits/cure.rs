@@ -204,8 +204,9 @@ pub(super) fn raise(need: u64, soft: u64, hard: Option<u64>, nr_open: Option<u64
     let setting = Setting::Nofile { soft: need, hard: need };
     match nr_open {
         Some(nr_open) if need > nr_open => {
-            let command = format!("sysctl -w fs.nr_open={need}");
-            Remedy::root(Level::Host, command.clone()).worded(format!("{command}, then {limits}")).with(setting)
+            let first = Remedy::sysctl("fs.nr_open", need);
+            let text = format!("{}, then {limits}", first.text);
+            first.worded(text).with(setting)
         }
         _ => Remedy::advice(Level::User, limits).needs("CAP_SYS_RESOURCE").with(setting),
     }

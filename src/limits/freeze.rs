@@ -12,14 +12,14 @@
 
 use super::headroom::Headroom;
 use super::prelude::*;
-use crate::sample::Kernel;
+use crate::sample::{Kernel, Net};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "freeze",
     label: "standstill",
     unit: Unit::Seconds,
-    help: "For how many seconds the server may stand still (a garbage collection, a profile, SIGSTOP) before what is sent to it meanwhile fills TCP buffer memory, its cgroup or the machine. A client that waits for each answer leaves one message a connection unread at most.",
+    help: "For how many seconds the server may stand still (a garbage collection, a heap dump, SIGSTOP) before what is sent to it meanwhile fills TCP buffer memory, its cgroup or the machine. A client that waits for each answer leaves one message a connection unread at most.",
     sources: "the plan of messages, or InOctets and InSegs; tcp_mem, memory.max, real headroom; tcp_rmem, tcp_wmem",
     read,
     need,
@@ -101,8 +101,7 @@ fn rooms(kernel: &Kernel, headroom: Option<Headroom>) -> Vec<(String, f64)> {
     // The first process is the server, where there is one. Buffers are charged to cgroups of version 2 alone.
     let chain = kernel.processes.first().and_then(|p| p.memcg.as_deref().ok()).unwrap_or_default();
     for group in chain.iter().filter(|g| g.version == 2) {
-        if let Some(limit) = super::bound(group) {
-            let left = limit.saturating_sub(super::charge(group));
+        if let Some(left) = super::room(group) {
             rooms.push((format!("the memory cgroup {}", group.path), left as f64));
         }
     }
@@ -119,19 +118,24 @@ fn first_filled(load: Load, rooms: &[(String, f64)]) -> Result<(String, f64), St
     filled.min_by(|a, b| a.1.total_cmp(&b.1)).ok_or_else(|| {
         let all = bytes((load.active * load.most) as u64);
         let one = bytes(load.most as u64);
-        format!("at most {one} a connection wait unread, {all} in all: any standstill is survived")
+        format!("unread messages take at most {one} a connection, {all} in all: any standstill is survived")
     })
+}
+
+/// The most that a socket may leave unread and unsent, bytes; the kernel's own where `tcp_rmem` or `tcp_wmem` is out of sight.
+fn max_buffers(net: &Net) -> [u64; 2] {
+    *net.max_buffers.as_ref().unwrap_or(&[32 << 20, 4 << 20])
 }
 
 /// What arrives here; `Err` says why nothing does.
 fn load(context: &Context<'_>) -> Result<Load, &'static str> {
     let (sample, net) = (context.sample, &context.sample.kernel.net);
     let page = sample.kernel.host.page_size as f64;
-    let [read, write] = *net.max_buffers.as_ref().unwrap_or(&[32 << 20, 4 << 20]);
+    let [read, write] = max_buffers(net);
     if let Some(client) = sample.engine(Role::Client) {
         let traffic = client.traffic.filter(|t| t.every_us > 0).ok_or("idle connections: no --active")?;
         if !context.both_ends {
-            return Err("bounds who receives: look at the server's host");
+            return Err("bounds who receives: check on the server's machine");
         }
         let load = Load {
             active: traffic.active as f64,
@@ -159,7 +163,7 @@ fn cure(load: Load, seconds: f64) -> Cure {
         "room for {} more, as {WARN_S:.0} s need",
         bytes((load.per_s() * each(load.message) * (WARN_S - seconds).max(0.0)) as u64)
     );
-    let server = "a server that stands still for less long (its garbage collector) or bounds what its clients may send";
+    let server = "a server that stands still for less time (its garbage collector) or limits what its clients may send";
     Cure::from([fewer, Remedy::advice(Level::Host, more), Remedy::advice(Level::Server, server)])
 }
 
@@ -202,7 +206,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     if !given.ask.accepts() {
         return out.push(Need::not_applicable(ID, "bounds who receives: check on the server's machine"));
     }
-    let [read, write] = *given.kernel.net.max_buffers.as_ref().unwrap_or(&[32 << 20, 4 << 20]);
+    let [read, write] = max_buffers(&given.kernel.net);
     let load = Load {
         active: given.ask.target as f64 * traffic.share,
         message: traffic.message as f64,
@@ -215,7 +219,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     out.push(match first_filled(load, &rooms) {
         Err(why) => Need::without(ID, Verdict::Fits, why),
         Ok((what, seconds)) => Need::compare(ID, "host", seconds.round() as u64, WARN_S as u64)
-            .because(format!("a server that stands still so long fills {what}, if its clients send on"))
+            .because(format!("a server that stands still for that long fills {what}, if its clients keep sending"))
             .mild()
             .cured(|| cure(load, seconds)),
     });

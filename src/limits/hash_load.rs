@@ -7,7 +7,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "hash_load",
     label: "hash load",
     unit: Unit::Count,
-    help: "Sockets for each bucket of the established hash. It fails nothing: connecting slows down as chains grow.",
+    help: "Sockets for each bucket of the established hash. Nothing fails, but connecting slows down as chains grow.",
     sources: "inuse in /proc/net/sockstat and sockstat6; tcp_ehash_entries",
     is_met: false,
     read,
@@ -31,16 +31,15 @@ fn cure(need: u64) -> Remedy {
 
 fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let (net, scope) = (&context.sample.kernel.net, context.namespace());
-    let (sockstat, buckets) = match (&net.sockstat, &net.ehash_entries) {
+    let (sockets, buckets) = match (net.tcp_sockets(), &net.ehash_entries) {
         (Err(why), _) | (_, Err(why)) => return out.push(Meter::unknown(ID, scope, why)),
-        (Ok(sockstat), Ok(buckets)) => (sockstat, *buckets),
+        (Ok(sockets), Ok(buckets)) => (sockets, *buckets),
     };
-    let sockets = sockstat.inuse + net.inuse6.as_ref().map_or(0, |n| *n);
     let chain = sockets as f64 / buckets.max(1) as f64;
     let mut meter = Meter::independent(ID, scope, sockets, Some(buckets)).cured(cure);
     meter.state = Some(LimitState::Ok);
     if chain >= LONG_CHAIN {
-        meter.reason = Some(format!("{chain:.0} sockets for each bucket: connecting slows down, nothing fails"));
+        meter.reason = Some(format!("{chain:.0} sockets per bucket: connecting slows down, nothing fails"));
     }
     out.push(meter);
 }
@@ -56,7 +55,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         Need::compare(ID, "buckets", buckets, needed)
             .met_at((given.count_of(buckets) as f64 * LONG_CHAIN) as u64)
             .because(format!(
-                "{:.1} sockets to a bucket at the target: fails nothing, from {LONG_CHAIN} on connecting slows down",
+                "{:.1} sockets per bucket at the target: nothing fails, but connecting slows down from {LONG_CHAIN}",
                 given.sockets() as f64 / buckets.max(1) as f64
             ))
             .mild()

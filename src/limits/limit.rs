@@ -129,6 +129,12 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// The row of a limit: that of `scope` if there is one, else the first.
+    pub fn row<'a>(rows: &'a [Self], id: LimitId, scope: Option<&str>) -> Option<&'a Self> {
+        let mut rows = rows.iter().filter(|l| l.info.id == id);
+        rows.clone().find(|l| scope == Some(l.scope.as_str())).or_else(|| rows.next())
+    }
+
     /// Whether it is this one, of this scope.
     pub fn is(&self, id: LimitId, scope: &str) -> bool {
         self.info.id == id && self.scope == scope

@@ -42,13 +42,17 @@ pub fn bound(group: &MemCgroup) -> Option<u64> {
     group.limit.filter(|l| *l < 1 << 60)
 }
 
+/// What may still be charged to it, bytes; `None` where it has no limit.
+pub fn room(group: &MemCgroup) -> Option<u64> {
+    Some(bound(group)?.saturating_sub(charge(group)))
+}
+
 /// For each distinct chain the group whose limit is met first.
 pub fn tightest<'a>(chains: impl Iterator<Item = &'a [MemCgroup]>) -> Vec<&'a MemCgroup> {
     let mut found: Vec<&MemCgroup> = Vec::new();
     for chain in chains {
-        let left = |g: &&MemCgroup| bound(g).unwrap_or(u64::MAX).saturating_sub(charge(g));
         // min_by_key takes the first of equals: the nearest.
-        if let Some(group) = chain.iter().filter(|g| bound(g).is_some()).min_by_key(left)
+        if let Some((_, group)) = chain.iter().filter_map(|g| Some((room(g)?, g))).min_by_key(|r| r.0)
             && !found.iter().any(|f| f.path == group.path)
         {
             found.push(group);

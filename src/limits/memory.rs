@@ -29,7 +29,7 @@ const ID: LimitId = LimitId::Memory;
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// Unless told otherwise the guard keeps this share of the headroom that was there at the start.
-pub const KEEP: f64 = 0.1;
+const KEEP: f64 = 0.1;
 /// Doubt in the cost of a connection before it has been measured.
 pub(super) const DOUBT: f64 = 1.25;
 /// A measured cost is not believed below this share of the cost of one idle end: a ramp that reuses memory freed by the

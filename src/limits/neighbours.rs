@@ -58,7 +58,6 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let fuller = known.into_iter().flatten().max_by(|a, b| (a.0 * b.1).cmp(&(b.0 * a.1)));
     out.push(match (fuller, v4) {
         (Some((used, max, key)), _) => Meter::independent(ID, "host", used, Some(max))
-            .expecting(0.0)
             .levels(0.95, f64::INFINITY)
             .cured(move |need| cure(key, need.max(ENOUGH))),
         (None, Err(why)) => Meter::unknown(ID, "host", why),

@@ -150,7 +150,7 @@ fn own(given: &Given<'_>, holder: &Holder<'_>) -> Need {
             _ => {
                 let nr_open = given.kernel.host.nr_open.as_ref().ok().copied();
                 let to = round_up(per_table);
-                raise(to, limit.hard, Some(limit.hard), nr_open).with(Setting::Nofile { soft: to, hard: to })
+                raise(to, limit.hard, Some(limit.hard), nr_open)
             }
         })
 }
@@ -193,7 +193,7 @@ fn other(given: &Given<'_>, holder: &Holder<'_>, processes: u64, out: &mut Vec<N
         hard.because("a program may raise its soft limit this far itself")
     } else {
         hard.because("set by systemd (LimitNOFILE) for services, by limits.conf at login").cured(|| {
-            let lasting = raise(to, limit.hard, Some(limit.hard), nr_open).with(Setting::Nofile { soft: to, hard: to });
+            let lasting = raise(to, limit.hard, Some(limit.hard), nr_open);
             if given.ask.running && nr_open.is_none_or(|most| to <= most) {
                 let now = format!("prlimit --pid {} --nofile={to}", process.pid);
                 let text = format!("now: {now}; lasting: {lasting}", lasting = lasting.text);

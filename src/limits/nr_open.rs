@@ -32,7 +32,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
                 // A hard limit as high as nr_open is a machine well set up, not one about to fail.
                 state: Some(LimitState::Ok),
                 reason: Some("bounds the descriptors of one table".into()),
-                ..meter.cured(|need| Remedy::sysctl(KEY, need))
+                ..meter.sysctl(KEY)
             }
         }
     });

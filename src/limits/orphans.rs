@@ -1,4 +1,4 @@
-//! Sockets closed by their program and not yet by TCP.
+//! Sockets closed by their program but not yet by TCP.
 
 use super::prelude::*;
 
@@ -7,7 +7,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "orphans",
     label: "orphans",
     unit: Unit::Count,
-    help: "Sockets closed by their program and not yet by TCP (tcp_max_orphans). It matters when many are closed at once: the kernel resets them from a quarter or half of it on.",
+    help: "Sockets closed by their program but not yet by TCP (tcp_max_orphans). It matters when many close at once: from a quarter or half of it the kernel resets them.",
     sources: "orphan in /proc/net/sockstat; tcp_max_orphans",
     log: &[LogTopic::Orphans],
     read,

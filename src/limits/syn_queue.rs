@@ -1,7 +1,8 @@
 //! Connections half open at a listening socket.
 
-use super::accept_queue::{Drops, ELSEWHERE, burst, faster_or_larger, larger};
+use super::accept_queue::{Drops, ELSEWHERE, SOMAXCONN, burst, faster_or_larger, larger};
 use super::prelude::*;
+use crate::sample::Net;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -22,8 +23,8 @@ const ID: LimitId = LimitId::SynQueue;
 const BACKLOG: &str = "net.ipv4.tcp_max_syn_backlog";
 
 /// `tcp_syncookies`, where it can be seen.
-pub(super) fn syncookies(sample: &Sample) -> Option<u64> {
-    sample.kernel.net.syncookies.as_ref().ok().copied()
+pub(super) fn syncookies(net: &Net) -> Option<u64> {
+    net.syncookies.as_ref().ok().copied()
 }
 
 /// `ListenDrops` counts each overflow of either queue again; only what exceeds those is its own.
@@ -31,12 +32,15 @@ pub(super) fn other_drops(sample: &Sample) -> Option<u64> {
     ext(sample, |e| e.listen_drops.saturating_sub(e.listen_overflows + e.req_q_full_drop))
 }
 
+fn cookies_on() -> Remedy {
+    Remedy::root(Level::Namespace, "sysctl -w net.ipv4.tcp_syncookies=1")
+}
+
 /// What makes room for half-open connections: without SYN cookies it is `tcp_max_syn_backlog` that is met first, with them
 /// the listener's own size.
 fn cure(cookies: Option<u64>, to: u64) -> Cure {
     if cookies == Some(0) {
-        let on = Remedy::root(Level::Namespace, "sysctl -w net.ipv4.tcp_syncookies=1");
-        Cure::from([Remedy::sysctl(BACKLOG, to), on])
+        Cure::from([Remedy::sysctl(BACKLOG, to), cookies_on()])
     } else {
         larger(to).into()
     }
@@ -46,7 +50,7 @@ static COUNTERS: [CounterInfo; 4] = [
     CounterInfo {
         id: "syn_drop",
         proof: "ListenDrops less ListenOverflows and TCPReqQFullDrop",
-        read: |s| if syncookies(s) == Some(0) { other_drops(s) } else { None },
+        read: |s| if syncookies(&s.kernel.net) == Some(0) { other_drops(s) } else { None },
         what: "SYNs were dropped: three quarters of net.ipv4.tcp_max_syn_backlog were half open, and SYN cookies are off",
         cure: || cure(Some(0), 65_535),
         log: &[LogTopic::SynQueue],
@@ -55,7 +59,7 @@ static COUNTERS: [CounterInfo; 4] = [
     CounterInfo {
         id: "syn_cookies",
         proof: "TCPReqQFullDoCookies",
-        read: |s| if syncookies(s) == Some(2) { None } else { ext(s, |e| e.req_q_full_do_cookies) },
+        read: |s| if syncookies(&s.kernel.net) == Some(2) { None } else { ext(s, |e| e.req_q_full_do_cookies) },
         what: "the SYN queue of a listening socket was full: connections were answered with SYN cookies, which keep no place in it",
         cure: faster_or_larger,
         log: &[LogTopic::SynQueue],
@@ -64,13 +68,12 @@ static COUNTERS: [CounterInfo; 4] = [
     CounterInfo {
         id: "syn_cookies_always",
         proof: "TCPReqQFullDoCookies",
-        read: |s| if syncookies(s) == Some(2) { ext(s, |e| e.req_q_full_do_cookies) } else { None },
+        read: |s| if syncookies(&s.kernel.net) == Some(2) { ext(s, |e| e.req_q_full_do_cookies) } else { None },
         severity: Severity::Info,
         what: "every connection is answered with a SYN cookie, because net.ipv4.tcp_syncookies is 2: no queue was full",
         cure: || {
-            let on = Remedy::root(Level::Namespace, "sysctl -w net.ipv4.tcp_syncookies=1");
-            let text = format!("{}, unless that is meant", on.text);
-            on.worded(text).into()
+            let text = format!("{}, unless that is meant", cookies_on().text);
+            cookies_on().worded(text).into()
         },
         ..COUNTER
     },
@@ -88,7 +91,7 @@ static COUNTERS: [CounterInfo; 4] = [
 fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let (net, scope) = (&context.sample.kernel.net, context.namespace());
     let max = |reading: &Result<u64, _>| reading.as_ref().map_or("unknown".to_owned(), u64::to_string);
-    let cookies = syncookies(context.sample);
+    let cookies = syncookies(net);
     out.push(match &net.ext {
         Err(why) => Meter::unknown(ID, scope, why),
         // Cookies that are always sent say nothing of a queue.
@@ -108,11 +111,11 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let net = &given.kernel.net;
     let (n, why) = burst(given);
     // With cookies `tcp_max_syn_backlog` bounds nothing (`tcp_conn_request` in `net/ipv4/tcp_input.c`).
-    let cookies = net.syncookies.as_ref().ok().copied();
+    let cookies = syncookies(net);
     let bound = match (&net.somaxconn, &net.max_syn_backlog, cookies) {
         (Err(error), ..) | (_, Err(error), Some(0)) => Err(error),
         (Ok(somaxconn), Ok(backlog), Some(0)) if backlog / 4 * 3 < *somaxconn => Ok((BACKLOG, *backlog, n * 4 / 3)),
-        (Ok(somaxconn), ..) => Ok(("net.core.somaxconn", *somaxconn, n)),
+        (Ok(somaxconn), ..) => Ok((SOMAXCONN, *somaxconn, n)),
     };
     out.push(match bound {
         Err(error) => Need::unknown(ID, error),

@@ -38,7 +38,7 @@ static COUNTERS: [CounterInfo; 5] = [
     CounterInfo {
         id: "listen_drops",
         proof: "ListenDrops less ListenOverflows and TCPReqQFullDrop",
-        read: |s| if syncookies(s) == Some(0) { None } else { other_drops(s) },
+        read: |s| if syncookies(&s.kernel.net) == Some(0) { None } else { other_drops(s) },
         what: "a listening socket dropped connections for another reason than a full queue, mostly for want of memory",
         cure: || Remedy::advice(Level::Host, "look at memory and tcp_mem").into(),
         ..COUNTER

@@ -148,7 +148,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         r.present.unwrap_or_default().saturating_sub(r.needed.unwrap_or_default()).max(u64::from(!r.is_short()))
     });
     out.push(match nearest {
-        Some(row) => row.because(format!("the engines start {}", grouped(needed))),
+        Some(row) => row.because(format!("the engines start {} threads", grouped(needed))),
         None => match (&host.tasks, &host.threads_max) {
             (Err(why), _) | (_, Err(why)) => Need::unknown(ID, why),
             _ => Need::not_applicable(ID, "no bound is readable"),

@@ -9,6 +9,7 @@ use crate::limits::connection_memory;
 use crate::protocol::Role;
 use crate::sample::Sample;
 
+use super::entry;
 pub use super::slope::Slope;
 use super::slope::Trend;
 
@@ -30,6 +31,13 @@ pub struct Cost {
     pub slab: Vec<(String, f64)>,
     /// Whether the two ends of a connection are both on this machine.
     pub both_ends: bool,
+}
+
+impl Cost {
+    /// Which ends it covers, for people.
+    pub fn ends(&self) -> &'static str {
+        if self.both_ends { "both ends" } else { "this end" }
+    }
 }
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -77,18 +85,14 @@ impl CostTrends {
                 trend.add(connections, *rss as f64);
             }
         }
-        if let Ok(sockstat) = &sample.kernel.net.sockstat {
-            let inuse6 = sample.kernel.net.inuse6.as_ref().map_or(0, |n| *n);
-            self.sockets.add(connections, (sockstat.inuse + inuse6) as f64);
+        if let Ok(sockets) = sample.kernel.net.tcp_sockets() {
+            self.sockets.add(connections, sockets as f64);
         }
         let caches = sample.kernel.host.slab.as_deref().unwrap_or_default();
         // Caches of fewer connections would make each look cheaper.
         for cache in caches.iter().filter(|_| !sample.kernel.host.slab_is_old) {
-            let known = self.slab.iter().position(|s| s.0 == cache.name).unwrap_or_else(|| {
-                self.slab.push((cache.name.clone(), Trend::new(MIB / 8.0, RANGE)));
-                self.slab.len() - 1
-            });
-            self.slab[known].1.add(connections, cache.bytes as f64);
+            let new = || (cache.name.clone(), Trend::new(MIB / 8.0, RANGE));
+            entry(&mut self.slab, |s| s.0 == cache.name, new).1.add(connections, cache.bytes as f64);
         }
     }
 

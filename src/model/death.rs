@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use signal_hook::low_level::signal_name;
 
-use crate::limits::{Headroom, bound, tightest};
+use crate::limits::{Headroom, all_chains, bound, tightest};
 use crate::protocol::Role;
 use crate::sample::{MemCgroup, Sample, Watched};
 use crate::units;
@@ -125,9 +125,7 @@ impl Witness {
     fn oom(&self, pid: u32, after: &Sample) -> Option<Cause> {
         let before = self.seen.front()?;
         let chain = self.chain(pid)?;
-        let now_of = |path: &str| {
-            after.kernel.processes.iter().filter_map(|t| t.memcg.as_ref().ok()).flatten().find(|g| g.path == path)
-        };
+        let now_of = |path: &str| all_chains(&after.kernel).flatten().find(|g| g.path == path);
         let then_of = |path: &str| {
             before
                 .alive

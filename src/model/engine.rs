@@ -9,6 +9,7 @@ use crate::limits::{Limit, Oom};
 use crate::protocol::{EngineStats, Phase, Role};
 use crate::sample::{Process, Sample, Watched};
 
+use super::entry;
 use super::rate::CpuShare;
 
 impl fmt::Display for Cause {
@@ -159,11 +160,8 @@ impl Roster {
                 Some(stats) => (stats.t_us, Some(stats.cpu_us)),
                 None => (sample.t_ms * 1000, target.cpu_us.as_ref().ok().copied()),
             };
-            let shares = self.cpu.iter().position(|c| c.0 == target.pid).unwrap_or_else(|| {
-                self.cpu.push((target.pid, CpuShare::default()));
-                self.cpu.len() - 1
-            });
-            engine.cpu_share = cpu_us.and_then(|us| self.cpu[shares].1.add(t_us, us));
+            let share = entry(&mut self.cpu, |c| c.0 == target.pid, || (target.pid, CpuShare::default()));
+            engine.cpu_share = cpu_us.and_then(|us| share.1.add(t_us, us));
             match known {
                 Some(i) => self.engines[i] = engine,
                 None => self.engines.push(engine),

@@ -3,10 +3,11 @@
 //! The ceiling is a count that the client obeys by itself: between two samples it stops there, at whatever rate it
 //! connects, and nothing has to act in time. Each sample moves it.
 
-use crate::limits::{Headroom, Keeps, LimitId, all_chains, bound, charge, per_connection, tightest};
+use crate::limits::{Headroom, Keeps, LimitId, all_chains, per_connection, room, tightest};
 use crate::sample::{Kernel, MemCgroup};
 use crate::units;
 
+use super::entry;
 use super::now::{Now, RunPhase};
 use super::table::GuardInput;
 
@@ -88,12 +89,8 @@ impl Guard {
         let kept = match input.rule.keeps {
             Keeps::OfLimit => input.limit,
             Keeps::OfRoomAtStart => {
-                let known = self.at_start.iter().position(|(which, _)| which.0 == input.id && which.1 == input.scope);
-                let known = known.unwrap_or_else(|| {
-                    self.at_start.push(((input.id, input.scope.clone()), room));
-                    self.at_start.len() - 1
-                });
-                self.at_start[known].1
+                let new = || ((input.id, input.scope.clone()), room);
+                entry(&mut self.at_start, |(which, _)| which.0 == input.id && which.1 == input.scope, new).1
             }
         };
         room - (1.0 - self.share()) * kept - input.rule.step
@@ -113,7 +110,7 @@ pub fn safe_target(kernel: &Kernel, both_ends: bool, own_memcg: &[MemCgroup]) ->
     };
     let mut least = (holds(headroom.bytes), headroom.bytes, "real memory headroom".to_owned());
     for group in tightest(std::iter::once(own_memcg).chain(all_chains(kernel))) {
-        let left = bound(group).unwrap_or(u64::MAX).saturating_sub(charge(group));
+        let Some(left) = room(group) else { continue };
         if holds(left) < least.0 {
             least = (holds(left), left, format!("room in memory cgroup {}", group.path));
         }

@@ -58,12 +58,19 @@ pub struct Setup {
     pub endpoint: Option<String>,
     /// What the server listens on, for people; `None` without a server.
     pub listen: Option<String>,
-    /// Whether the guard is on.
-    pub guard: bool,
     /// Share of a limit up to which the guard lets the ramp go, in thousandths; `None` is 900.
     pub guard_per_mille: Option<u32>,
     /// Interval of samples, milliseconds.
     pub interval_ms: u64,
+}
+
+/// The entry that `is` finds; a new one where there is none.
+fn entry<T>(list: &mut Vec<T>, is: impl FnMut(&T) -> bool, new: impl FnOnce() -> T) -> &mut T {
+    let at = list.iter().position(is).unwrap_or_else(|| {
+        list.push(new());
+        list.len() - 1
+    });
+    &mut list[at]
 }
 
 /// Everything derived so far.
@@ -159,13 +166,6 @@ impl Model {
         self.account.events.push(Event { t_ms: self.now.t_ms, ..event });
     }
 
-    /// Changes the target, with a sentence when the program chose it.
-    pub fn set_target(&mut self, target: u64, note: Option<String>) {
-        self.setup.target = Some(target);
-        self.setup.target_note = note;
-        self.now.target = Some(target);
-    }
-
     /// The next sample does not continue the last: time without data lies between.
     pub fn gap(&mut self) {
         self.outlook.history.gap();
@@ -217,8 +217,7 @@ impl Model {
     /// The limit that an event is about.
     pub fn limit_of(&self, event: &Event) -> Option<&Limit> {
         let about = event.about.as_ref()?;
-        let mut rows = self.limits().iter().filter(|l| l.info.id == about.id);
-        rows.clone().find(|l| Some(&l.scope) == about.scope.as_ref()).or_else(|| rows.next())
+        Limit::row(self.limits(), about.id, about.scope.as_deref())
     }
 
     /// Real memory headroom.

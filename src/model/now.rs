@@ -218,7 +218,7 @@ impl Pace {
             accepted: server.map(|s| s.open),
             in_flight: client.map(|c| c.in_flight),
             failures: client.iter().chain(server.iter()).flat_map(|e| &e.errors).map(|e| e.count).sum(),
-            sockets: sockstat.map(|s| s.inuse + sample.kernel.net.inuse6.as_ref().map_or(0, |n| *n)),
+            sockets: sample.kernel.net.tcp_sockets().ok(),
             time_wait: sockstat.map(|s| s.tw),
             orphans: sockstat.map(|s| s.orphan),
             tcp_mem_bytes: sockstat.map(|s| s.mem_pages.saturating_mul(sample.kernel.host.page_size)),

@@ -1,7 +1,7 @@
 //! The steps that a sample goes through, each of which needs what the one before returns: observed, learnt from, judged,
 //! told. So their order is the compiler's to keep.
 
-use crate::limits::{Context, Counters, Headroom, Limit, Noted, Oom, behind};
+use crate::limits::{Context, Counters, Headroom, Limit, Noted, Oom};
 use crate::sample::Sample;
 
 use super::SPARE;
@@ -150,7 +150,7 @@ pub(super) fn view<'a>(now: &'a Now, table: &'a LimitTable, learnt: Learnt<'_>) 
         limits: table.limits(),
         headroom: learnt.headroom,
         total: learnt.cost.total,
-        charged: group.and_then(|g| table.slope(behind(Oom::Cgroup), &g.scope)),
+        charged: group.and_then(|g| table.slope(g.info.id, &g.scope)),
         both_ends: learnt.cost.both_ends,
     }
 }

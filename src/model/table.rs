@@ -9,6 +9,7 @@ use crate::protocol::Role;
 use crate::units;
 
 use super::engine::Death;
+use super::entry;
 use super::failures::Failure;
 use super::now::{Now, RunPhase};
 use super::slope::{Slope, Trend};
@@ -125,10 +126,9 @@ impl LimitTable {
             self.limits = meters.into_iter().map(|m| self.limit(m, now, seen.spare)).collect();
         }
         self.mark_killed(seen.deaths);
-        self.limits.sort_by(order);
     }
 
-    /// Marks the limit that an OOM kill met.
+    /// Marks the limit that an OOM kill met, and puts the nearest first.
     pub(super) fn mark_killed(&mut self, deaths: &[Death]) {
         for death in deaths {
             let found = self.limits.iter_mut().find(|l| death.met(l));
@@ -152,22 +152,16 @@ impl LimitTable {
         if used.is_nan() {
             return;
         }
-        let known = self.trends.iter().position(|t| t.0 == meter.id && t.1 == meter.scope).unwrap_or_else(|| {
-            let range = if meter.unit == Unit::Bytes { RANGE_BYTES } else { RANGE_COUNT };
-            self.trends.push((meter.id, meter.scope.clone(), Trend::new(noise, range)));
-            self.trends.len() - 1
-        });
-        self.trends[known].2.add(connections, used);
+        let range = if meter.unit == Unit::Bytes { RANGE_BYTES } else { RANGE_COUNT };
+        let new = || (meter.id, meter.scope.clone(), Trend::new(noise, range));
+        entry(&mut self.trends, |t| t.0 == meter.id && t.1 == meter.scope, new).2.add(connections, used);
     }
 
     /// Adds the use of one meter to its track.
     fn keep(&mut self, meter: &Meter, now: &Now) {
         let Some(used) = meter.used else { return };
-        let known = self.tracks.iter().position(|t| t.id == meter.id && t.scope == meter.scope).unwrap_or_else(|| {
-            self.tracks.push(Track::new(meter.id, meter.scope.clone()));
-            self.tracks.len() - 1
-        });
-        self.tracks[known].add(now, used);
+        let new = || Track::new(meter.id, meter.scope.clone());
+        entry(&mut self.tracks, |t| t.id == meter.id && t.scope == meter.scope, new).add(now, used);
     }
 
     fn limit(&mut self, meter: Meter, now: &Now, spare: f64) -> Limit {

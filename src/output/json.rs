@@ -8,7 +8,7 @@ use super::Output;
 use crate::model::{Event, EventLine, Model, Summary};
 
 /// Version of the machine interface. It rises when a key changes its meaning or goes; new keys leave it.
-pub const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 2;
 
 /// JSON objects.
 #[derive(Debug)]

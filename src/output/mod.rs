@@ -14,7 +14,7 @@ mod writer;
 
 use std::io::{self, Write};
 
-pub use json::{SCHEMA, object};
+pub use json::object;
 pub use summary::write as summary_text;
 pub use writer::{Unwritten, Writer};
 
@@ -61,8 +61,8 @@ impl PartialEq for Format {
 
 /// Every format, the default first.
 pub static FORMATS: &[Format] = &[
-    Format { name: "text", help: "A line an interval, for people", new: || Box::new(text::Text) },
-    Format { name: "json", help: "An object a line, for programs", new: || Box::new(json::Json) },
+    Format { name: "text", help: "One line per interval, for people", new: || Box::new(text::Text) },
+    Format { name: "json", help: "One object per line, for programs", new: || Box::new(json::Json) },
 ];
 
 /// Text for people, as it may go to a terminal: in lines, each of them harmless.

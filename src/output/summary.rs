@@ -6,12 +6,12 @@ use crate::limits::LimitState;
 use crate::model::{Model, Summary, Verdict};
 use crate::units::{bytes, grouped};
 
-/// What the run came to, in lines.
+/// What the run came to, in lines that may go to a terminal.
 pub fn write(summary: &Summary, model: &Model) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = lines(&mut text, summary, model);
-    text
+    super::harmless(&text)
 }
 
 fn lines(text: &mut String, s: &Summary, model: &Model) -> std::fmt::Result {
@@ -41,12 +41,8 @@ fn lines(text: &mut String, s: &Summary, model: &Model) -> std::fmt::Result {
         writeln!(text, "  engine CPU            {cpu:>11.1} us  per connection")?;
     }
     if let Some(total) = s.bytes_per_connection.total {
-        let ends = if model.cost().both_ends { "both ends" } else { "this end" };
-        writeln!(
-            text,
-            "  memory                {:>11} B   per connection, {ends}",
-            grouped(total.max(0.0).round() as u64)
-        )?;
+        let (bytes, ends) = (grouped(total.max(0.0).round() as u64), model.cost().ends());
+        writeln!(text, "  memory                {bytes:>11} B   per connection, {ends}")?;
     }
     for limit in s.limits.iter().filter(|l| l.state >= LimitState::Warn) {
         write!(text, "  limit {:<16}{:>11}", limit.id, limit.state.word())?;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
-use super::{Output, harmless, summary_text};
+use super::{Output, summary_text};
 use crate::model::{Event, Model, Summary};
 use crate::units::{bytes, clock, grouped, printable, seconds, short_count};
 
@@ -21,7 +21,7 @@ impl Output for Text {
     }
 
     fn summary(&mut self, to: &mut dyn Write, model: &Model, summary: &Summary) -> io::Result<()> {
-        write!(to, "{}", harmless(&summary_text(summary, model)))
+        write!(to, "{}", summary_text(summary, model))
     }
 }
 

@@ -257,7 +257,7 @@ fn limits_of(text: &str) -> Reading<(SoftHard, SoftHard)> {
     Ok((process::limit(text, "Max open files")?, process::limit(text, "Max processes")?))
 }
 
-/// The dashboard's own cost: memory from its kept-open `/proc/self/stat`, CPU from getrusage, because the ticks of `stat`
+/// The dashboard's own cost: memory from its kept-open `/proc/self/stat`, CPU from its clock, because the ticks of `stat`
 /// (10 ms) are more than a sample costs.
 #[derive(Debug)]
 pub(crate) struct OwnSources {

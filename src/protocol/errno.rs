@@ -10,7 +10,7 @@ const TABLE: &[(i32, &str, &str)] = &[
     (libc::EAGAIN, "EAGAIN", "no more threads are allowed"),
     (libc::ENOMEM, "ENOMEM", "the kernel had no memory for it"),
     (libc::EACCES, "EACCES", FORBIDDEN),
-    (libc::EINVAL, "EINVAL", "the kernel takes it for invalid"),
+    (libc::EINVAL, "EINVAL", "the kernel rejects it as invalid"),
     (libc::ENFILE, "ENFILE", "the machine's table of open files is full"),
     (libc::EMFILE, "EMFILE", "the process's descriptor tables are full"),
     (libc::ENOSPC, "ENOSPC", "the user's epoll registrations are used up"),

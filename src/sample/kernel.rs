@@ -199,6 +199,14 @@ pub struct Net {
 }
 
 impl Net {
+    /// TCP sockets, IPv4 and IPv6.
+    ///
+    /// # Errors
+    /// `sockstat` cannot be read.
+    pub fn tcp_sockets(&self) -> Result<u64, &Absent> {
+        Ok(self.sockstat.as_ref()?.inuse + self.inuse6.as_ref().map_or(0, |n| *n))
+    }
+
     /// The fullest accept queue, where it can be read and something listens.
     pub fn fullest_queue(&self) -> Option<AcceptQueue> {
         self.listeners.as_ref().ok()?.fullest

@@ -15,7 +15,7 @@ use crate::engine::closing::Closing;
 use crate::engine::config::{self, ServerConfig};
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
-use crate::engine::pool::{Body, MOST_SLOTS, MOST_WORKERS, Pool};
+use crate::engine::pool::{MOST_SLOTS, MOST_WORKERS, Pool};
 use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity, errno};
 
 /// What the main thread and the workers of a server share.
@@ -57,7 +57,7 @@ pub fn start(config: ServerConfig) -> io::Result<(Server, usize)> {
         closing: Closing::new(Instant::now()),
     });
     let for_workers = Arc::clone(&shared);
-    let pool = Pool::new(max, inherited, |_| -> Body { Arc::new(move |w| worker::run(&w, &for_workers)) })?;
+    let pool = Pool::new(max, inherited, Arc::new(move |w| worker::run(&w, &for_workers)))?;
     Ok((Server { config, shared, pool, ramp_started_us: None }, slots))
 }
 
@@ -133,10 +133,7 @@ impl Engine for Server {
     }
 
     fn worker_failed(&mut self, error: &io::Error) {
-        let call = errno::failed("thread", error.raw_os_error().unwrap_or(0));
-        self.shared.counters.add_error("thread", call.errno);
-        let text = format!("A server worker could not run: {error}.");
-        self.shared.counters.note_failed(Severity::Critical, "worker_failed", text, Some(call));
+        self.shared.counters.note_worker_failed(Role::Server, error);
     }
 }
 

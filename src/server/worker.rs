@@ -13,7 +13,7 @@ use super::Shared;
 use super::echo::{Echo, Outcome};
 use crate::engine::closing::{Turn, reset_on_close};
 use crate::engine::conns::Conns;
-use crate::engine::pool::{Notice, Worker};
+use crate::engine::pool::Worker;
 use crate::sys;
 
 /// Token of the eventfd.
@@ -222,10 +222,7 @@ impl State<'_> {
     fn hand_on(&mut self) {
         self.leave_listeners();
         self.publish();
-        let slots = self.worker.mail.release();
-        if slots != 0 {
-            self.worker.bell.ring(Notice::Full { slots });
-        }
+        self.worker.hand_on();
     }
 
     fn connection(&mut self, fd: RawFd, event: &Event) {
@@ -276,9 +273,6 @@ impl State<'_> {
         if self.conns.is_empty() {
             self.echo.clear();
             return None;
-        }
-        if self.cursor >= self.conns.bound() {
-            self.cursor = 0;
         }
         match self.shared.closing.turn(&mut self.conns, &mut self.cursor, Instant::now()) {
             Turn::Closed(n) => {

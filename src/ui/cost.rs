@@ -60,10 +60,9 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
 
 /// `One connection costs 8,232 B (both ends)`, or as much of it as fits.
 fn title(cost: &Cost, columns: usize) -> String {
-    let ends = if cost.both_ends { "both ends" } else { "this end" };
     let Some(slope) = cost.total else { return "What one connection costs".to_owned() };
     let bytes = bytes(slope.per_connection);
-    let whole = format!("One connection costs {bytes} B ({ends})");
+    let whole = format!("One connection costs {bytes} B ({})", cost.ends());
     if width(&whole) <= columns { whole } else { format!("A connection costs {bytes} B") }
 }
 

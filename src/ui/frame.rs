@@ -22,7 +22,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
     if area.is_empty() {
         return;
     }
-    let shown = view.frozen.as_deref().unwrap_or(model);
+    let shown = view.shown(model);
     let mut rest = Rows(area);
     header::draw(buf, rest.top(1), shown, theme);
     // A death is news even to a frozen screen.
@@ -85,8 +85,7 @@ fn wide(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: The
     let low = rest.bottom((rest.0.height / 3).clamp(8, 13));
     let (chart_area, limits_area) = beside(rest.0, right);
     let (cost_area, events_area) = beside(low, right);
-    let state = model.nearest().map(|l| l.state);
-    chart::draw(buf, chart_area, &model.chart(view.axis(model)), state, theme);
+    draw_chart(buf, chart_area, model, view, theme);
     limits::draw(buf, limits_area, model, theme);
     cost::draw(buf, cost_area, model, theme);
     events::draw(buf, events_area, model, view.chosen_event(model), theme);
@@ -109,8 +108,7 @@ fn stacked(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: 
     // Drawn where they fit whole: first the chart goes, then the events.
     let low = if rest.0.height >= 11 { rest.bottom((rest.0.height / 3).max(4)) } else { rest.bottom(3) };
     if rest.0.height >= 5 {
-        let state = model.nearest().map(|l| l.state);
-        chart::draw(buf, rest.0, &model.chart(view.axis(model)), state, theme);
+        draw_chart(buf, rest.0, model, view, theme);
         events::draw(buf, low, model, view.chosen_event(model), theme);
     } else {
         let both = Rect { y: rest.0.y, height: rest.0.height + low.height, ..low };
@@ -124,8 +122,12 @@ fn memory(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: T
         let low = rest.bottom((rest.0.height / 3).clamp(5, 12));
         cost::draw(buf, low, model, theme);
     }
-    let state = model.nearest().map(|l| l.state);
-    chart::draw(buf, rest.0, &model.chart(view.axis(model)), state, theme);
+    draw_chart(buf, rest.0, model, view, theme);
+}
+
+fn draw_chart(buf: &mut Buffer, area: Rect, model: &Model, view: &View, theme: Theme) {
+    let nearest = model.nearest().map(|l| l.state);
+    chart::draw(buf, area, &model.chart(view.axis(model)), nearest, theme);
 }
 
 /// Count, nearest limit, then the list of the view as far as it goes.

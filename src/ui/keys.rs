@@ -74,7 +74,7 @@ const fn drive(
     command: Command,
     help: &'static str,
 ) -> Key {
-    Key { codes, label, short, help, command, drives: true, rank }
+    Key { drives: true, ..key(codes, label, short, rank, command, help) }
 }
 
 /// Every key, in the order of the status bar and the help.

@@ -120,9 +120,14 @@ impl View {
         }
     }
 
+    /// What is on the screen: the model, or the one that was frozen.
+    pub(super) fn shown<'a>(&'a self, model: &'a Model) -> &'a Model {
+        self.frozen.as_deref().unwrap_or(model)
+    }
+
     /// One row up or down in the list on the screen.
     fn step(&mut self, model: &Model, by: isize) {
-        let shown = self.frozen.as_deref().unwrap_or(model);
+        let shown = self.shown(model);
         match self.screen {
             Screen::Overview => {
                 let events = shown.events().all();
@@ -139,7 +144,7 @@ impl View {
 
     /// Goes from the first event shown to the limit it is about; `None` where it is about none.
     fn open(&mut self, model: &Model) -> Option<()> {
-        let shown = self.frozen.as_deref().unwrap_or(model);
+        let shown = self.shown(model);
         if self.help || self.screen != Screen::Overview {
             return None;
         }

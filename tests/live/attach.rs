@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use c1m_top::model::{LimitState, RunPhase, Verdict};
 
-use super::support::{Control, Home, Run, is_running, own_namespace, require};
+use super::support::{Control, Home, Run, Started, is_running, own_namespace, require};
 
 #[test]
 fn a_second_dashboard_sees_the_same_counts_and_leaves_the_run_alone() {
@@ -156,7 +156,7 @@ fn the_runtime_of_a_foreign_process_is_read_from_how_it_was_started() {
             .args(["-c", "read line"])
             .args(words.split_whitespace())
             .stdin(Stdio::piped());
-        let mut shell = shell.spawn().unwrap();
+        let mut shell = Started::spawn(&mut shell);
         let ended = Run::start(&format!("--attach {} --duration 200ms --interval 100ms", shell.id())).finish();
         drop(shell.stdin.take());
         shell.wait().unwrap();
@@ -172,7 +172,7 @@ fn the_ports_of_a_real_erlang_are_as_many_as_it_says_itself() {
     for flags in [&[][..], &["+Q", "5000"], &["+Q100000"]] {
         let mut erl = Command::new("erl");
         erl.args(["-noshell", "-noinput", "-eval", SAY]).args(flags).stdout(Stdio::piped());
-        let mut erl = erl.spawn().unwrap();
+        let mut erl = Started::spawn(&mut erl);
         let mut said = String::new();
         BufReader::new(erl.stdout.as_mut().unwrap()).read_line(&mut said).unwrap();
         let ended = Run::start(&format!("--attach {} --duration 200ms --interval 100ms", erl.id())).finish();

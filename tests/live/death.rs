@@ -6,7 +6,7 @@ use c1m_top::protocol::Role;
 use c1m_top::sys;
 
 use super::support::{
-    Cgroup, Control, Controller, Finished, Run, Version, is_running, own_namespace, require, sockstat, wait_until,
+    Cgroup, Control, Finished, Run, Version, both_versions, is_running, own_namespace, require, sockstat, wait_until,
 };
 
 /// The event of a death: critical, once, with the role (empty: whichever died first), how, and a count that is not below what
@@ -151,19 +151,12 @@ fn oom_kill_is_named(version: Version) {
     stopped_by_memory(&ended);
 }
 
-#[test]
-fn an_oom_kill_is_named_with_its_cgroup_of_version_1() {
-    require!(Cgroup(Controller::Memory, Version::V1));
-    own_namespace!();
-    oom_kill_is_named(Version::V1);
-}
-
-#[test]
-fn an_oom_kill_is_named_with_its_cgroup_of_version_2() {
-    require!(Cgroup(Controller::Memory, Version::V2));
-    own_namespace!();
-    oom_kill_is_named(Version::V2);
-}
+both_versions!(
+    oom_kill_is_named,
+    an_oom_kill_is_named_with_its_cgroup_of_version_1,
+    an_oom_kill_is_named_with_its_cgroup_of_version_2,
+    own_namespace
+);
 
 fn guard_stops_before_the_limit(version: Version) {
     let group = Cgroup::memory(version, "small", 60 << 20, None);
@@ -172,16 +165,9 @@ fn guard_stops_before_the_limit(version: Version) {
     stopped_by_memory(&ended);
 }
 
-#[test]
-fn the_guard_stops_before_the_limit_of_a_cgroup_of_version_1() {
-    require!(Cgroup(Controller::Memory, Version::V1));
-    own_namespace!();
-    guard_stops_before_the_limit(Version::V1);
-}
-
-#[test]
-fn the_guard_stops_before_the_limit_of_a_cgroup_of_version_2() {
-    require!(Cgroup(Controller::Memory, Version::V2));
-    own_namespace!();
-    guard_stops_before_the_limit(Version::V2);
-}
+both_versions!(
+    guard_stops_before_the_limit,
+    the_guard_stops_before_the_limit_of_a_cgroup_of_version_1,
+    the_guard_stops_before_the_limit_of_a_cgroup_of_version_2,
+    own_namespace
+);

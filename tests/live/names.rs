@@ -1,17 +1,17 @@
 //! A process is called what it likes: that makes it neither an engine of ours nor a master of the terminal.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use c1m_top::model::{Severity, Verdict};
 use c1m_top::sys;
 
-use super::support::{Run, own_namespace, program, wait_until};
+use super::support::{Run, Started, own_namespace, program, wait_until};
 
 /// A process that calls itself so, and lives until its standard input ends.
-fn called(name: &str) -> Child {
+fn called(name: &str) -> Started {
     let mut shell = Command::new("sh");
     shell.args(["-c", r#"printf %s "$0" > /proc/$$/comm && read line"#, name]);
-    let child = shell.stdin(Stdio::piped()).spawn().unwrap();
+    let child = Started::spawn(shell.stdin(Stdio::piped()));
     let path = format!("/proc/{}/comm", child.id());
     wait_until("the name", || std::fs::read_to_string(&path).unwrap().starts_with(name).then_some(()));
     child

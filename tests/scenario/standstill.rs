@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use c1m_top::protocol::Role;
 use c1m_top::sys;
 
-use crate::support::{HostSetting, Need, Run, wait_within};
+use crate::support::{HostSetting, Need, Run, sockstat, wait_within};
 
 /// What it needs: `tcp_mem` is the whole machine's, and seen in the first network namespace alone.
 pub(crate) const NEEDS: &[Need] = &[Need::Host, Need::Root];
@@ -33,8 +33,8 @@ const LONGEST: Duration = Duration::from_mins(1);
 
 /// Seconds that were forecast, and that it took.
 pub(crate) fn standstill(load: Load) -> (f64, f64) {
-    // Below the pressure mark nothing is squeezed.
-    let max = buffered() + load.pages;
+    // Pages in use; below the pressure mark nothing is squeezed.
+    let max = sockstat("mem") + load.pages;
     let marks = format!("{} {} {max}", max - 2, max - 1);
     let _setting = HostSetting::set("/proc/sys/net/ipv4/tcp_mem", &marks);
     let Load { connections, message, every, .. } = load;
@@ -49,16 +49,9 @@ pub(crate) fn standstill(load: Load) -> (f64, f64) {
     let server = run.engine(Role::Server);
     sys::kill(server, libc::SIGSTOP).unwrap();
     let start = Instant::now();
-    wait_within(LONGEST, "tcp_mem to fill", || (buffered() + 4 >= max).then_some(()));
+    wait_within(LONGEST, "tcp_mem to fill", || (sockstat("mem") + 4 >= max).then_some(()));
     let took = start.elapsed().as_secs_f64();
     sys::kill(server, libc::SIGCONT).unwrap();
     run.interrupt();
     (forecast, took)
-}
-
-/// Pages of TCP buffer memory in use.
-fn buffered() -> u64 {
-    let text = std::fs::read_to_string("/proc/net/sockstat").unwrap();
-    let line = text.lines().find(|l| l.starts_with("TCP:")).unwrap();
-    line.split_whitespace().last().unwrap().parse().unwrap()
 }

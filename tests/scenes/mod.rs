@@ -27,7 +27,6 @@ fn setup() -> Setup {
         target_note: None,
         endpoint: Some("127.0.0.1:9900-9999".into()),
         listen: Some("loopback only".into()),
-        guard: true,
         guard_per_mille: None,
         interval_ms: 1000,
     }

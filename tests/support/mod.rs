@@ -25,4 +25,4 @@ pub(crate) use setting::HostSetting;
 pub(crate) use wait::{PATIENCE, is_running, poll, wait_until, wait_within};
 
 // Exported, a macro is at the root of the crate and none is told to be unused.
-pub(crate) use crate::{own_namespace, require, test_name};
+pub(crate) use crate::{both_versions, own_namespace, require, test_name};

@@ -178,3 +178,20 @@ macro_rules! test_name {
         name.split_once("::").map_or(name, |(_, name)| name)
     }};
 }
+
+/// Two tests of one function: in a memory cgroup of version 1 and of version 2; with `own_namespace` in a namespace of its own.
+#[macro_export]
+macro_rules! both_versions {
+    ($run:ident, $v1:ident, $v2:ident $(, $first:ident)?) => {
+        $crate::both_versions!(@ V1, $v1, $run $(, $first)?);
+        $crate::both_versions!(@ V2, $v2, $run $(, $first)?);
+    };
+    (@ $version:ident, $test:ident, $run:ident $(, $first:ident)?) => {
+        #[test]
+        fn $test() {
+            $crate::require!(Cgroup($crate::support::Controller::Memory, $crate::support::Version::$version));
+            $($crate::$first!();)?
+            $run($crate::support::Version::$version);
+        }
+    };
+}

@@ -11,6 +11,7 @@ use crate::protocol::{FailedCall, Role};
 use crate::sample::{LogTopic, Sample};
 use crate::units;
 
+use super::entry;
 use super::event::{Event, EventLog, Kind, Severity};
 use super::failures::Failure;
 use super::guard::Guard;
@@ -41,8 +42,7 @@ pub(super) struct Facts<'a> {
 impl Facts<'_> {
     /// The row of a limit: that of `scope` if there is one.
     fn limit(&self, id: LimitId, scope: Option<&str>) -> Option<&Limit> {
-        let mut rows = self.limits.iter().filter(|l| l.info.id == id);
-        rows.clone().find(|l| scope.is_some_and(|s| s == l.scope)).or_else(|| rows.next())
+        Limit::row(self.limits, id, scope)
     }
 
     /// Whether a call failed since the sample before that shows this limit.
@@ -96,11 +96,7 @@ impl Diagnosis {
     fn pass_on(&mut self, facts: &Facts<'_>, say: Say<'_>) {
         for role in [Role::Server, Role::Client] {
             let Some(stats) = facts.sample.engine(role) else { continue };
-            let known = self.passed.iter().position(|p| p.0 == stats.pid).unwrap_or_else(|| {
-                self.passed.push((stats.pid, 0));
-                self.passed.len() - 1
-            });
-            let last = &mut self.passed[known].1;
+            let last = &mut entry(&mut self.passed, |p| p.0 == stats.pid, || (stats.pid, 0)).1;
             // What a failed call of this sample says with its proof and its cure, the engine need not say again.
             let said = |call: &Option<FailedCall>| call.as_ref().is_some_and(|call| facts.failed(role, call));
             for event in stats.events.iter().filter(|e| e.seq > *last && !said(&e.call)) {
@@ -156,7 +152,7 @@ fn allocations(facts: &Facts<'_>, say: Say<'_>) {
     let Some(about) = logged_by(LogTopic::Allocation).filter(|_| count > 0) else { return };
     let limit = facts.limit(about, None);
     let cure = limit.map_or(String::new(), |l| l.cure.advice());
-    let text = format!("the kernel found no memory for a request{}{cure}", facts.log.quote(&TOPIC));
+    let text = format!("the kernel ran out of memory for a request of its own{}{cure}", facts.log.quote(&TOPIC));
     let event = Event::new(Kind::Counter, Severity::Warning, format!("{about}/allocation"), text).times(count);
     say(event.of_limit(limit).logged(facts.log.line(&TOPIC)));
 }
