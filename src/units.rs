@@ -180,6 +180,16 @@ pub fn seconds(s: f64) -> String {
     }
 }
 
+/// Seconds in eight columns or fewer: `119 s`, `12 min`, `41.3 h`, `250 h`.
+pub fn short_seconds(s: u64) -> String {
+    match s {
+        0..120 => format!("{s} s"),
+        120..7200 => format!("{} min", s / 60),
+        7200..360_000 => format!("{:.1} h", s as f64 / 3600.0),
+        _ => format!("{} h", (s / 3600).min(999_999)),
+    }
+}
+
 /// A running clock: `00:00:17`.
 pub fn clock(ms: u64) -> String {
     let s = ms / 1000;
@@ -194,6 +204,16 @@ pub fn round_up(n: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn short_seconds_fit_eight_columns() {
+        for (s, want) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (148_740, "41.3 h")] {
+            assert_eq!(super::short_seconds(s), want);
+        }
+        for s in [359_999, 360_000, u64::MAX] {
+            assert!(super::short_seconds(s).len() <= 8, "{}", super::short_seconds(s));
+        }
+    }
+
     use super::*;
 
     #[test]

@@ -13,6 +13,7 @@
 use super::headroom::Headroom;
 use super::prelude::*;
 use crate::sample::{Kernel, Net};
+use crate::units::short_seconds;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -183,10 +184,15 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         Err(why) => return out.push(Meter::not_applicable(ID, "host", why)),
     };
     out.push(match first_filled(load, &rooms(&context.sample.kernel, context.headroom)) {
-        Err(why) => Meter { state: Some(LimitState::Ok), ..Meter::not_applicable(ID, "host", why) },
+        Err(why) => Meter {
+            state: Some(LimitState::Ok),
+            place: Some("survives any".into()),
+            ..Meter::not_applicable(ID, "host", why)
+        },
         Ok((what, seconds)) => Meter {
             used: None,
             state: Some(state(seconds)),
+            place: Some(format!("survives {}", short_seconds(seconds.round() as u64))),
             reason: Some(format!(
                 "{} messages of {} B a second wait unread and fill {what}",
                 grouped(load.per_s() as u64),

@@ -120,7 +120,7 @@ pub struct Limit {
     pub per_connection: Option<f64>,
     /// Why it is unknown or not applicable; or what was seen when it was hit.
     pub reason: Option<String>,
-    /// Where, in a word or two, for a row of the table: `port 9900`.
+    /// Where, or how long, in a word or two, for a row that comes at no count: `port 9900`, `survives 28 s`.
     pub place: Option<String>,
     /// What an alarm adds to its sentence.
     pub note: Option<String>,

@@ -24,7 +24,7 @@ pub(super) fn amount(unit: Unit, value: u64) -> String {
         Unit::Bytes => units::bytes(value),
         // Per second, as the label says: `12.3 Gb`.
         Unit::BitsPerSecond => units::short_count(value) + "b",
-        Unit::Seconds => units::seconds(value as f64),
+        Unit::Seconds => units::short_seconds(value),
     }
 }
 
