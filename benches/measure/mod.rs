@@ -2,7 +2,6 @@
 
 pub(crate) mod kernel;
 pub(crate) mod numbers;
-pub(crate) mod started;
 
 use std::io;
 use std::sync::Arc;

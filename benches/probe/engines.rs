@@ -3,14 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 use c1m_top::engine::config::{ClientConfig, Common, EngineConfig, ServerConfig};
 use c1m_top::protocol::{CloseMode, Command, Phase, Reply};
 
-use crate::measure::started::Started;
 use crate::measure::{Interrupted, Outcome};
-use crate::support::{Control, program, wait_until};
+use crate::support::{Control, Started, program, wait_until};
 
 /// A ramp that takes longer has stalled.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -80,7 +80,7 @@ impl Engines {
             assert_eq!(engine.ask(&Command::Stop), Reply::Bye);
         }
         for process in &mut self.processes {
-            process.wait();
+            wait_until("the end of an engine", || process.try_wait().ok()?);
         }
     }
 }
@@ -98,8 +98,8 @@ fn engine(config: &EngineConfig) -> Outcome<(Control, Started)> {
     let (ours, theirs) = UnixStream::pair()?;
     let mut command = program();
     command.arg("engine").arg(serde_json::to_string(config)?).stdin(OwnedFd::from(theirs));
-    let process = Started::new(&mut command)?;
+    let process = Started::spawn(command.process_group(0));
     drop(command);
-    let control = Control::greeted(process.pid(), ours).ok_or("an engine did not start")?;
+    let control = Control::greeted(process.id(), ours).ok_or("an engine did not start")?;
     Ok((control, process))
 }

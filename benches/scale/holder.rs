@@ -5,6 +5,7 @@
 //! descriptor table of its own.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -17,9 +18,9 @@ use serde::Serialize;
 
 use crate::measure::kernel::Sockets;
 use crate::measure::numbers::quantile;
-use crate::measure::started::Started;
 use crate::measure::{Interrupted, Outcome};
 use crate::pairs::{Listeners, Pairs};
+use crate::support::{Started, wait_until};
 
 /// First argument of the holding process.
 pub(crate) const HOLD: &str = "--hold-and-wait";
@@ -78,7 +79,7 @@ impl OneCore {
     pub(crate) fn measure(count: u64, sockets: &Sockets, stop: &Interrupted) -> Outcome<Self> {
         let base = sockets.in_use()?;
         let (holder, [wall_s, cpu_s]) = start(count, "rst")?;
-        sys::kill(holder.pid(), libc::SIGKILL)?;
+        sys::kill(holder.id(), libc::SIGKILL)?;
         sockets.wait_for(base + 8, Instant::now(), Duration::from_mins(2), stop)?;
         let count_f = count as f64;
         Ok(Self { connections: count, rate_per_s: count_f / wall_s, cpu_us_per_connection: cpu_s * 1e6 / count_f })
@@ -90,9 +91,9 @@ fn kill_one(sockets: &Sockets, how: &str, stop: &Interrupted) -> Outcome<Duratio
     let (mut holder, _) = start(CONNECTIONS, how)?;
     stop.sleep(Duration::from_secs(1))?;
     let start = Instant::now();
-    sys::kill(holder.pid(), libc::SIGKILL)?;
+    sys::kill(holder.id(), libc::SIGKILL)?;
     let time = sockets.wait_for(base + 8, start, Duration::from_mins(1), stop)?;
-    holder.wait();
+    wait_until("the end of the holding process", || holder.try_wait().ok()?);
     Ok(time)
 }
 
@@ -100,8 +101,8 @@ fn kill_one(sockets: &Sockets, how: &str, stop: &Interrupted) -> Outcome<Duratio
 fn start(count: u64, how: &str) -> Outcome<(Started, [f64; 2])> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--bench", HOLD, &count.to_string(), how]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut holder = Started::new(&mut command)?;
-    let out = holder.child.stdout.take().ok_or("no pipe")?;
+    let mut holder = Started::spawn(command.process_group(0));
+    let out = holder.stdout.take().ok_or("no pipe")?;
     let mut line = String::new();
     BufReader::new(out).read_line(&mut line)?;
     let times: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();

@@ -6,12 +6,13 @@
 //! just before it brings the pages back, so that the run shows the program and not the host.
 
 use std::hint::black_box;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::measure::kernel::Meminfo;
-use crate::measure::started::Started;
 use crate::measure::{Interrupted, Outcome};
+use crate::support::Started;
 
 /// First argument of the process that touches memory.
 pub(crate) const TOUCH: &str = "--touch-memory";
@@ -28,8 +29,8 @@ pub(crate) fn memory(connections: u64, stop: &Interrupted) -> Outcome<()> {
     let bytes = (connections * PER_CONNECTION).min(most);
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--bench", TOUCH, &bytes.to_string()]).stdin(Stdio::null());
-    let mut process = Started::new(&mut command)?;
-    while process.child.try_wait()?.is_none() {
+    let mut process = Started::spawn(command.process_group(0));
+    while process.try_wait()?.is_none() {
         stop.sleep(Duration::from_millis(50))?;
     }
     Ok(())
