@@ -194,6 +194,9 @@ pub struct Traffic {
     pub mismatched: u64,
     /// Messages that left more than one tick after they were due (the coordinated-omission count).
     pub late: u64,
+    /// Of these, messages that left more than a tenth of `every_us` after they were due: the load is not the one asked for.
+    #[serde(default)]
+    pub overdue: u64,
     /// Messages not sent because the one before was still unanswered when they fell due; without waiting, because it had
     /// not left whole.
     pub skipped: u64,
@@ -259,7 +262,7 @@ pub struct FailedCall {
 pub enum StopCause {
     /// A limit, which the failed call shows.
     Limit,
-    /// Every port refuses.
+    /// The server refuses: every port refuses connects, or it accepts connections and closes them at once.
     Refused,
     /// There is no way to the other host.
     Unreachable,
@@ -317,8 +320,20 @@ pub struct EngineStats {
     /// Of these, not asked for: for a client whatever it did not close itself, for a server what ended in an error (that its
     /// peers close is no loss).
     pub lost: u64,
+    /// Connects that the other end refused or reset (`ECONNREFUSED`, `ECONNRESET`); 0 for a server.
+    #[serde(default)]
+    pub refused: u64,
+    /// How long connections that the other end closed had been open (client).
+    #[serde(default)]
+    pub lifetime: Latency,
+    /// How long the client now waits between two attempts because too many are lost or refused, milliseconds; 0: not at all.
+    #[serde(default)]
+    pub backoff_ms: u64,
     /// Connects under way.
     pub in_flight: u64,
+    /// Whether each connection sends a greeting and waits for it to come back (`--greet`; client).
+    #[serde(default)]
+    pub greet: bool,
     /// Greetings echoed back (client) or echoed (server: bytes received at least once); 0 without `--greet`.
     pub greeted: u64,
     /// Connections per second allowed; `None` is no limit.

@@ -97,6 +97,7 @@ impl Engine for Client {
             phase: self.current_phase(),
             target: shared.config.common.target,
             capacity: shared.plan.capacity(),
+            greet: shared.config.greet,
             rate_limit: shared.ramp.rate(),
             ceiling: shared.ramp.ceiling(),
             ramp_started_us: shared.ramp.started_us(),

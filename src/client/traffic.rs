@@ -92,6 +92,7 @@ impl TrafficCounters {
             echoed: self.echoed.load(Relaxed),
             mismatched: self.mismatched.load(Relaxed),
             late: self.late.load(Relaxed),
+            overdue: 0,
             skipped: self.skipped.load(Relaxed),
             echo: latency(&lock(&self.echo)),
         }

@@ -24,7 +24,7 @@ use crate::sys::{self, SharedView, SharedWords};
 const MAGIC: u64 = u64::from_le_bytes(*b"c1m-top\0");
 
 /// Version of the layout: a page of another one is refused, not misread.
-const LAYOUT: u64 = 1;
+const LAYOUT: u64 = 2;
 
 /// Words of a report. With every event that an engine keeps it needs a quarter of them; older events go first.
 const REPORT: usize = 16 * 1024;
@@ -66,6 +66,8 @@ pub enum Word {
     Closed,
     /// Closed by the other end or an error.
     Lost,
+    /// Connects that the other end refused or reset.
+    Refused,
     /// Connects under way.
     InFlight,
     /// Greetings echoed.
@@ -198,6 +200,7 @@ impl Reader {
             (&mut stats.opened, Word::Opened),
             (&mut stats.closed, Word::Closed),
             (&mut stats.lost, Word::Lost),
+            (&mut stats.refused, Word::Refused),
             (&mut stats.in_flight, Word::InFlight),
             (&mut stats.greeted, Word::Greeted),
             (&mut stats.buffered_bytes, Word::Buffered),
@@ -337,7 +340,7 @@ mod tests {
         let null = File::open("/dev/null").unwrap();
         for (number, want) in [
             (foreign.number(), "not of c1m-top"),
-            (newer.number(), "layout 2, this program knows 1"),
+            (newer.number(), "layout 3, this program knows 2"),
             (short.number(), "shared memory of"),
             (unsealed.as_raw_fd(), "not sealed"),
             (pipe.as_raw_fd(), "nvalid argument"),
