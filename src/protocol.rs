@@ -14,6 +14,10 @@ pub const PROTOCOL: u32 = 2;
 /// The longest line either side accepts, in bytes. A longer one is garbage, not a message.
 pub const MAX_LINE: usize = 64 * 1024;
 
+/// Most descriptor tables of an engine, one a worker, when the command line names no number: 20 million connections at 20,000
+/// a table.
+pub const MOST_TABLES: u32 = 1000;
+
 /// Which end of the experiment an engine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -54,10 +54,10 @@ fn the_end_of_a_watched_process_is_told_and_ends_its_rows() {
     child.kill().unwrap();
     child.wait().unwrap();
     run.until("its end", |p| p.event("death/").is_some());
-    let outcome = run.interrupt();
+    let outcome = run.finish();
     assert_eq!(outcome.assert_event("death/", &["is gone at"]).severity, Severity::Warning);
     assert_eq!(row(&outcome, "nofile"), (None, LimitState::Unknown, "the process has ended".into()));
-    assert_eq!(outcome.code, Some(0));
+    assert_eq!(outcome.code, Some(4));
 }
 
 fn told_of_an_oom_kill(version: Version) {
@@ -122,7 +122,7 @@ fn a_number_that_another_process_takes_is_not_the_one_watched() {
     let run =
         Run::spawn(command.args("--pid --fork --mount-proc --kill-child sh -c".split(' ')).args([script, BINARY]));
     let outcome = run.finish();
-    assert_eq!(outcome.code, Some(0), "77: the number could not be chosen: {}", outcome.stderr);
+    assert_eq!(outcome.code, Some(4), "77: the number could not be chosen: {}", outcome.stderr);
     outcome.assert_event("death/sleep/", &["is gone at"]);
     assert_eq!(row(&outcome, "nofile"), (None, LimitState::Unknown, "the process has ended".into()));
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::watcher::Order;
 use crate::model::{Cause, LimitState, Model, Verdict};
-use crate::protocol::{CloseMode, Command, Phase, Role, Stop, StopCause};
+use crate::protocol::{CloseMode, Command, Phase, Role, StopCause};
 
 /// Closing may take long (a million connections some ten seconds); without any progress for so long it is given up.
 const CLOSE_STALLED: Duration = Duration::from_secs(15);
@@ -63,16 +63,23 @@ pub(super) enum Step {
 
 /// The run's course.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the run")]
 pub(super) struct Controller {
     terms: Terms,
     state: State,
     started: Instant,
-    /// Since when the client has been as far as it gets.
+    /// Since when the run has been as far as it gets.
     settled: Option<Instant>,
-    reached: bool,
-    stopped: Option<Stop>,
+    /// Something other than the guard keeps it from its target.
+    blocked: bool,
+    /// The client has not opened a single connection.
+    none_opened: bool,
     guarded: bool,
-    died: bool,
+    /// What has ended, by how that ends the run.
+    died: Option<Verdict>,
+    /// An engine did not run when the run came to its end.
+    silent: bool,
+    time_up: bool,
     ceiling: Option<u64>,
     /// The rate last asked for, until a sample shows it: two keys may come between two samples.
     asked_rate: Option<Rate>,
@@ -88,10 +95,12 @@ impl Controller {
             state: State::Warming,
             started: now,
             settled: None,
-            reached: false,
-            stopped: None,
+            blocked: false,
+            none_opened: true,
             guarded: false,
-            died: false,
+            died: None,
+            silent: false,
+            time_up: false,
             ceiling: None,
             asked_rate: None,
         }
@@ -119,7 +128,7 @@ impl Controller {
         }
         self.look_at_client(model, now, &mut steps);
         match self.state {
-            State::Running => self.look_at_clock(now, &mut steps),
+            State::Running => self.look_at_clock(model, now, &mut steps),
             State::Closing { progress, left, both, .. } => {
                 self.look_at_close(model, now, (progress, left, both), &mut steps);
             }
@@ -134,56 +143,57 @@ impl Controller {
         }
         let Some(client) = model.engine(Role::Client) else { return };
         match client.phase() {
-            Some(Phase::Holding) => self.reached = true,
             // Somebody else's dashboard has closed everything: a run that nobody watches has come to its end.
             Some(Phase::Closed) if self.state == State::Running && !self.terms.interactive => return self.end(steps),
-            Some(Phase::Stopped) => self.stopped = client.stats.as_ref().and_then(|s| s.stop.clone()),
-            Some(Phase::Guarded) => self.guarded = true,
+            Some(Phase::Closing | Phase::Closed) | None => return,
             // Held back for a moment is not stopped by the guard.
-            Some(Phase::Ramping) => self.guarded = false,
-            _ => return,
+            Some(phase) => self.guarded = phase == Phase::Guarded,
         }
-        if let (Some(stop), Some(0)) = (&self.stopped, client.stats.as_ref().map(|s| s.opened))
-            && stop.cause != StopCause::Limit
-        {
+        let Some(stats) = &client.stats else { return };
+        self.none_opened = stats.opened == 0;
+        if let Some(stop) = stats.stop.as_ref().filter(|s| self.none_opened && s.cause == StopCause::Unreachable) {
             steps.push(Step::Unreachable(stop.text.clone()));
         }
-        // The server may still have some in its queues; the hold begins when both ends have all.
-        let behind = self.terms.own_server
-            && model.now().accepted.is_some_and(|n| client.stats.as_ref().is_some_and(|s| n < s.open));
-        let settled = (self.reached && !behind) || self.stopped.is_some() || self.guarded;
+        self.blocked = model.blocked().is_some();
+        let settled = model.reached() || self.blocked || self.guarded;
         self.settled = if settled { self.settled.or(Some(now)) } else { None };
     }
 
     fn look_at_close(&mut self, model: &Model, now: Instant, was: (Instant, u64, bool), steps: &mut Vec<Step>) {
         let (progress, left, mut both) = was;
-        let open = open(model);
+        let silent = |role| model.now().silent_ms(role).is_some();
+        let open = open(model, silent);
         let progress = if open < left { now } else { progress };
-        if open == 0 || now.duration_since(progress) > CLOSE_STALLED {
-            return self.end(steps);
-        }
         let client = model.engine(Role::Client);
-        if !both && self.terms.own_server && client.is_none_or(|c| !c.alive || c.phase() == Some(Phase::Closed)) {
+        let closed = client.is_none_or(|c| !c.alive || c.phase() == Some(Phase::Closed) || silent(Role::Client));
+        if !both && self.terms.own_server && closed {
             both = true;
             let command = Command::Close { mode: CloseMode::Rst, per_s: None };
             steps.push(Step::Order(Order::Tell(Some(Role::Server), command)));
         }
+        if open == 0 || now.duration_since(progress) > CLOSE_STALLED {
+            return self.end(steps);
+        }
         self.state = State::Closing { progress, left: open.min(left), next: now + CLOSE_LOOK, both };
     }
 
-    fn look_at_clock(&mut self, now: Instant, steps: &mut Vec<Step>) {
+    fn look_at_clock(&mut self, model: &Model, now: Instant, steps: &mut Vec<Step>) {
+        self.silent = !model.now().stale.is_empty();
         let stays = match (self.settled, self.terms.hold) {
+            // Refused by a server of our own it may have died, and what of is known in a moment.
+            (Some(since), _) if self.blocked && self.terms.own_server && now.duration_since(since) < DEATH_KNOWN => {
+                true
+            }
+            // There is nothing to look at, and the command line is where to begin again.
+            (Some(_), _) if self.blocked && self.none_opened => false,
             (Some(since), Some(hold)) => now.duration_since(since) < hold,
             // A ramp that cannot go on has nothing to wait for; a target that is held is what one came for.
-            // Refused by a server of our own it may have died, and what of is known in a moment.
-            (Some(since), None) => {
-                let moment = self.terms.own_server && now.duration_since(since) < DEATH_KNOWN;
-                self.terms.interactive || self.stopped.is_none() || moment
-            }
+            (Some(_), None) => self.terms.interactive || !self.blocked,
             (None, _) => true,
         };
         let over = self.terms.duration.is_some_and(|d| now.duration_since(self.started) >= d);
-        let dead = self.died && !self.terms.interactive;
+        self.time_up |= over;
+        let dead = self.died.is_some() && !self.terms.interactive;
         if !stays || over || dead {
             steps.extend(self.close());
         }
@@ -196,15 +206,22 @@ impl Controller {
             State::Closing { next, .. } => return Some(next),
             State::Warming | State::Ended => return None,
         }
-        let moment = (self.stopped.is_some() && !self.terms.interactive).then_some(DEATH_KNOWN);
+        let moment = (self.blocked && (!self.terms.interactive || self.none_opened)).then_some(DEATH_KNOWN);
         let hold = self.settled.zip(self.terms.hold.or(moment)).map(|(since, hold)| since + hold);
         let over = self.terms.duration.map(|d| self.started + d);
         hold.into_iter().chain(over).min()
     }
 
-    /// A process of the run has ended. While everything is being closed, one that ends by itself is no accident.
+    /// An engine has ended. While everything is being closed, one that ends by itself is no accident.
     pub(super) fn on_death(&mut self, cause: &Cause) {
-        self.died |= !(self.closing() && matches!(cause, Cause::Exit(0) | Cause::Vanished));
+        if !(self.closing() && matches!(cause, Cause::Exit(0) | Cause::Vanished)) {
+            self.died = Some(Verdict::EngineKilled);
+        }
+    }
+
+    /// A process of others that was watched has ended.
+    pub(super) fn on_foreign_death(&mut self) {
+        self.died.get_or_insert(Verdict::ProcessDied);
     }
 
     /// Every engine of an attached run has ended because it was told to: there is nothing left to watch.
@@ -283,21 +300,32 @@ impl Controller {
 
     /// How the run ended.
     pub(super) fn verdict(&self, model: &Model) -> Verdict {
-        if self.died {
-            Verdict::EngineKilled
-        } else if self.reached {
-            Verdict::TargetReached
-        } else if self.stopped.is_some() {
-            Verdict::LimitHit
-        } else if self.guarded {
-            Verdict::GuardStopped
-        } else if self.terms.own_client && model.limits().iter().any(|l| l.state == LimitState::Hit) {
-            // A limit that answers nothing (a full conntrack table, a server without descriptors) leaves the client waiting
-            // until the run is ended.
-            Verdict::LimitHit
-        } else {
-            Verdict::Interrupted
-        }
+        let own = self.terms.own_client;
+        let reached = if model.late() { Verdict::Late } else { Verdict::TargetReached };
+        // A limit that answers nothing (a full conntrack table, a server without descriptors) leaves the client waiting until
+        // the run is ended.
+        let mut hits = model.limits().iter().filter(|l| l.state == LimitState::Hit).map(|l| l.info.id);
+        // What was hit before the guard looked has stopped the run, and not the guard.
+        let guarded = self.guarded && model.guard_limit().is_none_or(|by| !hits.clone().any(|id| id == by));
+        let mut asked = || match (model.reached(), model.blocked()) {
+            (true, _) => reached,
+            (false, Some(blocked)) => blocked,
+            (false, None) if guarded => Verdict::GuardStopped,
+            (false, None) if hits.next().is_some() => Verdict::LimitHit,
+            (false, None) => {
+                if self.time_up {
+                    Verdict::TimeUp
+                } else {
+                    Verdict::Interrupted
+                }
+            }
+        };
+        let silent = self.silent.then_some(Verdict::EngineSilent);
+        self.died.or(silent).unwrap_or_else(|| match (own, self.terms.own_server) {
+            (true, _) => asked(),
+            (false, true) => Verdict::Served,
+            (false, false) => Verdict::Watched,
+        })
     }
 }
 
@@ -315,9 +343,10 @@ fn driven(model: &Model) -> Option<Role> {
     [Role::Client, Role::Server].into_iter().find(|role| model.engine(*role).is_some())
 }
 
-/// Connections still open at our engines.
-fn open(model: &Model) -> u64 {
-    model.engines().iter().filter(|e| e.alive).filter_map(|e| e.stats.as_ref()).map(|s| s.open + s.in_flight).sum()
+/// Connections still open at engines that are able to close them.
+fn open(model: &Model, silent: impl Fn(Role) -> bool) -> u64 {
+    let engines = model.engines().iter().filter(|e| e.alive && !e.role.is_some_and(&silent));
+    engines.filter_map(|e| e.stats.as_ref()).map(|s| s.open + s.in_flight).sum()
 }
 
 /// The next of 1, 2, 5, 10, … above or below; `None` above 500,000, which is as fast as it goes.

@@ -74,7 +74,7 @@ pub fn main() -> ExitCode {
         Some(Sub::Engine { config }) => return engine_process::run(&config),
         Some(Sub::Check(args)) => advise::check(&args),
         Some(Sub::Tune(args)) => advise::tune(&args),
-        None => run::run(&cli.run).map(status),
+        None => run::run(&cli.run).map(Verdict::status),
     };
     match result {
         Ok(status) => ExitCode::from(status),
@@ -86,13 +86,4 @@ pub fn main() -> ExitCode {
 fn failed(failure: &Failure) -> ExitCode {
     eprintln!("c1m-top: {}", printable(&failure.to_string()));
     ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
-}
-
-/// Exit status of a run that ran.
-fn status(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::TargetReached | Verdict::Interrupted => 0,
-        Verdict::LimitHit | Verdict::GuardStopped => 3,
-        Verdict::EngineKilled => 4,
-    }
 }

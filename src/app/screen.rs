@@ -16,8 +16,8 @@ pub(super) struct Screen {
     terminal: Option<Terminal>,
     view: View,
     theme: Theme,
-    /// Time of the sample last drawn; `None` draws whatever there is.
-    drawn: Option<u64>,
+    /// There is something new to draw.
+    dirty: bool,
 }
 
 impl Screen {
@@ -32,16 +32,16 @@ impl Screen {
         };
         let terminal = Terminal::enter()?;
         ui::input::spawn(to)?;
-        Ok(Self { terminal: Some(terminal), view: View::new(), theme: Theme::new(palette, marker), drawn: None })
+        Ok(Self { terminal: Some(terminal), view: View::new(), theme: Theme::new(palette, marker), dirty: true })
     }
 
     pub(super) fn key(&mut self, key: KeyEvent, model: &Model) -> Option<Action> {
         self.view.on_key(key, model)
     }
 
-    /// Something other than a sample has changed what is shown.
+    /// What is shown has changed.
     pub(super) fn dirty(&mut self) {
-        self.drawn = None;
+        self.dirty = true;
     }
 
     /// The terminal's size has changed.
@@ -59,11 +59,9 @@ impl Screen {
     /// Draws, if there is anything new.
     pub(super) fn draw(&mut self, model: &Model) -> io::Result<()> {
         let Some(terminal) = &mut self.terminal else { return Ok(()) };
-        let t_ms = model.now().t_ms;
-        if self.drawn == Some(t_ms) {
+        if !std::mem::take(&mut self.dirty) {
             return Ok(());
         }
-        self.drawn = Some(t_ms);
         terminal.draw(|frame| ui::draw(frame, model, &self.view, self.theme))
     }
 

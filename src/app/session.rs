@@ -102,15 +102,16 @@ impl Session {
 
     fn take(&mut self, message: Message) -> Result<Option<End>, Failure> {
         match message {
-            Message::Report(Report::Sample(sample)) => {
-                self.asked = false;
+            Message::Report(Report::Sample { sample, shown }) => {
+                self.asked &= !shown;
                 self.state.update(&sample);
                 self.note_deaths();
                 // Nobody else tells of the end of a process that is only watched.
                 for target in sample.watched().filter(|t| t.engine.is_none() && !t.alive) {
                     self.state.note_death(target.pid, Cause::Vanished);
+                    self.controller.on_foreign_death();
                 }
-                if self.view.sample(&mut self.state)? == Reader::Gone {
+                if shown && self.view.sample(&mut self.state)? == Reader::Gone {
                     return Ok(Some(End::AtOnce));
                 }
                 let steps = self.controller.on_sample(&self.state, Instant::now());

@@ -25,10 +25,13 @@ pub(super) enum Reader {
 }
 
 impl View {
-    /// A sample has been taken.
+    /// A sample that is to be shown has been taken.
     pub(super) fn sample(&mut self, model: &mut Model) -> Result<Reader, Failure> {
         match self {
-            View::Screen(_) => Ok(Reader::There),
+            View::Screen(screen) => {
+                screen.dirty();
+                Ok(Reader::There)
+            }
             View::Lines(lines) => reader(lines.sample(model)),
         }
     }

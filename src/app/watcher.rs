@@ -1,4 +1,5 @@
-//! The probe thread: takes a sample each interval, and at once when an engine's phase changes; passes commands on.
+//! The probe thread: takes a sample each interval, more often while connections come or go, and at once when an engine's
+//! phase changes; passes commands on.
 
 use std::io;
 use std::sync::Arc;
@@ -10,8 +11,18 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::link::{FromEngine, Link};
 use crate::probe::Sampler;
-use crate::protocol::{Command, Role};
+use crate::protocol::{Command, EngineStats, Phase, Role};
 use crate::sample::{EngineReading, Sample};
+
+/// Time between two samples while connections come or go: what was reached before a death, and what is foretold in the first
+/// second, are not left to chance.
+const MOVING: Duration = Duration::from_millis(200);
+
+/// Connections a second, of whatever process, from which on they come or go.
+const MOVES_PER_S: u64 = 100;
+
+/// An engine that has not been awake for so long may have stopped.
+const QUIET_MS: u64 = 1000;
 
 /// Token of the waker; link `i` has token `i`.
 const WAKE: Token = Token(usize::MAX);
@@ -20,7 +31,12 @@ const WAKE: Token = Token(usize::MAX);
 #[derive(Debug)]
 pub(super) enum Report {
     /// A sample.
-    Sample(Box<Sample>),
+    Sample {
+        /// What was read.
+        sample: Box<Sample>,
+        /// It is one that is shown; those between two of these only make what is shown right.
+        shown: bool,
+    },
     /// The control connection of this process has ended; `bye`: it was told to end.
     Gone {
         /// The process.
@@ -64,9 +80,14 @@ struct Watcher {
     poll: Poll,
     events: Events,
     orders: Receiver<Order>,
+    /// Between two samples that are shown.
     interval: Duration,
     /// Something happened that is worth a sample at once.
     due: bool,
+    /// Connections come or go.
+    moving: bool,
+    /// When sockets were last counted, and how many there were.
+    sockets: Option<(Duration, u64)>,
     /// Failures of all engines as last counted: when they rise, limits and settings are read anew.
     failures: u64,
 }
@@ -96,6 +117,8 @@ where
         orders,
         interval,
         due: false,
+        moving: false,
+        sockets: None,
         failures: 0,
     };
     let thread = thread::Builder::new().name("probe".into()).spawn(move || {
@@ -111,19 +134,27 @@ struct Ended;
 impl Watcher {
     fn run<T: From<Report>>(&mut self, to: &SyncSender<T>) -> Result<(), Ended> {
         let mut next = Instant::now();
+        let mut between = next;
         loop {
-            let until = if self.due { Instant::now() } else { next };
+            let until = match (self.due, self.moving) {
+                (true, _) => Instant::now(),
+                (false, true) => next.min(between),
+                (false, false) => next,
+            };
             self.wait(until, to)?;
             self.obey()?;
             let now = Instant::now();
-            if self.due || now >= next {
+            let beat = now >= next;
+            let shown = beat || self.due;
+            if shown || (self.moving && now >= between) {
                 // Only a sample of the beat moves the beat; after a stop (a suspended terminal, a frozen machine) the missed
                 // ones are not made up for.
-                if now >= next {
+                if beat {
                     next = (next + self.interval).max(now);
                 }
+                between = now + MOVING;
                 self.due = false;
-                self.sample(to)?;
+                self.sample(to, shown)?;
             }
         }
     }
@@ -175,7 +206,7 @@ impl Watcher {
     }
 
     /// One pass: the engines' counters at one instant, then the kernel.
-    fn sample<T: From<Report>>(&mut self, to: &SyncSender<T>) -> Result<(), Ended> {
+    fn sample<T: From<Report>>(&mut self, to: &SyncSender<T>, shown: bool) -> Result<(), Ended> {
         let at = self.started.elapsed();
         let reading = |link: &mut Link| EngineReading { stats: link.stats(), hello: link.hello().clone() };
         let engines: Vec<EngineReading> = self.links.iter_mut().map(reading).collect();
@@ -186,7 +217,24 @@ impl Watcher {
         }
         let (kernel, own) = self.sampler.read();
         let sample = Sample::join(at, kernel, engines, own);
-        send(to, Report::Sample(Box::new(sample)))
+        self.moving = self.moves(at, &sample);
+        send(to, Report::Sample { sample: Box::new(sample), shown })
+    }
+
+    /// Whether connections come or go: those of a client by what it is doing, those of any other by the sockets there are. An
+    /// engine that may have stopped is watched as closely: how long it did not run is told when it does again.
+    fn moves(&mut self, at: Duration, sample: &Sample) -> bool {
+        let ramps = |phase| matches!(phase, Phase::Ramping | Phase::Closing);
+        let accepted = sample.engine(Role::Server).map(|server| server.open);
+        let unsettled = |client: &EngineStats| ramps(client.phase) || accepted.is_some_and(|n| n < client.open);
+        let client = sample.engine(Role::Client).is_some_and(unsettled);
+        let quiet = sample.counters().any(|engine| engine.silent_ms >= QUIET_MS);
+        let sockets = sample.kernel.net.tcp_sockets().ok().map(|n| (at, n));
+        let before = std::mem::replace(&mut self.sockets, sockets);
+        let per_s = before.zip(sockets).map(|((then, n), (now, m))| {
+            n.abs_diff(m).saturating_mul(1000) / (now.saturating_sub(then).as_millis() as u64).max(1)
+        });
+        client || quiet || per_s.is_some_and(|n| n >= MOVES_PER_S)
     }
 }
 
@@ -218,7 +266,7 @@ mod tests {
         let sampler = Sampler::new(Roots::default(), &[]).unwrap();
         let (to, reports) = sync_channel::<Report>(64);
         let (handle, _) = start(sampler, vec![link], Duration::from_hours(1), to).unwrap();
-        let Report::Sample(sample) = reports.recv().unwrap() else { panic!("no sample") };
+        let Report::Sample { sample, shown: true } = reports.recv().unwrap() else { panic!("no sample") };
         assert!(sample.engines[0].stats.is_err(), "an engine without a report delays no sample");
         for order in [Command::Pause, Command::Stop] {
             handle.give(Order::Tell(None, order.clone()));

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::counters::lock;
-use crate::protocol::EngineStats;
+use crate::protocol::{EngineStats, MOST_TABLES};
 use crate::sys;
 
 /// Stack of a worker, bytes. It runs a flat loop; what is not touched costs nothing.
@@ -26,8 +26,8 @@ pub const SPARE: u32 = 8;
 /// epoll and its spare waker.
 pub const OWN: u64 = 6;
 
-/// Workers an engine may start when the command line names no number: 20 million connections at 20,000 a table.
-pub const MOST_WORKERS: usize = 1000;
+/// Workers an engine may start when the command line names no number.
+pub const MOST_WORKERS: usize = MOST_TABLES as usize;
 
 /// Most slots: a worker's are the bits of one word.
 pub const MOST_SLOTS: usize = 64;
@@ -212,7 +212,8 @@ impl Pool {
             wanted: Arc::new(AtomicBool::new(false)),
             inherited,
             parked: Vec::new(),
-            max: max.max(1),
+            // The eventfd that wakes a worker is in the main table too, which has room for as many as any other.
+            max: max.clamp(1, room),
             room,
             limit: soft,
             failed: channel(),

@@ -1,5 +1,6 @@
 //! Open descriptors of one process: `RLIMIT_NOFILE` for each descriptor table, times its tables.
 
+use crate::protocol::MOST_TABLES;
 use crate::sample::Watched;
 
 use super::cure::{Setting, raise};
@@ -18,8 +19,8 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     unless_met: Some("one descriptor table is full; the next worker takes over"),
     // A full table among many is how one worker hands over to the next.
     met_by: |engine| {
-        let capacity = engine.table_limit.saturating_mul(u64::from(engine.tables_max));
-        engine.stop.is_some() || engine.descriptors as f64 >= 0.95 * capacity as f64
+        let rooms = engine.table_room.saturating_mul(u64::from(engine.tables_max));
+        engine.stop.is_some() || engine.open as f64 >= 0.95 * rooms as f64
     },
     read,
     need,
@@ -68,11 +69,12 @@ fn table(target: Watched<'_>, nr_open: Option<u64>, least: Option<u64>) -> Meter
                     // The rest of what is needed is connections; each table has its own listeners and the like besides.
                     let connections = need.saturating_sub(others);
                     let workers = connections.div_ceil(least.unwrap_or(room).min(room));
-                    let each = connections.div_ceil(u64::from(tables).max(1)) + per_table.saturating_sub(room);
-                    Cure::from([
-                        Remedy::option(format!("--workers {workers}")),
-                        raise(each, per_table, hard, nr_open),
-                    ])
+                    // Fewer than it might start were named, or its main table has room for no more.
+                    let most = if u64::from(tables) < room { tables } else { MOST_TABLES };
+                    let each = room_for(connections, u64::from(most)) + per_table.saturating_sub(room);
+                    // Something of each worker's is in the main table, which is no larger.
+                    let more = (workers <= room).then(|| Remedy::option(format!("--workers {workers}")));
+                    Cure(more.into_iter().chain([raise(each, per_table, hard, nr_open)]).collect())
                 });
             meter.planned = true;
             // What the engine itself opens, and the few it keeps free, are no connections: its own count of rooms is exact.
@@ -107,6 +109,13 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     }
 }
 
+/// Connections that each of at most so many tables must have room for. The main table has something of each worker's, so that
+/// there are no more tables than one has room for.
+fn room_for(connections: u64, most: u64) -> u64 {
+    let square = connections.isqrt();
+    connections.div_ceil(most.max(1)).max(square + u64::from(square * square < connections))
+}
+
 /// What the table of each process of another program holds at the target, and what of that is no connection.
 pub(super) fn of_one_table(given: &Given<'_>, holder: &Holder<'_>, processes: u64) -> (u64, u64) {
     let besides = u64::from(if holder.listeners > 0 { given.ask.ports } else { 0 }) + OTHER_OWN;
@@ -122,12 +131,14 @@ fn own(given: &Given<'_>, holder: &Holder<'_>) -> Need {
         None => return Need::not_applicable(ID, "no process to look at").of(holder.role),
     };
     let fixed = engines.fixed(holder.listeners);
-    let most = engines.workers.unwrap_or(engines.most_workers).max(1);
     let room = limit.hard.saturating_sub(fixed);
+    // The main table has something of each worker's.
+    let most = engines.workers.unwrap_or(engines.most_workers).clamp(1, room.max(1));
     let wanted = tables(target, limit.hard, fixed);
     // Where not even one connection fits into a table: what the most workers would need of theirs.
-    let per_table = target.div_ceil(most) + fixed;
-    let needed = wanted.map_or(per_table.saturating_mul(most), |n| target + n * fixed);
+    let most_wanted = engines.workers.unwrap_or(engines.most_workers);
+    let per_table = room_for(target, most_wanted) + fixed;
+    let needed = wanted.map_or(per_table.saturating_mul(most_wanted), |n| target + n * fixed);
     let raised = if limit.soft < limit.hard {
         format!("; the engine raises its soft limit {} itself", grouped(limit.soft))
     } else {

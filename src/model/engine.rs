@@ -42,6 +42,8 @@ pub struct Engine {
     pub stats: Option<EngineStats>,
     /// CPU, share of one core.
     pub cpu_share: Option<f64>,
+    /// It has not been awake for longer than any work of its own takes.
+    pub silent: bool,
     /// How it ended.
     pub death: Option<Death>,
 }
@@ -189,6 +191,7 @@ fn seen(target: Watched<'_>) -> Engine {
         process: target.process.clone(),
         stats: target.stats().cloned(),
         cpu_share: None,
+        silent: target.silent_ms().is_some(),
         death: None,
     }
 }

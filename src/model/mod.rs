@@ -12,6 +12,7 @@ pub mod guard;
 mod history;
 mod kernel_log;
 pub mod now;
+mod outcome;
 mod rate;
 mod report;
 mod run;
@@ -30,7 +31,7 @@ pub use cost::{Cost, Slope};
 pub use engine::{Cause, Death, Engine};
 pub use event::{About, Event, EventLog, Kind, Severity};
 pub use guard::safe_target;
-pub use now::{CountSource, Now, RunPhase};
+pub use now::{CountSource, Now, RunPhase, Stale};
 pub use summary::{EventLine, SampleLine, Summary, Verdict};
 
 use crate::protocol::Role;
@@ -60,7 +61,7 @@ pub struct Setup {
     pub listen: Option<String>,
     /// Share of a limit up to which the guard lets the ramp go, in thousandths; `None` is 900.
     pub guard_per_mille: Option<u32>,
-    /// Interval of samples, milliseconds.
+    /// Milliseconds between two outputs.
     pub interval_ms: u64,
 }
 
@@ -90,7 +91,8 @@ impl Model {
     pub fn new(setup: Setup) -> Self {
         let outlook = Outlook { guard: Guard::new(setup.guard_per_mille), ..Outlook::default() };
         let now = Now { target: setup.target, ..Now::default() };
-        let mut model = Self { setup, now, outlook, ..Self::default() };
+        let observer = Observer::new(setup.interval_ms);
+        let mut model = Self { setup, now, observer, outlook, ..Self::default() };
         if let Some(note) = model.setup.target_note.clone() {
             model.note(Severity::Info, "target", note);
         }
@@ -256,6 +258,21 @@ impl Model {
     /// Watched processes that ended.
     pub fn deaths(&self) -> &[Death] {
         &self.account.deaths
+    }
+
+    /// Whether everything asked for has been open at every end that is known, and greeted where that was asked.
+    pub fn reached(&self) -> bool {
+        self.account.outcome.reached()
+    }
+
+    /// Whether more messages than may be left late, or not at all, for longer than a moment.
+    pub fn late(&self) -> bool {
+        self.account.outcome.late()
+    }
+
+    /// Why the run does not go on towards its target: the verdict, if it ended now.
+    pub fn blocked(&self) -> Option<Verdict> {
+        self.account.outcome.blocked()
     }
 
     /// The last sample.

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{Phase, Role};
+use crate::protocol::{EngineStats, Latency, Phase, Role};
 use crate::sample::Sample;
 
+use super::outcome::complete;
 use super::rate::{CpuShare, Rate};
 
 /// Where the count of connections comes from.
@@ -98,8 +99,27 @@ pub struct Now {
     pub connections: u64,
     /// Connections aimed at.
     pub target: Option<u64>,
-    /// Connections per second over the last three seconds or so, by the engine's own clock; negative while closing.
+    /// Connections per second over the last output interval, those opened less those closed, by the engine's own clock;
+    /// negative while closing.
     pub rate_per_s: Option<f64>,
+    /// The same over the last three seconds, for what is foretold: a forecast that jumps with each sample is not read.
+    pub trend_per_s: Option<f64>,
+    /// Connections opened per second over the last output interval; `None` where no engine counts them.
+    pub opened_per_s: Option<f64>,
+    /// The same of those closed, whoever closed them.
+    pub closed_per_s: Option<f64>,
+    /// The same of calls that failed, at both engines.
+    pub failed_per_s: Option<f64>,
+    /// Connections that the other end or an error closed since the start; `None` where no engine counts them.
+    pub lost: Option<u64>,
+    /// Connects that the other end refused or reset since the start; `None` without a client engine.
+    pub refused: Option<u64>,
+    /// How long those that were lost had been open.
+    pub lifetime: Option<Latency>,
+    /// How long the client waits between two attempts because too many are lost or refused, milliseconds.
+    pub backoff_ms: Option<u64>,
+    /// Engines that do not run: what they say of themselves is old.
+    pub stale: Vec<Stale>,
     /// Seconds to the target at this rate; `None` when not ramping.
     pub eta_s: Option<f64>,
     /// Connections open at the server engine.
@@ -128,6 +148,22 @@ pub struct Now {
     pub sample_us: u64,
 }
 
+/// An engine that has not been awake for longer than any work of its own takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stale {
+    /// Which end.
+    pub role: Role,
+    /// For how long, milliseconds.
+    pub silent_ms: u64,
+}
+
+impl Now {
+    /// How long the engine of a role has not run, where it does not, milliseconds.
+    pub fn silent_ms(&self, role: Role) -> Option<u64> {
+        self.stale.iter().find(|s| s.role == role).map(|s| s.silent_ms)
+    }
+}
+
 /// Whether an engine of this sample is on its way out: its memory is given back, and its connections go. With many of them
 /// that takes seconds, in which it does not count as dead.
 pub(super) fn engine_dies(sample: &Sample) -> bool {
@@ -139,30 +175,69 @@ pub(super) fn engine_died(sample: &Sample) -> bool {
     sample.watched().any(|t| !t.alive && t.engine.is_some())
 }
 
+/// What forecasts are taken over, microseconds.
+const TREND_US: u64 = 3_000_000;
+
 /// What [`Now`] needs from samples before.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Pace {
+    /// Between two outputs.
+    interval_ms: u64,
     opened: Rate,
+    closed: Rate,
+    failed: Rate,
     open: Rate,
+    trend: Rate,
     source: CountSource,
     phase: RunPhase,
+    /// What the client holds has been open at every end that is known.
+    complete: bool,
     own: CpuShare,
     /// `RetransSegs` of the first sample that had it.
     retrans_segs: Option<u64>,
 }
 
+impl Default for Pace {
+    fn default() -> Self {
+        Self::new(1000)
+    }
+}
+
 impl Pace {
+    /// With so many milliseconds between two outputs.
+    pub(super) fn new(interval_ms: u64) -> Self {
+        let rate = || Rate::over(interval_ms * 1000);
+        Self {
+            interval_ms,
+            opened: rate(),
+            closed: rate(),
+            failed: rate(),
+            open: rate(),
+            trend: Rate::over(TREND_US),
+            source: CountSource::default(),
+            phase: RunPhase::default(),
+            complete: false,
+            own: CpuShare::default(),
+            retrans_segs: None,
+        }
+    }
+
+    fn rates(&mut self) -> [&mut Rate; 5] {
+        [&mut self.opened, &mut self.closed, &mut self.failed, &mut self.open, &mut self.trend]
+    }
+
     /// Derives the values of this moment. `target` is the run's own; without one an engine's is taken.
     pub(super) fn now(&mut self, sample: &Sample, target: Option<u64>) -> Now {
         let (client, server) = (sample.engine(Role::Client), sample.engine(Role::Server));
+        let counts = client.or(server);
         let estab = sample.kernel.net.tcp.as_ref().map_or(0, |t| t.curr_estab);
         // The namespace counts both ends and everybody's; when the engines are gone their connections are, too.
-        let gone = self.source != CountSource::Namespace && client.or(server).is_none();
-        let (source, t_us, open, opened) = match (client, server) {
-            _ if gone => (self.source, 0, 0, 0),
-            (Some(c), _) => (CountSource::Client, c.t_us, c.open, c.opened),
-            (None, Some(s)) => (CountSource::Server, s.t_us, s.open, s.opened),
-            (None, None) => (CountSource::Namespace, sample.t_ms * 1000, estab, estab),
+        let gone = self.source != CountSource::Namespace && counts.is_none();
+        let (source, t_us, open) = match (client, server) {
+            _ if gone => (self.source, 0, 0),
+            (Some(c), _) => (CountSource::Client, c.t_us, c.open),
+            (None, Some(s)) => (CountSource::Server, s.t_us, s.open),
+            (None, None) => (CountSource::Namespace, sample.t_ms * 1000, estab),
         };
         // An engine that ends after it has closed everything has done its work.
         let phase = if engine_died(sample) && self.phase == RunPhase::Closed {
@@ -171,39 +246,52 @@ impl Pace {
             RunPhase::EngineDied
         } else {
             let otherwise = if gone { self.phase } else { RunPhase::Watching };
-            client.or(server).map_or(otherwise, |e| RunPhase::from(e.phase))
+            counts.map_or(otherwise, |e| RunPhase::from(e.phase))
         };
+        self.complete = phase == RunPhase::Holding && (self.complete || client.is_none_or(|c| complete(c, server)));
+        // The client has opened all, and the server has yet to take some: the ramp goes on.
+        let phase = if phase == RunPhase::Holding && !self.complete { RunPhase::Ramping } else { phase };
         if source != self.source {
-            *self = Self { source, own: self.own, retrans_segs: self.retrans_segs, ..Self::default() };
+            *self = Self { source, own: self.own, retrans_segs: self.retrans_segs, ..Self::new(self.interval_ms) };
         }
+        let failures = failures(client) + failures(server);
         if !gone {
-            self.opened.add(t_us, opened);
             self.open.add(t_us, open);
+            self.trend.add(t_us, open);
+            self.failed.add(t_us, failures);
+        }
+        if let Some(counts) = counts {
+            self.opened.add(t_us, counts.opened);
+            self.closed.add(t_us, counts.closed);
         }
         if phase != self.phase {
             let before = std::mem::replace(&mut self.phase, phase);
-            let start = client.or(server).and_then(|e| e.ramp_started_us);
+            let start = counts.and_then(|e| e.ramp_started_us);
             if phase != RunPhase::Ramping {
                 // A mean over the end of a ramp is neither the ramp's rate nor the hold's.
-                self.opened.restart();
-                self.open.restart();
+                self.rates().into_iter().for_each(Rate::restart);
             } else if let (Some(start), RunPhase::Starting | RunPhase::Watching) = (start, before) {
                 // The time before the ramp is none of it.
-                self.opened = Rate::default();
-                self.opened.add(start, 0);
-                self.opened.add(t_us, opened);
+                let opened = counts.map_or(0, |e| e.opened);
+                for (rate, value) in [(&mut self.opened, opened), (&mut self.open, open), (&mut self.trend, open)] {
+                    rate.clear();
+                    rate.add(start, 0);
+                    rate.add(t_us, value);
+                }
             }
         }
-        // Connections that come and go count as opened; only while none comes is the fall the rate.
-        let rate_per_s = self.opened.per_s().filter(|r| *r > 0.0).or_else(|| self.open.per_s());
         let target = target
-            .or_else(|| client.or(server).map(|e| e.target).filter(|t| *t > 0))
+            .or_else(|| counts.map(|e| e.target).filter(|t| *t > 0))
             .or_else(|| sample.engines.iter().map(|e| e.hello.target).next().filter(|t| *t > 0));
-        let ramping = matches!(phase, RunPhase::Ramping);
-        let eta_s = match (target, rate_per_s) {
+        // One that does not run is on its way nowhere.
+        let stale = stale(sample);
+        let ramping = phase == RunPhase::Ramping && client.is_none_or(|c| stale.iter().all(|s| s.role != c.role));
+        let trend_per_s = self.trend.per_s();
+        let eta_s = match (target, trend_per_s) {
             (Some(target), Some(rate)) if ramping && rate > 0.0 && target > open => Some((target - open) as f64 / rate),
             _ => None,
         };
+        let counted = |rate: &Rate| counts.and_then(|_| rate.per_s());
         let sockstat = sample.kernel.net.sockstat.as_ref().ok();
         let retrans_segs = sample.kernel.net.tcp.as_ref().ok().map(|tcp| tcp.retrans_segs);
         self.retrans_segs = self.retrans_segs.or(retrans_segs);
@@ -213,11 +301,20 @@ impl Pace {
             source,
             connections: open,
             target,
-            rate_per_s,
+            rate_per_s: self.open.per_s(),
+            trend_per_s,
+            opened_per_s: counted(&self.opened),
+            closed_per_s: counted(&self.closed),
+            failed_per_s: counted(&self.failed),
+            lost: counts.map(|e| e.lost),
+            refused: client.map(|c| c.refused),
+            lifetime: client.map(|c| c.lifetime).filter(|l| l.count > 0),
+            backoff_ms: client.map(|c| c.backoff_ms).filter(|ms| *ms > 0),
+            stale,
             eta_s,
             accepted: server.map(|s| s.open),
             in_flight: client.map(|c| c.in_flight),
-            failures: client.iter().chain(server.iter()).flat_map(|e| &e.errors).map(|e| e.count).sum(),
+            failures,
             sockets: sample.kernel.net.tcp_sockets().ok(),
             time_wait: sockstat.map(|s| s.tw),
             orphans: sockstat.map(|s| s.orphan),
@@ -229,6 +326,15 @@ impl Pace {
             sample_us: sample.kernel.took_us,
         }
     }
+}
+
+fn failures(engine: Option<&EngineStats>) -> u64 {
+    engine.iter().flat_map(|e| &e.errors).map(|e| e.count).sum()
+}
+
+/// The engines that do not run.
+fn stale(sample: &Sample) -> Vec<Stale> {
+    sample.living().filter_map(|w| Some(Stale { role: w.role()?, silent_ms: w.silent_ms()? })).collect()
 }
 
 #[cfg(test)]

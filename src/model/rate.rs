@@ -1,32 +1,41 @@
-//! Rates that can be read: smoothed over some seconds, by the clock of whoever counts.
+//! Rates over the last moments, by the clock of whoever counts.
 
 use std::collections::VecDeque;
 
-/// Time over which a rate is taken, microseconds.
-const WINDOW_US: u64 = 3_000_000;
-/// Most readings kept: at 100 ms between samples, 30 lie in the window.
-const MOST: usize = 64;
+/// Parts of its window in which a rate keeps one reading each at most.
+const PARTS: u64 = 32;
 
-/// A counter over the last seconds.
-#[derive(Debug, Clone, Default)]
+/// Time from which on a change tells a rate, microseconds: the first lot of a ramp comes at once.
+const LEAST_US: u64 = 50_000;
+
+/// How fast a count changes, over a window that ends with the newest reading.
+#[derive(Debug, Clone)]
 pub(super) struct Rate {
+    window_us: u64,
     readings: VecDeque<(u64, u64)>,
 }
 
 impl Rate {
+    /// Over so many microseconds.
+    pub(super) fn over(window_us: u64) -> Self {
+        Self { window_us: window_us.max(1), readings: VecDeque::new() }
+    }
+
     /// Takes a reading: the counter `value` at `t_us` of its own clock. A clock that went back is another
     /// process: what was known is dropped.
     pub(super) fn add(&mut self, t_us: u64, value: u64) {
-        if let Some(&(last, _)) = self.readings.back() {
-            if t_us < last {
-                self.readings.clear();
-            } else if t_us == last {
-                self.readings.pop_back();
-            }
+        if self.readings.back().is_some_and(|last| t_us < last.0) {
+            self.readings.clear();
+        }
+        // The newest but one goes where it is nearer to the one before it than a part of the window.
+        let n = self.readings.len();
+        let dense = n > 1 && self.readings[n - 1].0 - self.readings[n - 2].0 < self.window_us / PARTS;
+        if dense || self.readings.back().is_some_and(|last| t_us == last.0) {
+            self.readings.pop_back();
         }
         self.readings.push_back((t_us, value));
         // One reading at or before the window's start stays, so that the window is always full.
-        while self.readings.len() > MOST || self.readings.get(1).is_some_and(|r| r.0 + WINDOW_US <= t_us) {
+        while self.readings.get(1).is_some_and(|r| r.0 + self.window_us <= t_us) {
             self.readings.pop_front();
         }
     }
@@ -38,10 +47,15 @@ impl Rate {
         self.readings.extend(newest);
     }
 
-    /// Per second, negative when the value falls; `None` before two readings.
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.readings.clear();
+    }
+
+    /// Per second, negative when the value falls; `None` before two readings that are far enough apart.
     pub(super) fn per_s(&self) -> Option<f64> {
         let (first, last) = (self.readings.front()?, self.readings.back()?);
-        let us = last.0.checked_sub(first.0).filter(|us| *us > 0)?;
+        let us = last.0.checked_sub(first.0).filter(|us| *us >= LEAST_US.min(self.window_us))?;
         Some((last.1 as f64 - first.1 as f64) * 1e6 / us as f64)
     }
 }
@@ -77,8 +91,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_is_of_the_last_three_seconds() {
-        let mut rate = Rate::default();
+    fn the_rate_is_of_its_window() {
+        let mut rate = Rate::over(3_000_000);
         assert_eq!(rate.per_s(), None);
         for t in 0..=10_u64 {
             rate.add(t * 1_000_000, if t < 5 { 0 } else { (t - 5) * 40_000 });
@@ -91,8 +105,21 @@ mod tests {
     }
 
     #[test]
+    fn a_long_window_is_full_and_small_however_often_it_is_read() {
+        let mut rate = Rate::over(60_000_000);
+        for i in 0..3_000_u64 {
+            rate.add(i * 200_000, i * i);
+        }
+        assert!(rate.readings.len() as u64 <= PARTS + 3, "{}", rate.readings.len());
+        // The mean over the last minute, or a part of it more: 300 readings.
+        let want = (2_999.0_f64.powi(2) - 2_699.0_f64.powi(2)) / 60.0;
+        let got = rate.per_s().unwrap();
+        assert!((got / want - 1.0).abs() < 0.01, "{got} {want}");
+    }
+
+    #[test]
     fn another_clock_starts_anew() {
-        let mut rate = Rate::default();
+        let mut rate = Rate::over(3_000_000);
         rate.add(5_000_000, 9);
         rate.add(1_000_000, 0);
         assert_eq!(rate.per_s(), None);

@@ -6,7 +6,7 @@ use super::summary::{
     BytesPerConnection, LimitLine, NearestLimit, SampleKind, SampleLine, Summary, SummaryKind, Verdict,
 };
 use crate::limits::{self, Forecast, Headroom, LimitState};
-use crate::protocol::{Role, StopCause};
+use crate::protocol::Role;
 
 pub(super) fn sample_line(model: &Model) -> SampleLine {
     let now = model.now();
@@ -28,6 +28,9 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
         target: now.target,
         in_flight: now.in_flight,
         rate_per_s: now.rate_per_s,
+        opened_per_s: now.opened_per_s,
+        closed_per_s: now.closed_per_s,
+        failed_per_s: now.failed_per_s,
         eta_s: now.eta_s,
         nearest_limit,
         mem_used_bytes: headroom.map(Headroom::used_bytes),
@@ -39,6 +42,10 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
         memory_pressure_percent: now.memory_pressure_percent,
         retransmits: now.retransmits,
         failures: now.failures,
+        lost: now.lost,
+        refused: now.refused,
+        lifetime_us: now.lifetime,
+        stale: now.stale.iter().map(|s| s.role).collect(),
         own_cpu_share: now.own_cpu_share,
         own_rss_bytes: now.own_rss_bytes,
         sample_us: now.sample_us,
@@ -47,7 +54,8 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
 
 pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary {
     let cost = model.cost();
-    let client = model.engine(Role::Client).and_then(|e| e.stats.as_ref());
+    let engine = |role| model.engine(role).and_then(|e| e.stats.as_ref());
+    let (client, server) = (engine(Role::Client), engine(Role::Server));
     let bytes = |slope: Option<super::Slope>| slope.map(|s| s.per_connection);
     let time_to_peak_s = run.time_to_peak_s();
     Summary {
@@ -85,32 +93,30 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
             .collect(),
         forecasts: run.forecasts().to_vec(),
         close_s: run.close_s(),
-        failures: model.now().failures,
+        // Of engines that have ended too.
+        failures: client.iter().chain(&server).flat_map(|e| &e.errors).map(|e| e.count).sum(),
+        lost: client.or(server).map(|e| e.lost),
+        refused: client.map(|c| c.refused),
+        lifetime_us: client.map(|c| c.lifetime).filter(|l| l.count > 0),
         connect: client.map(|c| c.connect).filter(|c| c.count > 0),
-        greeted: client.map(|c| c.greeted).filter(|n| *n > 0),
+        greeted: client.filter(|c| c.greet).map(|c| c.greeted),
         traffic: client.and_then(|c| c.traffic),
         dashboard: run.dashboard(),
     }
 }
 
-/// The limit that stopped the run; none for a run that reached its target or that the user ended.
+/// What stopped the run: the id of a limit, or the word for how a client gave up.
 fn stopped_by(model: &Model, verdict: Verdict) -> Option<String> {
     let hit = || model.limits().iter().find(|l| l.state == LimitState::Hit).map(|l| l.info.name.to_owned());
+    let stop = model.engines().iter().find_map(|e| e.stats.as_ref()?.stop.as_ref());
     match verdict {
-        Verdict::TargetReached | Verdict::Interrupted => None,
-        Verdict::LimitHit => {
-            let stop = model.engines().iter().find_map(|e| e.stats.as_ref()?.stop.as_ref());
-            let named = stop.map(|s| (limits::stopped_by(s), s.cause));
-            match named {
-                Some((Some(limit), _)) => Some(limit.name().to_owned()),
-                Some((None, cause)) if cause != StopCause::Limit => Some(cause.name().to_owned()),
-                _ => hit(),
-            }
-        }
+        Verdict::LimitHit => stop.and_then(limits::stopped_by).map(|limit| limit.name().to_owned()).or_else(hit),
+        Verdict::ServerRefuses | Verdict::ServerStalled => stop.map(|s| s.cause.name().to_owned()),
         Verdict::GuardStopped => model.guard_limit().map(|id| id.name().to_owned()),
-        Verdict::EngineKilled => {
+        Verdict::EngineKilled | Verdict::ProcessDied => {
             model.deaths().iter().find_map(|d| Some(limits::behind(d.cause.oom()?).name().to_owned()))
         }
+        _ => None,
     }
 }
 
@@ -147,6 +153,9 @@ mod tests {
             "dashboard",
             "close_s",
             "failures",
+            "lost",
+            "refused",
+            "lifetime_us",
             "connect",
             "greeted",
             "traffic",

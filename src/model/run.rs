@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 
 use crate::limits::{Limit, LimitId};
 use crate::protocol::{Phase, Role};
-use crate::sample::{Sample, Watched};
+use crate::sample::Sample;
 
 use super::now::{Now, RunPhase};
 use super::summary::{Dashboard, ForecastLine};
@@ -115,30 +115,29 @@ impl RunLog {
             now.phase,
             RunPhase::Starting | RunPhase::Ramping | RunPhase::Paused | RunPhase::Guarded | RunPhase::Watching
         );
+        // What an engine that has died had reached counts.
+        let of_role =
+            |role| sample.watched().filter(move |w| w.role() == Some(role)).find_map(|w| Some((w.alive, w.stats()?)));
         for (i, role) in [Role::Server, Role::Client].into_iter().enumerate() {
-            // What an engine that has died had reached counts.
-            let mut of_role = sample.watched().filter(|w| w.role() == Some(role));
-            if let Some(last) = of_role.find_map(Watched::stats) {
-                let part = self.parts[i].get_or_insert_default();
-                part.peak = part.peak.max(last.peak);
-            }
-            let Some(stats) = sample.engine(role) else { continue };
+            let Some((alive, stats)) = of_role(role) else { continue };
             let part = self.parts[i].get_or_insert_default();
+            part.peak = part.peak.max(stats.peak);
             // The sample at the end of the ramp still counts: it is taken at the change of phase.
-            if !self.ramp_over {
-                part.ramp_cpu_us = stats.ramp_cpu_us.unwrap_or(stats.cpu_us);
-            } else if let Some(us) = stats.ramp_cpu_us {
-                part.ramp_cpu_us = us;
-            }
+            let over = self.ramp_over || !alive;
+            part.ramp_cpu_us = stats.ramp_cpu_us.unwrap_or(if over { part.ramp_cpu_us } else { stats.cpu_us });
         }
         self.ramp_over |= !ramping && now.phase != RunPhase::EngineDied;
-        if let Some(stats) = sample.engine(Role::Client).or_else(|| sample.engine(Role::Server))
+        // The client's clock tells the times of the run, if there is a client, and not that of whoever survives it.
+        if let Some((alive, stats)) = of_role(Role::Client).or_else(|| of_role(Role::Server))
             && let Some(start) = stats.ramp_started_us
         {
+            let since_start = |us: u64| us.saturating_sub(start) as f64 / 1e6;
             self.ramp_s = Some(start as f64 / 1e6);
-            self.elapsed_s = (stats.t_us.saturating_sub(start)) as f64 / 1e6;
+            if alive {
+                self.elapsed_s = since_start(stats.t_us);
+            }
             if stats.peak > 0 && stats.phase != Phase::Starting {
-                self.peak_s = stats.peak_us.map(|p| p.saturating_sub(start) as f64 / 1e6);
+                self.peak_s = stats.peak_us.map(since_start);
             }
         }
     }

@@ -15,6 +15,7 @@ use super::guard::Guard;
 use super::history::{History, View};
 use super::kernel_log::KernelLog;
 use super::now::{self, Now, Pace, RunPhase};
+use super::outcome::Outcome;
 use super::run::RunLog;
 use super::table::{LimitTable, Seen};
 
@@ -49,6 +50,11 @@ impl Moment<'_> {
 }
 
 impl Observer {
+    /// With so many milliseconds between two outputs.
+    pub(super) fn new(interval_ms: u64) -> Self {
+        Self { pace: Pace::new(interval_ms), ..Self::default() }
+    }
+
     /// Takes a sample; `before` is what was true at the last one, if there was one.
     pub(super) fn take<'a>(&mut self, sample: &'a Sample, target: Option<u64>, before: Option<&Now>) -> Moment<'a> {
         let now = self.pace.now(sample, target);
@@ -159,6 +165,7 @@ pub(super) fn view<'a>(now: &'a Now, table: &'a LimitTable, learnt: Learnt<'_>) 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Account {
     diagnosis: Diagnosis,
+    pub(super) outcome: Outcome,
     pub(super) witness: Witness,
     pub(super) run: RunLog,
     pub(super) events: EventLog,
@@ -172,6 +179,7 @@ impl Account {
             self.run.restart();
         }
         let (sample, now) = (moment.sample, &moment.now);
+        self.outcome.update(sample, now, judged.limits);
         let facts = Facts {
             sample,
             now,
@@ -180,6 +188,7 @@ impl Account {
             counters: &seen.counters,
             log: &seen.log,
             guard: judged.guard,
+            outcome: &self.outcome,
         };
         self.diagnosis.update(&facts, &mut self.events);
         self.run.update(sample, now, judged.limits, interval_ms);

@@ -7,22 +7,54 @@ use serde::{Deserialize, Serialize};
 use super::event::{About, Event, Proof, Severity};
 use super::now::RunPhase;
 use crate::limits::{Cure, LimitId, LimitState, Unit};
-use crate::protocol::{Latency, Traffic};
+use crate::protocol::{Latency, Role, Traffic};
 
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How a run ended. The order is that in which they count: of several at once the first is the run's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The target was reached (or, when only watching, nothing stopped it).
-    TargetReached,
-    /// A limit stopped the ramp.
+    /// An engine died.
+    EngineKilled,
+    /// A watched process of others died.
+    ProcessDied,
+    /// An engine did not run (stopped, or without CPU) when the run ended.
+    EngineSilent,
+    /// A limit stopped the run.
     LimitHit,
     /// The guard stopped the ramp.
     GuardStopped,
-    /// An engine died.
-    EngineKilled,
+    /// The server refuses connections, or accepts and closes them at once.
+    ServerRefuses,
+    /// The server takes no more connections, or answers no greetings, and no limit that can be seen explains it.
+    ServerStalled,
+    /// Too many messages left too late.
+    Late,
+    /// `--duration` was over before the target was reached.
+    TimeUp,
+    /// Every connection asked for was open at both ends that are known, and greeted where that was asked.
+    TargetReached,
+    /// A server without a client of this run has served until it was ended.
+    Served,
+    /// A run or a process of others was watched until the end.
+    Watched,
     /// The user ended it before the target.
     Interrupted,
+}
+
+impl Verdict {
+    /// Exit status of the program.
+    pub fn status(self) -> u8 {
+        match self {
+            Verdict::EngineKilled | Verdict::ProcessDied | Verdict::EngineSilent => 4,
+            Verdict::LimitHit
+            | Verdict::GuardStopped
+            | Verdict::ServerRefuses
+            | Verdict::ServerStalled
+            | Verdict::Late
+            | Verdict::TimeUp => 3,
+            Verdict::TargetReached | Verdict::Served | Verdict::Watched | Verdict::Interrupted => 0,
+        }
+    }
 }
 
 /// The `kind` of a [`SampleLine`].
@@ -69,8 +101,17 @@ pub struct SampleLine {
     pub target: Option<u64>,
     /// Connects under way.
     pub in_flight: Option<u64>,
-    /// Connections per second.
+    /// Connections per second over the last output interval: opened less closed.
     pub rate_per_s: Option<f64>,
+    /// Connections opened per second over the same interval; null without an engine.
+    #[serde(default)]
+    pub opened_per_s: Option<f64>,
+    /// The same of those closed, whoever closed them.
+    #[serde(default)]
+    pub closed_per_s: Option<f64>,
+    /// The same of calls that failed.
+    #[serde(default)]
+    pub failed_per_s: Option<f64>,
     /// Seconds to the target.
     pub eta_s: Option<f64>,
     /// The limit that comes first.
@@ -93,6 +134,18 @@ pub struct SampleLine {
     pub retransmits: Option<u64>,
     /// Failures so far.
     pub failures: u64,
+    /// Connections that the other end or an error closed so far; null without an engine.
+    #[serde(default)]
+    pub lost: Option<u64>,
+    /// Connects that the other end refused or reset so far; null without a client.
+    #[serde(default)]
+    pub refused: Option<u64>,
+    /// How long the lost ones had been open, microseconds; null before the first.
+    #[serde(default)]
+    pub lifetime_us: Option<Latency>,
+    /// Engines that have not been awake for two seconds: what comes from them is old.
+    #[serde(default)]
+    pub stale: Vec<Role>,
     /// CPU of the dashboard, share of one core.
     pub own_cpu_share: Option<f64>,
     /// Resident memory of the dashboard, bytes.
@@ -187,6 +240,15 @@ pub struct Summary {
     pub close_s: Option<f64>,
     /// Failures of both engines, every errno.
     pub failures: u64,
+    /// Connections that the other end or an error closed; null without an engine.
+    #[serde(default)]
+    pub lost: Option<u64>,
+    /// Connects that the other end refused or reset; null without a client.
+    #[serde(default)]
+    pub refused: Option<u64>,
+    /// How long the lost ones had been open, microseconds; null where none was lost.
+    #[serde(default)]
+    pub lifetime_us: Option<Latency>,
     /// Connect times of the client, microseconds.
     pub connect: Option<Latency>,
     /// Greetings echoed; null without `--greet`.

@@ -260,7 +260,7 @@ fn forecast(meter: &Meter, slope: Option<Slope>, now: &Now) -> Forecast {
     Forecast::At {
         connections: at as u64,
         plus_minus: (left * slope.spread / slope.per_connection).ceil() as u64,
-        seconds: now.rate_per_s.filter(|r| *r > 0.0 && rising(now)).map(|r| left / r),
+        seconds: now.trend_per_s.filter(|r| *r > 0.0 && rising(now)).map(|r| left / r),
     }
 }
 
@@ -342,7 +342,10 @@ fn judge(meter: &Meter, forecast: Forecast, slope: Option<Slope>, seen: f64, now
 /// The bound that the target needs; where the present one suffices, twice that.
 fn need(meter: &Meter, per_connection: f64, now: &Now, spare: f64) -> u64 {
     let (used, limit) = (meter.used.unwrap_or(0), meter.limit.unwrap_or(0));
-    let more = now.target.map_or(0, |t| t.saturating_sub(now.connections));
+    // An engine plans for what it holds itself: a server that is full lags behind what its client has opened.
+    let own = meter.progress.filter(|_| meter.planned).map(|p| p.0 as u64);
+    let more = now.target.map_or(0, |t| t.saturating_sub(own.unwrap_or(now.connections)));
+    let per_connection = if meter.planned { per_connection.max(meter.expected) } else { per_connection };
     // The guard lets a run use up what it has planned for.
     let spare = if meter.planned { SPARE_OF_PLANNED } else { spare };
     let need = units::round_up(((used as f64 + per_connection * more as f64) * spare).ceil() as u64);

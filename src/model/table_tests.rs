@@ -191,11 +191,10 @@ fn an_errno_marks_its_limit_hit_until_the_limit_is_raised() {
 
 #[test]
 fn one_full_table_among_many_is_not_the_limit_but_the_last_is() {
-    let emfile = |descriptors, stop| {
-        let mut sample = synthetic::sample(20_000, 1000);
+    let emfile = |open, stop| {
+        let mut sample = synthetic::sample(open, 1000);
         let stats = synthetic::engine(&mut sample, Role::Client).unwrap();
         stats.tables_max = 2;
-        stats.descriptors = descriptors;
         stats.errors.push(ErrorCount { op: "socket".into(), errno: 24, name: "EMFILE".into(), count: 1 });
         stats.stop = stop;
         let table = drive(&[sample], None);
@@ -206,8 +205,9 @@ fn one_full_table_among_many_is_not_the_limit_but_the_last_is() {
         call: FailedCall { op: "socket".into(), errno: 24, name: "EMFILE".into() },
         text: "tables full".into(),
     };
-    for (descriptors, stop, hit) in [(20_000, None, false), (39_990, None, true), (20_000, Some(stop), true)] {
-        assert_eq!(emfile(descriptors, stop), hit, "{descriptors}");
+    // Each table has room for 19,880.
+    for (open, stop, hit) in [(20_000, None, false), (39_760, None, true), (20_000, Some(stop), true)] {
+        assert_eq!(emfile(open, stop), hit, "{open}");
     }
 }
 

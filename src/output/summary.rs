@@ -14,6 +14,12 @@ pub fn write(summary: &Summary, model: &Model) -> String {
     super::harmless(&text)
 }
 
+/// What the client saw when it gave up.
+fn stop(model: &Model) -> String {
+    let stop = model.engines().iter().find_map(|e| e.stats.as_ref()?.stop.as_ref());
+    stop.map_or(String::new(), |stop| format!(": {}", stop.text))
+}
+
 fn lines(text: &mut String, s: &Summary, model: &Model) -> std::fmt::Result {
     let stopped = s.stopped_by.as_deref().unwrap_or("a limit");
     let verdict = match s.verdict {
@@ -21,6 +27,13 @@ fn lines(text: &mut String, s: &Summary, model: &Model) -> std::fmt::Result {
         Verdict::LimitHit => format!("stopped by {stopped}"),
         Verdict::GuardStopped => format!("held back by the guard before {stopped}"),
         Verdict::EngineKilled => "an engine died".to_owned(),
+        Verdict::ProcessDied => "the watched process died".to_owned(),
+        Verdict::EngineSilent => "an engine did not run any more (stopped, or without CPU)".to_owned(),
+        Verdict::ServerRefuses => format!("the server refuses{}", stop(model)),
+        Verdict::ServerStalled => format!("the server takes no more{}", stop(model)),
+        Verdict::Late => "the target was reached, and messages left too late".to_owned(),
+        Verdict::TimeUp => "the time was up before the target was reached".to_owned(),
+        Verdict::Served | Verdict::Watched => "ended".to_owned(),
         Verdict::Interrupted => "ended by the user".to_owned(),
     };
     writeln!(text, "c1m-top: {verdict}")?;
@@ -43,6 +56,11 @@ fn lines(text: &mut String, s: &Summary, model: &Model) -> std::fmt::Result {
     if let Some(total) = s.bytes_per_connection.total {
         let (bytes, ends) = (grouped(total.max(0.0).round() as u64), model.cost().ends());
         writeln!(text, "  memory                {bytes:>11} B   per connection, {ends}")?;
+    }
+    for (count, what) in [(s.refused, "refused by the server"), (s.lost, "lost (closed by the other end)")] {
+        if let Some(count) = count.filter(|n| *n > 0) {
+            writeln!(text, "  {what:<32}{:>11}", grouped(count))?;
+        }
     }
     for limit in s.limits.iter().filter(|l| l.state >= LimitState::Warn) {
         write!(text, "  limit {:<16}{:>11}", limit.id, limit.state.word())?;

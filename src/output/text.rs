@@ -65,6 +65,12 @@ fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
     if let Some(percent) = now.memory_pressure_percent.filter(|p| *p > 0.0) {
         write!(text, "  memory pressure {percent:.1} %")?;
     }
+    for stale in &now.stale {
+        write!(text, "  {} silent for {}", stale.role.name(), seconds(stale.silent_ms as f64 / 1000.0))?;
+    }
+    if let Some(ms) = now.backoff_ms {
+        write!(text, "  backing off: {}", seconds(ms as f64 / 1000.0))?;
+    }
     if let Some(segments) = now.retransmits.filter(|n| *n > 0) {
         write!(text, "  retransmits {}", grouped(segments))?;
     }

@@ -10,6 +10,8 @@ pub(crate) struct Stat<'t> {
     pub(crate) comm: &'t str,
     /// True for a zombie or a dead process.
     pub(crate) ended: bool,
+    /// Stopped by a signal, or by whoever traces it.
+    pub(crate) stopped: bool,
     /// On its way out: its memory is gone, its descriptors are being closed, and version 1 cgroups show it in their root
     /// (`proc_cgroup_show`, `kernel/cgroup/cgroup.c`). With a million sockets this takes many seconds.
     pub(crate) exiting: bool,
@@ -43,6 +45,7 @@ pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
         comm,
         // A main thread that has ended before the others is shown as a zombie while the process goes on.
         ended: matches!(state, "Z" | "X" | "x") && threads <= 1,
+        stopped: matches!(state, "T" | "t"),
         exiting: flags & EXITING != 0,
         ticks: count(utime).saturating_add(count(stime)),
         threads: count(threads),
@@ -109,9 +112,17 @@ mod tests {
 
     #[test]
     fn fields_are_counted_from_the_last_parenthesis() {
-        let want = Stat { comm: "cat", ended: false, exiting: false, ticks: 12, threads: 3, rss_pages: 388 };
+        let want =
+            Stat { comm: "cat", ended: false, stopped: false, exiting: false, ticks: 12, threads: 3, rss_pages: 388 };
         assert_eq!(stat(STAT), Ok(want.clone()));
         assert_eq!(stat(&STAT.replace("cat", "a) Z (b")), Ok(Stat { comm: "a) Z (b", ..want }));
+    }
+
+    #[test]
+    fn stopped_is_told_from_asleep() {
+        for (state, stopped) in [("T", true), ("t", true), ("S", false), ("D", false)] {
+            assert_eq!(stat(&STAT.replace(" R ", &format!(" {state} "))).unwrap().stopped, stopped, "{state}");
+        }
     }
 
     #[test]

@@ -68,6 +68,7 @@ struct Live {
     rss_bytes: Reading<u64>,
     cpu_us: Reading<u64>,
     threads: Reading<u64>,
+    stopped: bool,
     exiting: bool,
 }
 
@@ -176,6 +177,7 @@ impl TargetSources {
             rss_bytes: live.rss_bytes,
             cpu_us: live.cpu_us,
             threads: live.threads,
+            stopped: live.stopped,
             descriptors,
             nofile,
             user_threads,
@@ -243,12 +245,19 @@ impl Live {
             rss_bytes,
             cpu_us: Ok(stat.ticks.saturating_mul(TICK_US)),
             threads: Ok(stat.threads),
+            stopped: stat.stopped,
             exiting: stat.exiting,
         }
     }
 
     fn absent(why: &Absent) -> Self {
-        Self { rss_bytes: Err(why.clone()), cpu_us: Err(why.clone()), threads: Err(why.clone()), exiting: false }
+        Self {
+            rss_bytes: Err(why.clone()),
+            cpu_us: Err(why.clone()),
+            threads: Err(why.clone()),
+            stopped: false,
+            exiting: false,
+        }
     }
 }
 

@@ -330,6 +330,9 @@ pub struct Process {
     pub rss_bytes: Reading<u64>,
     /// User plus system time, microseconds, since its start.
     pub cpu_us: Reading<u64>,
+    /// Stopped by a signal or a debugger.
+    #[serde(default)]
+    pub stopped: bool,
     /// Threads.
     pub threads: Reading<u64>,
     /// Open descriptors of its main table (`stat` of `/proc/PID/fd`; Linux 6.2 and later).

@@ -48,6 +48,9 @@ pub struct Own {
     pub rss_bytes: u64,
 }
 
+/// An engine that is well is awake five times a second.
+const SILENT_MS: u64 = 2000;
+
 /// A watched process, and what it said of itself if it is an engine.
 #[derive(Debug, Clone, Copy)]
 pub struct Watched<'a> {
@@ -74,6 +77,13 @@ impl<'a> Watched<'a> {
     /// An engine's own counters.
     pub fn stats(self) -> Option<&'a EngineStats> {
         self.engine?.stats.as_deref().ok()
+    }
+
+    /// How long an engine has not been awake, milliseconds, where that is longer than any work of its own takes: it is
+    /// stopped, or gets no CPU. One that is being taken apart is not silent but ending.
+    pub fn silent_ms(self) -> Option<u64> {
+        let stats = self.stats().filter(|_| self.alive && !self.is_ending())?;
+        Some(stats.silent_ms).filter(|ms| *ms >= SILENT_MS)
     }
 
     /// What its limits belong to, for people: `server`, `nginx 4021`.

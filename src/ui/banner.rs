@@ -1,11 +1,11 @@
-//! What must not be overlooked, over the whole width: an engine that died, a part of this program that failed.
+//! What must not be overlooked, over the whole width: an engine that died or does not run, a part of this program that failed.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::text::{put, wrap};
 use super::theme::Theme;
-use crate::model::{Death, Model};
+use crate::model::{Death, Model, Stale};
 use crate::units;
 
 /// Rows of banner at most: the numbers below matter as well.
@@ -14,6 +14,7 @@ const MOST: usize = 4;
 /// The banner's lines for a screen of `columns`.
 pub(super) fn lines(model: &Model, failure: Option<&str>, columns: u16) -> Vec<String> {
     let mut texts: Vec<String> = model.deaths().iter().map(death).collect();
+    texts.extend(model.now().stale.iter().map(silent));
     if let Some(failure) = failure {
         texts.push(format!("DASHBOARD FAULT  {failure}. What is shown may be out of date."));
     }
@@ -29,6 +30,15 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, lines: &[String], theme: Theme)
         put(buf, area, 0, row as u16, &" ".repeat(area.width.into()), theme.alarm());
         put(buf, area, 1, row as u16, line, theme.alarm());
     }
+}
+
+/// Who does not run, since when.
+fn silent(stale: &Stale) -> String {
+    let time = units::seconds(stale.silent_ms as f64 / 1000.0);
+    format!(
+        "{} SILENT for {time}: stopped, or without CPU. Its figures are old; the kernel's are live.",
+        stale.role.name()
+    )
 }
 
 /// Who died of what, when, at which count.

@@ -37,8 +37,10 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
 fn progress(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let now = model.now();
     let left = count(model);
+    let style =
+        if counted_by(model).is_some_and(|role| now.silent_ms(role).is_some()) { theme.dim() } else { theme.strong() };
     let right = format!("{}{}  {}", rate(model), rate_limit(model), eta(model));
-    let mut column = put(buf, area, 1, 0, &left, theme.strong());
+    let mut column = put(buf, area, 1, 0, &left, style);
     if let Some(target) = now.target {
         column = put(buf, area, column, 0, &format!(" of {}", units::grouped(target)), theme.text());
         let room = area.width.saturating_sub(column + width(&right) as u16 + 14);
@@ -60,6 +62,15 @@ fn meter(buf: &mut Buffer, area: Rect, column: u16, row: u16, columns: u16, shar
 
 fn share(count: u64, target: u64) -> f64 {
     if target == 0 { 0.0 } else { count as f64 / target as f64 }
+}
+
+/// Which end the count comes from.
+fn counted_by(model: &Model) -> Option<Role> {
+    match model.now().source {
+        CountSource::Client => Some(Role::Client),
+        CountSource::Server => Some(Role::Server),
+        CountSource::Namespace => None,
+    }
 }
 
 /// The count in the width of the target, or of nine columns: `  654,321`.
@@ -99,7 +110,8 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let failures = if now.failures > 0 { theme.state(LimitState::Warn) } else { theme.text() };
     let mut parts: Vec<(&str, String, Style)> = Vec::new();
     if now.source == CountSource::Client {
-        parts.push(("at server", number(now.accepted, 9), theme.text()));
+        let old = now.silent_ms(Role::Server).is_some();
+        parts.push(("at server", number(now.accepted, 9), if old { theme.dim() } else { theme.text() }));
     }
     if now.failures > 0 || now.source != CountSource::Namespace {
         parts.push(("failures", number(Some(now.failures), 7), failures));

@@ -62,13 +62,16 @@ fn rows(e: &Engine) -> Vec<Row> {
     let messages = |of: fn(Traffic) -> u64| number(traffic.map(of));
     let bytes = |b: u64| format!("{:>10}", units::bytes(b));
     vec![
-        ("state", Some(state(e)), !e.alive),
+        ("state", Some(state(e)), !e.alive || e.silent),
         ("connections", count(|s| s.open), false),
         ("most at once", count(|s| s.peak), false),
         ("opened so far", count(|s| s.opened), false),
         ("lost", count(|s| s.lost), lost),
+        ("refused", number(client.map(|s| s.refused).filter(|n| *n > 0)), true),
+        ("lost after", client.filter(|s| s.lifetime.count > 0).map(|s| latency(s.lifetime.p50_us)), false),
+        ("backing off", client.filter(|s| s.backoff_ms > 0).map(|s| latency(s.backoff_ms * 1000)), true),
         ("in flight", number(client.map(|s| s.in_flight)), false),
-        ("greeted", number(stats.map(|s| s.greeted).filter(|g| *g > 0)), false),
+        ("greeted", number(stats.filter(|s| s.greet || s.greeted > 0).map(|s| s.greeted)), false),
         ("rate limit", stats.map(rate_limit), false),
         ("guard's ceiling", number(stats.and_then(|s| s.ceiling)), false),
         ("descriptors", descriptors(e), false),
@@ -86,6 +89,7 @@ fn rows(e: &Engine) -> Vec<Row> {
         ("echoed", messages(|t| t.echoed), false),
         ("echoed wrong", messages(|t| t.mismatched), traffic.is_some_and(|t| t.mismatched > 0)),
         ("late", messages(|t| t.late), false),
+        ("overdue", messages(|t| t.overdue), traffic.is_some_and(|t| t.overdue > 0)),
         ("skipped", messages(|t| t.skipped), false),
         ("echo median", traffic.map(|t| latency(t.echo.p50_us)), false),
         ("echo 99 %", traffic.map(|t| latency(t.echo.p99_us)), false),
@@ -96,6 +100,9 @@ fn state(e: &Engine) -> String {
     match (&e.death, e.alive, e.phase()) {
         (Some(death), _, _) => death.cause.to_string(),
         (None, false, _) => "gone".into(),
+        (None, true, _) if e.silent => "silent: stopped, or without CPU".into(),
+        // A server is always ready for more; whether some come is its clients' affair.
+        (None, true, Some(Phase::Ramping)) if e.role == Some(Role::Server) => "accepting".into(),
         (None, true, Some(phase)) => format!("{phase:?}").to_lowercase(),
         (None, true, None) => "running, watched without control".into(),
     }

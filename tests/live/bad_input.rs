@@ -210,16 +210,13 @@ fn addresses_that_are_not_of_this_machine() {
 }
 
 #[test]
-fn a_target_that_refuses_or_cannot_be_reached() {
+fn an_address_that_cannot_be_reached() {
     own_namespace!();
-    for ip in ["127.0.0.1", "10.9.8.7"] {
-        let run = Run::start(&format!("--client {ip} 9900 --target 100"));
-        let ended = run.finish();
-        assert_eq!(ended.code, Some(2), "{ended:#?}");
-        assert!(ended.stderr.starts_with("c1m-top: "), "{}", ended.stderr);
-        assert!(ended.stderr.contains(ip) && ended.stderr.lines().count() == 1, "{}", ended.stderr);
-        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
-    }
+    let ended = Run::start("--client 10.9.8.7 9900 --target 100").finish();
+    assert_eq!(ended.code, Some(2), "{ended:#?}");
+    assert!(ended.stderr.starts_with("c1m-top: "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("10.9.8.7") && ended.stderr.lines().count() == 1, "{}", ended.stderr);
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
 }
 
 #[test]

@@ -19,3 +19,4 @@ mod names;
 mod readme;
 mod run;
 mod tty;
+mod verdicts;

@@ -27,11 +27,11 @@ fn a_foreign_process_called_server_is_no_engine_when_it_dies() {
         sys::kill(child.id(), libc::SIGKILL).unwrap();
         child.wait().unwrap();
         run.wait_for("the event", |p| p.event("death/").map(|_| ()));
-        let ended = run.interrupt();
+        let ended = run.finish();
         let event = ended.assert_event("death/", &[&format!("{name} ({}) is gone", child.id())]);
         assert_eq!(event.severity, Severity::Warning, "{event:?}");
         assert!(!event.text.contains("engine"), "{event:?}");
-        assert_eq!(ended.summary().verdict, Verdict::Interrupted);
+        assert_eq!(ended.summary().verdict, Verdict::ProcessDied);
     }
 }
 

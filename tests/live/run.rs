@@ -104,7 +104,7 @@ fn a_duration_ends_a_run_that_is_not_there_yet() {
     let run = Run::start("--server --client 127.0.0.1 9900 --target 1m --rate 1k --duration 1s");
     let engines = run.engines(true, true);
     let ended = run.finish();
-    assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::Interrupted), "{ended:#?}");
+    assert_eq!((ended.code, ended.summary().verdict), (Some(3), Verdict::TimeUp), "{ended:#?}");
     let peak = ended.summary().peak_established.unwrap();
     assert!(peak > 0 && peak < 1_000_000, "{peak}");
     left_nothing(engines);

@@ -1,9 +1,11 @@
 //! Makes sentences of what happened: failures, silent drops, stalls, limits coming near, changes of phase.
 
 mod failures;
+mod late;
 mod limits;
 mod losses;
 mod phases;
+mod silent;
 mod stall;
 
 use crate::limits::{Counters, Limit, LimitId, logged_by, shown_by, still_full};
@@ -17,6 +19,7 @@ use super::failures::Failure;
 use super::guard::Guard;
 use super::kernel_log::KernelLog;
 use super::now::{Now, RunPhase};
+use super::outcome::Outcome;
 
 /// Where events go.
 type Say<'a> = &'a mut dyn FnMut(Event);
@@ -37,6 +40,8 @@ pub(super) struct Facts<'a> {
     pub log: &'a KernelLog,
     /// What holds the ramp back.
     pub guard: &'a Guard,
+    /// How far the run has come.
+    pub outcome: &'a Outcome,
 }
 
 impl Facts<'_> {
@@ -74,6 +79,8 @@ pub(super) struct Diagnosis {
     phases: phases::Announced,
     stall: stall::Watch,
     losses: losses::Watch,
+    silent: silent::Watch,
+    late: late::Told,
     /// Highest number of an engine's events passed on, by pid.
     passed: Vec<(u32, u64)>,
 }
@@ -83,11 +90,13 @@ impl Diagnosis {
     pub(super) fn update(&mut self, facts: &Facts<'_>, log: &mut EventLog) {
         let mut say = |event| log.push(Event { t_ms: facts.now.t_ms, ..event });
         self.phases.update(facts, &mut say);
+        self.silent.update(facts, &mut say);
         failures::tell(facts, &mut say);
         counters(facts, &mut say);
         allocations(facts, &mut say);
         self.stall.update(facts, &mut say);
         self.losses.update(facts, &mut say);
+        self.late.update(facts, &mut say);
         self.limits.update(facts, &mut say);
         self.pass_on(facts, &mut say);
     }

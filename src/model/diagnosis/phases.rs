@@ -59,6 +59,8 @@ impl Announced {
             }
             RunPhase::Paused => tell(Severity::Info, "paused", format!("paused at {count} connections")),
             RunPhase::Guarded => say(guarded(facts)),
+            // Nothing was open.
+            RunPhase::Closing | RunPhase::Closed if now.connections == 0 && self.closing.is_none() => {}
             RunPhase::Closing => {
                 self.closing = Some((now.t_ms, now.connections));
                 tell(Severity::Info, "closing", format!("closing {count} connections"));

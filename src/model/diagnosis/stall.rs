@@ -42,6 +42,8 @@ impl Still {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Watch {
     connects: Still,
+    accepts: Still,
+    greetings: Still,
     echoes: Still,
     /// Messages not sent for want of an answer to the one before, when an answer last came.
     skipped: u64,
@@ -50,6 +52,11 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn update(&mut self, facts: &Facts<'_>, say: Say<'_>) {
         let Some(client) = facts.sample.engine(Role::Client) else { return };
+        if facts.now.silent_ms(Role::Client).is_some() {
+            // Its clock goes on, and it does not.
+            *self = Self { skipped: self.skipped, ..Self::default() };
+            return;
+        }
         let due = client.phase == Phase::Ramping && client.in_flight > 0;
         if let Some(since) = self.connects.stands(client.opened, client.t_us, due) {
             let text = format!(
@@ -61,7 +68,42 @@ impl Watch {
             );
             say(Event::new(Kind::Stall, Severity::Warning, "stall", text));
         }
+        self.other_end(client, facts, say);
         self.messages(client, facts, say);
+    }
+
+    /// What the client has opened and the server does not take.
+    fn other_end(&mut self, client: &EngineStats, facts: &Facts<'_>, say: Say<'_>) {
+        let taking = !facts.ending() && !facts.server_gone();
+        let waits = |server: &&EngineStats| client.phase == Phase::Holding && server.open < client.open;
+        let server = facts.sample.engine(Role::Server);
+        let due = taking && server.is_some_and(|server| waits(&server));
+        let accepted = server.map_or(0, |server| server.opened);
+        if let (Some(since), Some(server)) = (self.accepts.stands(accepted, client.t_us, due), server) {
+            let text = format!(
+                "the client has opened {}, and the server has accepted {} of them, none for {}{}",
+                units::grouped(client.open),
+                units::grouped(server.open),
+                units::seconds(since as f64 / 1e6),
+                cause(facts, server.open)
+            );
+            say(Event::new(Kind::Stall, Severity::Warning, "stall/accept", text)
+                .proved("opened", client.open)
+                .proved("accepted", server.open));
+        }
+        let due = taking && client.greet && client.greeted + client.lost < client.opened;
+        if let Some(since) = self.greetings.stands(client.greeted, client.t_us, due) {
+            let text = format!(
+                "no greeting has come back for {}: {} of {} connections have been answered. The server accepts and does not \
+                 answer: it hangs, or it does not echo what it is sent (--greet needs a server that does)",
+                units::seconds(since as f64 / 1e6),
+                units::grouped(client.greeted),
+                units::grouped(client.opened),
+            );
+            say(Event::new(Kind::Stall, Severity::Warning, "stall/greeting", text)
+                .proved("opened", client.opened)
+                .proved("greeted", client.greeted));
+        }
     }
 
     fn messages(&mut self, client: &EngineStats, facts: &Facts<'_>, say: Say<'_>) {
@@ -92,12 +134,20 @@ fn unread(facts: &Facts<'_>) -> String {
         let cure = row.map_or(String::new(), |l| l.cure.advice());
         return format!(": TCP buffer memory is short, and what has been sent waits unread{cure}");
     }
+    if let Some(ms) = facts.now.silent_ms(Role::Server) {
+        return silent(ms);
+    }
     match facts.sample.engine(Role::Server) {
-        Some(_) => ": the server's engine does not read: stopped, or short of CPU".into(),
+        Some(_) => ": the server's engine does not read: short of CPU".into(),
         None => ": look at the other host. There, ss -tn with a Recv-Q that stays says that the server does not read: \
                  stopped, or short of CPU"
             .into(),
     }
+}
+
+/// The server's engine has not run for so many milliseconds.
+fn silent(ms: u64) -> String {
+    format!(": the server engine has been silent for {}", units::seconds(ms as f64 / 1000.0))
 }
 
 /// The likeliest cause: what this machine can see first, the round number second, the other host last.
@@ -105,6 +155,9 @@ fn cause(facts: &Facts<'_>, open: u64) -> String {
     if let Some(server) = facts.sample.engine(Role::Server) {
         if server.phase == Phase::Paused {
             return ": the server is paused".into();
+        }
+        if let Some(ms) = facts.now.silent_ms(Role::Server) {
+            return silent(ms);
         }
         if server.errors.iter().any(|e| e.op == "accept" && e.name == "EMFILE") {
             let limit = shown_by("accept", "EMFILE").and_then(|l| facts.limit(l.id, Some(Role::Server.name())));
