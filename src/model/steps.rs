@@ -91,7 +91,8 @@ impl Learning {
             self.trends = CostTrends::default();
         }
         self.headroom = Headroom::of(&moment.sample.kernel, self.headroom);
-        if !moment.is_over() && !moment.old {
+        // While an engine does not run a connection costs less than it will.
+        if !moment.is_over() && !moment.old && moment.now.stale.is_empty() {
             self.trends.update(moment.sample, moment.now.connections);
             self.cost = self.trends.cost(moment.sample);
         }

@@ -1,12 +1,18 @@
 //! Engines that die: the dashboard stays, says what happened at which count, and ends with 4.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
 use c1m_top::engine::page::Reader;
 use c1m_top::model::{Severity, Verdict};
 use c1m_top::protocol::Role;
 use c1m_top::sys;
 
 use super::support::{
-    Cgroup, Control, Finished, Run, Version, both_versions, is_running, own_namespace, require, sockstat, wait_until,
+    Cgroup, Control, Finished, Need, Run, Version, both_versions, is_running, own_namespace, require, sockstat,
+    wait_until,
 };
 
 /// The event of a death: critical, once, with the role (empty: whichever died first), how, and a count that is not below what
@@ -116,6 +122,93 @@ fn counters_are_for_their_user_alone() {
     assert_eq!(read(&["env"]), (true, b"c1m-top\0".to_vec()));
     assert_eq!(read(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]), (false, Vec::new()));
 }
+
+/// The most TCP sockets that the kernel has counted in this namespace, looked at each millisecond.
+struct MostSockets {
+    over: Arc<AtomicBool>,
+    looking: JoinHandle<u64>,
+}
+
+impl MostSockets {
+    fn watch() -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&over);
+        let looking = thread::spawn(move || {
+            let mut most = 0;
+            while !until.load(Relaxed) {
+                most = most.max(sockstat("inuse"));
+                thread::sleep(Duration::from_millis(1));
+            }
+            most
+        });
+        Self { over, looking }
+    }
+
+    fn end(self) -> u64 {
+        self.over.store(true, Relaxed);
+        self.looking.join().unwrap()
+    }
+}
+
+/// The client's peak of a run whose end was a death is half of the sockets that the kernel counted, within 0.5 %, but for what
+/// the one that survived went on to do, and the server's what it had accepted of these; their time and rate are those of the ramp,
+/// and there are forecasts.
+#[track_caller]
+fn peaks_are_the_kernels(ended: &Finished, most: u64, listeners: u64, rate: f64) {
+    let summary = ended.summary();
+    assert_eq!((ended.code, summary.verdict), (Some(4), Verdict::EngineKilled), "{}", ended.log());
+    let pairs = (most - listeners) / 2;
+    let peaks = [summary.peak_established, summary.peak_accepted].map(Option::unwrap);
+    eprintln!("{peaks:?} of {pairs}: {:?} s, {:?}/s", summary.time_to_peak_s, summary.mean_rate_per_s);
+    let [established, accepted] = peaks.map(|peak| peak as f64 / pairs as f64);
+    // While one is taken apart the other goes on for some milliseconds; what waited to be accepted was counted by the kernel.
+    assert!((0.995..1.03).contains(&established) && (0.95..1.03).contains(&accepted), "{peaks:?} of {pairs}");
+    let (time, mean) = (summary.time_to_peak_s.unwrap(), summary.mean_rate_per_s.unwrap());
+    assert!((time * mean / peaks[0] as f64 - 1.0).abs() < 0.01, "{time} s at {mean}");
+    assert!(mean < 1.1 * rate, "{mean} is more than was allowed");
+    assert!(!summary.forecasts.is_empty(), "{}", ended.log());
+}
+
+/// Once in each run of the tests, ten times where they may take long.
+fn tries() -> std::ops::Range<u32> {
+    0..if Need::Long.missing().is_none() { 10 } else { 1 }
+}
+
+#[test]
+fn what_the_engines_had_reached_when_one_was_killed_is_what_the_kernel_counted() {
+    own_namespace!();
+    for role in [Role::Server, Role::Client] {
+        for _ in tries() {
+            wait_until("the sockets of before gone", || (sockstat("inuse") == 0).then_some(()));
+            let most = MostSockets::watch();
+            let run = Run::start("--server --client 127.0.0.1 9900 --target 1m --rate 30k --no-guard --interval 5s");
+            let engine = Control::wait_for(run.engine(role));
+            wait_until("the ramp", || (sockstat("inuse") > 40_000).then_some(()));
+            sys::kill(engine.pid, libc::SIGKILL).unwrap();
+            let ended = run.finish();
+            peaks_are_the_kernels(&ended, most.end(), 100, 30_000.0);
+        }
+    }
+}
+
+fn what_was_reached_at_an_oom_kill(version: Version) {
+    let group = Cgroup::memory(version, "full", 170 << 20, None);
+    for _ in tries() {
+        wait_until("the sockets of before gone", || (sockstat("inuse") == 0).then_some(()));
+        let most = MostSockets::watch();
+        let options = "--server --client 127.0.0.1 9900 --target 100k --rate 20k --no-guard --interval 5s";
+        let ended = group.run(options).finish();
+        peaks_are_the_kernels(&ended, most.end(), 100, 20_000.0);
+        stopped_by_memory(&ended);
+    }
+}
+
+both_versions!(
+    what_was_reached_at_an_oom_kill,
+    what_was_reached_at_an_oom_kill_in_version_1,
+    what_was_reached_at_an_oom_kill_in_version_2,
+    own_namespace
+);
 
 #[test]
 fn an_engine_that_is_stopped_and_continued_is_not_dead() {
