@@ -11,7 +11,7 @@ use c1m_top::protocol::Role;
 use c1m_top::sys;
 
 use super::support::{
-    Cgroup, Control, Finished, Need, Run, Version, both_versions, is_running, own_namespace, require, sockstat,
+    Cgroup, Control, Finished, Run, Version, both_versions, is_running, own_namespace, require, sockstat, tries,
     wait_until,
 };
 
@@ -167,11 +167,6 @@ fn peaks_are_the_kernels(ended: &Finished, most: u64, listeners: u64, rate: f64)
     assert!((time * mean / peaks[0] as f64 - 1.0).abs() < 0.01, "{time} s at {mean}");
     assert!(mean < 1.1 * rate, "{mean} is more than was allowed");
     assert!(!summary.forecasts.is_empty(), "{}", ended.log());
-}
-
-/// Once in each run of the tests, ten times where they may take long.
-fn tries() -> std::ops::Range<u32> {
-    0..if Need::Long.missing().is_none() { 10 } else { 1 }
 }
 
 #[test]

@@ -138,6 +138,11 @@ pub(crate) fn first_missing(needs: &[Need]) -> Option<(Need, String)> {
     needs.iter().find_map(|need| Some((*need, need.missing()?)))
 }
 
+/// How often a test tries what chance has a part in: once, and ten times where tests may take long.
+pub(crate) fn tries() -> std::ops::Range<u32> {
+    0..if Need::Long.missing().is_none() { 10 } else { 1 }
+}
+
 /// Whether a test has all it needs. Where it has not, this says so; with `C1M_TEST_STRICT=1` it panics instead, unless that
 /// skip is permitted.
 #[track_caller]
