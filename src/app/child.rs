@@ -85,17 +85,18 @@ impl Engine {
         text.lines().next().map(ToOwned::to_owned)
     }
 
-    /// Waits for its end; kills it when that takes longer than `patience`.
-    pub(super) fn finish(&mut self, patience: Duration) -> io::Result<()> {
+    /// Waits for its end; kills it when that takes longer than `patience`. Returns whether it had to.
+    pub(super) fn finish(&mut self, patience: Duration) -> io::Result<bool> {
         let deadline = Instant::now() + patience;
         while self.ended().is_none() {
             if Instant::now() > deadline {
                 self.child.kill()?;
-                self.child.wait()?;
+                self.status = Some(self.child.wait()?);
+                return Ok(true);
             }
             thread::sleep(Duration::from_millis(2));
         }
-        Ok(())
+        Ok(false)
     }
 }
 

@@ -7,7 +7,7 @@ use super::Failure;
 use super::session::{End, Session};
 use super::watcher::Order;
 use crate::engine::main_loop::LAST_CLOSE;
-use crate::model::Verdict;
+use crate::model::{Severity, Verdict};
 use crate::protocol::Command;
 
 /// How long an engine may take to end once told to. Its sockets are closed by then, as a rule.
@@ -42,8 +42,16 @@ impl Over {
         if session.processes.has_own() {
             session.probe.give(Order::Tell(None, Command::Stop));
         }
-        session.processes.finish(if matches!(self.end, Ok(End::AtOnce)) { HASTE } else { PATIENCE });
+        let haste = matches!(self.end, Ok(End::AtOnce));
+        let silent: Vec<u32> = session.state.engines().iter().filter(|e| e.alive && e.silent).map(|e| e.pid).collect();
+        let patience = |pid| if haste || silent.contains(&pid) { HASTE } else { PATIENCE };
+        let killed = session.processes.finish(patience);
         session.note_deaths();
+        for pid in killed {
+            let name = session.name(pid);
+            let text = format!("the {name} engine {pid} did not end when told to, and was killed");
+            session.state.note(Severity::Warning, &format!("killed/{name}"), text);
+        }
         Stopped { session: self.session, end: self.end }
     }
 }

@@ -79,12 +79,11 @@ impl Processes {
         ended
     }
 
-    /// Waits for those that this program started; kills one that takes longer than `patience`.
-    pub(super) fn finish(&mut self, patience: Duration) {
-        for engine in &mut self.own {
-            // One that cannot be waited for has been.
-            let _ = engine.finish(patience);
-        }
+    /// Waits for those that this program started; kills one that takes longer than its `patience`. Returns those.
+    pub(super) fn finish(&mut self, patience: impl Fn(u32) -> Duration) -> Vec<u32> {
+        // One that cannot be waited for has been.
+        let slow = self.own.iter_mut().filter_map(|e| e.finish(patience(e.pid())).ok()?.then(|| e.pid()));
+        slow.collect()
     }
 
     /// How a process that has ended did so; `None` while the kernel still takes it apart.

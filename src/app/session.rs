@@ -217,7 +217,7 @@ impl Session {
         }
     }
 
-    fn name(&self, pid: u32) -> String {
+    pub(super) fn name(&self, pid: u32) -> String {
         self.state.engines().iter().find(|e| e.pid == pid).map_or_else(String::new, |e| e.name.clone())
     }
 

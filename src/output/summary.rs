@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::limits::LimitState;
-use crate::model::{Model, Summary, Verdict};
+use crate::model::{Kind, Model, Severity, Summary, Verdict};
 use crate::units::{bytes, grouped};
 
 /// What the run came to, in lines that may go to a terminal.
@@ -78,6 +78,10 @@ fn lines(text: &mut String, s: &Summary, model: &Model) -> std::fmt::Result {
             grouped(death.at_connections),
             death.cause
         )?;
+    }
+    // What this program could not do as it should have.
+    for event in model.events().all().iter().filter(|e| e.of == Kind::Program && e.severity > Severity::Info) {
+        writeln!(text, "  {}", event.text)?;
     }
     let d = &s.dashboard;
     writeln!(

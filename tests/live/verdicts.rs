@@ -205,6 +205,12 @@ fn a_run_that_ends_while_an_engine_is_silent_says_so() {
             run.until("the silence", |p| p.event("silent/").is_some());
             let run = run.interrupt();
             ended(&run, Verdict::EngineSilent, 4);
+            let killed = format!(
+                "the {} engine {} did not end when told to, and was killed",
+                role.name(),
+                engines.get(role).unwrap()
+            );
+            run.assert_event("killed/", &[&killed]);
             assert_eq!(run.summary().peak_established, Some(1000));
             for pid in [engines.server, engines.client].into_iter().flatten() {
                 wait_until("the engines gone", || (!is_running(pid)).then_some(()));
