@@ -110,7 +110,9 @@ impl Diagnosis {
         self.pass_on(facts, &mut say);
         let new = said.split_off(held).into_iter().filter_map(|e| self.aftermath.pass(e, facts.now.phase));
         said.extend(new);
-        said.into_iter().for_each(|event| log.push(Event { t_ms: facts.now.t_ms, ..event }));
+        for event in said {
+            log.push(Event { t_ms: facts.now.t_ms, ..event });
+        }
     }
 
     /// The death of an engine is in the log: what follows from it, held until now.
