@@ -304,6 +304,32 @@ fn bandwidth_is_the_classic_sum_against_the_link() {
 }
 
 #[test]
+fn cores_echo_so_many_messages_and_no_more() {
+    let echo = |target, role, program, message| {
+        let traffic = Some(Traffic { share: 1.0, message, every_us: 1_000_000 });
+        let report = run(&Ask { traffic, ..ask(target, role, program) }, &machine(1024, 20_000, true));
+        (row(&report, "echo").clone(), report.fits)
+    };
+    let (both, fits) = echo(1_000_000, Side::Both, Program::Own, 16_384);
+    assert_eq!((both.verdict, both.needed, fits), (Verdict::TooSmall, Some(1_000_000), false));
+    // A hundred thousand of these have been seen to be late on two cores.
+    assert!(both.met_at_connections.unwrap() < 100_000, "{both:?}");
+    assert!(both.reason.as_ref().unwrap().starts_with("an estimate: 2 cores x "), "{both:?}");
+    let cure = both.cure.to_string();
+    for part in ["active connections (--active)", "--every ", "--message", " cores", "the client on another host"] {
+        assert!(cure.contains(part), "{part}: {cure}");
+    }
+    let (server, _) = echo(1_000_000, Side::Server, Program::Own, 16_384);
+    assert!(server.present > both.present && !server.cure.to_string().contains("another host"), "{server:?}");
+    assert!(server.present < echo(1, Side::Server, Program::Own, 64).0.present);
+    assert_eq!(echo(50_000, Side::Both, Program::Own, 64).0.verdict, Verdict::Fits);
+    let (other, _) = echo(1_000_000, Side::Server, OTHER, 64);
+    assert_eq!((other.verdict, other.needed), (Verdict::Unknown, Some(1_000_000)), "nobody knows what it does");
+    let idle = run(&ask(1_000_000, Side::Both, Program::Own), &machine(1024, 20_000, true));
+    assert_eq!(row(&idle, "echo").verdict, Verdict::NotApplicable);
+}
+
+#[test]
 fn the_runtime_of_a_program_that_runs_bounds_it() {
     let running = |limit: Option<(Runtime, u64, &str)>, ask: &Ask| {
         let mut sample = machine(2_000_000, 2_000_000, false);
@@ -415,6 +441,19 @@ fn the_files_hold_a_line_only_where_it_is_needed_each_with_its_reason() {
     let nothing = ask(1000, Side::Both, Program::Own);
     let text = Proposal::new(&run(&nothing, &sample), vec![]).write(&nothing);
     assert!(text.contains("Nothing to set"), "{text}");
+}
+
+#[test]
+fn a_target_whose_messages_no_core_echoes_does_not_fit() {
+    // A billion a second: whatever cores this machine has.
+    let line = "check --target 1m --active 100 --message 16KiB --every 1ms --output json";
+    let out = program().args(line.split(' ')).output().unwrap();
+    assert_eq!(out.status.code(), Some(3), "{}", text(&out.stderr));
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let row = report["limits"].as_array().unwrap().iter().find(|row| row["id"] == "echo").unwrap();
+    assert_eq!((&row["verdict"], &row["unit"]), (&json!("too_small"), &json!("per_second")), "{row}");
+    assert_eq!(row["needed"], json!(1_000_000_000), "{row}");
+    assert!(row["reason"].as_str().unwrap().starts_with("an estimate: "), "{row}");
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -509,6 +509,87 @@ fn an_oom_kill_of_a_cgroup_keeps_the_last_state_and_says_what_it_was() {
     assert_eq!(summary.peak_accepted, Some(60_000));
 }
 
+/// A ramp to 40,000 in which an accept queue overflows once; then the server is killed, which the kernel takes seconds over.
+fn killed_in_a_ramp() -> Model {
+    let mut model = model(1_000_000);
+    for mut sample in ramp(40_000, 1_000_000, |_, _| ()) {
+        sample.kernel.net.ext.as_mut().unwrap().listen_overflows = 7 * u64::from(sample.t_ms >= 1000);
+        model.update(&sample);
+    }
+    event(&model, "listen_overflows");
+    model
+}
+
+/// What follows from the end of the server: `alive` while the kernel still takes it apart.
+fn aftermath(alive: bool, t_ms: u64, drops: u64) -> Sample {
+    let mut sample = synthetic::sample(40_000, t_ms);
+    let ext = sample.kernel.net.ext.as_mut().unwrap();
+    (ext.listen_overflows, ext.listen_drops, ext.time_wait_overflow) = (7 + drops, drops, drops);
+    sample.kernel.host.softnet.as_mut().unwrap().dropped = drops;
+    fail(&mut sample, Role::Client, "connect", 111, "ECONNREFUSED", drops);
+    sample.kernel.processes[0].rss_bytes = Err(Absent::because("the process is ending"));
+    sample.kernel.processes[0].alive = alive;
+    if !alive {
+        sample.engines[0].stats = Err(Absent::because("process gone"));
+    }
+    sample
+}
+
+#[test]
+fn what_follows_from_a_kill_is_told_after_it_without_a_cure() {
+    let mut model = killed_in_a_ramp();
+    let before = model.events().all().to_vec();
+    for (t_ms, drops) in [(3000, 500), (4000, 900), (5000, 900)] {
+        model.update(&aftermath(true, t_ms, drops));
+        assert_eq!(model.events().all(), before, "at {t_ms} ms nobody knows yet what it follows from");
+    }
+    model.update(&aftermath(false, 6000, 950));
+    model.note_death(4021, Cause::Signal(9));
+    let events = model.events().all();
+    assert_eq!(events[..before.len()], before, "what was before it keeps its words and its cure");
+    let [death, after @ ..] = &events[before.len()..] else { panic!("{events:#?}") };
+    assert_eq!((death.id.as_str(), death.severity), ("death/server/4021", Severity::Critical));
+    for id in ["listen_overflows", "time_wait_overflow", "softnet_dropped", "client/connect/ECONNREFUSED"] {
+        let found = after.iter().find(|e| e.id == format!("after/{id}"));
+        let event = found.unwrap_or_else(|| panic!("no {id}: {after:#?}"));
+        assert_eq!(event.severity, Severity::Info, "{}", event.text);
+        assert!(event.cure.is_empty() && !event.text.contains("Cure"), "{}", event.text);
+        assert!(event.text.starts_with("after the server engine's end: "), "{}", event.text);
+        assert!(event.t_ms >= death.t_ms, "{}: {} ms", event.id, event.t_ms);
+    }
+    assert_eq!(event(&model, "after/listen_overflows").count, 950);
+    // From now on at once.
+    model.update(&aftermath(false, 7000, 990));
+    assert_eq!(event(&model, "after/listen_overflows").count, 990);
+    assert!(model.events().all()[before.len() + 1..].iter().all(|e| e.severity == Severity::Info));
+}
+
+#[test]
+fn what_follows_from_an_end_that_nobody_knows_of_is_told_in_the_end() {
+    let mut model = killed_in_a_ramp();
+    for t_ms in (3000..=17_000).step_by(1000) {
+        model.update(&aftermath(true, t_ms, t_ms));
+        assert!(model.events().all().iter().all(|e| !e.id.starts_with("after/")), "at {t_ms} ms");
+    }
+    model.update(&aftermath(true, 19_000, 19_000));
+    assert_eq!(event(&model, "after/listen_overflows").severity, Severity::Info);
+}
+
+#[test]
+fn drops_while_everything_is_closed_are_no_consequence() {
+    let mut model = killed_in_a_ramp();
+    let mut sample = aftermath(false, 3000, 500);
+    stats(&mut sample, Role::Client).phase = Phase::Closed;
+    sample.kernel.processes[0].alive = true;
+    model.update(&sample);
+    sample.kernel.processes[0].alive = false;
+    sample.t_ms += 1000;
+    sample.kernel.net.ext.as_mut().unwrap().listen_overflows += 600;
+    model.update(&sample);
+    assert_eq!(event(&model, "listen_overflows").count, 1107);
+    assert!(!event(&model, "listen_overflows").cure.is_empty());
+}
+
 /// Takes the other limits out of the guard's way.
 fn memory_comes_first(sample: &mut Sample) {
     sample.kernel.host.max_user_watches = Ok(50_000_000);

@@ -59,7 +59,7 @@ fn kernel_4_18_with_cgroups_of_version_1() {
     assert_eq!(s.host.files, Ok(FileNr { used: 401_234, max: 1_600_000 }));
     assert_eq!(s.host.oom_kills, Ok(2));
     assert_eq!(s.host.tasks, Ok(385));
-    assert_eq!(s.host.softnet, Ok(Softnet { dropped: 1 }));
+    assert_eq!(s.host.softnet, Ok(Softnet { dropped: 1, cores: 2 }));
     absent(&s.host.memory_pressure, "this kernel has no /proc/pressure/memory");
 
     assert_eq!(s.net.scope, "this");

@@ -1,5 +1,6 @@
 //! Everything a run needs before its first sample: engines started or attached to, the sampler opened, the model told.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::Failure;
@@ -31,11 +32,16 @@ pub(super) struct Ready {
 
 /// Starts or attaches.
 pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failure> {
-    let note = choose_target(&mut plan)?;
+    let chosen = choose_target(&mut plan)?;
     // For the target that is run for; before the ports are counted, of which it may add some; and declared before the engines,
     // which are gone when it is dropped.
     let tuned = plan.tune.as_ref().map(Tuned::apply).transpose()?;
     let capacity = check_capacity(&mut plan)?;
+    // A target that was lowered to what ports allow says so; why it would otherwise have been another is no news then.
+    let (note, capacity) = match capacity {
+        Some(Capacity { is_target: true, text }) => (Some(text), None),
+        other => (chosen, other.map(|c| c.text)),
+    };
     let notes = [("endpoint", plan.endpoint_note.take()), ("capacity", capacity)];
     let mut engines = Vec::new();
     let mut links = Vec::new();
@@ -98,9 +104,17 @@ fn choose_target(plan: &mut Plan) -> Result<Option<String>, Failure> {
     Ok(Some(note))
 }
 
+/// What the client's addresses and ports allow.
+struct Capacity {
+    /// The target was lowered to it.
+    is_target: bool,
+    /// In a sentence.
+    text: String,
+}
+
 /// What the client's addresses and ports allow, before anything is opened: a target above it is refused, a default one
 /// lowered to it.
-fn check_capacity(plan: &mut Plan) -> Result<Option<String>, Failure> {
+fn check_capacity(plan: &mut Plan) -> Result<Option<Capacity>, Failure> {
     let Some(config) = plan.client.as_mut() else { return Ok(None) };
     let addresses = client::Plan::new(config, client::local_ports()).map_err(|e| Failure::Usage(e.to_string()))?;
     let (sources, ports, local) = addresses.factors();
@@ -123,11 +137,20 @@ fn check_capacity(plan: &mut Plan) -> Result<Option<String>, Failure> {
             grouped(capacity),
         )));
     }
-    config.common.target = target.min(capacity);
-    if let Some(server) = &mut plan.server {
-        server.common.target = config.common.target;
+    // A chosen target is to be reached: a port that another program listens on is none of this run's.
+    let others = if plan.target_given { BTreeSet::new() } else { client::listening() };
+    let free = addresses.capacity_beside(&others).unwrap_or(capacity).max(1);
+    if target <= free {
+        let text = format!("Addresses and ports allow {} connections: {product}.", grouped(capacity));
+        return Ok(Some(Capacity { is_target: false, text }));
     }
-    Ok(Some(format!("Addresses and ports allow {} connections: {product}.", grouped(capacity))))
+    config.common.target = free;
+    if let Some(server) = &mut plan.server {
+        server.common.target = free;
+    }
+    let beside = if free < capacity { ", less those that other programs listen on" } else { "" };
+    let text = format!("aims at {}, all that addresses and ports allow: {product}{beside}", grouped(free));
+    Ok(Some(Capacity { is_target: true, text }))
 }
 
 fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use plan::Plan;
-pub use ports::local_ports;
+pub use ports::{listening, local_ports};
 use ramp::Ramp;
 use traffic::TrafficCounters;
 pub use worker::WINDOW;

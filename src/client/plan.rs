@@ -1,9 +1,10 @@
 //! Which source and destination port each connection takes: round robin over both, in short runs so that a listener has a
 //! batch to accept, leaving out what is used up or refused.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use socket2::{Domain, SockAddr};
 
@@ -16,7 +17,7 @@ use crate::units::PortRange;
 const DEFAULT_PORTS: u64 = 28_232;
 
 /// Connections in a row to the same tuple of source and destination port.
-pub(super) const RUN: u64 = 16;
+const RUN: u64 = 16;
 
 /// Share of a tuple's local ports that is planned for. Beyond half, connect(2) searches ever longer for a free port: it tries
 /// the even ones first, one by one (`__inet_hash_connect`).
@@ -30,9 +31,14 @@ pub struct Plan {
     destinations: Vec<SockAddr>,
     /// By `source * destinations + destination`.
     out: Vec<AtomicBool>,
+    /// Connections that each tuple has been given while it had a port for each.
+    given: Vec<AtomicU32>,
+    all_given: AtomicBool,
     next: AtomicUsize,
     left: AtomicUsize,
     local_ports: Option<u64>,
+    /// The first and the last of them.
+    span: Option<(u16, u16)>,
     narrowed: Option<(u16, u16)>,
     check_self: bool,
 }
@@ -73,9 +79,12 @@ impl Plan {
             sources: sources.into_iter().map(|ip| SocketAddr::new(ip, 0).into()).collect(),
             destinations,
             out: (0..tuples).map(|_| AtomicBool::new(false)).collect(),
+            given: (0..tuples).map(|_| AtomicU32::new(0)).collect(),
+            all_given: AtomicBool::new(false),
             next: AtomicUsize::new(0),
             left: AtomicUsize::new(tuples),
             local_ports: own.as_ref().map(|own| own.usable),
+            span: own.as_ref().map(|own| own.span),
             narrowed: own.as_ref().and_then(|own| own.narrowed),
             // Where the range cannot be read, nothing says that it does not hold a destination port.
             check_self: own.is_none_or(|own| own.overlaps && own.narrowed.is_none()),
@@ -85,6 +94,13 @@ impl Plan {
     /// Connections the plan allows: sources × destination ports × local ports.
     pub fn capacity(&self) -> Option<u64> {
         self.local_ports.map(|ports| ports * self.out.len() as u64)
+    }
+
+    /// Connections the plan allows while these ports are others' (see [`super::listening`]).
+    pub fn capacity_beside(&self, others: &BTreeSet<u16>) -> Option<u64> {
+        let (low, high) = self.span?;
+        let taken = others.range(low..=high).count() as u64;
+        self.local_ports.map(|ports| ports.saturating_sub(taken) * self.out.len() as u64)
     }
 
     /// Source addresses (0: the kernel's choice of one), destination ports, and local ports of each pair.
@@ -108,11 +124,27 @@ impl Plan {
         self.check_self
     }
 
-    /// The tuple for the next run of connections; `None` when all are used up or refused.
-    pub(super) fn next(&self) -> Option<Tuple> {
+    /// The tuple for the next run of connections, and how long that is; `None` when all are used up or refused. Each tuple is
+    /// first given as many as it has ports, and no more; what fails or is lost leaves ports in some, which are then tried.
+    pub(super) fn next(&self) -> Option<(Tuple, u64)> {
         let n = self.out.len();
         let first = self.next.fetch_add(1, Relaxed);
-        (0..n).map(|i| (first + i) % n).find(|&at| !self.out[at].load(Relaxed)).map(Tuple)
+        let mut left = (0..n).map(|i| (first + i) % n).filter(|&at| !self.out[at].load(Relaxed));
+        if !self.all_given.load(Relaxed) {
+            if let Some(fresh) = left.clone().find_map(|at| Some((Tuple(at), self.give(at)?))) {
+                return Some(fresh);
+            }
+            self.all_given.store(true, Relaxed);
+        }
+        left.next().map(|at| (Tuple(at), RUN))
+    }
+
+    /// How many connections in a row a tuple has ports for that no run has been given yet.
+    fn give(&self, at: usize) -> Option<u64> {
+        let Some(ports) = self.local_ports else { return Some(RUN) };
+        let run = |given: u32| RUN.min(ports.saturating_sub(u64::from(given)));
+        let more = |given| Some(given + run(given) as u32).filter(|all| *all > given);
+        self.given[at].fetch_update(Relaxed, Relaxed, more).ok().map(run)
     }
 
     /// The source to bind to, if any, and where to connect.
@@ -149,7 +181,13 @@ mod tests {
     use super::*;
     use crate::engine::config::Common;
 
+    const RANGE: PortRange = PortRange { low: 32_768, high: 60_999, reserved: 0 };
+
     fn plan(ip: &str, ports: u16, target: u64, sources: &[&str]) -> io::Result<Plan> {
+        plan_in(RANGE, ip, ports, target, sources)
+    }
+
+    fn plan_in(range: PortRange, ip: &str, ports: u16, target: u64, sources: &[&str]) -> io::Result<Plan> {
         let config = ClientConfig {
             common: Common { port: 9900, ports, workers: None, target },
             target_ip: ip.parse().unwrap(),
@@ -159,19 +197,31 @@ mod tests {
             greet: false,
             traffic: None,
         };
-        Plan::new(&config, Some(PortRange { low: 32_768, high: 60_999, reserved: 0 }))
+        Plan::new(&config, Some(range))
     }
 
     #[test]
     fn goes_round_and_leaves_out_what_is_used_up() {
         let plan = plan("127.0.0.1", 3, 100, &[]).unwrap();
-        let ports: Vec<u16> = (0..4).map(|_| plan.port(plan.next().unwrap())).collect();
+        let ports: Vec<u16> = (0..4).map(|_| plan.port(plan.next().unwrap().0)).collect();
         assert_eq!(ports, [9900, 9901, 9902, 9900]);
         assert_eq!(plan.used_up(Tuple(1)), 2);
         assert_eq!(plan.used_up(Tuple(1)), 2, "twice is once");
-        assert!((0..6).all(|_| plan.port(plan.next().unwrap()) != 9901));
+        assert!((0..6).all(|_| plan.port(plan.next().unwrap().0) != 9901));
         assert_eq!(plan.refused(Tuple(0)), 1);
         assert_eq!(plan.used_up(Tuple(2)), 0);
+        assert_eq!(plan.next(), None);
+    }
+
+    #[test]
+    fn a_tuple_is_given_no_more_than_it_has_ports() {
+        let range = PortRange { low: 40_000, high: 40_019, reserved: 0 };
+        let plan = plan_in(range, "127.0.0.1", 3, 60, &["127.0.0.5"]).unwrap();
+        let runs: Vec<u64> = (0..6).map(|_| plan.next().unwrap().1).collect();
+        assert_eq!(runs, [16, 16, 16, 4, 4, 4], "runs of 16 alone would ask the first for 32");
+        // Some of them may have been lost: only connect can tell where ports are free again.
+        assert_eq!(plan.next().unwrap().1, RUN);
+        (0..3).for_each(|at| assert_eq!(plan.used_up(Tuple(at)), 2 - at));
         assert_eq!(plan.next(), None);
     }
 
@@ -179,8 +229,10 @@ mod tests {
     fn a_refused_port_goes_for_every_source() {
         let plan = plan("127.0.0.1", 2, 100, &["127.0.0.5", "127.0.0.6"]).unwrap();
         assert_eq!(plan.capacity(), Some(4 * 28_232));
+        let others = [22, 9900, 32_767, 32_768, 60_999, 61_000].into();
+        assert_eq!(plan.capacity_beside(&others), Some(4 * 28_230), "the first and the last of the range are others'");
         assert_eq!(plan.refused(Tuple(0)), 2);
-        assert!((0..4).all(|_| plan.port(plan.next().unwrap()) == 9901));
+        assert!((0..4).all(|_| plan.port(plan.next().unwrap().0) == 9901));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use socket2::SockRef;
 
 use super::Shared;
 use super::connect::{self, Consequence};
-use super::plan::{RUN, Tuple};
+use super::plan::Tuple;
 use super::ramp::Claim;
 use super::traffic::Sender;
 use crate::engine::closing::{Turn, reset_on_close};
@@ -213,8 +213,8 @@ impl State<'_> {
             *left -= 1;
             return Some(*tuple);
         }
-        let tuple = self.shared.plan.next()?;
-        self.run = Some((tuple, RUN - 1));
+        let (tuple, run) = self.shared.plan.next()?;
+        self.run = Some((tuple, run - 1));
         Some(tuple)
     }
 
@@ -240,15 +240,18 @@ impl State<'_> {
             self.hand_on();
             return true;
         }
+        let plan = &self.shared.plan;
+        if consequence == Consequence::TupleUsedUp {
+            self.run = None;
+            // Nor is this while another tuple has ports.
+            if plan.used_up(tuple) > 0 {
+                return false;
+            }
+        }
         self.shared.counters.add_error(op, errno);
         self.failures += 1;
-        let plan = &self.shared.plan;
         match consequence {
-            Consequence::TableFull => {}
-            Consequence::TupleUsedUp => {
-                plan.used_up(tuple);
-                self.run = None;
-            }
+            Consequence::TableFull | Consequence::TupleUsedUp => {}
             Consequence::PortRefused => {
                 self.run = None;
                 let left = plan.refused(tuple);

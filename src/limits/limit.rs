@@ -20,6 +20,8 @@ pub enum Unit {
     BitsPerSecond,
     /// Seconds.
     Seconds,
+    /// Things per second.
+    PerSecond,
 }
 
 impl Unit {
@@ -32,6 +34,7 @@ impl Unit {
             Unit::Bytes => units::bytes(n),
             Unit::BitsPerSecond => units::bits_per_s(n),
             Unit::Seconds => units::seconds(n as f64),
+            Unit::PerSecond => units::grouped(n) + "/s",
         }
     }
 }
@@ -165,6 +168,7 @@ mod tests {
         assert_eq!(Unit::Bytes.write(1 << 30), "1.00 GiB");
         assert_eq!(Unit::BitsPerSecond.write(1_600_000_000), "1.60 Gbit/s");
         assert_eq!(Unit::Seconds.write(90), "1 min 30 s");
+        assert_eq!(Unit::PerSecond.write(72_000), "72,000/s");
         assert_eq!(Unit::Count.write(i64::MAX as u64), "no limit");
     }
 }

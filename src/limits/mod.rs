@@ -95,6 +95,7 @@ limits! {
     Conntrack = conntrack,
     HashLoad = hash_load,
     Bandwidth = bandwidth,
+    Echo = echo,
     Neighbours = neighbours,
     AcceptQueue = accept_queue,
     SynQueue = syn_queue,

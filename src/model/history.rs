@@ -194,7 +194,7 @@ impl History {
                 (Some(Oom::Cgroup), _, Some(bytes)) if view.group().is_some_and(|g| g.scope == limit.scope) => {
                     LineAt::Bytes(bytes as f64)
                 }
-                (_, Unit::Count | Unit::BitsPerSecond, _) if x == XAxis::Connections => {
+                (_, Unit::Count | Unit::BitsPerSecond | Unit::PerSecond, _) if x == XAxis::Connections => {
                     match limit.forecast.connections() {
                         Some(count) if count as f64 <= sight => LineAt::Connections(count as f64),
                         _ => continue,

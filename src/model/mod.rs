@@ -136,6 +136,9 @@ impl Model {
         self.account.deaths.push(death);
         self.outlook.table.mark_killed(&self.account.deaths);
         self.push(event.of_limit(met.as_ref()));
+        for event in self.account.diagnosis.death_told() {
+            self.push(event);
+        }
     }
 
     /// Takes over the deaths that `later` knows of, so that a model kept from before them shows the last state with what

@@ -165,7 +165,7 @@ pub(super) fn view<'a>(now: &'a Now, table: &'a LimitTable, learnt: Learnt<'_>) 
 /// Last step: what is said of it, and what the run comes to.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Account {
-    diagnosis: Diagnosis,
+    pub(super) diagnosis: Diagnosis,
     pub(super) outcome: Outcome,
     pub(super) witness: Witness,
     pub(super) run: RunLog,

@@ -147,7 +147,7 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         max_user_watches: Ok(5_400_000),
         oom_kills: Ok(0),
         memory_pressure: Ok(0.0),
-        softnet: Ok(Softnet { dropped: 0 }),
+        softnet: Ok(Softnet { dropped: 0, cores: 2 }),
         threads_max: Ok(190_000),
         pid_max: Ok(4_194_304),
         tasks: Ok(150 + n / 9_000),

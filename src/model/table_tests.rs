@@ -3,7 +3,7 @@ use super::super::now::Pace;
 use super::super::synthetic;
 use super::*;
 use crate::limits::{Counters, Headroom, Noted};
-use crate::protocol::{ErrorCount, FailedCall, Stop, StopCause, Traffic};
+use crate::protocol::{ErrorCount, FailedCall, Phase, Stop, StopCause, Traffic};
 use crate::sample::{Absent, PidsCgroup, Runtime, RuntimeLimit, Sample, UserThreads};
 
 /// Drives a table with these samples.
@@ -333,6 +333,41 @@ fn the_nearest_of_three_bounds_of_threads_is_shown() {
     };
     assert_eq!(scope(60, 200), ("user".into(), Some(60), Some(200)));
     assert_eq!(scope(60, 1000), ("cgroup".into(), Some(50), Some(200)));
+}
+
+#[test]
+fn messages_are_held_against_what_cores_echo_and_then_against_what_comes_back() {
+    let with = |share: u64| {
+        rows(60_000, move |s, n| {
+            let client = synthetic::engine(s, Role::Client).unwrap();
+            let active = n * share / 100;
+            client.traffic = Some(Traffic { active, message: 16_384, every_us: 1_000_000, ..Traffic::default() });
+        })
+    };
+    let echo = |samples: &[Sample]| find(&drive(samples, Some(1_000_000)), LimitId::Echo).clone();
+    // A million messages a second are asked for at the target, two cores echo less than a tenth.
+    let beyond = echo(&with(100));
+    assert_eq!((beyond.state, beyond.unit), (LimitState::Warn, Unit::PerSecond), "{beyond:?}");
+    let at = beyond.forecast.connections().unwrap();
+    assert!(at.abs_diff(beyond.limit.unwrap()) < 100, "a message a second each: {beyond:?}");
+    assert!(beyond.cure.to_string().contains("the client on another host"), "{}", beyond.cure);
+    let few = echo(&with(1));
+    assert_eq!((few.state, few.cure.is_empty()), (LimitState::Ok, true), "{few:?}");
+    // At the target what comes back counts for more than an estimate.
+    let held = |active, skipped| {
+        let mut samples = with(100);
+        let client = synthetic::engine(samples.last_mut().unwrap(), Role::Client).unwrap();
+        client.phase = Phase::Holding;
+        let traffic = client.traffic.as_mut().unwrap();
+        (traffic.active, traffic.sent, traffic.skipped) = (active, 100_000, skipped);
+        echo(&samples)
+    };
+    assert_eq!((held(100_000, 500).state, held(100_000, 2_000).state), (LimitState::Ok, LimitState::Warn));
+    let stopped = held(1_000, 2_000);
+    assert_eq!(stopped.state, LimitState::Ok, "so few are not late for want of cores: {stopped:?}");
+    let idle = drive(&rows(20_000, |_, _| ()), Some(1_000_000));
+    assert_eq!(find(&idle, LimitId::Echo).state, LimitState::NotApplicable);
+    assert_ne!(idle.nearest().map(|l| l.info.id), Some(LimitId::Echo));
 }
 
 #[test]

@@ -3,16 +3,15 @@
 use super::text::odd;
 use crate::sample::kernel::{Reading, Softnet};
 
-/// Sums the drops of all cores.
+/// Sums the drops of all cores, and counts them.
 pub(crate) fn parse(text: &str) -> Reading<Softnet> {
     let mut sum = Softnet::default();
-    let mut cores = 0_u32;
     for line in text.lines() {
         let dropped = line.split_ascii_whitespace().nth(1).and_then(|word| u64::from_str_radix(word, 16).ok());
         sum.dropped = sum.dropped.saturating_add(dropped.ok_or(odd("cut short"))?);
-        cores += 1;
+        sum.cores += 1;
     }
-    if cores == 0 { Err(odd("lists no core")) } else { Ok(sum) }
+    if sum.cores == 0 { Err(odd("lists no core")) } else { Ok(sum) }
 }
 
 #[cfg(test)]
@@ -22,7 +21,7 @@ mod tests {
     #[test]
     fn cores_are_summed() {
         let text = "00000011 00000001 00000002 00000000\n00000a76 00000010 00000000 00000000\n";
-        assert_eq!(parse(text), Ok(Softnet { dropped: 0x11 }));
+        assert_eq!(parse(text), Ok(Softnet { dropped: 0x11, cores: 2 }));
     }
 
     #[test]

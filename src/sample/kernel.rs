@@ -154,6 +154,9 @@ pub struct FileNr {
 pub struct Softnet {
     /// Packets dropped because the backlog was full (`net.core.netdev_max_backlog`).
     pub dropped: u64,
+    /// Cores that are online: a line each.
+    #[serde(default)]
+    pub cores: u64,
 }
 
 /// Sources of one network namespace.

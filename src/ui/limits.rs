@@ -25,6 +25,7 @@ pub(super) fn amount(unit: Unit, value: u64) -> String {
         // Per second, as the label says: `12.3 Gb`.
         Unit::BitsPerSecond => units::short_count(value) + "b",
         Unit::Seconds => units::short_seconds(value),
+        Unit::PerSecond => units::short_count(value) + "/s",
     }
 }
 

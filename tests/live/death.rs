@@ -56,6 +56,29 @@ fn a_killed_engine_is_named_with_signal_and_count() {
 }
 
 #[test]
+fn what_follows_from_a_kill_has_neither_alarm_nor_cure() {
+    own_namespace!();
+    let mut run = Run::start(
+        "--server --client 127.0.0.1 9900 --ports 1 --source 127.0.0.1,127.0.0.2 --target 50k --rate 10k --interval 100ms",
+    );
+    let server = run.engine(Role::Server);
+    run.until("connections", |p| p.established() > 20_000);
+    let before = run.wait_for("the events so far", |p| Some(p.events.len()));
+    sys::kill(server, libc::SIGKILL).unwrap();
+    let ended = run.finish();
+    death(&ended, "server");
+    let at = ended.events.iter().position(|e| e.id.starts_with("death/")).unwrap();
+    // Between the kill and its being known a sample may still tell of the run itself.
+    for event in ended.events[before..at].iter().chain(&ended.events[at + 1..]) {
+        assert!(event.severity == Severity::Info && event.cure.is_empty(), "{event:#?}\n{}", ended.log());
+    }
+    // Its one port is closed long before the kernel has taken apart what it held.
+    let after = ended.events[at..].iter().find(|e| e.id == "after/client/connect/ECONNREFUSED");
+    let text = &after.unwrap_or_else(|| panic!("{}", ended.log())).text;
+    assert!(text.starts_with("after the server engine's end: client: connect failed"), "{text}");
+}
+
+#[test]
 fn what_a_killed_engine_had_reached_is_exact() {
     own_namespace!();
     for role in [Role::Server, Role::Client] {

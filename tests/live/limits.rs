@@ -1,6 +1,6 @@
 //! Runs that meet a limit: exit status 3, and the limit by its name. And those that get past one.
 
-use c1m_top::model::Verdict;
+use c1m_top::model::{LimitState, Severity, Verdict};
 
 use super::support::{Control, Finished, Run, own_namespace, wait_until};
 
@@ -44,6 +44,26 @@ fn more_tables_get_past_the_descriptor_limit() {
         let ended = run.interrupt();
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (Some(5_000), Some(5_000)));
+    }
+}
+
+#[test]
+fn more_messages_than_cores_echo_are_told_and_fewer_are_not() {
+    own_namespace!();
+    // Two million a second are asked for, then two thousand. Few connections: what is under way at once stays small.
+    for (every, state) in [("1ms", LimitState::Warn), ("1s", LimitState::Ok)] {
+        let traffic = format!("--active 100% --message 16KiB --every {every}");
+        let options = format!("--server --client 127.0.0.1 9900 --ports 2 --target 2k {traffic} --hold 2s");
+        let ended = Run::start(&options).finish();
+        let row = ended.limit("echo");
+        assert_eq!(row.state, state, "{every}: {row:?}\n{}", ended.log());
+        assert!(row.limit.is_some_and(|n| n > 0) && row.reason.as_ref().unwrap().contains("an estimate: "), "{row:?}");
+        if state == LimitState::Warn {
+            let event = ended.assert_event("limit/echo/host", &["messages a second are more than the cores echo"]);
+            assert!(!event.cure.is_empty() && event.severity == Severity::Warning, "{event:?}");
+        } else {
+            assert!(ended.event("limit/echo").is_none(), "{}", ended.log());
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whole runs: server and client in a network namespace, their counts held against the kernel's.
 
-use c1m_top::model::Verdict;
+use c1m_top::model::{EventLine, LimitState, Severity, Verdict};
 use c1m_top::protocol::EngineStats;
 
 use super::support::{
@@ -226,6 +226,37 @@ fn addresses_named_twice_count_once() {
     let ended = run.finish();
     ended.assert_event("capacity", &["2,000 connections", "2 source addresses"]);
     reached(&ended, engines, 1_500);
+}
+
+#[test]
+fn a_target_lowered_to_what_ports_allow_is_reached_without_alarm() {
+    own_namespace!();
+    std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40999").unwrap();
+    // No connect takes this one, of whatever address.
+    let listener = std::net::TcpListener::bind("127.0.0.77:40007").unwrap();
+    // The ports of a tuple are no multiple of the connections that go to it in a row.
+    for (to, target) in [
+        ("::1 9900 --ports 1", 999),
+        ("::1 9900 --ports 3", 2_997),
+        ("127.0.0.1 9900 --ports 1 --source 127.0.0.2,127.0.0.3", 1_998),
+    ] {
+        let ended = Run::start(&format!("--server --client {to} --hold 0s")).finish();
+        let summary = ended.summary();
+        assert_eq!((ended.code, summary.target, summary.failures), (Some(0), Some(target), 0), "{}", ended.log());
+        assert_eq!(summary.peak_established, Some(target));
+        assert_eq!(ended.limit("ports").state, LimitState::Ok, "{}", ended.log());
+        let about_ports = |e: &&EventLine| e.severity > Severity::Info && e.text.contains("port");
+        assert_eq!(ended.events.iter().find(about_ports), None, "{}", ended.log());
+        let said = ended.events.iter().filter(|e| e.text.contains("aims at") || e.text.contains("ports allow"));
+        assert_eq!(said.count(), 1, "{}", ended.log());
+        ended.assert_event("target", &["aims at", "all that addresses and ports allow", "other programs listen"]);
+    }
+    drop(listener);
+    // Named, it is refused before anything starts.
+    let out = program().args("--server --client ::1 9900 --ports 2 --target 2001".split(' ')).output().unwrap();
+    let err = String::from_utf8(out.stderr).unwrap();
+    assert_eq!((out.status.code(), err.lines().count(), out.stdout), (Some(2), 1, Vec::new()), "{err}");
+    assert!(err.contains("--target 2,001 is more than the 2,000 that") && err.contains("--ports 3"), "{err}");
 }
 
 /// The port range of this namespace.

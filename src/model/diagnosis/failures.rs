@@ -40,7 +40,7 @@ pub(super) fn tell(facts: &Facts<'_>, say: Say<'_>) {
                 _ => {
                     log = facts.log.line(limit.info.log);
                     let quote = facts.log.quote(limit.info.log);
-                    text = format!("{text}{}{quote}{}", numbers(limit), limit.cure.advice());
+                    text = format!("{text}{}{quote}{}", numbers(limit), facts.advice(&limit.cure));
                 }
             }
         } else if error.name == "ETIMEDOUT" {

@@ -1,5 +1,6 @@
 //! Makes sentences of what happened: failures, silent drops, stalls, limits coming near, changes of phase.
 
+mod aftermath;
 mod failures;
 mod late;
 mod limits;
@@ -8,7 +9,7 @@ mod phases;
 mod silent;
 mod stall;
 
-use crate::limits::{Counters, Limit, LimitId, logged_by, shown_by, still_full};
+use crate::limits::{Counters, Cure, Limit, LimitId, logged_by, shown_by, still_full};
 use crate::protocol::{FailedCall, Role};
 use crate::sample::{LogTopic, Sample};
 use crate::units;
@@ -66,6 +67,11 @@ impl Facts<'_> {
         servers.any(|t| !t.alive || t.is_ending())
     }
 
+    /// A cure to end a sentence with; none for what follows from the end of an engine.
+    fn advice(&self, cure: &Cure) -> String {
+        if aftermath::ended_engine(self.sample, self.now).is_some() { String::new() } else { cure.advice() }
+    }
+
     /// Whether connections are being closed, or those who held them are gone: resets are then no news.
     fn ending(&self) -> bool {
         matches!(self.now.phase, RunPhase::Closing | RunPhase::Closed | RunPhase::EngineDied)
@@ -81,6 +87,7 @@ pub(super) struct Diagnosis {
     losses: losses::Watch,
     silent: silent::Watch,
     late: late::Told,
+    aftermath: aftermath::Aftermath,
     /// Highest number of an engine's events passed on, by pid.
     passed: Vec<(u32, u64)>,
 }
@@ -88,7 +95,9 @@ pub(super) struct Diagnosis {
 impl Diagnosis {
     /// Takes a moment and adds its events.
     pub(super) fn update(&mut self, facts: &Facts<'_>, log: &mut EventLog) {
-        let mut say = |event| log.push(Event { t_ms: facts.now.t_ms, ..event });
+        let mut said = self.aftermath.update(facts.sample, facts.now);
+        let held = said.len();
+        let mut say = |event| said.push(event);
         self.phases.update(facts, &mut say);
         self.silent.update(facts, &mut say);
         failures::tell(facts, &mut say);
@@ -99,6 +108,16 @@ impl Diagnosis {
         self.late.update(facts, &mut say);
         self.limits.update(facts, &mut say);
         self.pass_on(facts, &mut say);
+        let new = said.split_off(held).into_iter().filter_map(|e| self.aftermath.pass(e, facts.now.phase));
+        said.extend(new);
+        for event in said {
+            log.push(Event { t_ms: facts.now.t_ms, ..event });
+        }
+    }
+
+    /// The death of an engine is in the log: what follows from it, held until now.
+    pub(super) fn death_told(&mut self) -> Vec<Event> {
+        self.aftermath.release()
     }
 
     /// The engines' own events.
@@ -143,7 +162,7 @@ fn counters(facts: &Facts<'_>, say: Say<'_>) {
         let still = if info.still_full { still_full(facts.sample) } else { String::new() };
         let log = facts.log.quote(info.log);
         let total = units::grouped(risen.total);
-        let text = format!("{}{used}{still} ({} +{total}){log}{}", info.what, info.proof, cure.advice());
+        let text = format!("{}{used}{still} ({} +{total}){log}{}", info.what, info.proof, facts.advice(&cure));
         say(Event::new(Kind::Counter, severity, info.id, text)
             .times(risen.step)
             .about(logged.or(risen.about))
@@ -160,7 +179,7 @@ fn allocations(facts: &Facts<'_>, say: Say<'_>) {
     let count = lines.filter(|line| TOPIC.contains(&line.topic)).count() as u64;
     let Some(about) = logged_by(LogTopic::Allocation).filter(|_| count > 0) else { return };
     let limit = facts.limit(about, None);
-    let cure = limit.map_or(String::new(), |l| l.cure.advice());
+    let cure = limit.map_or(String::new(), |l| facts.advice(&l.cure));
     let text = format!("the kernel ran out of memory for a request of its own{}{cure}", facts.log.quote(&TOPIC));
     let event = Event::new(Kind::Counter, Severity::Warning, format!("{about}/allocation"), text).times(count);
     say(event.of_limit(limit).logged(facts.log.line(&TOPIC)));

@@ -79,7 +79,7 @@ impl Announced {
                 let limit = about.and_then(|id| facts.limit(id, Some(Role::Client.name())));
                 // The failed call says it, if there is one.
                 let cure = limit.filter(|l| !facts.failed_at(l.info.id));
-                let cure = cure.map_or(String::new(), |l| l.cure.advice());
+                let cure = cure.map_or(String::new(), |l| facts.advice(&l.cure));
                 // Of a server of this run that is dying its death is what counts.
                 let severity = if facts.server_gone() { Severity::Info } else { Severity::Critical };
                 let text = format!("the client stopped at {count} connections{why}{cure}");

@@ -131,7 +131,7 @@ fn unread(facts: &Facts<'_>) -> String {
     let row = facts.limits.iter().find(|l| l.info.holds_unread && l.share().is_some());
     let high = row.is_some_and(|l| l.state >= LimitState::Warn);
     if high || (row.is_none() && facts.counters.per_s("memory_pressures") > OF_LATE) {
-        let cure = row.map_or(String::new(), |l| l.cure.advice());
+        let cure = row.map_or(String::new(), |l| facts.advice(&l.cure));
         return format!(": TCP buffer memory is short, and what has been sent waits unread{cure}");
     }
     if let Some(ms) = facts.now.silent_ms(Role::Server) {
@@ -161,7 +161,7 @@ fn cause(facts: &Facts<'_>, open: u64) -> String {
         }
         if server.errors.iter().any(|e| e.op == "accept" && e.name == "EMFILE") {
             let limit = shown_by("accept", "EMFILE").and_then(|l| facts.limit(l.id, Some(Role::Server.name())));
-            let cure = limit.map_or(String::new(), |l| l.cure.advice());
+            let cure = limit.map_or(String::new(), |l| facts.advice(&l.cure));
             return format!(": the server has no descriptor left (EMFILE on accept){cure}");
         }
     }
