@@ -379,3 +379,10 @@ pub struct EngineStats {
     /// Events that are new: of a report every one that the engine keeps.
     pub events: Vec<EngineEvent>,
 }
+
+impl EngineStats {
+    /// Whether a client waits for greetings to come back.
+    pub fn is_ungreeted(&self) -> bool {
+        self.greet && self.greeted + self.lost < self.opened
+    }
+}

@@ -11,7 +11,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use super::link::{FromEngine, Link};
 use crate::probe::Sampler;
-use crate::protocol::{Command, EngineStats, Phase, Role};
+use crate::protocol::{Command, Phase, Role};
 use crate::sample::{EngineReading, Sample};
 
 /// Time between two samples while connections come or go: what was reached before a death, and what is foretold in the first
@@ -225,9 +225,7 @@ impl Watcher {
     /// engine that may have stopped is watched as closely: how long it did not run is told when it does again.
     fn moves(&mut self, at: Duration, sample: &Sample) -> bool {
         let ramps = |phase| matches!(phase, Phase::Ramping | Phase::Closing);
-        let accepted = sample.engine(Role::Server).map(|server| server.open);
-        let unsettled = |client: &EngineStats| ramps(client.phase) || accepted.is_some_and(|n| n < client.open);
-        let client = sample.engine(Role::Client).is_some_and(unsettled);
+        let client = sample.engine(Role::Client).is_some_and(|client| ramps(client.phase)) || sample.is_unaccepted();
         let quiet = sample.counters().any(|engine| engine.silent_ms >= QUIET_MS);
         let sockets = sample.kernel.net.tcp_sockets().ok().map(|n| (at, n));
         let before = std::mem::replace(&mut self.sockets, sockets);

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::{EngineStats, Latency, Phase, Role};
 use crate::sample::Sample;
 
-use super::outcome::complete;
 use super::rate::{CpuShare, Rate};
 
 /// Where the count of connections comes from.
@@ -248,7 +247,7 @@ impl Pace {
             let otherwise = if gone { self.phase } else { RunPhase::Watching };
             counts.map_or(otherwise, |e| RunPhase::from(e.phase))
         };
-        self.complete = phase == RunPhase::Holding && (self.complete || client.is_none_or(|c| complete(c, server)));
+        self.complete = phase == RunPhase::Holding && (self.complete || sample.is_complete());
         // The client has opened all, and the server has yet to take some: the ramp goes on.
         let phase = if phase == RunPhase::Holding && !self.complete { RunPhase::Ramping } else { phase };
         if source != self.source {

@@ -78,20 +78,6 @@ impl Lateness {
     }
 }
 
-/// Whether everything that the client has opened is open at the server as well, where one is known, and greeted where that
-/// was asked.
-pub(super) fn complete(client: &EngineStats, server: Option<&EngineStats>) -> bool {
-    !unaccepted(client, server) && !ungreeted(client)
-}
-
-fn unaccepted(client: &EngineStats, server: Option<&EngineStats>) -> bool {
-    server.is_some_and(|server| server.open < client.open)
-}
-
-fn ungreeted(client: &EngineStats) -> bool {
-    client.greet && client.greeted + client.lost < client.opened
-}
-
 /// See the module.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outcome {
@@ -116,13 +102,13 @@ impl Outcome {
         // While one does not run nothing can be expected of it.
         let running = now.stale.is_empty();
         let server = sample.engine(Role::Server);
-        self.reached |= client.phase == Phase::Holding && complete(client, server);
+        self.reached |= client.phase == Phase::Holding && sample.is_complete();
         // What a user has paused is not stalled.
         let open_to = server.is_none_or(|server| server.phase != Phase::Paused);
         let accepted = server.map_or(0, |server| server.opened);
-        let unaccepted = unaccepted(client, server) && running && open_to;
+        let unaccepted = sample.is_unaccepted() && running && open_to;
         let unaccepted_ms = self.accepted.stands(accepted, now.t_ms, unaccepted);
-        let ungreeted_ms = self.greeted.stands(client.greeted, now.t_ms, ungreeted(client) && running && open_to);
+        let ungreeted_ms = self.greeted.stands(client.greeted, now.t_ms, client.is_ungreeted() && running && open_to);
         let full = limits.iter().any(|l| l.state == LimitState::Hit);
         let stalled = if full { Verdict::LimitHit } else { Verdict::ServerStalled };
         // Before the target a server that is slow is only slow, unless it is known to be full.

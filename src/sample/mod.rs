@@ -118,6 +118,17 @@ impl Sample {
         self.living().filter_map(Watched::stats)
     }
 
+    /// Whether the server has yet to accept some of what the client has open, where both are known.
+    pub fn is_unaccepted(&self) -> bool {
+        let ends = self.engine(Role::Client).zip(self.engine(Role::Server));
+        ends.is_some_and(|(client, server)| server.open < client.open)
+    }
+
+    /// Whether what the client has opened is open at every end that is known, and greeted where that was asked.
+    pub fn is_complete(&self) -> bool {
+        !self.is_unaccepted() && !self.engine(Role::Client).is_some_and(EngineStats::is_ungreeted)
+    }
+
     /// Counters of the living engine of that role.
     pub fn engine(&self, role: Role) -> Option<&EngineStats> {
         self.living().filter(|w| w.role() == Some(role)).find_map(Watched::stats)

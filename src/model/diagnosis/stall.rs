@@ -75,9 +75,8 @@ impl Watch {
     /// What the client has opened and the server does not take.
     fn other_end(&mut self, client: &EngineStats, facts: &Facts<'_>, say: Say<'_>) {
         let taking = !facts.ending() && !facts.server_gone();
-        let waits = |server: &&EngineStats| client.phase == Phase::Holding && server.open < client.open;
         let server = facts.sample.engine(Role::Server);
-        let due = taking && server.is_some_and(|server| waits(&server));
+        let due = taking && client.phase == Phase::Holding && facts.sample.is_unaccepted();
         let accepted = server.map_or(0, |server| server.opened);
         if let (Some(since), Some(server)) = (self.accepts.stands(accepted, client.t_us, due), server) {
             let text = format!(
@@ -91,7 +90,7 @@ impl Watch {
                 .proved("opened", client.open)
                 .proved("accepted", server.open));
         }
-        let due = taking && client.greet && client.greeted + client.lost < client.opened;
+        let due = taking && client.is_ungreeted();
         if let Some(since) = self.greetings.stands(client.greeted, client.t_us, due) {
             let text = format!(
                 "no greeting has come back for {}: {} of {} connections have been answered. The server accepts and does not \
