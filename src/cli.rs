@@ -122,6 +122,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Ramp")]
     pub duration: Option<Duration>,
 
+    /// Go on trying where the server refuses, closes what it has accepted, or does not answer: never faster than it bears,
+    /// and never giving up.
+    #[arg(long, help_heading = "Ramp")]
+    pub persist: bool,
+
     /// Set the sysctls that the target lacks (see c1m-top tune), and put the old values back at the end.
     #[arg(long, help_heading = "Ramp")]
     pub tune: bool,

@@ -38,6 +38,7 @@ impl Engines {
             sources: Vec::new(),
             rate: None,
             greet: false,
+            persist: false,
             traffic: None,
         };
         let (client, client_process) = engine(&EngineConfig::Client(client))?;

@@ -226,6 +226,7 @@ fn addresses(
         sources: if role == Side::Client && sources.is_empty() { vec![loopback] } else { sources.to_vec() },
         rate: None,
         greet: false,
+        persist: false,
         traffic: None,
     };
     let plan = client::Plan::new(&config, kernel.net.ports.as_ref().ok().copied()).map_err(|e| e.to_string())?;

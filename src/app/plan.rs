@@ -112,6 +112,7 @@ fn client(args: &RunArgs, to: &Endpoint, common: Common) -> Result<ClientConfig,
         sources,
         rate: args.ramp.rate.0,
         greet: args.greet,
+        persist: args.persist,
         traffic: traffic(&args.traffic).map(|t| TrafficConfig { wait: !args.no_wait, ..t }),
     })
 }

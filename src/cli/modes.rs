@@ -15,7 +15,7 @@ struct Rule<T> {
 
 const RUN: &[Rule<RunArgs>] = &[
     Rule {
-        options: &["hold", "rate", "guard", "no-guard", "greet", "active", "source", "allow-public"],
+        options: &["hold", "rate", "guard", "no-guard", "persist", "greet", "active", "source", "allow-public"],
         works: |run| run.client.is_some(),
         refusal: |run| without(run, "--client"),
     },

@@ -18,6 +18,8 @@ pub(super) enum Consequence {
     TupleUsedUp,
     /// Nobody listens at this port: leave it out.
     PortRefused,
+    /// The server has thrown this one out: nothing to do about it but to wait before the next.
+    Reset,
     /// Count it and try again.
     Retry,
     /// The whole ramp ends.
@@ -53,6 +55,7 @@ pub(super) fn consequence(op: &str, errno: i32) -> Consequence {
         libc::EADDRINUSE if op == "bind" => Consequence::TupleUsedUp,
         libc::ENOSPC if op == "epoll_ctl" => Consequence::Stop(StopCause::Limit),
         libc::ECONNREFUSED => Consequence::PortRefused,
+        libc::ECONNRESET => Consequence::Reset,
         libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EPERM | libc::EINVAL => {
             Consequence::Stop(StopCause::Unreachable)
         }
@@ -74,7 +77,7 @@ mod tests {
             ("epoll_ctl", libc::ENOSPC, Consequence::Stop(StopCause::Limit)),
             ("connect", libc::ENOBUFS, Consequence::Stop(StopCause::Limit)),
             ("connect", libc::ECONNREFUSED, Consequence::PortRefused),
-            ("connect", libc::ECONNRESET, Consequence::Retry),
+            ("connect", libc::ECONNRESET, Consequence::Reset),
             ("connect", libc::ETIMEDOUT, Consequence::Retry),
             ("connect", libc::EHOSTUNREACH, Consequence::Stop(StopCause::Unreachable)),
         ] {

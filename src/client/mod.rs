@@ -1,6 +1,8 @@
 //! The client engine: ramps to its target over ports and sources, holds, sends, closes.
 
+mod backoff;
 mod connect;
+mod lifetimes;
 mod plan;
 mod ports;
 mod ramp;
@@ -8,10 +10,14 @@ mod sources;
 mod traffic;
 mod worker;
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+use backoff::{Backoff, Totals};
+use lifetimes::Lifetimes;
 pub use plan::Plan;
 pub use ports::{listening, local_ports};
 use ramp::Ramp;
@@ -33,8 +39,27 @@ struct Shared {
     counters: Counters,
     plan: Plan,
     ramp: Ramp,
+    lifetimes: Lifetimes,
+    /// Connects refused by a server that has taken some before, or that is waited for, or reset: those of all that
+    /// [`Backoff`] is about.
+    turned_away: AtomicU64,
     closing: Closing,
     traffic: Option<TrafficCounters>,
+}
+
+impl Shared {
+    /// What the workers have told so far.
+    fn totals(&self) -> Totals {
+        let counters = &self.counters;
+        Totals {
+            opened: counters.opened(),
+            lost: counters.lost(),
+            refused: self.turned_away.load(Relaxed),
+            open: counters.open(),
+            in_flight: counters.in_flight(),
+            lived_us: self.lifetimes.total_us(),
+        }
+    }
 }
 
 /// The client's main-thread side.
@@ -55,10 +80,21 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     let plan = Plan::new(&config, local_ports())?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let counters = Counters::new()?;
-    let ramp = Ramp::new(config.common.target, config.rate, Instant::now());
+    let now = Instant::now();
+    let backoff = Backoff::new(config.persist, RandomState::new().hash_one(std::process::id()), now);
+    let ramp = Ramp::new(config.common.target, config.rate, backoff, now);
     let traffic = config.traffic.map(TrafficCounters::new).transpose()?;
     let workers = config.common.workers;
-    let shared = Arc::new(Shared { config, counters, plan, ramp, closing: Closing::new(Instant::now()), traffic });
+    let shared = Arc::new(Shared {
+        config,
+        counters,
+        plan,
+        ramp,
+        lifetimes: Lifetimes::new(now)?,
+        turned_away: AtomicU64::new(0),
+        closing: Closing::new(now),
+        traffic,
+    });
     let for_workers = Arc::clone(&shared);
     let max = workers.map_or(MOST_WORKERS, |n| n as usize);
     let pool = Pool::new(max, Vec::new(), Arc::new(move |w| worker::run(&w, &for_workers)))?;
@@ -98,6 +134,8 @@ impl Engine for Client {
             target: shared.config.common.target,
             capacity: shared.plan.capacity(),
             greet: shared.config.greet,
+            lifetime: shared.lifetimes.report(),
+            backoff_ms: shared.ramp.backoff().as_millis() as u64,
             rate_limit: shared.ramp.rate(),
             ceiling: shared.ramp.ceiling(),
             ramp_started_us: shared.ramp.started_us(),

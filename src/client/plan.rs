@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use socket2::{Domain, SockAddr};
 
@@ -23,6 +23,13 @@ const RUN: u64 = 16;
 /// the even ones first, one by one (`__inet_hash_connect`).
 const COMFORTABLE: f64 = 0.4;
 
+/// What has become of a tuple: it is taken.
+const IN: u8 = 0;
+/// Its local ports are used up.
+const USED_UP: u8 = 1;
+/// Its destination port refuses.
+const REFUSED: u8 = 2;
+
 /// The plan.
 #[derive(Debug)]
 pub struct Plan {
@@ -30,7 +37,7 @@ pub struct Plan {
     sources: Vec<SockAddr>,
     destinations: Vec<SockAddr>,
     /// By `source * destinations + destination`.
-    out: Vec<AtomicBool>,
+    out: Vec<AtomicU8>,
     /// Connections that each tuple has been given while it had a port for each.
     given: Vec<AtomicU32>,
     all_given: AtomicBool,
@@ -78,7 +85,7 @@ impl Plan {
             domain,
             sources: sources.into_iter().map(|ip| SocketAddr::new(ip, 0).into()).collect(),
             destinations,
-            out: (0..tuples).map(|_| AtomicBool::new(false)).collect(),
+            out: (0..tuples).map(|_| AtomicU8::new(IN)).collect(),
             given: (0..tuples).map(|_| AtomicU32::new(0)).collect(),
             all_given: AtomicBool::new(false),
             next: AtomicUsize::new(0),
@@ -129,7 +136,7 @@ impl Plan {
     pub(super) fn next(&self) -> Option<(Tuple, u64)> {
         let n = self.out.len();
         let first = self.next.fetch_add(1, Relaxed);
-        let mut left = (0..n).map(|i| (first + i) % n).filter(|&at| !self.out[at].load(Relaxed));
+        let mut left = (0..n).map(|i| (first + i) % n).filter(|&at| self.out[at].load(Relaxed) == IN);
         if !self.all_given.load(Relaxed) {
             if let Some(fresh) = left.clone().find_map(|at| Some((Tuple(at), self.give(at)?))) {
                 return Some(fresh);
@@ -155,17 +162,36 @@ impl Plan {
 
     /// Takes a tuple out: its local ports are used up. Returns how many tuples are left.
     pub(super) fn used_up(&self, tuple: Tuple) -> usize {
-        if self.out[tuple.0].swap(true, Relaxed) {
+        self.take_out(tuple, USED_UP)
+    }
+
+    fn take_out(&self, tuple: Tuple, why: u8) -> usize {
+        if self.out[tuple.0].compare_exchange(IN, why, Relaxed, Relaxed).is_err() {
             return self.left.load(Relaxed);
         }
         self.left.fetch_sub(1, Relaxed) - 1
+    }
+
+    /// Takes the ports in again that refused; whether there were any.
+    pub(super) fn retry_refused(&self) -> bool {
+        let mut any = false;
+        for out in self.out.iter().filter(|out| out.load(Relaxed) == REFUSED) {
+            // Counted first: whoever takes it out again at once must find it counted.
+            self.left.fetch_add(1, Relaxed);
+            if out.compare_exchange(REFUSED, IN, Relaxed, Relaxed).is_ok() {
+                any = true;
+            } else {
+                self.left.fetch_sub(1, Relaxed);
+            }
+        }
+        any
     }
 
     /// Takes a destination port out for every source: it refuses. Returns how many tuples are left.
     pub(super) fn refused(&self, tuple: Tuple) -> usize {
         let n = self.destinations.len();
         for at in (tuple.0 % n..self.out.len()).step_by(n) {
-            self.used_up(Tuple(at));
+            self.take_out(Tuple(at), REFUSED);
         }
         self.left.load(Relaxed)
     }
@@ -195,6 +221,7 @@ mod tests {
             sources: sources.iter().map(|s| s.parse().unwrap()).collect(),
             rate: None,
             greet: false,
+            persist: false,
             traffic: None,
         };
         Plan::new(&config, Some(range))
@@ -211,6 +238,9 @@ mod tests {
         assert_eq!(plan.refused(Tuple(0)), 1);
         assert_eq!(plan.used_up(Tuple(2)), 0);
         assert_eq!(plan.next(), None);
+        assert!(plan.retry_refused() && !plan.retry_refused());
+        assert!((0..3).all(|_| plan.port(plan.next().unwrap().0) == 9900), "what is used up stays out");
+        assert_eq!(plan.used_up(Tuple(0)), 0);
     }
 
     #[test]

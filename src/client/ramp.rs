@@ -1,9 +1,11 @@
-//! How far and how fast: the target, the guard's ceiling, the rate, pause and the reason for giving up, shared by the lanes.
+//! How far and how fast: the target, the guard's ceiling, the rate, back-off, pause and the reason for giving up, shared by
+//! the lanes.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use super::backoff::{Backoff, Leave, Seen, Totals};
 use crate::engine::counters::lock;
 use crate::engine::pace::Pace;
 use crate::protocol::{Phase, Stop};
@@ -23,23 +25,32 @@ pub(super) struct Ramp {
     ended: AtomicBool,
     /// Microseconds since the engine's start, `NONE` before.
     started_us: AtomicU64,
-    pace: Mutex<Pace>,
+    speed: Mutex<Speed>,
     stop: Mutex<Option<Stop>>,
 }
 
+/// What the user allows, and what the server bears.
+#[derive(Debug)]
+struct Speed {
+    pace: Pace,
+    backoff: Backoff,
+}
+
 /// What a lane may do now.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Claim {
     /// Open so many.
     Open(u64),
-    /// The rate allows none for so long.
+    /// Rate or back-off allow none for so long.
     Wait(Duration),
+    /// The server holds no more: the ramp is to stop.
+    GiveUp(Seen),
     /// None until something changes: at the target or ceiling, paused, stopped.
     Nothing,
 }
 
 impl Ramp {
-    pub(super) fn new(target: u64, rate: Option<u64>, now: Instant) -> Self {
+    pub(super) fn new(target: u64, rate: Option<u64>, backoff: Backoff, now: Instant) -> Self {
         Self {
             target,
             ceiling: AtomicU64::new(NONE),
@@ -49,13 +60,13 @@ impl Ramp {
             paused: AtomicBool::new(true),
             ended: AtomicBool::new(false),
             started_us: AtomicU64::new(NONE),
-            pace: Mutex::new(Pace::new(rate, now)),
+            speed: Mutex::new(Speed { pace: Pace::new(rate, now), backoff }),
             stop: Mutex::new(None),
         }
     }
 
-    /// Claims up to `want` connections.
-    pub(super) fn claim(&self, want: u64, now: Instant) -> Claim {
+    /// Claims up to `want` connections, after what has become of those before.
+    pub(super) fn claim(&self, want: u64, now: Instant, totals: &Totals) -> Claim {
         if self.paused.load(Relaxed) || self.ended.load(Relaxed) || self.reached.load(Relaxed) {
             return Claim::Nothing;
         }
@@ -68,16 +79,10 @@ impl Ramp {
         if claimed.is_err() {
             return Claim::Nothing;
         }
-        match lock(&self.pace).take(take, now) {
-            Ok(got) => {
-                self.claimed.fetch_sub(take - got, Relaxed);
-                Claim::Open(got)
-            }
-            Err(delay) => {
-                self.claimed.fetch_sub(take, Relaxed);
-                Claim::Wait(delay)
-            }
-        }
+        let claim = lock(&self.speed).claim(take, now, totals);
+        let got = if let Claim::Open(got) = claim { got } else { 0 };
+        self.claimed.fetch_sub(take - got, Relaxed);
+        claim
     }
 
     /// Gives back claims that became no connection, so that others are opened in their place.
@@ -120,11 +125,16 @@ impl Ramp {
     }
 
     pub(super) fn set_rate(&self, per_s: Option<u64>, now: Instant) {
-        lock(&self.pace).set(per_s, now);
+        lock(&self.speed).pace.set(per_s, now);
     }
 
     pub(super) fn rate(&self) -> Option<u64> {
-        lock(&self.pace).per_s()
+        lock(&self.speed).pace.per_s()
+    }
+
+    /// The pause between two attempts because too many are lost or refused; zero without one, and where nothing is tried.
+    pub(super) fn backoff(&self) -> Duration {
+        if self.ended.load(Relaxed) || self.reached() { Duration::ZERO } else { lock(&self.speed).backoff.pause() }
     }
 
     pub(super) fn set_ceiling(&self, connections: Option<u64>) {
@@ -155,52 +165,102 @@ impl Ramp {
     }
 }
 
+impl Speed {
+    fn claim(&mut self, want: u64, now: Instant, totals: &Totals) -> Claim {
+        let allowed = match self.backoff.ask(want, now, totals) {
+            Leave::Open(allowed) => allowed,
+            Leave::Wait(delay) => return Claim::Wait(delay),
+            Leave::GiveUp(seen) => return Claim::GiveUp(seen),
+        };
+        match self.pace.take(allowed, now) {
+            Ok(got) => {
+                self.backoff.took(got, now);
+                Claim::Open(got)
+            }
+            Err(delay) => Claim::Wait(delay),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::protocol::StopCause;
     use crate::protocol::errno::failed;
 
+    const NONE_LOST: Totals = Totals { opened: 0, lost: 0, refused: 0, open: 0, in_flight: 0, lived_us: 0 };
+
+    fn ramp(rate: Option<u64>, now: Instant) -> Ramp {
+        Ramp::new(100, rate, Backoff::new(false, 1, now), now)
+    }
+
+    impl Ramp {
+        fn claim_of_none_lost(&self, want: u64, now: Instant) -> Claim {
+            self.claim(want, now, &NONE_LOST)
+        }
+    }
+
     #[test]
     fn never_claims_beyond_target_or_ceiling() {
         let now = Instant::now();
-        let ramp = Ramp::new(100, None, now);
-        assert_eq!((ramp.claim(64, now), ramp.phase(0)), (Claim::Nothing, Phase::Starting));
+        let ramp = ramp(None, now);
+        assert_eq!((ramp.claim_of_none_lost(64, now), ramp.phase(0)), (Claim::Nothing, Phase::Starting));
         ramp.pause(false);
-        assert_eq!(ramp.claim(64, now), Claim::Open(64));
-        assert_eq!(ramp.claim(64, now), Claim::Open(36));
-        assert_eq!(ramp.claim(1, now), Claim::Nothing);
+        assert_eq!(ramp.claim_of_none_lost(64, now), Claim::Open(64));
+        assert_eq!(ramp.claim_of_none_lost(64, now), Claim::Open(36));
+        assert_eq!(ramp.claim_of_none_lost(1, now), Claim::Nothing);
         ramp.give_back(10);
         ramp.set_ceiling(Some(95));
-        assert_eq!(ramp.claim(64, now), Claim::Open(5));
+        assert_eq!(ramp.claim_of_none_lost(64, now), Claim::Open(5));
         assert_eq!(ramp.phase(95), Phase::Guarded);
         ramp.set_ceiling(None);
-        assert_eq!(ramp.claim(64, now), Claim::Open(5));
+        assert_eq!(ramp.claim_of_none_lost(64, now), Claim::Open(5));
         assert!(ramp.check_reached(100));
         assert!(!ramp.check_reached(100), "once");
         ramp.give_back(50);
-        assert_eq!(ramp.claim(1, now), Claim::Nothing, "what is lost at the target is not replaced");
+        assert_eq!(ramp.claim_of_none_lost(1, now), Claim::Nothing, "what is lost at the target is not replaced");
     }
 
     #[test]
     fn a_rate_that_allows_none_claims_none() {
         let now = Instant::now();
-        let ramp = Ramp::new(100, Some(10), now);
+        let ramp = ramp(Some(10), now);
         ramp.pause(false);
-        assert_eq!(ramp.claim(64, now), Claim::Wait(Duration::from_millis(100)));
-        assert_eq!(ramp.claim(64, now + Duration::from_millis(100)), Claim::Open(1));
+        assert_eq!(ramp.claim_of_none_lost(64, now), Claim::Wait(Duration::from_millis(100)));
+        assert_eq!(ramp.claim_of_none_lost(64, now + Duration::from_millis(100)), Claim::Open(1));
         ramp.set_rate(None, now);
-        assert_eq!(ramp.claim(200, now), Claim::Open(99));
+        assert_eq!(ramp.claim_of_none_lost(200, now), Claim::Open(99));
     }
 
     #[test]
     fn the_first_reason_to_stop_stays() {
-        let ramp = Ramp::new(100, None, Instant::now());
+        let ramp = ramp(None, Instant::now());
         for (op, errno) in [("connect", libc::EADDRNOTAVAIL), ("socket", libc::EMFILE)] {
             ramp.stop(Stop { cause: StopCause::Limit, call: failed(op, errno), text: String::new() });
         }
         assert_eq!(ramp.stopped().map(|s| s.call.name), Some("EADDRNOTAVAIL".to_owned()));
         assert_eq!(ramp.phase(5), Phase::Stopped);
-        assert_eq!(ramp.claim(1, Instant::now()), Claim::Nothing);
+        assert_eq!(ramp.claim_of_none_lost(1, Instant::now()), Claim::Nothing);
+    }
+
+    #[test]
+    fn what_is_lost_holds_the_ramp_back_whatever_the_rate_allows() {
+        let now = Instant::now();
+        for rate in [None, Some(1000)] {
+            let ramp = ramp(rate, now);
+            ramp.pause(false);
+            assert_eq!(ramp.claim_of_none_lost(0, now), Claim::Nothing);
+            let later = now + Duration::from_millis(20);
+            assert!(matches!(ramp.claim_of_none_lost(20, later), Claim::Open(20)));
+            ramp.give_back(20);
+            let lost = Totals { opened: 20, lost: 20, ..NONE_LOST };
+            assert!(matches!(ramp.claim(20, later, &lost), Claim::Wait(wait) if wait >= Duration::from_millis(75)));
+            assert!(ramp.backoff() > Duration::ZERO);
+            let again = later + Duration::from_millis(100);
+            assert_eq!(ramp.claim(20, again, &lost), Claim::Open(16), "a small lot");
+            assert_eq!(ramp.claim(20, again, &lost), Claim::Wait(Duration::from_millis(100)), "which has to hold");
+            ramp.end();
+            assert_eq!(ramp.backoff(), Duration::ZERO);
+        }
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::engine::config::TrafficConfig;
-use crate::engine::counters::{histogram, latency, lock, record};
+use crate::engine::counters::{LONGEST_WAIT_US, histogram, latency, lock, record};
 use crate::protocol::Traffic;
 use crate::sys;
 
@@ -64,7 +64,7 @@ impl TrafficCounters {
             mismatched: zero(),
             late: zero(),
             skipped: zero(),
-            echo: Mutex::new(histogram()?),
+            echo: Mutex::new(histogram(LONGEST_WAIT_US)?),
         })
     }
 

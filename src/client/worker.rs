@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -11,7 +12,9 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
 use super::Shared;
+use super::backoff::Seen;
 use super::connect::{self, Consequence};
+use super::lifetimes::Birth;
 use super::plan::Tuple;
 use super::ramp::Claim;
 use super::traffic::Sender;
@@ -20,7 +23,6 @@ use crate::engine::conns::Conns;
 use crate::engine::pool::{Notice, Worker};
 use crate::protocol::{CloseMode, Severity, Stop, StopCause, errno};
 use crate::sys;
-use crate::units::grouped;
 
 /// Token of the eventfd; connections have their descriptor number.
 const WAKE: Token = Token(usize::MAX);
@@ -34,9 +36,12 @@ const LOT: u64 = 64;
 /// A connect without an answer for so long has failed: SYN was sent at 0, 1, 3 and 7 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Failures in a row, and how long without a success, after which the ramp gives up.
-const GIVE_UP_FAILURES: u64 = 64;
+/// How long without a success, of connects that have no answer, after which the ramp gives up: two rounds of such connects.
+/// One may fall into a moment in which the server stands still.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
+
+/// How often a client that persists tries the ports again that refuse.
+const RETRY_REFUSED: Duration = Duration::from_secs(5);
 
 /// The greeting.
 const HELLO: &[u8] = b"hello";
@@ -49,6 +54,8 @@ const IDLE: u8 = 1;
 const ACTIVE: u8 = 2;
 /// State of a connection: waits for the rest of its greeting; `GREETING + n` has n bytes to come.
 const GREETING: u8 = 10;
+/// The same of one whose greeting came back changed so far.
+const CHANGED: u8 = 20;
 
 /// A connect under way.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +68,7 @@ struct State<'a> {
     worker: &'a Worker,
     shared: &'a Shared,
     poll: Poll,
-    conns: Conns,
+    conns: Conns<Birth>,
     pending: HashMap<RawFd, Pending>,
     sender: Option<Sender>,
     scratch: Box<[u8]>,
@@ -71,14 +78,20 @@ struct State<'a> {
     opened: u64,
     closed: u64,
     lost: u64,
+    lifetimes: Vec<u64>,
+    refused: u64,
+    turned_away: u64,
     greeted: u64,
     in_flight_told: u64,
     times: Vec<u64>,
     /// Claims were given back outside the lane: whoever holds a lane has to hear of it.
     given_back: bool,
-    last_success: Instant,
-    failures: u64,
+    /// Connections that all workers had opened when that last changed, and when this was seen.
+    success: (u64, Instant),
+    /// A connect had no answer since.
+    failing: bool,
     next_timeout_scan: Instant,
+    next_retry_of_refused: Instant,
     cursor: RawFd,
 }
 
@@ -100,13 +113,17 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
         opened: 0,
         closed: 0,
         lost: 0,
+        lifetimes: Vec::new(),
+        refused: 0,
+        turned_away: 0,
         greeted: 0,
         in_flight_told: 0,
         times: Vec::new(),
         given_back: false,
-        last_success: now,
-        failures: 0,
+        success: (0, now),
+        failing: false,
         next_timeout_scan: now,
+        next_retry_of_refused: now,
         cursor: 0,
     };
     let wake = worker.mail.wake_fd();
@@ -129,6 +146,8 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
                 state.event(event.token().0 as RawFd, event, now);
             }
         }
+        // What has become of those before decides how many are opened next.
+        state.publish();
     }
 }
 
@@ -167,15 +186,26 @@ impl State<'_> {
         if window == 0 {
             return None;
         }
-        let lot = match self.shared.ramp.claim(LOT.min(window).min(room), now) {
+        let lot = match self.shared.ramp.claim(LOT.min(window).min(room), now, &self.shared.totals()) {
             Claim::Open(lot) => lot,
             Claim::Wait(wait) => return Some(wait),
-            Claim::Nothing => return None,
+            Claim::GiveUp(seen) => {
+                self.server_refuses(seen);
+                return None;
+            }
+            Claim::Nothing => {
+                self.failing &= !self.pending.is_empty();
+                return None;
+            }
         };
         self.shared.ramp.begin(self.shared.counters.now_us());
-        if self.pending.is_empty() && self.failures == 0 {
+        if self.pending.is_empty() && !self.failing {
             // The time without success counts from here, and not from before a pause or a hand-over.
-            self.last_success = now;
+            self.success.1 = now;
+        }
+        if self.shared.config.persist && now >= self.next_retry_of_refused {
+            self.next_retry_of_refused = now + RETRY_REFUSED;
+            self.shared.plan.retry_refused();
         }
         for done in 0..lot {
             let Some(tuple) = self.tuple() else {
@@ -213,7 +243,9 @@ impl State<'_> {
             *left -= 1;
             return Some(*tuple);
         }
-        let (tuple, run) = self.shared.plan.next()?;
+        let plan = &self.shared.plan;
+        // Where every port refuses there is no other to take: the back-off says how often they are tried.
+        let (tuple, run) = plan.next().or_else(|| plan.retry_refused().then(|| plan.next())?)?;
         self.run = Some((tuple, run - 1));
         Some(tuple)
     }
@@ -249,29 +281,36 @@ impl State<'_> {
             }
         }
         self.shared.counters.add_error(op, errno);
-        self.failures += 1;
         match consequence {
             Consequence::TableFull | Consequence::TupleUsedUp => {}
             Consequence::PortRefused => {
                 self.run = None;
                 let left = plan.refused(tuple);
-                let none_yet = self.shared.counters.opened() + self.opened == 0;
-                if left == 0 {
+                let persist = self.shared.config.persist;
+                let was_there = self.shared.counters.opened() + self.opened > 0;
+                self.refused += 1;
+                self.turned_away += u64::from(was_there || persist);
+                if was_there && left > 0 && !persist && self.shared.ramp.backoff().is_zero() {
+                    let text = format!("Port {} of the server refuses connections; it is left out.", plan.port(tuple));
+                    self.shared.counters.note(Severity::Warning, "refused", text);
+                }
+                if left == 0 && !was_there && !persist {
                     self.stop(
                         StopCause::Refused,
                         (op, errno),
                         "every destination port refuses connections: is the server running, and on these ports?"
                             .to_owned(),
                     );
-                } else if !none_yet {
-                    let text = format!("Port {} of the server refuses connections; it is left out.", plan.port(tuple));
-                    self.shared.counters.note(Severity::Warning, "refused", text);
+                    return true;
                 }
-                return left == 0;
+            }
+            Consequence::Reset => {
+                self.refused += 1;
+                self.turned_away += 1;
             }
             Consequence::Retry => {
-                let enough = GIVE_UP_FAILURES.min(self.shared.config.common.target);
-                if self.failures >= enough && self.last_success.elapsed() >= GIVE_UP_AFTER {
+                self.failing = true;
+                if self.success.1.elapsed() >= GIVE_UP_AFTER && !self.shared.config.persist {
                     let name = errno::name(errno);
                     self.stop(
                         StopCause::Stall,
@@ -297,6 +336,15 @@ impl State<'_> {
             ("connect", libc::EADDRNOTAVAIL),
             format!("the local ports{capacity} are used up: more destination ports (--ports), more source addresses (--source) or a wider net.ipv4.ip_local_port_range"),
         );
+    }
+
+    /// The server takes no more of what it is sent.
+    fn server_refuses(&self, seen: Seen) {
+        let errors = self.shared.counters.errors();
+        let refusals = errors.iter().filter(|e| matches!(e.errno, libc::ECONNREFUSED | libc::ECONNRESET));
+        let most = refusals.filter(|_| seen.refused > seen.lost).max_by_key(|e| e.count);
+        let text = seen.sentence(self.shared.lifetimes.report().p50_us);
+        self.stop(StopCause::Refused, ("connect", most.map_or(0, |e| e.errno)), text);
     }
 
     fn stop(&self, cause: StopCause, (op, errno): (&str, i32), text: String) {
@@ -325,7 +373,7 @@ impl State<'_> {
             }
         }
         if event.is_error() {
-            return self.lose(fd);
+            return self.lose(fd, now);
         }
         if event.is_readable() || event.is_read_closed() {
             self.read(fd, state, event.is_read_closed(), now);
@@ -334,7 +382,7 @@ impl State<'_> {
             && let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic)
             && !sender.writable(fd, traffic)
         {
-            self.lose(fd);
+            self.lose(fd, now);
         }
     }
 
@@ -361,8 +409,8 @@ impl State<'_> {
         }
         self.times.push(now.saturating_duration_since(pending.since).as_micros() as u64);
         self.opened += 1;
-        self.failures = 0;
-        self.last_success = now;
+        self.failing = false;
+        self.conns.set_extra(fd, self.shared.lifetimes.birth(now));
         let mut state = IDLE;
         if self.shared.config.greet {
             // Five bytes into an empty send buffer always fit.
@@ -390,23 +438,25 @@ impl State<'_> {
     fn read(&mut self, fd: RawFd, mut state: u8, ended: bool, now: Instant) {
         loop {
             let n = match sys::recv(fd, &mut self.scratch) {
-                Ok(0) => return self.lose(fd),
+                Ok(0) => return self.lose(fd, now),
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return self.lose(fd),
+                Err(_) => return self.lose(fd, now),
             };
             let mut data = &self.scratch[..n];
             if state > GREETING {
-                let (greeting, rest) = data.split_at(usize::from(state - GREETING).min(n));
-                let at = HELLO.len() - usize::from(state - GREETING);
+                let base = if state > CHANGED { CHANGED } else { GREETING };
+                let (greeting, rest) = data.split_at(usize::from(state - base).min(n));
+                let at = HELLO.len() - usize::from(state - base);
                 state -= greeting.len() as u8;
-                if &HELLO[at..at + greeting.len()] != greeting {
+                if base == GREETING && &HELLO[at..at + greeting.len()] != greeting {
                     self.shared.counters.add_error("greeting", 0);
+                    state += CHANGED - GREETING;
                 } else if state == GREETING {
                     self.greeted += 1;
                 }
-                if state == GREETING {
+                if matches!(state, GREETING | CHANGED) {
                     state = if self.sender.as_ref().is_some_and(|s| s.has(fd)) { ACTIVE } else { IDLE };
                 }
                 self.conns.set_state(fd, state);
@@ -425,27 +475,21 @@ impl State<'_> {
     }
 
     /// A connection that ended without being asked to.
-    fn lose(&mut self, fd: RawFd) {
-        if self.conns.remove(fd).is_none() {
-            return;
-        }
+    fn lose(&mut self, fd: RawFd, now: Instant) {
+        let Some(birth) = self.conns.extra(fd) else { return };
+        self.conns.remove(fd);
         if let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic) {
             sender.remove(fd, traffic);
         }
         self.closed += 1;
+        if self.worker.mail.closing() {
+            // It was to be closed: who of both was first makes no difference.
+            return;
+        }
         self.lost += 1;
+        self.lifetimes.extend(self.shared.lifetimes.lived(birth, now));
         if !self.shared.ramp.reached() {
             self.give_back(1);
-            let counters = &self.shared.counters;
-            let lost = counters.lost() + self.lost;
-            if lost > GIVE_UP_FAILURES && lost > counters.open() && counters.since_peak() >= GIVE_UP_AFTER {
-                let lost = grouped(lost);
-                self.stop(
-                    StopCause::Stall,
-                    ("connect", 0),
-                    format!("the other end closes connections as fast as they are opened ({lost} so far)"),
-                );
-            }
         }
     }
 
@@ -457,6 +501,10 @@ impl State<'_> {
 
     /// Fails connects that had no answer.
     fn time_out(&mut self, now: Instant) {
+        let opened = self.shared.counters.opened();
+        if opened != self.success.0 {
+            self.success = (opened, now);
+        }
         let late = |p: &Pending| now.saturating_duration_since(p.since) > CONNECT_TIMEOUT;
         let fds: Vec<(RawFd, Tuple)> =
             self.pending.iter().filter(|(_, p)| late(p)).map(|(fd, p)| (*fd, p.tuple)).collect();
@@ -474,7 +522,7 @@ impl State<'_> {
         let mut broken = Vec::new();
         let next = sender.send_due(now, traffic, &mut broken);
         for fd in broken {
-            self.lose(fd);
+            self.lose(fd, now);
         }
         next
     }
@@ -521,6 +569,14 @@ impl State<'_> {
         }
         if std::mem::take(&mut self.given_back) && self.worker.mail.slots() == 0 {
             self.worker.bell.ring(Notice::Look);
+        }
+        if self.refused > 0 {
+            counters.add_refused(std::mem::take(&mut self.refused));
+            self.shared.turned_away.fetch_add(std::mem::take(&mut self.turned_away), Relaxed);
+        }
+        if !self.lifetimes.is_empty() {
+            self.shared.lifetimes.add(&self.lifetimes);
+            self.lifetimes.clear();
         }
         if self.greeted > 0 {
             counters.add_greeted(std::mem::take(&mut self.greeted));

@@ -47,7 +47,7 @@ impl Closing {
     }
 
     /// Closes a lot of `conns`, from the descriptor `cursor` on; from the first again after the last.
-    pub fn turn(&self, conns: &mut Conns, cursor: &mut RawFd, now: Instant) -> Turn {
+    pub fn turn<T: Copy + Default>(&self, conns: &mut Conns<T>, cursor: &mut RawFd, now: Instant) -> Turn {
         let (mode, lot) = {
             let mut state = lock(&self.state);
             let Some(mode) = state.0 else { return Turn::Wait(Duration::from_millis(100)) };

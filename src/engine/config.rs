@@ -62,6 +62,9 @@ pub struct ClientConfig {
     pub rate: Option<u64>,
     /// Send one greeting on each connection and wait for its echo.
     pub greet: bool,
+    /// Go on trying, at the pace of the back-off, whatever the server refuses or closes.
+    #[serde(default)]
+    pub persist: bool,
     /// Messages on a share of the connections.
     pub traffic: Option<TrafficConfig>,
 }

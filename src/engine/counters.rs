@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
@@ -27,20 +26,20 @@ pub struct Counters {
     events: Mutex<Vec<EngineEvent>>,
 }
 
-/// Times are kept from 1 us to this many.
-const LONGEST_US: u64 = 120_000_000;
+/// The longest time that is told from longer ones where an answer is waited for, microseconds.
+pub const LONGEST_WAIT_US: u64 = 120_000_000;
 
-/// An empty histogram of microseconds with two significant digits: about 10 KiB.
+/// An empty histogram from 1 us to `longest_us` with two significant digits: about 10 KiB for two minutes.
 ///
 /// # Errors
-/// Never with these constants; the library's constructor is fallible.
-pub fn histogram() -> io::Result<Histogram<u32>> {
-    Histogram::new_with_bounds(1, LONGEST_US, 2).map_err(io::Error::other)
+/// When `longest_us` is under 2.
+pub fn histogram(longest_us: u64) -> io::Result<Histogram<u32>> {
+    Histogram::new_with_bounds(1, longest_us, 2).map_err(io::Error::other)
 }
 
 /// Adds a time to a histogram; longer than the longest counts as the longest.
 pub fn record(histogram: &mut Histogram<u32>, us: u64) {
-    histogram.saturating_record(us.clamp(1, LONGEST_US));
+    histogram.saturating_record(us.max(1));
 }
 
 /// The quantiles that are shown.
@@ -70,7 +69,7 @@ impl Counters {
         Ok(Self {
             page: Page::new()?,
             errors: Mutex::new(BTreeMap::new()),
-            connect: Mutex::new(histogram()?),
+            connect: Mutex::new(histogram(LONGEST_WAIT_US)?),
             events: Mutex::new(Vec::new()),
         })
     }
@@ -97,6 +96,16 @@ impl Counters {
     /// Connections closed by the other end or an error.
     pub fn lost(&self) -> u64 {
         self.word(Word::Lost).load(Relaxed)
+    }
+
+    /// Connects that the other end refused or reset.
+    pub fn refused(&self) -> u64 {
+        self.word(Word::Refused).load(Relaxed)
+    }
+
+    /// A batch of connects was refused or reset.
+    pub fn add_refused(&self, n: u64) {
+        self.word(Word::Refused).fetch_add(n, Relaxed);
     }
 
     /// Connects under way.
@@ -136,7 +145,7 @@ impl Counters {
             opened: self.opened(),
             closed: load(Word::Closed),
             lost: self.lost(),
-            refused: load(Word::Refused),
+            refused: self.refused(),
             lifetime: Latency::default(),
             backoff_ms: 0,
             in_flight: self.in_flight(),
@@ -201,11 +210,6 @@ impl Counters {
             .iter()
             .map(|(&(op, errno), &count)| ErrorCount { op: op.to_owned(), errno, name: errno::name(errno), count })
             .collect()
-    }
-
-    /// How long ago the highest count was reached.
-    pub fn since_peak(&self) -> Duration {
-        Duration::from_micros(self.now_us().saturating_sub(self.word(Word::PeakUs).load(Relaxed)))
     }
 
     /// Adds the connect times of a batch, microseconds.
@@ -279,11 +283,11 @@ mod tests {
 
     #[test]
     fn long_times_count_as_the_longest() {
-        let mut h = histogram().unwrap();
+        let mut h = histogram(LONGEST_WAIT_US).unwrap();
         record(&mut h, u64::MAX);
         record(&mut h, 0);
         let l = latency(&h);
         assert_eq!(l.count, 2);
-        assert!(l.max_us >= LONGEST_US * 98 / 100);
+        assert!(l.max_us >= LONGEST_WAIT_US * 98 / 100);
     }
 }
