@@ -48,6 +48,7 @@ pub(super) struct TrafficCounters {
     echoed: AtomicU64,
     mismatched: AtomicU64,
     late: AtomicU64,
+    overdue: AtomicU64,
     skipped: AtomicU64,
     echo: Mutex<Histogram<u32>>,
 }
@@ -63,6 +64,7 @@ impl TrafficCounters {
             echoed: zero(),
             mismatched: zero(),
             late: zero(),
+            overdue: zero(),
             skipped: zero(),
             echo: Mutex::new(histogram(LONGEST_WAIT_US)?),
         })
@@ -76,7 +78,7 @@ impl TrafficCounters {
 
     /// Counts anew, but for mismatches: what was sent while connections were being opened tells of the ramp, not of the load.
     pub(super) fn restart(&self) {
-        for counter in [&self.sent, &self.echoed, &self.late, &self.skipped] {
+        for counter in [&self.sent, &self.echoed, &self.late, &self.overdue, &self.skipped] {
             counter.store(0, Relaxed);
         }
         lock(&self.echo).reset();
@@ -92,7 +94,7 @@ impl TrafficCounters {
             echoed: self.echoed.load(Relaxed),
             mismatched: self.mismatched.load(Relaxed),
             late: self.late.load(Relaxed),
-            overdue: 0,
+            overdue: self.overdue.load(Relaxed),
             skipped: self.skipped.load(Relaxed),
             echo: latency(&lock(&self.echo)),
         }
@@ -125,6 +127,8 @@ pub(super) struct Sender {
     /// Whether a message waits for the one before to come back.
     wait: bool,
     tick: Duration,
+    /// What is sent later than this after it was due does not count as sent in time.
+    grace: Duration,
     start: Instant,
     /// Ticks done.
     ticks: u64,
@@ -139,10 +143,13 @@ impl Sender {
     pub(super) fn new(config: &TrafficConfig, now: Instant) -> Self {
         // About 5 ms a tick: fine enough to spread the load, coarse enough that a tick is worth waking for.
         let ticks = (config.every_us / 5000).clamp(1, 1000);
+        let tick = Duration::from_micros((config.every_us / ticks).max(1));
         Self {
             message: config.message,
             wait: config.wait,
-            tick: Duration::from_micros((config.every_us / ticks).max(1)),
+            tick,
+            // Finer than its ticks the schedule is not.
+            grace: Duration::from_micros(config.every_us / 10).max(tick),
             start: now,
             ticks: 0,
             position: 0,
@@ -209,6 +216,7 @@ impl Sender {
             if due > now {
                 return Some(due - now);
             }
+            let behind = now - due;
             let bucket = (self.ticks % self.buckets.len() as u64) as usize;
             while let Some(&fd) = self.buckets[bucket].get(self.position) {
                 if lot == 0 {
@@ -221,8 +229,10 @@ impl Sender {
                     }
                     Some(active) if !active.may_send(self.wait) => {
                         counters.skipped.fetch_add(1, Relaxed);
+                        counters.overdue.fetch_add(u64::from(behind > self.grace), Relaxed);
                     }
                     Some(active) => {
+                        counters.overdue.fetch_add(u64::from(behind > self.grace), Relaxed);
                         lot -= 1;
                         match active.due {
                             None => active.due = Some(due),
@@ -230,7 +240,7 @@ impl Sender {
                         }
                         active.sending = Some(0);
                         active.sent_phase = (active.sent_phase + 1) % PERIOD;
-                        if now.saturating_duration_since(due) > self.tick {
+                        if behind > self.tick {
                             counters.late.fetch_add(1, Relaxed);
                         }
                         if !push(fd, active, self.message, counters) {
@@ -408,5 +418,47 @@ mod tests {
         let _ = sender.send_due(start + Duration::from_millis(3500), &counters, &mut Vec::new());
         let t = counters.report();
         assert_eq!((t.sent, t.late, t.skipped), (1, 1, 3), "due at 0, 1, 2 and 3 s, the first sent 3.5 s late");
+        assert_eq!(t.overdue, 4, "what was skipped then would have left too late as well");
+        counters.restart();
+        assert_eq!(counters.report().overdue, 0);
+    }
+
+    /// What is overdue of two messages that are looked at so long after they were due, with an answer to each or to none.
+    fn overdue(every_us: u64, wait: bool, answers: bool, behind: Duration) -> (u64, u64) {
+        let config = TrafficConfig { wait, every_us, ..config(1.0) };
+        let counters = TrafficCounters::new(config).unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let start = Instant::now();
+        let mut sender = Sender::new(&config, start);
+        let fd = ours.as_raw_fd();
+        sender.add(fd, &counters);
+        for message in 0..2 {
+            let now = start + Duration::from_micros(every_us) * message + behind;
+            let _ = sender.send_due(now, &counters, &mut Vec::new());
+            if answers {
+                let mut buf = vec![0; 1000];
+                theirs.read_exact(&mut buf).unwrap();
+                sender.received(fd, &buf, now, &counters);
+            }
+        }
+        let t = counters.report();
+        assert_eq!(t.sent + t.skipped, 2, "{t:?}");
+        (t.late, t.overdue)
+    }
+
+    #[test]
+    fn a_message_is_overdue_after_a_tenth_of_the_time_between_two() {
+        let ms = Duration::from_millis;
+        for wait in [true, false] {
+            assert_eq!(overdue(1_000_000, wait, true, ms(4)), (0, 0), "{wait}");
+            assert_eq!(overdue(1_000_000, wait, true, ms(99)), (2, 0), "{wait}");
+            assert_eq!(overdue(1_000_000, wait, true, ms(101)), (2, 2), "{wait}");
+            // Of 10 ms a tenth is less than a tick of 5 ms.
+            assert_eq!(overdue(10_000, wait, true, ms(4)), (0, 0), "{wait}");
+            assert_eq!(overdue(10_000, wait, true, ms(6)), (2, 2), "{wait}");
+        }
+        // That the server does not answer makes nothing overdue: the sender was there in time.
+        assert_eq!(overdue(1_000_000, true, false, ms(50)), (1, 0));
+        assert_eq!(overdue(1_000_000, false, false, ms(50)), (2, 0));
     }
 }

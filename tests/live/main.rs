@@ -17,6 +17,7 @@ mod hostile;
 mod limits;
 mod names;
 mod readme;
+mod refusing;
 mod run;
 mod tty;
 mod verdicts;
