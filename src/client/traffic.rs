@@ -425,7 +425,7 @@ mod tests {
 
     /// What is overdue of two messages that are looked at so long after they were due, with an answer to each or to none.
     fn overdue(every_us: u64, wait: bool, answers: bool, behind: Duration) -> (u64, u64) {
-        let config = TrafficConfig { wait, every_us, ..config(1.0) };
+        let config = TrafficConfig { every_us, wait, ..config(1.0) };
         let counters = TrafficCounters::new(config).unwrap();
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let start = Instant::now();

