@@ -37,6 +37,9 @@ const LONGEST_HOLD: Duration = Duration::from_secs(1);
 /// Time without net progress after which the client gives up, and at full speed after which trouble is over.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Longer than the client waits between two questions while it opens anything: it was paused, or the guard held it.
+const IDLE: Duration = Duration::from_secs(6);
+
 /// A server that closes connections sooner than this after they were established, on the whole, closes them at once.
 const AT_ONCE_US: u64 = 100_000;
 
@@ -146,6 +149,8 @@ pub(super) struct Backoff {
     /// Doublings of the pause.
     level: u32,
     pause: Duration,
+    /// When it was last asked.
+    asked: Instant,
     random: u64,
 }
 
@@ -153,7 +158,7 @@ impl Backoff {
     /// `persist` never gives up. `seed` makes the pauses of many clients differ.
     pub(super) fn new(persist: bool, seed: u64, now: Instant) -> Self {
         let state = State::Free { since: now, window: None };
-        Self { persist, state, trouble: None, level: 0, pause: Duration::ZERO, random: seed | 1 }
+        Self { persist, state, trouble: None, level: 0, pause: Duration::ZERO, asked: now, random: seed | 1 }
     }
 
     /// The pause between two attempts; zero where what is opened holds.
@@ -166,6 +171,10 @@ impl Backoff {
 
     /// How many of `want` may be opened.
     pub(super) fn ask(&mut self, want: u64, now: Instant, totals: &Totals) -> Leave {
+        if now.saturating_duration_since(self.asked) > IDLE {
+            self.leave_idle_time_out(now);
+        }
+        self.asked = now;
         loop {
             let next = match self.state {
                 State::Free { since, window } => {
@@ -236,6 +245,17 @@ impl Backoff {
             }
         }
         None
+    }
+
+    /// What was lost while nothing was opened is no answer to what was opened, and time without an attempt none without
+    /// progress.
+    fn leave_idle_time_out(&mut self, now: Instant) {
+        if let State::Free { window, .. } = &mut self.state {
+            *window = None;
+        }
+        if let Some(trouble) = &mut self.trouble {
+            trouble.progress = now;
+        }
     }
 
     fn begin_lot(&mut self, lot: u64, now: Instant, totals: &Totals) {
@@ -533,16 +553,22 @@ mod tests {
     }
 
     #[test]
-    fn what_closes_while_nothing_is_opened_delays_the_next_by_a_moment() {
+    fn what_happens_while_nothing_is_opened_does_not_count() {
+        let hour = Duration::from_hours(1);
         let mut run = Run::new(u64::MAX, false);
         assert_eq!(run.go(MS * 500), None);
-        // At the guard's ceiling for an hour; then the server starts anew.
-        run.now += Duration::from_hours(1);
+        // At the guard's ceiling; then the server starts anew.
+        run.now += hour;
         (run.totals.lost, run.totals.open) = (run.totals.open, 0);
-        assert_eq!(run.go(MS * 1000), None);
-        let before = run.totals.opened;
         assert_eq!(run.go(MS * 100), None);
-        assert_eq!(run.totals.opened - before, 10_000);
+        assert_eq!((run.totals.opened, run.pauses.len()), (60_000, 0));
+
+        let mut run = Run::new(100, false);
+        assert_eq!(run.go(MS * 5000), None);
+        // Paused by the user: it has ten seconds after that, as it would have had before.
+        run.now += hour;
+        assert_eq!(run.go(MS * 10_000), None);
+        assert!(run.go(MS * 2000).is_some());
     }
 
     #[test]

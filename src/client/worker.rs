@@ -36,8 +36,8 @@ const LOT: u64 = 64;
 /// A connect without an answer for so long has failed: SYN was sent at 0, 1, 3 and 7 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long without a success, of connects that have no answer, after which the ramp gives up: two rounds of such connects.
-/// One may fall into a moment in which the server stands still.
+/// How long without a success, of connects that have no answer, after which the ramp gives up: two rounds of such connects,
+/// of four SYNs each. One may fall into a moment in which the server stands still.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
 
 /// How often a client that persists tries the ports again that refuse.

@@ -104,6 +104,7 @@ fn options_that_do_nothing_in_a_mode() {
         ("--server --hold 5m", ON_A_SERVER),
         ("--server --rate 1k", ON_A_SERVER),
         ("--server --greet", ON_A_SERVER),
+        ("--server --persist", ON_A_SERVER),
         ("--server --guard 50%", ON_A_SERVER),
         ("--server --no-guard", ON_A_SERVER),
         ("--server --active 5%", ON_A_SERVER),

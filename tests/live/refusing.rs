@@ -16,6 +16,9 @@ use super::support::{Control, Run, own_namespace, wait_until};
 
 const ALL: u64 = u64::MAX;
 
+/// Connections that wait to be accepted at the most: they are opened before any loss is seen.
+const QUEUE: i32 = 1024;
+
 /// What a server does now.
 #[derive(Debug)]
 struct Rule {
@@ -49,7 +52,7 @@ impl Server {
             ended: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
         });
-        let listener = listen();
+        let listener = listen(QUEUE);
         let of_thread = Arc::clone(&rule);
         let thread = std::thread::spawn(move || serve(&of_thread, listener));
         Self { rule, thread: Some(thread) }
@@ -72,12 +75,11 @@ impl Drop for Server {
     }
 }
 
-/// With a queue that holds a burst: what does not fit into the 128 of the standard library is established to the client alone.
-fn listen() -> TcpListener {
+fn listen(backlog: i32) -> TcpListener {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
     socket.set_reuse_address(true).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 9900)).into()).unwrap();
-    socket.listen(4096).unwrap();
+    socket.listen(backlog).unwrap();
     socket.set_nonblocking(true).unwrap();
     socket.into()
 }
@@ -89,7 +91,7 @@ fn serve(rule: &Rule, first: TcpListener) {
     while !rule.ended.load(SeqCst) {
         match (&listener, rule.listens.load(SeqCst)) {
             (Some(_), false) => listener = None,
-            (None, true) => listener = Some(listen()),
+            (None, true) => listener = Some(listen(QUEUE)),
             _ => {}
         }
         let keeps = rule.keeps.load(SeqCst);
@@ -119,9 +121,10 @@ fn serve(rule: &Rule, first: TcpListener) {
     }
 }
 
-/// A client alone, and a look at its engine.
+/// A client alone, and a look at its engine. With two threads it could open more than the queue takes, which are then
+/// established to the client alone.
 fn client(options: &str) -> (Run, Control) {
-    let run = Run::start(&format!("--client 127.0.0.1 9900 --ports 1 --interval 200ms {options}"));
+    let run = Run::start(&format!("--client 127.0.0.1 9900 --ports 1 --workers 1 --interval 200ms {options}"));
     let engine = run.engine(Role::Client);
     (run, Control::connect(engine).unwrap())
 }
@@ -285,6 +288,25 @@ fn a_close_that_was_asked_for_is_no_loss() {
     let stats = wait_until("all closed", || Some(control.stats()).filter(|s| s.closed == 400));
     assert_eq!((stats.lost, stats.lifetime.count), (0, 0));
     run.finish();
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_given_up_after_two_rounds_of_connects() {
+    own_namespace!();
+    // Nobody accepts. To the last five the kernel does not answer (one more than the length of the queue fits in).
+    let _listener = listen(100);
+    let (_run, mut control) = client("--target 106 --hold 3s");
+    wait_until("a full queue", || (control.stats().open == 101).then_some(()));
+    let (_patient, mut other) = client("--target 50 --persist");
+    let stats = wait_until("the client giving up", || Some(control.stats()).filter(|s| s.stop.is_some()));
+    let stop = stats.stop.unwrap();
+    assert_eq!((stop.cause, stop.call.name.as_str()), (StopCause::Stall, "ETIMEDOUT"), "{stop:?}");
+    assert!(stop.text.contains("no connection succeeded for 20 s"), "{stop:?}");
+    assert_eq!((stats.open, stats.refused, stats.lost), (101, 0, 0));
+    let stats = wait_until("a third round", || {
+        Some(other.stats()).filter(|s| s.errors.iter().any(|e| e.name == "ETIMEDOUT" && e.count > 100))
+    });
+    assert_eq!((stats.phase, stats.stop, stats.opened), (Phase::Ramping, None, 0));
 }
 
 /// A server that answers what it receives by this, a connection at a time and byte by byte.
