@@ -309,8 +309,10 @@ fn a_server_that_does_not_answer_is_given_up_after_two_rounds_of_connects() {
     assert_eq!((stats.phase, stats.stop, stats.opened), (Phase::Ramping, None, 0));
 }
 
+type Answer = fn(&[u8]) -> Vec<u8>;
+
 /// A server that answers what it receives by this, a connection at a time and byte by byte.
-fn answering(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static, connections: usize) -> JoinHandle<Vec<TcpStream>> {
+fn answering(answer: Answer, connections: usize) -> JoinHandle<Vec<TcpStream>> {
     let listener = TcpListener::bind("127.0.0.1:9900").unwrap();
     std::thread::spawn(move || {
         let serve = |_| {
@@ -336,7 +338,7 @@ fn a_greeting_counts_once_it_has_come_back_whole_and_equal() {
     let part = |word: &[u8]| word[..4].to_vec();
     // The end is right.
     let changed = |word: &[u8]| [b"j", &word[1..]].concat();
-    let answers: [(fn(&[u8]) -> Vec<u8>, u64, u64); 4] = [(word, 20, 0), (none, 0, 0), (part, 0, 0), (changed, 0, 20)];
+    let answers: [(Answer, u64, u64); 4] = [(word, 20, 0), (none, 0, 0), (part, 0, 0), (changed, 0, 20)];
     for (answer, greeted, differ) in answers {
         let server = answering(answer, 20);
         let (mut run, mut control) = client("--target 20 --greet");
