@@ -198,8 +198,7 @@ pub struct Traffic {
     pub mismatched: u64,
     /// Messages that left more than one tick after they were due (the coordinated-omission count).
     pub late: u64,
-    /// Messages that left more than a tenth of `every_us` (and more than one tick) after they were due, or were skipped when
-    /// the sender came to them so late: the load is not the one asked for.
+    /// Of these, messages that left more than a tenth of `every_us` after they were due: the load is not the one asked for.
     #[serde(default)]
     pub overdue: u64,
     /// Messages not sent because the one before was still unanswered when they fell due; without waiting, because it had
