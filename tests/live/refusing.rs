@@ -341,8 +341,7 @@ fn a_greeting_counts_once_it_has_come_back_whole_and_equal() {
     let answers: [(Answer, u64, u64); 4] = [(word, 20, 0), (none, 0, 0), (part, 0, 0), (changed, 0, 20)];
     for (answer, greeted, differ) in answers {
         let server = answering(answer, 20);
-        let (mut run, mut control) = client("--target 20 --greet");
-        run.until_holding();
+        let (run, mut control) = client("--target 20 --greet");
         let _streams = server.join().unwrap();
         let count = |s: &EngineStats| s.errors.iter().filter(|e| e.op == "greeting").map(|e| e.count).sum::<u64>();
         let stats =
