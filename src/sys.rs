@@ -323,13 +323,21 @@ pub fn send(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
     usize::try_from(n).map_err(|_| io::Error::last_os_error())
 }
 
-/// Asks the kernel to end this process with SIGKILL when the thread that started it ends, in case it does not
-/// notice the end of the control connection.
+/// Stops this process until `SIGCONT`, all its threads.
+///
+/// # Errors
+/// What kill(2) says.
+pub fn stop_self() -> io::Result<()> {
+    kill(std::process::id(), libc::SIGSTOP)
+}
+
+/// Asks the kernel to send this process `SIGCONT` when the thread that started it ends: stopped or not, it shall see that its
+/// owner has gone.
 ///
 /// # Errors
 /// What prctl(2) says.
-pub fn die_with_parent() -> io::Result<()> {
-    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+pub fn wake_with_parent() -> io::Result<()> {
+    Ok(set_parent_process_death_signal(Some(Signal::CONT))?)
 }
 
 /// Moves the calling thread, and it alone, into a network namespace: sockets that it opens from now on belong there.

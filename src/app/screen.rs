@@ -8,6 +8,7 @@ use crossterm::event::KeyEvent;
 use super::message::Message;
 use crate::cli::MarkerArg;
 use crate::model::Model;
+use crate::sys;
 use crate::ui::{self, Action, Marker, Terminal, Theme, View};
 
 /// The dashboard.
@@ -48,6 +49,15 @@ impl Screen {
     pub(super) fn resized(&mut self) -> io::Result<()> {
         self.dirty();
         self.terminal.as_mut().map_or(Ok(()), Terminal::repaint)
+    }
+
+    /// Gives the terminal back, stops, and takes it again once the program is continued.
+    pub(super) fn suspend(&mut self) -> io::Result<()> {
+        self.dirty();
+        self.terminal = None;
+        let stopped = sys::stop_self();
+        self.terminal = Some(Terminal::enter()?);
+        stopped
     }
 
     pub(super) fn fail(&mut self, text: &str) {

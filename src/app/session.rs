@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTSTP};
 
 use super::Failure;
 use super::advise::Tuned;
@@ -141,7 +141,8 @@ impl Session {
                 self.state.note(Severity::Warning, "engine_refused", text);
                 Ok(None)
             }
-            Message::Input(Input::Gone) | Message::Signal(SIGHUP) => Ok(Some(End::AtOnce)),
+            Message::Input(Input::Gone) | Message::Signal(SIGHUP | SIGQUIT) => Ok(Some(End::AtOnce)),
+            Message::Signal(SIGTSTP) => self.view.suspend().map(|()| None),
             Message::Input(Input::Key(key)) => {
                 let action = self.view.key(key, self.state.shown());
                 self.act(action)
@@ -168,6 +169,7 @@ impl Session {
                 let steps = self.controller.quit();
                 return self.carry_out(steps);
             }
+            Some(Action::Suspend) => return self.view.suspend().map(|()| None),
             Some(Action::PauseToggle) => Controller::toggle_pause(&self.state),
             Some(Action::RateUp) => self.controller.change_rate(&self.state, true),
             Some(Action::RateDown) => self.controller.change_rate(&self.state, false),

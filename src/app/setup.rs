@@ -169,6 +169,7 @@ fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
     });
     Setup {
         machine: probe::machine(),
+        own_engines: plan.server.is_some() || plan.client.is_some(),
         target: hellos().map(|h| h.target).find(|t| *t > 0),
         target_note: note,
         endpoint,

@@ -8,6 +8,7 @@ use super::Failure;
 use super::screen::Screen;
 use crate::model::{Model, Summary};
 use crate::output::{Unwritten, Writer, summary_text};
+use crate::sys;
 use crate::ui::Action;
 
 /// The dashboard, or lines.
@@ -56,6 +57,15 @@ impl View {
         match self {
             View::Screen(screen) => screen.resized().map_err(|e| terminal(&e)),
             View::Lines(_) => Ok(()),
+        }
+    }
+
+    /// Stops the program until it is continued; the shell has the terminal as it was meanwhile. The engines go on.
+    pub(super) fn suspend(&mut self) -> Result<(), Failure> {
+        let stopped = |e: io::Error| Failure::Internal(format!("cannot stop: {e}"));
+        match self {
+            View::Screen(screen) => screen.suspend().map_err(|e| terminal(&e)),
+            View::Lines(_) => sys::stop_self().map_err(stopped),
         }
     }
 

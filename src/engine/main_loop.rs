@@ -24,8 +24,11 @@ const TICK: Duration = Duration::from_millis(100);
 /// The longest time between two beats, by which an engine that has nothing to do is told from one that is stopped.
 const BEAT: Duration = Duration::from_millis(200);
 
-/// How long the end of the process may wait for connections to be reset.
+/// How long the end of a process that was told to end may wait for connections to be reset.
 pub const LAST_CLOSE: Duration = Duration::from_millis(400);
+
+/// The same of one whose owner has gone, for as long as the reset goes on: nobody waits for it.
+const UNWATCHED_CLOSE: Duration = Duration::from_secs(5);
 
 /// What makes an engine a server or a client.
 pub trait Engine {
@@ -47,7 +50,7 @@ pub trait Engine {
     fn worker_failed(&mut self, error: &io::Error);
 }
 
-/// Prepares the process: limits, OOM score, end with the parent.
+/// Prepares the process: limits, OOM score, what the end of the parent does.
 ///
 /// # Errors
 /// When the descriptor limit cannot be raised to the hard one.
@@ -55,7 +58,7 @@ pub fn prepare() -> io::Result<()> {
     sys::raise_nofile()?;
     // The kernel shall take the engine and not the terminal; raising needs no privilege. Not fatal where /proc is read-only.
     let _ = std::fs::write("/proc/self/oom_score_adj", "500");
-    sys::die_with_parent()
+    sys::wake_with_parent()
 }
 
 /// Runs until told to stop or the owner has gone. `channel` is the owner's connection, `listening` where others connect.
@@ -119,12 +122,12 @@ pub fn run(
                 Incoming::Joined(peer) => control.send(peer, &Reply::Hello(engine.hello(owner))),
                 Incoming::Command(_, Command::Stop) => {
                     control.broadcast(&Reply::Bye);
-                    reset_all(engine);
+                    reset_all(engine, LAST_CLOSE, false);
                     return Ok(());
                 }
                 Incoming::OwnerGone => {
                     // No farewell: whoever else watches shall see that the run has died.
-                    reset_all(engine);
+                    reset_all(engine, UNWATCHED_CLOSE, true);
                     return Ok(());
                 }
                 Incoming::Command(peer, command) => {
@@ -148,21 +151,28 @@ fn report(engine: &dyn Engine) {
     engine.counters().page().report(engine.stats());
 }
 
-/// Resets what is still open before the process ends: closed by its end, connections would stay in `TIME_WAIT`. Bounded,
-/// because a terminal that has gone ends everything within a second.
-fn reset_all(engine: &mut dyn Engine) {
+/// Resets what is still open before the process ends: closed by its end, connections would stay in `TIME_WAIT`. Bounded by
+/// `patience`, from now or (`goes_on`) from the last that was closed.
+fn reset_all(engine: &mut dyn Engine, patience: Duration, goes_on: bool) {
     // On loopback a connect under way is established as a rule.
     let open = |engine: &dyn Engine| {
         let counters = engine.counters();
         counters.open() + counters.in_flight()
     };
-    if open(engine) == 0 {
+    let mut left = open(engine);
+    if left == 0 {
         return;
     }
     engine.command(&Command::Close { mode: CloseMode::Rst, per_s: None });
-    let deadline = Instant::now() + LAST_CLOSE;
-    while open(engine) > 0 && Instant::now() < deadline {
+    let mut deadline = Instant::now() + patience;
+    while left > 0 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
+        engine.counters().page().beat();
+        let now = open(engine);
+        if goes_on && now < left {
+            deadline = Instant::now() + patience;
+        }
+        left = now;
     }
 }
 

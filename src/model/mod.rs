@@ -49,6 +49,8 @@ const SPARE: f64 = 1.1;
 /// What is known of the run before its first sample.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Setup {
+    /// The engines are this program's own: its end closes their connections.
+    pub own_engines: bool,
     /// Connections aimed at; `None` when only watching.
     pub target: Option<u64>,
     /// Where the target came from when the program chose it: one sentence.

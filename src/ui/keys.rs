@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent};
 
 /// The four screens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +22,7 @@ pub enum Screen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Command {
     Quit,
+    Back,
     Help,
     Show(Screen),
     Axis,
@@ -83,12 +84,12 @@ pub(super) static KEYS: &[Key] = {
     use KeyCode::{Char, Esc};
     &[
         key(
-            &[Char('q'), Esc],
+            &[Char('q')],
             "q",
             "quit",
             0,
             C::Quit,
-            "Quit; Esc and Ctrl-C too. Engines this program started end with it",
+            "Quit, and Ctrl-C without being asked. Engines this program started end with it. Ctrl-Z stops the program, fg goes on",
         ),
         key(&[Char('?'), Char('h'), KeyCode::F(1)], "?", "help", 1, C::Help, "This list"),
         key(&[Char('1')], "1", "overview", 4, C::Show(Screen::Overview), "Everything at a glance"),
@@ -124,16 +125,13 @@ pub(super) static KEYS: &[Key] = {
         drive(&[Char('c')], "c", "close", 3, C::Close, "Close all connections at a steady pace (asks first)"),
         key(&[KeyCode::Up, Char('k'), KeyCode::PageUp], "↑", "", 9, C::Up, "Up in events and limits"),
         key(&[KeyCode::Down, Char('j'), KeyCode::PageDown], "↓", "", 9, C::Down, "Down in events and limits"),
+        key(&[Esc], "Esc", "", 9, C::Back, "Closes what is open, then goes back to the newest, then to now"),
         key(&[KeyCode::Enter], "Enter", "", 9, C::Open, "From an event to the limit it is about"),
     ]
 };
 
-/// The row of a key press.
+/// The row of a key press without Ctrl.
 pub(super) fn lookup(event: KeyEvent) -> Option<&'static Key> {
-    if event.modifiers.contains(KeyModifiers::CONTROL) {
-        // Raw mode delivers Ctrl-C as a key; it must end the program like everywhere else. No other chord is ours.
-        return (event.code == KeyCode::Char('c')).then(|| &KEYS[0]);
-    }
     KEYS.iter().find(|key| key.codes.contains(&event.code))
 }
 
@@ -158,16 +156,6 @@ mod tests {
                 assert!(a.codes.iter().all(|code| !b.codes.contains(code)), "{} and {}", a.label, b.label);
             }
         }
-    }
-
-    #[test]
-    fn ctrl_c_quits_and_c_closes() {
-        let plain = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::NONE);
-        let ctrl = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(lookup(plain).map(|k| k.command), Some(Command::Close));
-        assert_eq!(lookup(ctrl).map(|k| k.command), Some(Command::Quit));
-        assert!(lookup(KeyEvent::new(KeyCode::Char('q'), KeyModifiers::CONTROL)).is_none());
-        assert!(lookup(KeyEvent::new(KeyCode::Char('x'), KeyModifiers::NONE)).is_none());
     }
 
     #[test]

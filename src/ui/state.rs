@@ -21,9 +21,23 @@ pub enum Action {
     RateDown,
     /// Close every connection at a steady pace. Already confirmed.
     Close,
+    /// Give the terminal back and stop, until the shell lets the program go on.
+    Suspend,
     /// Only draw again.
     Redraw,
 }
+
+/// A question that is asked before something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Question {
+    /// Close every connection.
+    Close,
+    /// Quit, which closes them too.
+    Quit,
+}
+
+/// Connections of this program's own above which quitting is asked about: so many take a while to open again.
+const MANY: u64 = 10_000;
 
 /// The viewer's choices.
 #[derive(Debug, Clone, Default)]
@@ -32,8 +46,8 @@ pub struct View {
     /// `None` until chosen: connections for a run, time for watching.
     axis: Option<XAxis>,
     pub(super) help: bool,
-    /// The question whether to close is open.
-    pub(super) confirm: bool,
+    /// The question that is open.
+    pub(super) question: Option<Question>,
     /// The model as it was when `f` was pressed.
     pub(super) frozen: Option<Box<Model>>,
     /// The event chosen, by id: new ones come in above it. `None` is the newest.
@@ -70,23 +84,32 @@ impl View {
 
     /// Takes a key press; `None` when it means nothing here.
     pub fn on_key(&mut self, event: KeyEvent, model: &Model) -> Option<Action> {
-        if self.confirm {
-            return Some(self.answer(event));
+        let asked = self.question.take();
+        // Raw mode delivers these as keys; they do what they do everywhere else, and ask nothing.
+        if event.modifiers.contains(KeyModifiers::CONTROL) {
+            return match event.code {
+                KeyCode::Char('c') => Some(Action::Quit),
+                KeyCode::Char('z') => Some(Action::Suspend),
+                _ => asked.map(|_| Action::Redraw),
+            };
         }
-        if event.code == KeyCode::Esc && self.help {
-            self.help = false;
-            return Some(Action::Redraw);
+        if let Some(question) = asked {
+            return Some(answer(question, event));
         }
         let key = keys::lookup(event)?;
         if key.drives && !can_drive(model) {
             return None;
         }
         match key.command {
+            Command::Quit if model.setup().own_engines && model.now().connections > MANY => {
+                self.question = Some(Question::Quit);
+            }
             Command::Quit => return Some(Action::Quit),
+            Command::Back => self.back()?,
             Command::Pause => return Some(Action::PauseToggle),
             Command::RateUp => return Some(Action::RateUp),
             Command::RateDown => return Some(Action::RateDown),
-            Command::Close => self.confirm = true,
+            Command::Close => self.question = Some(Question::Close),
             Command::Help => self.help = !self.help,
             Command::Show(screen) => {
                 self.screen = screen;
@@ -110,14 +133,17 @@ impl View {
         Some(Action::Redraw)
     }
 
-    /// The answer to "close all connections?". Anything but yes is no; Ctrl-C still quits.
-    fn answer(&mut self, event: KeyEvent) -> Action {
-        self.confirm = false;
-        match event.code {
-            KeyCode::Char('y' | 'Y') => Action::Close,
-            _ if event.modifiers.contains(KeyModifiers::CONTROL) && keys::lookup(event).is_some() => Action::Quit,
-            _ => Action::Redraw,
+    /// Closes what was opened last, then chooses the newest again, then goes back to now; `None` where there is nothing to close.
+    /// It never ends a run.
+    fn back(&mut self) -> Option<()> {
+        if self.help {
+            self.help = false;
+        } else if self.event.is_some() || self.limit.is_some() {
+            (self.event, self.limit) = (None, None);
+        } else {
+            self.frozen.take()?;
         }
+        Some(())
     }
 
     /// What is on the screen: the model, or the one that was frozen.
@@ -166,6 +192,15 @@ impl View {
     pub(super) fn chosen(&self, model: &Model) -> usize {
         let is = |l: &crate::model::Limit| self.limit.as_ref().is_some_and(|c| l.is(c.0, &c.1));
         model.limits().iter().position(is).unwrap_or(0)
+    }
+}
+
+/// Anything but yes is no.
+fn answer(question: Question, event: KeyEvent) -> Action {
+    match (question, event.code) {
+        (Question::Close, KeyCode::Char('y' | 'Y')) => Action::Close,
+        (Question::Quit, KeyCode::Char('y' | 'Y')) => Action::Quit,
+        _ => Action::Redraw,
     }
 }
 

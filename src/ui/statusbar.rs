@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::keys::{Command, KEYS, Key};
-use super::state::{View, can_drive};
+use super::state::{Question, View, can_drive};
 use super::text::{put, width};
 use super::theme::Theme;
 use crate::model::{Model, RunPhase, XAxis};
@@ -12,10 +12,14 @@ use crate::units;
 
 /// Draws the row.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, view: &View, theme: Theme) {
-    if view.confirm {
+    if let Some(question) = view.question {
         let all = units::grouped(model.now().connections);
         let what = if area.width >= 60 { " connections" } else { "" };
-        let column = put(buf, area, 0, 0, &format!(" Close all {all}{what}? "), theme.paused());
+        let does = match question {
+            Question::Close => "Close all",
+            Question::Quit => "Quit and close all",
+        };
+        let column = put(buf, area, 0, 0, &format!(" {does} {all}{what}? "), theme.paused());
         put(buf, area, column + 1, 0, "y yes  n no", theme.text());
         return;
     }

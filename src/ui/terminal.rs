@@ -4,7 +4,7 @@ use std::any::Any;
 use std::io::{self, BufWriter, Stdout, Write};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::thread::{self, ThreadId};
 
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen};
@@ -33,7 +33,8 @@ impl Terminal {
     /// # Errors
     /// When the terminal refuses raw mode or cannot be written to; it is as before then.
     pub fn enter() -> io::Result<Self> {
-        install_panic_hook(thread::current().id());
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| install_panic_hook(thread::current().id()));
         terminal::enable_raw_mode()?;
         TAKEN.store(true, Ordering::SeqCst);
         Self::start().inspect_err(|_| restore())

@@ -229,6 +229,24 @@ both_versions!(
 );
 
 #[test]
+fn a_killed_dashboard_leaves_neither_engine_nor_time_wait() {
+    own_namespace!();
+    for stopped in [None, Some(Role::Client), Some(Role::Server)] {
+        let mut run = Run::start("--server --client 127.0.0.1 9900 --target 60k --no-guard");
+        let engines = run.engines(true, true);
+        run.until_holding();
+        if let Some(role) = stopped {
+            sys::kill(engines.get(role).unwrap(), libc::SIGSTOP).unwrap();
+        }
+        run.signal(libc::SIGKILL);
+        for pid in [engines.server, engines.client].into_iter().flatten() {
+            wait_until("the engines gone", || (!is_running(pid)).then_some(()));
+        }
+        assert_eq!((sockstat("tw"), sockstat("inuse")), (0, 0), "{stopped:?}");
+    }
+}
+
+#[test]
 fn an_engine_that_is_stopped_and_continued_is_not_dead() {
     own_namespace!();
     let mut run = Run::start("--server --client 127.0.0.1 9900 --target 3k --rate 2k --interval 100ms --hold 500ms");

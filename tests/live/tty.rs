@@ -238,7 +238,7 @@ fn fits_any_size_it_is_given() {
 #[test]
 fn signals_restore_the_terminal() {
     own_namespace!();
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
         let mut tty = Tty::start(WHOLE, 40, 120, &[]);
         tty.shows("RAMPING");
         let engines = tty.engines();
@@ -308,4 +308,63 @@ fn no_color_means_no_colour() {
         let colours = colours(&tty.seen.lock().unwrap().raw);
         assert_eq!(!colours.is_empty(), wanted, "{colours:?}");
     }
+}
+
+/// Whether a process is stopped by a signal.
+fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
+#[test]
+fn a_stop_gives_the_terminal_back_and_a_continuation_takes_it_again() {
+    own_namespace!();
+    let mut tty = Tty::start(WHOLE, 40, 120, &[]);
+    tty.shows("HOLDING");
+    let engines = tty.engines();
+    for by_key in [true, false] {
+        if by_key {
+            tty.press("\u{1a}");
+        } else {
+            sys::kill(tty.pid(), libc::SIGTSTP).unwrap();
+        }
+        wait_until("the stop", || is_stopped(tty.pid()).then_some(()));
+        tty.is_restored();
+        assert!(is_running(engines.client.unwrap()) && !is_stopped(engines.client.unwrap()), "the engines go on");
+        sys::kill(tty.pid(), libc::SIGCONT).unwrap();
+        tty.shows("HOLDING");
+        wait_until("the screen taken again", || {
+            let raw = tty.stty().contains("-icanon");
+            (raw && tty.seen.lock().unwrap().screen.screen().alternate_screen()).then_some(())
+        });
+    }
+    tty.press("?");
+    tty.shows("freeze");
+    // The help is closed by the first, and nothing is left for the second: it ends no run.
+    tty.press("\u{1b}");
+    wait_until("the help gone", || (!tty.text().contains("Everything at a glance")).then_some(()));
+    tty.press("\u{1b}");
+    tty.press("4");
+    tty.shows("opened so far");
+    tty.press("q");
+    assert_eq!(tty.ended().exit_code(), 0);
+    tty.is_restored();
+    engines_end(engines);
+}
+
+#[test]
+fn quitting_asks_where_it_would_close_many() {
+    own_namespace!();
+    let mut tty = Tty::start("--server --client 127.0.0.1 9900 --target 12k --interval 100ms", 40, 120, &[]);
+    tty.shows("HOLDING");
+    tty.press("q");
+    tty.shows("Quit and close all 12,000 connections?");
+    tty.press("n");
+    wait_until("the question gone", || (!tty.text().contains("Quit and close")).then_some(()));
+    tty.shows("HOLDING");
+    tty.press("q");
+    tty.shows("Quit and close all");
+    tty.press("y");
+    assert_eq!(tty.ended().exit_code(), 0);
+    tty.is_restored();
 }

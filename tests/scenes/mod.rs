@@ -22,6 +22,7 @@ pub(crate) const ALL: [Scene; 8] = [
 
 fn setup() -> Setup {
     Setup {
+        own_engines: true,
         machine: Machine { host_name: Some("web-1".into()), cores: Some(2), ..Machine::default() },
         target: Some(1_000_000),
         target_note: None,
