@@ -61,7 +61,7 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     let shared = Arc::new(Shared { config, counters, plan, ramp, closing: Closing::new(Instant::now()), traffic });
     let for_workers = Arc::clone(&shared);
     let max = workers.map_or(MOST_WORKERS, |n| n as usize);
-    let pool = Pool::new(max, Vec::new(), Arc::new(move |w| worker::run(&w, &for_workers)))?;
+    let pool = Pool::new(max, Arc::default(), Arc::new(move |w| worker::run(&w, &for_workers)))?;
     let target = shared.config.common.target as usize;
     let lanes = lanes(cores, target, pool.room()).min(max);
     Ok((Client { shared, pool, lanes, ramp_cpu_us: None }, lanes))

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::engine::config::TrafficConfig;
+use crate::engine::conns::Conns;
 use crate::engine::counters::{histogram, latency, lock, record};
 use crate::protocol::Traffic;
 use crate::sys;
@@ -196,6 +197,7 @@ impl Sender {
     pub(super) fn send_due(
         &mut self,
         now: Instant,
+        conns: &Conns,
         counters: &TrafficCounters,
         broken: &mut Vec<RawFd>,
     ) -> Option<Duration> {
@@ -214,15 +216,16 @@ impl Sender {
                 if lot == 0 {
                     return Some(Duration::ZERO);
                 }
-                match self.active.get_mut(&fd).filter(|a| a.bucket == bucket) {
+                let active = self.active.get_mut(&fd).filter(|a| a.bucket == bucket);
+                match active.and_then(|active| Some((active, conns.get(fd)?))) {
                     None => {
                         self.buckets[bucket].swap_remove(self.position);
                         continue;
                     }
-                    Some(active) if !active.may_send(self.wait) => {
+                    Some((active, _)) if !active.may_send(self.wait) => {
                         counters.skipped.fetch_add(1, Relaxed);
                     }
-                    Some(active) => {
+                    Some((active, socket)) => {
                         lot -= 1;
                         match active.due {
                             None => active.due = Some(due),
@@ -233,7 +236,7 @@ impl Sender {
                         if now.saturating_duration_since(due) > self.tick {
                             counters.late.fetch_add(1, Relaxed);
                         }
-                        if !push(fd, active, self.message, counters) {
+                        if !push(socket.as_fd(), active, self.message, counters) {
                             broken.push(fd);
                         }
                     }
@@ -246,9 +249,9 @@ impl Sender {
     }
 
     /// Goes on with a message that did not fit; false when the connection failed.
-    pub(super) fn writable(&mut self, fd: RawFd, counters: &TrafficCounters) -> bool {
-        let Some(active) = self.active.get_mut(&fd) else { return true };
-        push(fd, active, self.message, counters)
+    pub(super) fn writable(&mut self, socket: BorrowedFd<'_>, counters: &TrafficCounters) -> bool {
+        let Some(active) = self.active.get_mut(&socket.as_raw_fd()) else { return true };
+        push(socket, active, self.message, counters)
     }
 
     /// Compares what came back.
@@ -290,12 +293,12 @@ impl Active {
 }
 
 /// Writes as much of the message as fits; false when the connection failed.
-fn push(fd: RawFd, active: &mut Active, message: u64, counters: &TrafficCounters) -> bool {
+fn push(socket: BorrowedFd<'_>, active: &mut Active, message: u64, counters: &TrafficCounters) -> bool {
     let Some(sent) = &mut active.sending else { return true };
     while *sent < message {
         let from = (active.sent_phase + *sent as usize % PERIOD) % PERIOD;
         let len = CHUNK.min((message - *sent) as usize);
-        match sys::send(fd, &PATTERN[from..from + len]) {
+        match sys::send(socket, &PATTERN[from..from + len]) {
             Ok(n) => *sent += n as u64,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return e.kind() == io::ErrorKind::WouldBlock,
@@ -310,7 +313,6 @@ fn push(fd: RawFd, active: &mut Active, message: u64, counters: &TrafficCounters
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
     fn config(share: f64) -> TrafficConfig {
@@ -325,16 +327,27 @@ mod tests {
         }
     }
 
+    /// A sender with one active connection, its number, and the table that has it.
+    fn one_active(
+        config: &TrafficConfig,
+        start: Instant,
+        counters: &TrafficCounters,
+    ) -> (Sender, RawFd, Conns, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let (fd, mut conns, mut sender) = (ours.as_raw_fd(), Conns::default(), Sender::new(config, start));
+        conns.insert(ours.into(), 0);
+        sender.add(fd, counters);
+        (sender, fd, conns, theirs)
+    }
+
     /// One message over a real socket, changed on the way or not.
     fn round_trip(spoil: bool) -> Traffic {
         let counters = TrafficCounters::new(config(1.0)).unwrap();
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
         let start = Instant::now();
-        let mut sender = Sender::new(&config(1.0), start);
-        let fd = ours.as_raw_fd();
-        sender.add(fd, &counters);
+        let (mut sender, fd, conns, mut theirs) = one_active(&config(1.0), start, &counters);
         assert_eq!(
-            sender.send_due(start + Duration::from_millis(1), &counters, &mut Vec::new()),
+            sender.send_due(start + Duration::from_millis(1), &conns, &counters, &mut Vec::new()),
             Some(Duration::from_millis(4))
         );
         let mut buf = vec![0; 1000];
@@ -364,12 +377,9 @@ mod tests {
     fn without_waiting_messages_follow_one_another_and_come_back_in_order() {
         let config = TrafficConfig { wait: false, ..config(1.0) };
         let counters = TrafficCounters::new(config).unwrap();
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
         let start = Instant::now();
-        let mut sender = Sender::new(&config, start);
-        let fd = ours.as_raw_fd();
-        sender.add(fd, &counters);
-        let _ = sender.send_due(start + Duration::from_millis(2500), &counters, &mut Vec::new());
+        let (mut sender, fd, conns, mut theirs) = one_active(&config, start, &counters);
+        let _ = sender.send_due(start + Duration::from_millis(2500), &conns, &counters, &mut Vec::new());
         assert_eq!(counters.report().sent, 3, "due at 0, 1 and 2 s, none of them answered");
         let mut buf = vec![0; 3000];
         theirs.read_exact(&mut buf).unwrap();
@@ -388,12 +398,9 @@ mod tests {
     fn a_full_socket_bounds_what_is_sent_without_waiting() {
         let config = TrafficConfig { wait: false, message: 64 * 1024, ..config(1.0) };
         let counters = TrafficCounters::new(config).unwrap();
-        let (ours, _theirs) = UnixStream::pair().unwrap();
-        ours.set_nonblocking(true).unwrap();
         let start = Instant::now();
-        let mut sender = Sender::new(&config, start);
-        sender.add(ours.as_raw_fd(), &counters);
-        let _ = sender.send_due(start + Duration::from_secs(1000), &counters, &mut Vec::new());
+        let (mut sender, _, conns, _theirs) = one_active(&config, start, &counters);
+        let _ = sender.send_due(start + Duration::from_secs(1000), &conns, &counters, &mut Vec::new());
         let t = counters.report();
         assert!(t.sent < 100 && t.sent + t.skipped >= 1000, "{t:?}");
     }
@@ -401,11 +408,9 @@ mod tests {
     #[test]
     fn a_sender_that_was_away_counts_late_and_skipped() {
         let counters = TrafficCounters::new(config(1.0)).unwrap();
-        let (ours, _theirs) = UnixStream::pair().unwrap();
         let start = Instant::now();
-        let mut sender = Sender::new(&config(1.0), start);
-        sender.add(ours.as_raw_fd(), &counters);
-        let _ = sender.send_due(start + Duration::from_millis(3500), &counters, &mut Vec::new());
+        let (mut sender, _, conns, _theirs) = one_active(&config(1.0), start, &counters);
+        let _ = sender.send_due(start + Duration::from_millis(3500), &conns, &counters, &mut Vec::new());
         let t = counters.report();
         assert_eq!((t.sent, t.late, t.skipped), (1, 1, 3), "due at 0, 1, 2 and 3 s, the first sent 3.5 s late");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -332,7 +332,8 @@ impl State<'_> {
         }
         if event.is_writable()
             && let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic)
-            && !sender.writable(fd, traffic)
+            && let Some(socket) = self.conns.get(fd)
+            && !sender.writable(socket.as_fd(), traffic)
         {
             self.lose(fd);
         }
@@ -364,9 +365,11 @@ impl State<'_> {
         self.failures = 0;
         self.last_success = now;
         let mut state = IDLE;
-        if self.shared.config.greet {
+        if self.shared.config.greet
+            && let Some(socket) = self.conns.get(fd)
+        {
             // Five bytes into an empty send buffer always fit.
-            state = if sys::send(fd, HELLO).is_ok() { GREETING + HELLO.len() as u8 } else { IDLE };
+            state = if sys::send(socket.as_fd(), HELLO).is_ok() { GREETING + HELLO.len() as u8 } else { IDLE };
         }
         if let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic)
             && traffic.choose()
@@ -389,7 +392,8 @@ impl State<'_> {
     /// Reads until there is nothing more.
     fn read(&mut self, fd: RawFd, mut state: u8, ended: bool, now: Instant) {
         loop {
-            let n = match sys::recv(fd, &mut self.scratch) {
+            let Some(socket) = self.conns.get(fd) else { return };
+            let n = match sys::recv(socket.as_fd(), &mut self.scratch) {
                 Ok(0) => return self.lose(fd),
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
@@ -472,7 +476,7 @@ impl State<'_> {
     fn send_due(&mut self, now: Instant) -> Option<Duration> {
         let (sender, traffic) = (self.sender.as_mut()?, self.shared.traffic.as_ref()?);
         let mut broken = Vec::new();
-        let next = sender.send_due(now, traffic, &mut broken);
+        let next = sender.send_due(now, &self.conns, traffic, &mut broken);
         for fd in broken {
             self.lose(fd);
         }
