@@ -5,7 +5,7 @@ use c1m_top::protocol::EngineStats;
 
 use super::support::{
     Cgroup, Control, Controller, Engines, Finished, HostSetting, Run, Version, is_running, own_namespace, program,
-    require, sockstat, wait_until,
+    require, sockstat, succeed, wait_until,
 };
 
 fn stats(pid: Option<u32>) -> EngineStats {
@@ -207,9 +207,7 @@ fn a_host_name_is_taken_for_an_address_and_said() {
 #[test]
 fn an_address_of_one_link_is_reached_by_its_zone() {
     own_namespace!();
-    let added =
-        std::process::Command::new("ip").args("address add fe80::77/64 dev lo nodad".split(' ')).output().unwrap();
-    assert!(added.status.success(), "{added:?}");
+    succeed(std::process::Command::new("ip").args("address add fe80::77/64 dev lo nodad".split(' ')));
     let run = Run::start("--server --client fe80::77%lo 9900 --ports 2 --target 2k --hold 0s");
     let engines = run.engines(true, true);
     reached(&run.finish(), engines, 2_000);
