@@ -267,13 +267,16 @@ fn ports_narrow_and_wide() {
     assert_eq!((ports.verdict, ports.met_at_connections), (Verdict::TooSmall, Some(28_232)));
     assert_eq!(
         ports.cure.to_string(),
-        "--ports 2 (the server too), or 2 source addresses (--source), or sysctl -w net.ipv4.ip_local_port_range=\"15000 65535\""
+        "--ports 2 (on the server as well), or 2 source addresses (--source), or sysctl -w net.ipv4.ip_local_port_range=\"15000 65535\""
     );
     let change = &Proposal::new(&narrow, vec![]).sysctl[0];
     assert_eq!((change.key, change.to.as_str()), ("net.ipv4.ip_local_port_range", "15000 65535"));
     // Beyond what a range can give there is nothing to set.
     let far = with(1, 1, 28_232, 1_000_000);
-    assert_eq!(row(&far, "ports").cure.to_string(), "--ports 36 (the server too), or 36 source addresses (--source)");
+    assert_eq!(
+        row(&far, "ports").cure.to_string(),
+        "--ports 36 (on the server as well), or 36 source addresses (--source)"
+    );
     assert!(Proposal::new(&far, vec![]).sysctl.is_empty());
     assert_eq!(row(&with(36, 1, 28_232, 1_000_000), "ports").verdict, Verdict::Fits);
     assert_eq!(
@@ -292,7 +295,7 @@ fn bandwidth_is_the_classic_sum_against_the_link() {
     assert_eq!((bandwidth.verdict, bandwidth.scope.as_str()), (Verdict::TooSmall, "eth0"));
     assert_eq!(bandwidth.met_at_connections, Some(573_394), "with headers: 1.744 Gbit/s");
     let mut virtual_link = machine(1024, 20_000, true);
-    virtual_link.kernel.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
+    virtual_link.kernel.net.link = Err(Absent::because("eth0 reports no link speed (virtual)"));
     let unknown = run(&ask, &virtual_link);
     let unknown = row(&unknown, "bandwidth");
     assert_eq!((unknown.verdict, unknown.needed), (Verdict::Unknown, Some(1_744_000_000)));
@@ -425,7 +428,7 @@ fn the_files_hold_a_line_only_where_it_is_needed_each_with_its_reason() {
     for part in [
         "# ---- /etc/sysctl.d/90-c1m-top.conf",
         "# nr_open: 1,048,576 now, 2,000,101 needed; the most that any hard limit may be\nfs.nr_open = 2010000\n",
-        "# epoll: 712,000 now, 2,008,192 needed; 8,192 registrations are there already\nfs.epoll.max_user_watches = 2010000\n",
+        "# epoll: 712,000 now, 2,008,192 needed; 8,192 are registered already\nfs.epoll.max_user_watches = 2010000\n",
         "*    hard nofile 2010000\n",
         "[Service]\nLimitNOFILE=2010000\n",
         "# /etc/sysctl.conf:1: net.ipv4.tcp_tw_recycle: gone since Linux 4.12",

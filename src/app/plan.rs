@@ -103,7 +103,7 @@ pub(super) fn traffic(args: &TrafficArgs) -> Option<TrafficConfig> {
 fn client(args: &RunArgs, to: &Endpoint, common: Common) -> Result<ClientConfig, String> {
     let sources = sources(&args.addresses.source)?;
     if let Some(other) = sources.iter().find(|ip| ip.is_ipv4() != to.ip.is_ipv4()) {
-        return Err(format!("--source {other} is of another family than the target {}", to.ip));
+        return Err(format!("--source {other} is of another address family than the target {}", to.ip));
     }
     Ok(ClientConfig {
         common,
@@ -181,7 +181,7 @@ mod tests {
             ("--server --port 65500", "beyond 65535"),
             ("--client 127.0.0.1 9900 --port 9901", "differ"),
             ("--client 127.0.0.1:9900 --port 9901", "differ"),
-            ("--client 127.0.0.1 --source ::1", "another family"),
+            ("--client 127.0.0.1 --source ::1", "another address family"),
             ("--client 127.0.0.1 --source 10.0.0.0/8", "longer prefix"),
         ] {
             let text = of(line).unwrap_err();

@@ -132,7 +132,7 @@ fn check_capacity(plan: &mut Plan) -> Result<Option<Capacity>, Failure> {
         let needed = target.div_ceil(local * sources.max(1) as u64);
         let more_sources = target.div_ceil(local * ports as u64);
         return Err(Failure::Usage(format!(
-            "--target {} is more than the {} that {product} allow: use --ports {needed} (the server too), or {more_sources} source addresses (--source)",
+            "--target {} is more than the {} that {product} allow: use --ports {needed} (on the server as well), or {more_sources} source addresses (--source)",
             grouped(target),
             grouped(capacity),
         )));

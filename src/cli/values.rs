@@ -103,9 +103,9 @@ pub(super) fn target(text: &str) -> Result<u64, String> {
 
 pub(super) fn guard(text: &str) -> Result<f64, String> {
     match parse_percent(text)? {
-        share if share < 1.0 => {
-            Err(format!("'{text}' is under 1% and lets nothing be opened; write a share such as 90%, or --no-guard"))
-        }
+        share if share < 1.0 => Err(format!(
+            "'{text}' is under 1 % and leaves no room for a connection; write a share such as 90%, or --no-guard"
+        )),
         share => Ok(share),
     }
 }

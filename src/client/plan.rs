@@ -249,6 +249,6 @@ mod tests {
         let text = plan("127.0.0.1", 1, 1, &["192.0.2.7"]).unwrap_err().to_string();
         assert!(text.contains("192.0.2.7") && text.contains("--source"), "{text}");
         let text = plan("127.0.0.1", 1, 1, &["::1"]).unwrap_err().to_string();
-        assert!(text.contains("another family"), "{text}");
+        assert!(text.contains("another address family"), "{text}");
     }
 }

@@ -48,7 +48,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let (first, ports) = hello.map_or((0, 1), |h| (u64::from(h.port), u64::from(h.ports)));
     let mut meter = Meter::growing(ID, "client", used, capacity, 8.0).levels(0.95, 0.99).cured(move |need| {
         let more = (need.saturating_mul(ports)).div_ceil(capacity.max(1));
-        let more = (first + more <= 1 << 16).then(|| Remedy::option(format!("--ports {more} (at the server too)")));
+        let more = (first + more <= 1 << 16).then(|| Remedy::option(format!("--ports {more} (on the server as well)")));
         let sources = Remedy::option("more addresses to connect from (--source)");
         let range = (!wide).then(|| Remedy::sysctl(KEY, "1024 65535"));
         Cure([more, Some(sources), range].into_iter().flatten().collect())
@@ -79,7 +79,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let need = need.cured(|| {
         let ports = ask.target.div_ceil(addresses.sources * addresses.per_pair.max(1));
         let sources = ask.target.div_ceil(addresses.ports * addresses.per_pair.max(1));
-        let ports = Remedy::option(format!("--ports {} (the server too)", grouped(ports)));
+        let ports = Remedy::option(format!("--ports {} (on the server as well)", grouped(ports)));
         let sources = Remedy::advice(Level::Host, format!("{} source addresses (--source)", grouped(sources)));
         let range = given.kernel.net.ports.as_ref().ok();
         let wider = range.and_then(|range| widen(*range, needed, ask.port, ask.ports)).map(|to| Remedy::sysctl(KEY, to));

@@ -388,7 +388,7 @@ fn traffic_is_forecast_against_the_link() {
     assert!(bandwidth.state >= LimitState::Warn);
     let virtual_link = |s: &mut Sample, n| {
         change(s, n);
-        s.kernel.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
+        s.kernel.net.link = Err(Absent::because("eth0 reports no link speed (virtual)"));
     };
     let unknown = drive(&rows(20_000, virtual_link), None);
     let unknown = find(&unknown, LimitId::Bandwidth);

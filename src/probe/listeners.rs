@@ -328,7 +328,7 @@ mod tests {
             words.iter().flat_map(|w| w.to_ne_bytes()).collect::<Vec<u8>>()
         };
         for (errno, want) in [
-            (-libc::ENOENT, "this kernel does not tell accept queues (no tcp_diag)"),
+            (-libc::ENOENT, "this kernel does not report accept queues (no tcp_diag)"),
             (-libc::EACCES, "needs root (sock_diag(7))"),
             (i32::MIN, "sock_diag(7): "),
         ] {

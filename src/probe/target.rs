@@ -87,7 +87,7 @@ impl TargetSources {
         let mut stat = open("stat");
         let found = stat.get(buf, |text| process::stat(text).map(|stat| (stat.comm.to_owned(), stat.ended)));
         let (comm, ended) =
-            found.map_err(|absent| Absent::Because(format!("process {pid} may not be watched: {absent}").into()))?;
+            found.map_err(|absent| Absent::Because(format!("process {pid} cannot be watched: {absent}").into()))?;
         let mut limits = open("limits");
         let at_start = limits.get(buf, limits_of);
         let runtime = if watch.inspect {

@@ -100,7 +100,7 @@ fn an_attached_dashboard_says_when_the_run_dies() {
     let run = Run::start("--server --listen 127.0.0.1");
     let pid = run.engines(true, false).server.unwrap();
     let mut second = Run::start(&format!("--attach {pid} --interval 100ms"));
-    second.wait_for("a sample", |p| (p.samples.len() > 1).then_some(()));
+    second.until("a sample", |p| p.samples.len() > 1);
     drop(run);
     let ended = second.finish();
     assert_eq!((ended.code, ended.summary().verdict), (Some(4), Verdict::EngineKilled), "{ended:#?}");

@@ -116,7 +116,7 @@ fn a_signal_closes_and_ends_with_0() {
     for signal in [libc::SIGINT, libc::SIGTERM] {
         let mut run = Run::start("--server --client 127.0.0.1 9900 --target 1m --rate 2k --interval 100ms");
         let engines = run.engines(true, true);
-        run.wait_for("connections", |p| p.samples.iter().any(|s| s.established > 0).then_some(()));
+        run.until("connections", |p| p.samples.iter().any(|s| s.established > 0));
         run.signal(signal);
         let ended = run.finish();
         assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::Interrupted), "{ended:#?}");
