@@ -23,6 +23,12 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
+/// The size of an option, as the calls want it.
+#[expect(clippy::cast_possible_truncation, reason = "options are a few bytes")]
+const fn length_of<T>() -> libc::socklen_t {
+    size_of::<T>() as libc::socklen_t
+}
+
 /// Effective user id.
 pub fn euid() -> u32 {
     rustix::process::geteuid().as_raw()
@@ -122,12 +128,12 @@ pub fn cpu_time() -> Duration {
 /// What getsockopt(2) says.
 pub fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
     let mut cred = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    let mut len = length_of::<libc::ucred>();
     // SAFETY: `cred` and `len` are valid for the kernel to fill, and `len` is the size of `cred`.
     check(unsafe {
         libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut cred).cast(), &raw mut len)
     })?;
-    Ok((cred.pid as u32, cred.uid))
+    Ok((cred.pid.cast_unsigned(), cred.uid))
 }
 
 /// Gives a descriptor another number; whatever had that number is closed.
@@ -264,7 +270,7 @@ fn clock_us(clock: libc::clockid_t) -> Option<u64> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is valid for the kernel to fill; an unknown clock is an error.
     check(unsafe { libc::clock_gettime(clock, &raw mut time) }).ok()?;
-    Some(time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000)
+    Some(time.tv_sec.cast_unsigned() * 1_000_000 + time.tv_nsec.cast_unsigned() / 1000)
 }
 
 /// A new non-blocking eventfd: what wakes a thread that sleeps in epoll, one descriptor instead of a pipe's two.
@@ -317,13 +323,7 @@ pub fn local_port_range(socket: BorrowedFd<'_>, low: u16, high: u16) -> io::Resu
 fn set_ip(socket: BorrowedFd<'_>, option: libc::c_int, value: u32) -> io::Result<()> {
     // SAFETY: `value` is valid for reads of its size.
     check(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            option,
-            (&raw const value).cast(),
-            size_of::<u32>() as libc::socklen_t,
-        )
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, option, (&raw const value).cast(), length_of::<u32>())
     })
     .map(drop)
 }

@@ -1,5 +1,6 @@
 //! What a target needs of a machine, as tables over made samples; and `check` and `tune` as programs.
 
+#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod support;
@@ -15,6 +16,7 @@ use c1m_top::model::synthetic;
 use c1m_top::sample::{
     Absent, Conntrack, Link, Machine, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads,
 };
+use c1m_top::units::whole;
 use serde_json::{Value, json};
 
 use support::{BINARY, Home, program, without_privilege};
@@ -187,7 +189,7 @@ fn memory_keeps_a_tenth_and_small_memory_comes_first() {
     let memory = row(&report, "memory");
     assert_eq!((memory.verdict, memory.needed), (Verdict::TooSmall, Some(8_232_000_000)));
     let met = memory.met_at_connections.unwrap();
-    assert_eq!(met, (memory.present.unwrap() as f64 / 8232.0) as u64);
+    assert_eq!(met, whole(memory.present.unwrap() as f64 / 8232.0));
     assert_eq!(report.first_limit.as_ref().map(|f| (f.id, f.connections)), Some((LimitId::Memory, met)));
     assert!(memory.cure.to_string().contains("smaller buffers save nothing"));
     let text = table::write(&ask_both, &report);

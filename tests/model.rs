@@ -1,5 +1,6 @@
 //! Rows of samples in, sentences out: the model as the screen and the machine output see it.
 
+#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 #![expect(clippy::unwrap_used, reason = "in the helpers of tests: what is missing there fails the test")]
 
 use c1m_top::model::chart::{Chart, LineAt};

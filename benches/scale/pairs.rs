@@ -3,9 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use c1m_top::engine::conns::token;
 use c1m_top::sys;
 use mio::unix::SourceFd;
-use mio::{Interest, Poll, Token};
+use mio::{Interest, Poll};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::measure::Outcome;
@@ -85,7 +86,7 @@ impl<'a> Pairs<'a> {
 
     fn watch(&self, fd: OwnedFd, interest: Interest) -> Outcome<OwnedFd> {
         let raw = fd.as_raw_fd();
-        self.poll.registry().register(&mut SourceFd(&raw), Token(raw as usize), interest)?;
+        self.poll.registry().register(&mut SourceFd(&raw), token(raw), interest)?;
         Ok(fd)
     }
 }

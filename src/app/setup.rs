@@ -14,7 +14,7 @@ use crate::client;
 use crate::engine::config::{self, EngineConfig};
 use crate::model::{Setup, safe_target};
 use crate::probe::{self, Roots, Sampler, Watch};
-use crate::units::grouped;
+use crate::units::{grouped, micros};
 
 /// A run that is ready to start.
 #[derive(Debug)]
@@ -174,6 +174,6 @@ fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
         endpoint,
         listen,
         guard_per_mille: Some(plan.guard_per_mille),
-        interval_ms: plan.interval.as_millis() as u64,
+        interval_ms: micros(plan.interval) / 1000,
     }
 }

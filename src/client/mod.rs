@@ -62,14 +62,13 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     let for_workers = Arc::clone(&shared);
     let max = workers.map_or(MOST_WORKERS, |n| n as usize);
     let pool = Pool::new(max, Arc::default(), Arc::new(move |w| worker::run(&w, &for_workers)))?;
-    let target = shared.config.common.target as usize;
-    let lanes = lanes(cores, target, pool.room()).min(max);
+    let lanes = lanes(cores, shared.config.common.target, pool.room() as u64).min(max);
     Ok((Client { shared, pool, lanes, ramp_cpu_us: None }, lanes))
 }
 
 /// Workers that open connections at once towards `target`, with `room` in a table: one where a single table and core are
 /// enough, else one a core, eight at most.
-pub fn lanes(cores: usize, target: usize, room: usize) -> usize {
+pub fn lanes(cores: usize, target: u64, room: u64) -> usize {
     if target < 10_000.min(room) { 1 } else { cores.min(8) }
 }
 

@@ -1,6 +1,12 @@
 //! Messages on the active connections: sent on a fixed schedule (open loop), echoed by the server and compared. Latency
 //! counts from when a message was *due*, so that a sender that falls behind cannot hide it (coordinated omission).
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "positions in a message and in the pattern, in memory as they are; a count of connections"
+)]
+
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -15,6 +21,7 @@ use crate::engine::conns::Conns;
 use crate::engine::counters::{histogram, latency, lock, record};
 use crate::protocol::Traffic;
 use crate::sys;
+use crate::units::micros;
 
 /// Period of the byte pattern: a prime, so that a lost or doubled block of any round size shows.
 const PERIOD: usize = 251;
@@ -161,7 +168,7 @@ impl Sender {
         let stride = if self.buckets.len().is_multiple_of(7) { 1 } else { 7 };
         self.next_bucket = (bucket + stride) % self.buckets.len();
         self.buckets[bucket].push(fd);
-        let phase = fd as usize % PERIOD;
+        let phase = fd.cast_unsigned() as usize % PERIOD;
         let active = Active {
             bucket,
             due: None,
@@ -202,7 +209,7 @@ impl Sender {
         broken: &mut Vec<RawFd>,
     ) -> Option<Duration> {
         if self.active.is_empty() {
-            self.ticks = (now.saturating_duration_since(self.start).as_micros() / self.tick.as_micros()) as u64;
+            self.ticks = micros(now.saturating_duration_since(self.start)) / micros(self.tick);
             return None;
         }
         let mut lot = LOT;
@@ -277,7 +284,7 @@ impl Sender {
                 counters.mismatched.fetch_add(1, Relaxed);
             } else {
                 counters.echoed.fetch_add(1, Relaxed);
-                record(&mut lock(&counters.echo), now.saturating_duration_since(due).as_micros() as u64);
+                record(&mut lock(&counters.echo), micros(now.saturating_duration_since(due)));
             }
             active.due = active.later.pop_front();
             (active.received, active.echo_phase) = (0, (active.echo_phase + 1) % PERIOD);

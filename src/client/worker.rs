@@ -1,5 +1,7 @@
 //! One client worker: opens connections while it holds a lane of the ramp, keeps them, sends on the active ones.
 
+#![expect(clippy::cast_possible_truncation, reason = "a greeting of five bytes")]
+
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -16,11 +18,11 @@ use super::plan::Tuple;
 use super::ramp::Claim;
 use super::traffic::Sender;
 use crate::engine::closing::{Turn, reset_on_close};
-use crate::engine::conns::Conns;
+use crate::engine::conns::{Conns, number, token};
 use crate::engine::pool::{Notice, Worker};
 use crate::protocol::{CloseMode, Severity, Stop, StopCause, errno};
 use crate::sys;
-use crate::units::grouped;
+use crate::units::{grouped, micros};
 
 /// Token of the eventfd; connections have their descriptor number.
 const WAKE: Token = Token(usize::MAX);
@@ -125,8 +127,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
             if event.token() == WAKE {
                 state.worker.mail.clear_wake();
             } else {
-                #[expect(clippy::cast_possible_wrap, reason = "the number of a descriptor")]
-                state.event(event.token().0 as RawFd, event, now);
+                state.event(number(event.token()), event, now);
             }
         }
     }
@@ -222,7 +223,7 @@ impl State<'_> {
         let raw = fd.as_raw_fd();
         // Edge-triggered, both directions once: the first event says established, later ones cost nothing while idle.
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(e) = self.poll.registry().register(&mut SourceFd(&raw), Token(raw as usize), interest) {
+        if let Err(e) = self.poll.registry().register(&mut SourceFd(&raw), token(raw), interest) {
             // On loopback it is established already.
             let _ = reset_on_close(&fd);
             return Err(e);
@@ -360,7 +361,7 @@ impl State<'_> {
             self.give_back(1);
             return IDLE;
         }
-        self.times.push(now.saturating_duration_since(pending.since).as_micros() as u64);
+        self.times.push(micros(now.saturating_duration_since(pending.since)));
         self.opened += 1;
         self.failures = 0;
         self.last_success = now;

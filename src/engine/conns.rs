@@ -2,6 +2,18 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use mio::Token;
+
+/// The token of a connection in epoll: its number.
+pub fn token(fd: RawFd) -> Token {
+    Token(fd.cast_unsigned() as usize)
+}
+
+/// The number of the connection that has this token.
+pub fn number(token: Token) -> RawFd {
+    RawFd::try_from(token.0).unwrap_or(-1)
+}
+
 /// Connections by descriptor number, with one byte of state each.
 #[derive(Debug, Default)]
 pub struct Conns {
@@ -13,7 +25,7 @@ pub struct Conns {
 impl Conns {
     /// Takes a connection with its first state.
     pub fn insert(&mut self, fd: OwnedFd, state: u8) {
-        let at = fd.as_raw_fd() as usize;
+        let at = token(fd.as_raw_fd()).0;
         if at >= self.fds.len() {
             // A quarter more, not double: the table is bounded by RLIMIT_NOFILE, and what is not used is RSS all the same.
             let len = at + 1;
@@ -32,7 +44,7 @@ impl Conns {
 
     /// State of a connection; `None` when the number is not one of ours.
     pub fn state(&self, fd: RawFd) -> Option<u8> {
-        self.get(fd).map(|_| self.state[fd as usize])
+        self.get(fd).map(|_| self.state[token(fd).0])
     }
 
     /// Changes the state of a connection that is in the table.
@@ -66,9 +78,8 @@ impl Conns {
     }
 
     /// Numbers are below this.
-    #[expect(clippy::cast_possible_wrap, reason = "the number of a descriptor")]
     pub fn bound(&self) -> RawFd {
-        self.fds.len() as RawFd
+        RawFd::try_from(self.fds.len()).unwrap_or(RawFd::MAX)
     }
 }
 
@@ -90,5 +101,6 @@ mod tests {
         assert!(conns.remove(raw).is_none());
         assert!(conns.is_empty());
         assert_eq!(conns.state(-1), None);
+        assert_eq!((number(token(raw)), number(Token(usize::MAX))), (raw, -1));
     }
 }

@@ -5,6 +5,8 @@
 //! the next. All other workers sleep in epoll until their own connections want something. Fifty workers waiting on the
 //! same listeners would wake one another for every connection, which halves the rate (measured).
 
+#![expect(clippy::cast_possible_truncation, reason = "descriptors of a table and workers of a process, far below 2^32")]
+
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};

@@ -3,6 +3,7 @@
 use crate::sample::PortRange;
 
 use super::prelude::*;
+use crate::units::whole;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -37,7 +38,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     };
     // The plan was made from the range as it was then; a range that has been changed since holds for every connect to come.
     let capacity = match (&net.ports, context.noted.ports) {
-        (Ok(now), Some(then)) if then > 0 => (planned as f64 * now.usable() as f64 / then as f64) as u64,
+        (Ok(now), Some(then)) if then > 0 => whole(planned as f64 * now.usable() as f64 / then as f64),
         _ => planned,
     };
     let time_wait = net.sockstat.as_ref().map_or(0, |s| s.tw);

@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::Shared;
 use super::echo::{Echo, Outcome};
 use crate::engine::closing::{Turn, reset_on_close};
-use crate::engine::conns::Conns;
+use crate::engine::conns::{Conns, number, token};
 use crate::engine::pool::Worker;
 use crate::sys;
 
@@ -101,8 +101,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
                         state.ready.push(index);
                     }
                 }
-                #[expect(clippy::cast_possible_wrap, reason = "the number of a descriptor")]
-                Token(fd) => state.connection(fd as RawFd, event),
+                connection => state.connection(number(connection), event),
             }
         }
     }
@@ -182,11 +181,7 @@ impl State<'_> {
                 match sys::accept(listener) {
                     Ok(fd) => {
                         let raw = fd.as_raw_fd();
-                        match self.poll.registry().register(
-                            &mut SourceFd(&raw),
-                            Token(raw as usize),
-                            Interest::READABLE,
-                        ) {
+                        match self.poll.registry().register(&mut SourceFd(&raw), token(raw), Interest::READABLE) {
                             Ok(()) => {
                                 self.conns.insert(fd, IDLE);
                                 opened += 1;
@@ -260,7 +255,7 @@ impl State<'_> {
         };
         if want != state {
             let interest = if want == BLOCKED { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-            let _ = self.poll.registry().reregister(&mut SourceFd(&fd), Token(fd as usize), interest);
+            let _ = self.poll.registry().reregister(&mut SourceFd(&fd), token(fd), interest);
             self.conns.set_state(fd, want);
         }
     }

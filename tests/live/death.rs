@@ -11,8 +11,8 @@ use c1m_top::protocol::Role;
 use c1m_top::sys;
 
 use super::support::{
-    AS_NOBODY, Cgroup, Control, Finished, Run, Version, both_versions, is_running, own_namespace, require, sockstat, tries,
-    wait_until,
+    AS_NOBODY, Cgroup, Control, Finished, Run, Version, both_versions, is_running, own_namespace, require, sockstat,
+    tries, wait_until,
 };
 
 /// The event of a death: critical, once, with the role (empty: whichever died first), how, and a count that is not below what

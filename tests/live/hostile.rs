@@ -1,5 +1,7 @@
 //! What strangers do to the server's ports loses it nothing.
 
+#![expect(clippy::cast_possible_truncation, reason = "bytes of a pattern and of a checksum")]
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::time::Duration;

@@ -2,6 +2,7 @@
 //! namespaces, cgroups of both versions, settings of the machine, other processes, waiting. `tests/harness.rs` holds it.
 
 #![expect(dead_code, unused_imports, reason = "every test and benchmark includes all of it and uses its part")]
+#![expect(clippy::cast_precision_loss, reason = "distances between counts")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of a test fail it by panicking")]
 
 mod cgroup;
