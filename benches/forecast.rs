@@ -2,6 +2,8 @@
 //! way against the count at which the limit was then met. Some of them change settings of the whole machine for a while and
 //! put them back: `C1M_TEST_HOST=1` permits that.
 
+#![expect(clippy::cast_precision_loss, reason = "rates and means of counts far below 2^52")]
+
 use std::fmt::Write;
 
 use c1m_top::units::grouped;

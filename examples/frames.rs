@@ -1,6 +1,8 @@
 //! Prints a frame made from synthetic data, to look at: `cargo run --example frames -- ramp 120x40 overview dark braille`.
 //! With `live` in place of a scene the ramp runs in the real terminal, keys included.
 
+#![expect(clippy::cast_possible_truncation, reason = "one of sixteen colours")]
+
 #[path = "../tests/scenes/mod.rs"]
 mod scenes;
 

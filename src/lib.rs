@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | [`units`] | numbers with units, read and written | nothing |
 //! | [`protocol`] | what dashboard and engine say to each other | nothing |
-//! | [`sys`] | every `unsafe` line of the program | nothing |
+//! | [`sys`] | system calls, and every `unsafe` line of the program but one call | nothing |
 //! | [`sample`] | the raw record of one moment | `protocol`, `units` |
 //! | [`probe`] | reads the kernel into a [`sample::Kernel`]; knows nothing of engines | `sample::kernel`, `sample::Machine`, `sample::Own`, `sys`, `units` |
 //! | [`limits`] | every limit, one file each: names, reading, need, cure; pure | `sample`, `protocol`, `units` |

@@ -1,6 +1,5 @@
-//! Every `unsafe` line of the program: thin wrappers over system calls that std, mio, socket2 and rustix do not offer, offer
-//! only with more system calls than one, or, on the paths of the engines, by a borrowed descriptor where a worker has its
-//! number. Each says why it is sound.
+//! Every `unsafe` line of the program but one call: thin wrappers over system calls that std, mio, socket2 and rustix do not
+//! offer, or offer only with more system calls than one. Each says why it is sound.
 #![expect(unsafe_code, reason = "this is the one module that may; every block says why it is sound")]
 
 use std::ffi::CStr;
@@ -8,17 +7,26 @@ use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Turns the -1 of a system call into the error it left in errno.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// The size of an option, as the calls want it.
+#[expect(clippy::cast_possible_truncation, reason = "options are a few bytes")]
+const fn length_of<T>() -> libc::socklen_t {
+    size_of::<T>() as libc::socklen_t
 }
 
 /// Effective user id.
@@ -45,22 +53,50 @@ pub fn raise_nofile() -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the calling thread a descriptor table of its own, with a full `RLIMIT_NOFILE` of its own: of the shared table it
-/// keeps the standard streams and `keep`, which must name every descriptor that values of this thread own or use. What
-/// other threads own stays open in theirs. Needs no privilege.
+/// Starts a thread with a descriptor table of its own, with a full `RLIMIT_NOFILE` of its own, and returns when it has it. Of
+/// this process' table it keeps the standard streams and `keep`, under the same numbers; what other threads own stays open
+/// in theirs. Needs no privilege.
+///
+/// # Safety
+/// A descriptor is a number of one table, and no type says of which: a value that owns or borrows one can be captured by
+/// `body`, be sent, or be in a static. So the caller warrants that the thread
+/// - neither uses nor drops a descriptor that another thread opened, but for the standard streams and those of `keep`;
+/// - drops one of `keep` only when it uses it no more, and uses none that another thread may have dropped;
+/// - hands none that it opened to another thread, not by its end either.
 ///
 /// # Errors
-/// What unshare(2) says.
-pub fn take_own_table(keep: &[RawFd]) -> io::Result<()> {
-    // SAFETY: unshare(CLONE_FILES) touches no memory; descriptors of other threads stay valid in their own table.
-    check(unsafe { libc::unshare(libc::CLONE_FILES) })?;
-    close_inherited(keep);
-    Ok(())
+/// What starting a thread or unshare(2) says; `body` then does not run.
+pub unsafe fn spawn_with_own_table(
+    thread: thread::Builder,
+    keep: &[BorrowedFd<'_>],
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    let keep: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
+    let (ready, is_ready) = channel();
+    // What `keep` borrows stays open until the thread has its copy: this function waits for it. A descriptor opened
+    // meanwhile by another thread would be copied too, and then closed.
+    thread.spawn(move || {
+        // SAFETY: unshare(CLONE_FILES) touches no memory, and nothing has run in this thread that opened a descriptor.
+        let table = check(unsafe { libc::unshare(libc::CLONE_FILES) });
+        let refused = table.is_err();
+        if !refused {
+            // SAFETY: the table is this thread's alone, and the caller warrants that `body` means no other number of it.
+            unsafe { close_inherited(keep) };
+        }
+        let _ = ready.send(table);
+        if !refused {
+            body();
+        }
+    })?;
+    is_ready.recv().map_err(io::Error::other)?.map(drop)
 }
 
-/// Closes every descriptor above 2 that is not in `keep`, in the calling thread's *private* table.
-fn close_inherited(keep: &[RawFd]) {
-    let mut keep: Vec<u32> = keep.iter().map(|&fd| fd as u32).chain([2]).collect();
+/// Closes every descriptor above 2 that is not in `keep`.
+///
+/// # Safety
+/// The table is the calling thread's alone, and no value that the thread will use or drop has one of those numbers.
+unsafe fn close_inherited(mut keep: Vec<u32>) {
+    keep.push(2);
     keep.sort_unstable();
     keep.push(u32::MAX);
     for pair in keep.windows(2) {
@@ -68,7 +104,7 @@ fn close_inherited(keep: &[RawFd]) {
         if first > last {
             continue;
         }
-        // SAFETY: the table is private to this thread, and the caller keeps every descriptor that this thread's values own.
+        // SAFETY: no memory is touched; the caller warrants that nobody means these numbers.
         let done = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
         if done == -1 {
             // Linux before 5.9. The main thread opens few descriptors: listeners, eventfds, control connections.
@@ -92,12 +128,12 @@ pub fn cpu_time() -> Duration {
 /// What getsockopt(2) says.
 pub fn peer_credentials(socket: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
     let mut cred = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    let mut len = length_of::<libc::ucred>();
     // SAFETY: `cred` and `len` are valid for the kernel to fill, and `len` is the size of `cred`.
     check(unsafe {
         libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut cred).cast(), &raw mut len)
     })?;
-    Ok((cred.pid as u32, cred.uid))
+    Ok((cred.pid.cast_unsigned(), cred.uid))
 }
 
 /// Gives a descriptor another number; whatever had that number is closed.
@@ -234,7 +270,7 @@ fn clock_us(clock: libc::clockid_t) -> Option<u64> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is valid for the kernel to fill; an unknown clock is an error.
     check(unsafe { libc::clock_gettime(clock, &raw mut time) }).ok()?;
-    Some(time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000)
+    Some(time.tv_sec.cast_unsigned() * 1_000_000 + time.tv_nsec.cast_unsigned() / 1000)
 }
 
 /// A new non-blocking eventfd: what wakes a thread that sleeps in epoll, one descriptor instead of a pipe's two.
@@ -260,13 +296,8 @@ pub fn eventfd_clear(fd: BorrowedFd<'_>) {
 ///
 /// # Errors
 /// What accept4(2) says; `WouldBlock` when the queue is empty.
-pub fn accept(listener: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: null address pointers are allowed; the returned descriptor is new and owned by nobody else.
-    let fd = check(unsafe {
-        libc::accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
-    })?;
-    // SAFETY: as above.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    Ok(accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
 }
 
 /// Sets `IP_BIND_ADDRESS_NO_PORT` (Linux 4.2): bind takes the address alone, and connect chooses the local port for the
@@ -292,35 +323,25 @@ pub fn local_port_range(socket: BorrowedFd<'_>, low: u16, high: u16) -> io::Resu
 fn set_ip(socket: BorrowedFd<'_>, option: libc::c_int, value: u32) -> io::Result<()> {
     // SAFETY: `value` is valid for reads of its size.
     check(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            option,
-            (&raw const value).cast(),
-            size_of::<u32>() as libc::socklen_t,
-        )
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, option, (&raw const value).cast(), length_of::<u32>())
     })
     .map(drop)
 }
 
-/// Reads from a socket into `buf`.
+/// Reads from a socket into `buf`; returns how many bytes.
 ///
 /// # Errors
 /// What recv(2) says.
-pub fn recv(fd: RawFd, buf: &mut [u8]) -> io::Result<usize> {
-    // SAFETY: `buf` is valid for writes of its length.
-    let n = unsafe { libc::recv(fd, buf.as_mut_ptr().cast(), buf.len(), 0) };
-    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+pub fn recv(socket: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::net::recv(socket, buf, RecvFlags::empty())?.1)
 }
 
-/// Writes `buf` to a socket; a closed peer is an error and not a signal.
+/// Writes `buf` to a socket; a closed peer is an error and not a signal. Returns how many bytes it took.
 ///
 /// # Errors
 /// What send(2) says.
-pub fn send(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
-    // SAFETY: `buf` is valid for reads of its length.
-    let n = unsafe { libc::send(fd, buf.as_ptr().cast(), buf.len(), libc::MSG_NOSIGNAL) };
-    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+pub fn send(socket: BorrowedFd<'_>, buf: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(socket, buf, SendFlags::NOSIGNAL)?)
 }
 
 /// Stops this process until `SIGCONT`, all its threads.
@@ -398,6 +419,25 @@ mod tests {
         // As -1 it would reach every process; signal 0 would do nothing to them.
         assert_eq!(kill(u32::MAX, 0).unwrap_err().raw_os_error(), Some(libc::ESRCH));
         assert!(kill(std::process::id(), 0).is_ok());
+    }
+
+    #[test]
+    fn a_thread_with_its_own_table_has_what_it_keeps_and_no_more() {
+        let (_kept_reader, kept) = std::io::pipe().unwrap();
+        let (mut left_reader, mut left) = std::io::pipe().unwrap();
+        let numbers = [kept.as_raw_fd(), left.as_raw_fd()];
+        let (tell, told) = channel();
+        let body = move || {
+            let open = |fd: &RawFd| std::fs::exists(format!("/proc/thread-self/fd/{fd}")).unwrap();
+            tell.send([0, numbers[0], numbers[1]].each_ref().map(open)).unwrap();
+        };
+        // SAFETY: the thread captures numbers and a channel, and opens nothing.
+        unsafe { spawn_with_own_table(thread::Builder::new(), &[kept.as_fd()], body) }.unwrap();
+        assert_eq!(told.recv().unwrap(), [true, true, false]);
+        // It closed its copy alone.
+        left.write_all(b"x").unwrap();
+        drop(left);
+        assert_eq!(std::io::read_to_string(&mut left_reader).unwrap(), "x", "no writer is left in the other table");
     }
 
     #[test]

@@ -1,11 +1,24 @@
 //! Numbers with units, read and written: `1m` connections, `1KiB`, `500ms`, `23.5 GiB`.
 
+#![expect(clippy::cast_precision_loss, reason = "a few digits are shown of each number")]
+
 mod ports;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 pub use ports::PortRange;
+
+/// The whole part of a number of things; 0 below zero and of no number, the largest count above it.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from a float saturates")]
+pub fn whole(number: f64) -> u64 {
+    number as u64
+}
+
+/// A time in whole microseconds; the largest count where it is longer (584,000 years).
+pub fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
 
 /// Parses a count with an optional decimal suffix: `200k`, `1m`, `2.5M`, `1g`.
 ///
@@ -104,7 +117,7 @@ fn scaled(text: &str, units: &[(&str, f64)]) -> Option<u64> {
     }
     let number: String = number.chars().filter(|c| *c != '_' && *c != ',').collect();
     let value = number.parse::<f64>().ok()? * factor;
-    (value.is_finite() && value < 9e15).then_some(value.round() as u64)
+    (value.is_finite() && value < 9e15).then_some(whole(value.round()))
 }
 
 /// `text` in one line that leaves a terminal alone: control characters, line ends and marks that turn the direction of writing
@@ -171,7 +184,7 @@ fn short(mut value: f64, base: f64, units: &[&str]) -> String {
 
 /// Seconds for people: `9 s`, `2 min 05 s`, `3 h 10 min`.
 pub fn seconds(s: f64) -> String {
-    let whole = s.max(0.0).round() as u64;
+    let whole = whole(s.round());
     match whole {
         0..60 => format!("{whole} s"),
         60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
@@ -204,6 +217,12 @@ pub fn round_up(n: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_does_not_fit_a_count_is_the_nearest_that_does() {
+        assert_eq!([-0.5, f64::NAN, 2.9, f64::INFINITY].map(whole), [0, 0, 2, u64::MAX]);
+        assert_eq!([Duration::from_nanos(1_999), Duration::MAX].map(micros), [1, u64::MAX]);
+    }
+
     #[test]
     fn short_seconds_fit_eight_columns() {
         for (s, want) in [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (148_740, "41.3 h")] {

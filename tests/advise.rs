@@ -1,5 +1,6 @@
 //! What a target needs of a machine, as tables over made samples; and `check` and `tune` as programs.
 
+#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod support;
@@ -15,6 +16,7 @@ use c1m_top::model::synthetic;
 use c1m_top::sample::{
     Absent, Conntrack, Link, Machine, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads,
 };
+use c1m_top::units::whole;
 use serde_json::{Value, json};
 
 use support::{BINARY, Home, program, without_privilege};
@@ -187,7 +189,7 @@ fn memory_keeps_a_tenth_and_small_memory_comes_first() {
     let memory = row(&report, "memory");
     assert_eq!((memory.verdict, memory.needed), (Verdict::TooSmall, Some(8_232_000_000)));
     let met = memory.met_at_connections.unwrap();
-    assert_eq!(met, (memory.present.unwrap() as f64 / 8232.0) as u64);
+    assert_eq!(met, whole(memory.present.unwrap() as f64 / 8232.0));
     assert_eq!(report.first_limit.as_ref().map(|f| (f.id, f.connections)), Some((LimitId::Memory, met)));
     assert!(memory.cure.to_string().contains("smaller buffers save nothing"));
     let text = table::write(&ask_both, &report);
@@ -267,13 +269,16 @@ fn ports_narrow_and_wide() {
     assert_eq!((ports.verdict, ports.met_at_connections), (Verdict::TooSmall, Some(28_232)));
     assert_eq!(
         ports.cure.to_string(),
-        "--ports 2 (the server too), or 2 source addresses (--source), or sysctl -w net.ipv4.ip_local_port_range=\"15000 65535\""
+        "--ports 2 (on the server as well), or 2 source addresses (--source), or sysctl -w net.ipv4.ip_local_port_range=\"15000 65535\""
     );
     let change = &Proposal::new(&narrow, vec![]).sysctl[0];
     assert_eq!((change.key, change.to.as_str()), ("net.ipv4.ip_local_port_range", "15000 65535"));
     // Beyond what a range can give there is nothing to set.
     let far = with(1, 1, 28_232, 1_000_000);
-    assert_eq!(row(&far, "ports").cure.to_string(), "--ports 36 (the server too), or 36 source addresses (--source)");
+    assert_eq!(
+        row(&far, "ports").cure.to_string(),
+        "--ports 36 (on the server as well), or 36 source addresses (--source)"
+    );
     assert!(Proposal::new(&far, vec![]).sysctl.is_empty());
     assert_eq!(row(&with(36, 1, 28_232, 1_000_000), "ports").verdict, Verdict::Fits);
     assert_eq!(
@@ -292,7 +297,7 @@ fn bandwidth_is_the_classic_sum_against_the_link() {
     assert_eq!((bandwidth.verdict, bandwidth.scope.as_str()), (Verdict::TooSmall, "eth0"));
     assert_eq!(bandwidth.met_at_connections, Some(573_394), "with headers: 1.744 Gbit/s");
     let mut virtual_link = machine(1024, 20_000, true);
-    virtual_link.kernel.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
+    virtual_link.kernel.net.link = Err(Absent::because("eth0 reports no link speed (virtual)"));
     let unknown = run(&ask, &virtual_link);
     let unknown = row(&unknown, "bandwidth");
     assert_eq!((unknown.verdict, unknown.needed), (Verdict::Unknown, Some(1_744_000_000)));
@@ -425,7 +430,7 @@ fn the_files_hold_a_line_only_where_it_is_needed_each_with_its_reason() {
     for part in [
         "# ---- /etc/sysctl.d/90-c1m-top.conf",
         "# nr_open: 1,048,576 now, 2,000,101 needed; the most that any hard limit may be\nfs.nr_open = 2010000\n",
-        "# epoll: 712,000 now, 2,008,192 needed; 8,192 registrations are there already\nfs.epoll.max_user_watches = 2010000\n",
+        "# epoll: 712,000 now, 2,008,192 needed; 8,192 are registered already\nfs.epoll.max_user_watches = 2010000\n",
         "*    hard nofile 2010000\n",
         "[Service]\nLimitNOFILE=2010000\n",
         "# /etc/sysctl.conf:1: net.ipv4.tcp_tw_recycle: gone since Linux 4.12",

@@ -1,5 +1,6 @@
 //! Rows of samples in, sentences out: the model as the screen and the machine output see it.
 
+#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 #![expect(clippy::unwrap_used, reason = "in the helpers of tests: what is missing there fails the test")]
 
 use c1m_top::model::chart::{Chart, LineAt};
@@ -185,7 +186,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
             },
             Severity::Critical,
             "client: connect failed with EADDRNOTAVAIL 256 times: no local port is left for these sources and destination \
-             ports (ports 100,259 of 100,259). Cure: --ports 1108 (at the server too), or more \
+             ports (ports 100,259 of 100,259). Cure: --ports 1108 (on the server as well), or more \
              addresses to connect from (--source), or sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"",
         ),
         (
@@ -238,14 +239,14 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
             0,
             |s| fail(s, Role::Client, "established", 104, "ECONNRESET", 1),
             Severity::Warning,
-            "client: established failed with ECONNRESET once: the other end closed the connection hard",
+            "client: established failed with ECONNRESET once: the other end reset the connection",
         ),
         (
             "server/read/ECONNRESET",
             100_000,
             |s| fail(s, Role::Server, "read", 104, "ECONNRESET", 12),
             Severity::Info,
-            "server: read failed with ECONNRESET 12 times: the other end closed the connection hard",
+            "server: read failed with ECONNRESET 12 times: the other end reset the connection",
         ),
     ];
     for (id, to, last, severity, text) in rows {

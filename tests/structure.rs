@@ -135,15 +135,24 @@ fn no_two_files_of_a_module_import_each_other() {
     assert!(pairs.is_empty(), "{pairs:?}");
 }
 
+/// The one file beside `sys.rs` that has an `unsafe` block: it starts a thread with a descriptor table of its own, and what such
+/// a thread uses no type can tell. The block has that call and nothing else.
+const CALLER: (&str, &str) = ("engine/pool.rs", "unsafe { sys::spawn_with_own_table(thread, &keep, run) }");
+
 #[test]
-fn unsafe_is_in_sys_alone() {
+fn unsafe_is_in_sys_but_for_one_call() {
     for (path, text) in every_source() {
         if path == Path::new("sys.rs") {
             continue;
         }
-        let has = code(&text).split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == "unsafe");
-        assert!(!has, "unsafe in {}", path.display());
-        assert!(!text.contains("expect(unsafe_code"), "{}", path.display());
+        let code = code(&text);
+        let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| *word == "unsafe").count();
+        let expected = text.matches("expect(unsafe_code").count();
+        if path == Path::new(CALLER.0) {
+            assert_eq!((words, expected, code.matches(CALLER.1).count()), (1, 1, 1), "{}", path.display());
+        } else {
+            assert_eq!((words, expected), (0, 0), "unsafe in {}", path.display());
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_SNAPSHOTS=1 cargo test --test ui` rewrites `tests/snapshots/ui`.
 
+#![expect(clippy::cast_possible_truncation, reason = "places on a screen")]
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod scenes;

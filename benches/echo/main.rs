@@ -2,6 +2,8 @@
 //! More is asked for than the machine can do; what came back is divided by the CPU time that it took, so that a machine that
 //! does other things as well, or hands a core to somebody else for a while, changes little.
 
+#![expect(clippy::cast_precision_loss, reason = "rates and means of counts far below 2^52")]
+
 #[path = "../measure/mod.rs"]
 mod measure;
 #[path = "../../tests/support/mod.rs"]
@@ -12,7 +14,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use c1m_top::protocol::{EngineStats, Role, Traffic};
-use c1m_top::units::{bytes, grouped, parse_count};
+use c1m_top::units::{bytes, grouped, parse_count, whole};
 
 use measure::kernel::{self, Meminfo, Sockets};
 use measure::numbers::{quantile, short};
@@ -124,7 +126,7 @@ fn row(message: u64, count: u64, per_s: u64, stop: &Interrupted) -> Outcome<()> 
         return Err(format!("{mismatched} messages came back changed").into());
     }
     let median = |of: fn(&Round) -> f64| quantile(&rounds.iter().map(of).collect::<Vec<_>>(), 0.5).unwrap_or(0.0);
-    let count_of = |of| grouped(median(of) as u64);
+    let count_of = |of| grouped(whole(median(of)));
     println!(
         "| {} | {} | {} | {} | {} | {} | {:.0} % |",
         bytes(message),

@@ -1,5 +1,7 @@
 //! Quantiles and counts.
 
+#![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a position in a list")]
+
 /// The value below which a share `q` of the values lies; `None` without values.
 pub(crate) fn quantile(values: &[f64], q: f64) -> Option<f64> {
     let mut sorted = values.to_vec();

@@ -1,6 +1,8 @@
 //! `cargo bench --bench probe [-- COUNT…]`: what each source of a sample costs, and a whole sample, with 0, 100 k and 1 M
 //! connections held by real engines.
 
+#![expect(clippy::cast_precision_loss, reason = "rates and means of counts far below 2^52")]
+
 mod engines;
 #[path = "../measure/mod.rs"]
 mod measure;

@@ -1,6 +1,12 @@
 //! The files that a sample reads, read the same way: opened once, a value in one `pread` of a page, any other from offset 0
 //! to the end; and the listening sockets, asked for on a kept netlink socket.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "constants of the kernel's, each cast to the width of its field"
+)]
+
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::FileExt;

@@ -118,12 +118,11 @@ pub(crate) fn hold(count: usize, reset: bool) -> Outcome<()> {
     let threads = count.div_ceil(Pairs::room().min(10_000));
     let (mut wall, mut cpu) = (Duration::ZERO, Duration::ZERO);
     for i in 0..threads {
-        let (ready, listeners) = (ready.clone(), Arc::clone(&listeners));
+        let (ready, kept) = (ready.clone(), Arc::clone(&listeners));
         let n = count / threads + usize::from(i < count % threads);
-        thread::spawn(move || {
+        let body = move || {
             let open = || -> Outcome<_> {
-                sys::take_own_table(&listeners.fds())?;
-                let pairs = Pairs::new(&listeners)?;
+                let pairs = Pairs::new(&kept)?;
                 let (start, before) = (Instant::now(), sys::cpu_time());
                 let (near, far) = pairs.open(n)?;
                 let times = (start.elapsed(), sys::cpu_time().saturating_sub(before));
@@ -137,7 +136,10 @@ pub(crate) fn hold(count: usize, reset: bool) -> Outcome<()> {
             loop {
                 thread::park();
             }
-        });
+        };
+        #[expect(unsafe_code, reason = "the call wants to know what the thread uses")]
+        // SAFETY: of what others opened the thread uses the listeners, which are kept, and it keeps what it opens for good.
+        unsafe { sys::spawn_with_own_table(thread::Builder::new(), &listeners.fds(), body) }?;
         // One after the other: this is one core.
         let times = is_ready.recv()??;
         wall += times.0;

@@ -1,6 +1,8 @@
 //! `cargo bench --bench scale [-- COUNT… --warm --json FILE]`: the program at 100 k, 500 k, 1 M and 2.5 M connections against
 //! what the kernel lets a connection cost at the least. Both ends are on this machine; all of it is measured in one run.
 
+#![expect(clippy::cast_precision_loss, reason = "rates and means of counts far below 2^52")]
+
 mod floor;
 mod holder;
 #[path = "../measure/mod.rs"]
@@ -42,7 +44,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         [warm::TOUCH, size] => size.parse().map_err(Into::into).map(warm::touch),
         [holder::HOLD, count, how] => {
-            parse_count(count).map_err(Into::into).and_then(|n| holder::hold(n as usize, *how == "rst"))
+            parse_count(count).map_err(Into::into).and_then(|n| holder::hold(usize::try_from(n)?, *how == "rst"))
         }
         words => scale(words),
     };

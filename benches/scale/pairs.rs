@@ -1,11 +1,12 @@
 //! Both ends of a connection in one thread, in batches, without any waiting: the least the kernel lets a connection cost.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use c1m_top::engine::conns::token;
 use c1m_top::sys;
 use mio::unix::SourceFd;
-use mio::{Interest, Poll, Token};
+use mio::{Interest, Poll};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::measure::Outcome;
@@ -35,8 +36,8 @@ impl Listeners {
     }
 
     /// Their descriptors.
-    pub(crate) fn fds(&self) -> Vec<RawFd> {
-        self.0.iter().map(|(socket, _)| socket.as_raw_fd()).collect()
+    pub(crate) fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        self.0.iter().map(|(socket, _)| socket.as_fd()).collect()
     }
 }
 
@@ -77,7 +78,7 @@ impl<'a> Pairs<'a> {
                 near.push(self.watch(socket.into(), Interest::READABLE | Interest::WRITABLE)?);
             }
             for _ in 0..batch {
-                far.push(self.watch(sys::accept(listener.as_raw_fd())?, Interest::READABLE)?);
+                far.push(self.watch(sys::accept(listener.as_fd())?, Interest::READABLE)?);
             }
         }
         Ok((near, far))
@@ -85,7 +86,7 @@ impl<'a> Pairs<'a> {
 
     fn watch(&self, fd: OwnedFd, interest: Interest) -> Outcome<OwnedFd> {
         let raw = fd.as_raw_fd();
-        self.poll.registry().register(&mut SourceFd(&raw), Token(raw as usize), interest)?;
+        self.poll.registry().register(&mut SourceFd(&raw), token(raw), interest)?;
         Ok(fd)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use c1m_top::units::grouped;
+use c1m_top::units::{grouped, whole};
 use serde::Serialize;
 
 use crate::floor::Floor;
@@ -45,8 +45,8 @@ impl Report {
             ("seconds", None, Box::new(|r| Some(two(r.seconds))), ""),
             (
                 "connections per second",
-                Some(grouped(floor.rate_per_s as u64)),
-                Box::new(|r| Some(grouped(r.rate_per_s as u64))),
+                Some(grouped(whole(floor.rate_per_s))),
+                Box::new(|r| Some(grouped(whole(r.rate_per_s)))),
                 "",
             ),
             (
@@ -83,22 +83,17 @@ impl Report {
             ("  client", None, Box::new(|r| Some(one(r.client_cpu_us_per_connection))), ""),
             ("connect time p50, us", None, Box::new(|r| Some(grouped(r.connect.p50_us))), ""),
             ("connect time p99, us", None, Box::new(|r| Some(grouped(r.connect.p99_us))), ""),
-            (
-                "bytes per connection, all",
-                None,
-                Box::new(|r| r.bytes_per_connection.map(|b| grouped(b.max(0.0) as u64))),
-                "",
-            ),
+            ("bytes per connection, all", None, Box::new(|r| r.bytes_per_connection.map(|b| grouped(whole(b)))), ""),
             (
                 "  by the fall of free memory",
                 None,
-                Box::new(|r| r.free_bytes_per_connection.map(|b| grouped(b.max(0.0) as u64))),
+                Box::new(|r| r.free_bytes_per_connection.map(|b| grouped(whole(b)))),
                 "",
             ),
             (
                 "  by the program's summary",
                 None,
-                Box::new(|r| r.summary_bytes_per_connection.map(|b| grouped(b.max(0.0) as u64))),
+                Box::new(|r| r.summary_bytes_per_connection.map(|b| grouped(whole(b)))),
                 "",
             ),
             ("  of it user, server", None, Box::new(|r| r.server_user_bytes_per_connection.map(one)), "16 or less"),
@@ -150,8 +145,8 @@ impl Report {
              ({} to {} per second); it closes a connection, both ends by reset, in {:.1} us.\n",
             grouped(floor.connections),
             floor.rounds,
-            grouped(floor.rate_lowest as u64),
-            grouped(floor.rate_highest as u64),
+            grouped(whole(floor.rate_lowest)),
+            grouped(whole(floor.rate_highest)),
             floor.close_us_per_connection,
         );
         out += "One core, same count: the same thread going on to as many connections as the run. It shows what the kernel and the \
@@ -161,7 +156,7 @@ impl Report {
                 out,
                 "  {} connections: {} per second, {:.1} us",
                 grouped(one.connections),
-                grouped(one.rate_per_s as u64),
+                grouped(whole(one.rate_per_s)),
                 one.cpu_us_per_connection
             );
         }

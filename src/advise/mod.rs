@@ -9,6 +9,8 @@
 //! | `obsolete` | keys of the running configuration that do nothing, or harm |
 //! | `state` | what `tune --apply` changed, so that it can be put back |
 
+#![expect(clippy::cast_precision_loss, reason = "bytes of a target's connections, far below 2^52")]
+
 pub mod catalogue;
 pub mod obsolete;
 pub mod proposal;
@@ -20,6 +22,7 @@ use serde::Serialize;
 pub use crate::limits::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
 use crate::limits::{Given, LimitId, Need, Verdict, needs, per_connection};
 use crate::sample::{Kernel, Machine};
+use crate::units::whole;
 
 pub use proposal::Proposal;
 
@@ -89,5 +92,5 @@ fn bytes_per_connection(ask: &Ask) -> f64 {
 }
 
 fn memory_needed(ask: &Ask) -> u64 {
-    (ask.target as f64 * bytes_per_connection(ask)) as u64
+    whole(ask.target as f64 * bytes_per_connection(ask))
 }

@@ -47,7 +47,7 @@ const GONE: [(&str, &str); 10] = [
     ("fs.inode-max", "gone since Linux 2.4: inodes have no limit of their own"),
 ];
 
-/// Buffers below a page: a guide sets 256 or 512 to save memory.
+/// Buffers below this many bytes: a guide sets 256 or 512 to save memory.
 const TINY: u64 = 4096;
 
 /// Findings in one file of sysctl settings.
@@ -87,7 +87,7 @@ fn judge(key: &str, value: &str) -> Option<String> {
     }
     let numbers: Vec<u64> = value.split_whitespace().filter_map(|n| n.parse().ok()).collect();
     match (key, numbers.as_slice()) {
-        // The least a socket may shrink to is 4096 by default; a default or maximum below a page is what breaks.
+        // The least a socket may shrink to is a page by default, 4096 bytes or more; a default or maximum below that is what breaks.
         ("net.ipv4.tcp_rmem" | "net.ipv4.tcp_wmem", [_, default, max]) if *default < TINY || *max < TINY => {
             Some(format!(
                 "{value} saves nothing on idle connections (Linux 6.0 and later) and starves ssh and every other transfer; leave the default"

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::units::{bits_per_s, bytes, grouped};
+use crate::units::{bits_per_s, bytes, grouped, whole};
 
 use crate::limits::{Ask, Need, Program, Side, Verdict};
 
@@ -110,7 +110,7 @@ fn sums(out: &mut String, ask: &Ask, report: &Report) {
             bits_per_s(2 * report.bandwidth_bits_per_s),
             traffic.share * 100.0,
             grouped(traffic.message),
-            grouped(ask.messages_per_s(ask.target) as u64),
+            grouped(whole(ask.messages_per_s(ask.target))),
         );
     }
     let first = report.first_limit.as_ref().map(|f| {

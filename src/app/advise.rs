@@ -184,7 +184,7 @@ fn ask(args: &AskArgs, kernel: &Kernel) -> Result<Ask, String> {
     let addresses = if role == Side::Server { None } else { addresses(target, role, (port, ports), &sources, kernel)? };
     // Lanes of the ramp, each with a window of its own.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let lanes = client::lanes(cores, target as usize, usize::MAX);
+    let lanes = client::lanes(cores, target, u64::MAX);
     Ok(Ask {
         target,
         role,

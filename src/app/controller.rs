@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::watcher::Order;
 use crate::model::{Cause, LimitState, Model, Verdict};
 use crate::protocol::{CloseMode, Command, Phase, Role, StopCause};
+use crate::units::whole;
 
 /// Closing may take long (a million connections some ten seconds); without any progress for so long it is given up.
 const CLOSE_STALLED: Duration = Duration::from_secs(15);
@@ -285,7 +286,7 @@ impl Controller {
     /// A higher or lower rate, in steps of 1, 2 and 5.
     pub(super) fn change_rate(&mut self, model: &Model, up: bool) -> Step {
         let client_rate = self.asked_rate.unwrap_or_else(|| rate_limit(model));
-        let now = client_rate.unwrap_or_else(|| model.now().rate_per_s.map_or(0, |r| r.max(0.0) as u64));
+        let now = client_rate.unwrap_or_else(|| model.now().rate_per_s.map_or(0, whole));
         let per_s = if up && client_rate.is_none() { None } else { step(now, up) };
         self.asked_rate = Some(per_s);
         Step::Order(Order::Tell(Some(Role::Client), Command::Rate { per_s }))

@@ -144,7 +144,7 @@ fn first_line(mut stream: &StdStream, deadline: Instant) -> io::Result<Vec<u8>> 
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the engine does not greet"));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the engine sends no greeting"));
         }
         stream.set_read_timeout(Some(left))?;
         match stream.read(&mut byte) {
@@ -204,7 +204,7 @@ pub(super) mod tests {
             (b"{}\n", minute, "not an engine of c1m-top"),
             (&long, minute, "not an engine of c1m-top"),
             (&other, minute, "another protocol"),
-            (b"{\"kind\":", Duration::from_millis(50), "does not greet"),
+            (b"{\"kind\":", Duration::from_millis(50), "sends no greeting"),
         ];
         for (bytes, patience, want) in rows {
             let said = greeted(bytes, patience).unwrap_err();
@@ -223,7 +223,7 @@ pub(super) mod tests {
             }
         });
         let said = Link::greeted(ours, Duration::from_millis(200)).unwrap_err().to_string();
-        assert!(said.contains("does not greet"), "{said}");
+        assert!(said.contains("sends no greeting"), "{said}");
         dribble.join().unwrap();
     }
 

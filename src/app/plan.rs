@@ -8,6 +8,7 @@ use super::endpoint::Endpoint;
 use crate::cli::{AskArgs, CloseArg, RunArgs, Source, TrafficArgs};
 use crate::engine::config::{ClientConfig, Common, ServerConfig, TrafficConfig};
 use crate::protocol::CloseMode;
+use crate::units::{micros, whole};
 
 /// Most sources a prefix may stand for.
 const MOST_SOURCES: usize = 65_536;
@@ -72,7 +73,7 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
         tune,
         target_given: args.ramp.target.is_some(),
         guard: !args.ramp.no_guard,
-        guard_per_mille: (args.ramp.guard * 10.0).round() as u32,
+        guard_per_mille: u32::try_from(whole((args.ramp.guard * 10.0).round())).unwrap_or(1000),
         hold: args.hold,
         duration: args.duration,
         interval: args.interval,
@@ -96,14 +97,14 @@ pub(super) fn check_ports(port: u16, ports: u16) -> Result<(), String> {
 /// Messages on a share of the connections.
 pub(super) fn traffic(args: &TrafficArgs) -> Option<TrafficConfig> {
     let percent = args.active.filter(|percent| *percent > 0.0)?;
-    let every_us = args.every.as_micros() as u64;
+    let every_us = micros(args.every);
     Some(TrafficConfig { share: percent / 100.0, message: args.message, every_us, wait: true })
 }
 
 fn client(args: &RunArgs, to: &Endpoint, common: Common) -> Result<ClientConfig, String> {
     let sources = sources(&args.addresses.source)?;
     if let Some(other) = sources.iter().find(|ip| ip.is_ipv4() != to.ip.is_ipv4()) {
-        return Err(format!("--source {other} is of another family than the target {}", to.ip));
+        return Err(format!("--source {other} is of another address family than the target {}", to.ip));
     }
     Ok(ClientConfig {
         common,
@@ -157,7 +158,7 @@ fn expand(source: Source, out: &mut Vec<IpAddr>) -> Result<(), String> {
     let net_loopback = first == u128::from(Ipv4Addr::new(127, 0, 0, 0).to_bits()) && source.ip.is_ipv4() && size > 1;
     let (skip, take) = if subnet { (1, size - 2) } else { (u128::from(net_loopback), size) };
     out.extend((first + skip..first + size).take(take as usize).map(|n| match source.ip {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(n as u32)),
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(n).unwrap_or(u32::MAX))),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(n)),
     }));
     Ok(())
@@ -182,7 +183,7 @@ mod tests {
             ("--server --port 65500", "beyond 65535"),
             ("--client 127.0.0.1 9900 --port 9901", "differ"),
             ("--client 127.0.0.1:9900 --port 9901", "differ"),
-            ("--client 127.0.0.1 --source ::1", "another family"),
+            ("--client 127.0.0.1 --source ::1", "another address family"),
             ("--client 127.0.0.1 --source 10.0.0.0/8", "longer prefix"),
         ] {
             let text = of(line).unwrap_err();

@@ -14,7 +14,7 @@ use crate::client;
 use crate::engine::config::{self, EngineConfig};
 use crate::model::{Setup, safe_target};
 use crate::probe::{self, Roots, Sampler, Watch};
-use crate::units::grouped;
+use crate::units::{grouped, micros};
 
 /// A run that is ready to start.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ fn check_capacity(plan: &mut Plan) -> Result<Option<Capacity>, Failure> {
         let needed = target.div_ceil(local * sources.max(1) as u64);
         let more_sources = target.div_ceil(local * ports as u64);
         return Err(Failure::Usage(format!(
-            "--target {} is more than the {} that {product} allow: use --ports {needed} (the server too), or {more_sources} source addresses (--source)",
+            "--target {} is more than the {} that {product} allow: use --ports {needed} (on the server as well), or {more_sources} source addresses (--source)",
             grouped(target),
             grouped(capacity),
         )));
@@ -175,6 +175,6 @@ fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
         endpoint,
         listen,
         guard_per_mille: Some(plan.guard_per_mille),
-        interval_ms: plan.interval.as_millis() as u64,
+        interval_ms: micros(plan.interval) / 1000,
     }
 }

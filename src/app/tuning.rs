@@ -158,7 +158,7 @@ pub(super) fn apply(sysctls: &Sysctls, file: &Path, here: &Here, changes: &[Chan
     let mut state = match load(file)? {
         Some(state) if !state.of_this_boot(here) => {
             return Err(format!(
-                "{} is of another boot: {} looks whether anything of it is left, and removes it",
+                "{} is from before the last reboot: {} checks what is left of it, and removes it",
                 file.display(),
                 revert_command(file)
             ));

@@ -156,7 +156,7 @@ fn a_reboot_in_between() {
     let done = tree.revert("b", false).unwrap();
     assert_eq!(done.iter().filter(|d| d.result == Outcome::Foreign).count(), 1);
     assert_eq!(tree.get("fs.nr_open"), "2000000");
-    assert!(tree.apply("b").unwrap_err().contains("of another boot"));
+    assert!(tree.apply("b").unwrap_err().contains("from before the last reboot"));
     assert!(tree.revert("b", true).unwrap()[0].is_well());
     assert!(tree.is_as_at_the_start());
 }

@@ -13,6 +13,7 @@ use super::link::{FromEngine, Link};
 use crate::probe::Sampler;
 use crate::protocol::{Command, Phase, Role};
 use crate::sample::{EngineReading, Sample};
+use crate::units::micros;
 
 /// Time between two samples while connections come or go: what was reached before a death, and what is foretold in the first
 /// second, are not left to chance.
@@ -230,7 +231,7 @@ impl Watcher {
         let sockets = sample.kernel.net.tcp_sockets().ok().map(|n| (at, n));
         let before = std::mem::replace(&mut self.sockets, sockets);
         let per_s = before.zip(sockets).map(|((then, n), (now, m))| {
-            n.abs_diff(m).saturating_mul(1000) / (now.saturating_sub(then).as_millis() as u64).max(1)
+            n.abs_diff(m).saturating_mul(1000) / (micros(now.saturating_sub(then)) / 1000).max(1)
         });
         client || quiet || per_s.is_some_and(|n| n >= MOVES_PER_S)
     }

@@ -30,7 +30,7 @@ named and left as it is, unless --force is given; after a reboot that is every v
 nothing that --apply set outlives a reboot.
 
 Exit status: 0 the target fits with what is printed, or all lines were set or put back; 3 not so; 2 bad input, or a state
-file that is torn, foreign or of another boot.";
+file that is torn, foreign or from before a reboot.";
 
 /// What is checked or tuned for.
 #[derive(Debug, Clone, Args)]

@@ -54,7 +54,7 @@ const WITHOUT_ACTIVE: &str = "does nothing without --active: add --active 20%, o
 fn without(run: &RunArgs, needed: &str) -> String {
     let why = match (run.attach, run.server, &run.client) {
         (Some(_), ..) => {
-            return "does nothing with --attach: what is attached to has been started already; leave it out".to_owned();
+            return "does nothing with --attach, which watches what runs already: leave it out".to_owned();
         }
         (None, true, _) => "on a server alone",
         (None, _, Some(_)) => "on a client alone",

@@ -25,8 +25,8 @@ pub struct RampArgs {
     #[arg(long, value_name = "PER SECOND", value_parser = str::parse::<Rate>, default_value = "max")]
     pub rate: Rate,
 
-    /// Hold the ramp back before a limit that would stop it is used further than this. Of memory, the rest of the headroom
-    /// that was there at the start is kept.
+    /// Hold the ramp before it uses more than this share of any limit that would stop it; of memory, of what was free at the
+    /// start.
     #[arg(long, value_name = "PERCENT", value_parser = values::guard, default_value = "90%")]
     pub guard: f64,
 

@@ -64,9 +64,10 @@ pub(super) fn address(text: &str) -> Result<IpAddr, String> {
 }
 
 /// A count within bounds.
-fn within(text: &str, least: u64, most: u64, what: &str) -> Result<u64, String> {
+fn within<T: TryFrom<u64>>(text: &str, least: u64, most: u64, what: &str) -> Result<T, String> {
     let n = parse_count(text).ok().filter(|n| (least..=most).contains(n));
-    n.ok_or_else(|| format!("'{text}' is not {what}; write a number from {least} to {most}"))
+    n.and_then(|n| T::try_from(n).ok())
+        .ok_or_else(|| format!("'{text}' is not {what}; write a number from {least} to {most}"))
 }
 
 /// A port.
@@ -76,17 +77,15 @@ fn within(text: &str, least: u64, most: u64, what: &str) -> Result<u64, String> 
 pub fn port(text: &str) -> Result<u16, String> {
     // `9.9k` is a count and no port.
     let digits = if text.bytes().all(|b| b.is_ascii_digit()) { text } else { "" };
-    within(digits, 1, 65_535, "")
-        .map(|n| n as u16)
-        .map_err(|_| format!("'{text}' is not a port; write a number from 1 to 65535"))
+    within(digits, 1, 65_535, "").map_err(|_| format!("'{text}' is not a port; write a number from 1 to 65535"))
 }
 
 pub(super) fn ports(text: &str) -> Result<u16, String> {
-    within(text, 1, 65_535, "a number of ports").map(|n| n as u16)
+    within(text, 1, 65_535, "a number of ports")
 }
 
 pub(super) fn workers(text: &str) -> Result<u32, String> {
-    within(text, 1, 4096, "a number of worker threads").map(|n| n as u32)
+    within(text, 1, 4096, "a number of worker threads")
 }
 
 pub(super) fn pid(text: &str) -> Result<u32, String> {
@@ -103,9 +102,9 @@ pub(super) fn target(text: &str) -> Result<u64, String> {
 
 pub(super) fn guard(text: &str) -> Result<f64, String> {
     match parse_percent(text)? {
-        share if share < 1.0 => {
-            Err(format!("'{text}' is under 1% and lets nothing be opened; write a share such as 90%, or --no-guard"))
-        }
+        share if share < 1.0 => Err(format!(
+            "'{text}' is under 1 % and leaves no room for a connection; write a share such as 90%, or --no-guard"
+        )),
         share => Ok(share),
     }
 }

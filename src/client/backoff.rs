@@ -2,9 +2,11 @@
 //! or refused, a pause that doubles, then a small lot to see whether it holds, and larger ones until full speed. A pure state
 //! machine: the caller gives the times and the totals.
 
+#![expect(clippy::cast_precision_loss, reason = "rates and times for people, and a number from 0 to 1")]
+
 use std::time::{Duration, Instant};
 
-use crate::units::{grouped, seconds};
+use crate::units::{grouped, seconds, whole};
 
 /// More than one in so many lost or refused is too much.
 const SHARE: u64 = 10;
@@ -347,7 +349,7 @@ fn is_over((start, from): (Instant, Totals), now: Instant, totals: &Totals) -> b
 impl Seen {
     /// In words; `lifetime_us` is the median of all that were lost.
     pub(super) fn sentence(&self, lifetime_us: u64) -> String {
-        let rate = grouped(self.per_s.round().max(1.0) as u64);
+        let rate = grouped(whole(self.per_s.round().max(1.0)));
         let held = if self.held == 0 { "none".to_owned() } else { grouped(self.held) };
         if self.refused > self.lost {
             return format!(
@@ -374,6 +376,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::micros;
     use std::collections::VecDeque;
 
     const MS: Duration = Duration::from_millis(1);
@@ -419,7 +422,7 @@ mod tests {
                     self.doomed.pop_front();
                     self.totals.lost += 1;
                     self.totals.open -= 1;
-                    self.totals.lived_us += self.lifetime.as_micros() as u64;
+                    self.totals.lived_us += micros(self.lifetime);
                 }
                 let mut left = self.speed;
                 while left > 0 {
@@ -501,7 +504,7 @@ mod tests {
         let mut run = Run::new(500, true);
         assert_eq!(run.go(Duration::from_mins(10)), None);
         for (i, pause) in run.pauses.iter().enumerate() {
-            let whole = (FIRST_PAUSE * 2u32.pow(i.min(10) as u32)).min(LONGEST_PAUSE);
+            let whole = (FIRST_PAUSE * (1 << i.min(10))).min(LONGEST_PAUSE);
             assert!(*pause <= whole && *pause >= whole.mul_f64(0.75), "{i}: {pause:?}");
         }
         assert!(run.pauses.len() > 100, "{}", run.pauses.len());

@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 
 use crate::engine::counters::{histogram, latency, lock, record};
 use crate::protocol::Latency;
+use crate::units::micros;
 
 /// The clock's unit, microseconds. The events of one look at the sockets have the same time, so that a finer one would tell
 /// nothing; in a coarser one "at once" and "after a round trip" would be the same.
@@ -35,14 +36,14 @@ impl Lifetimes {
 
     /// What to keep of a connection that is established now.
     pub(super) fn birth(&self, now: Instant) -> Birth {
-        let ticks = now.saturating_duration_since(self.start).as_micros() as u64 / TICK_US;
-        ticks.min(u64::from(Birth::MAX)) as Birth
+        let ticks = micros(now.saturating_duration_since(self.start)) / TICK_US;
+        Birth::try_from(ticks).unwrap_or(Birth::MAX)
     }
 
     /// How long a connection has lived that ends now, microseconds: whole ticks, one at the least. `None` of one that began
     /// when the clock could no longer count.
     pub(super) fn lived(&self, birth: Birth, now: Instant) -> Option<u64> {
-        let ticks = now.saturating_duration_since(self.start).as_micros() as u64 / TICK_US;
+        let ticks = micros(now.saturating_duration_since(self.start)) / TICK_US;
         (birth != Birth::MAX).then(|| ticks.saturating_sub(u64::from(birth)).max(1) * TICK_US)
     }
 

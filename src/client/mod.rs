@@ -31,6 +31,7 @@ use crate::engine::main_loop::{self, Engine};
 use crate::engine::pool::{MOST_WORKERS, Pool};
 use crate::protocol::errno;
 use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Stop, StopCause};
+use crate::units::micros;
 
 /// What the main thread and the workers of a client share.
 #[derive(Debug)]
@@ -97,15 +98,14 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     });
     let for_workers = Arc::clone(&shared);
     let max = workers.map_or(MOST_WORKERS, |n| n as usize);
-    let pool = Pool::new(max, Vec::new(), Arc::new(move |w| worker::run(&w, &for_workers)))?;
-    let target = shared.config.common.target as usize;
-    let lanes = lanes(cores, target, pool.room()).min(max);
+    let pool = Pool::new(max, Arc::default(), Arc::new(move |w| worker::run(&w, &for_workers)))?;
+    let lanes = lanes(cores, shared.config.common.target, pool.room() as u64).min(max);
     Ok((Client { shared, pool, lanes, ramp_cpu_us: None }, lanes))
 }
 
 /// Workers that open connections at once towards `target`, with `room` in a table: one where a single table and core are
 /// enough, else one a core, eight at most.
-pub fn lanes(cores: usize, target: usize, room: usize) -> usize {
+pub fn lanes(cores: usize, target: u64, room: u64) -> usize {
     if target < 10_000.min(room) { 1 } else { cores.min(8) }
 }
 
@@ -135,7 +135,7 @@ impl Engine for Client {
             capacity: shared.plan.capacity(),
             greet: shared.config.greet,
             lifetime: shared.lifetimes.report(),
-            backoff_ms: shared.ramp.backoff().as_millis() as u64,
+            backoff_ms: micros(shared.ramp.backoff()) / 1000,
             rate_limit: shared.ramp.rate(),
             ceiling: shared.ramp.ceiling(),
             ramp_started_us: shared.ramp.started_us(),

@@ -1,6 +1,8 @@
 //! Which source and destination port each connection takes: round robin over both, in short runs so that a listener has a
 //! batch to accept, leaving out what is used up or refused.
 
+#![expect(clippy::cast_precision_loss, reason = "ports: 2^32 at the most")]
+
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -11,7 +13,7 @@ use socket2::{Domain, SockAddr};
 use super::ports::OwnPorts;
 use super::sources;
 use crate::engine::config::ClientConfig;
-use crate::units::PortRange;
+use crate::units::{PortRange, whole};
 
 /// Local ports of a kernel whose range cannot be read: 32768 to 60999.
 const DEFAULT_PORTS: u64 = 28_232;
@@ -65,7 +67,7 @@ impl Plan {
         let last = port.saturating_add(config.common.ports - 1);
         let own = range.map(|r| OwnPorts::choose(r, port, last));
         let usable = own.as_ref().map_or(DEFAULT_PORTS, |own| own.usable);
-        let comfortable = (u64::from(config.common.ports) as f64 * usable as f64 * COMFORTABLE) as u64;
+        let comfortable = whole(u64::from(config.common.ports) as f64 * usable as f64 * COMFORTABLE);
         let sources = if config.sources.is_empty() {
             sources::automatic(ip, config.common.target, comfortable)
         } else {
@@ -150,7 +152,7 @@ impl Plan {
     fn give(&self, at: usize) -> Option<u64> {
         let Some(ports) = self.local_ports else { return Some(RUN) };
         let run = |given: u32| RUN.min(ports.saturating_sub(u64::from(given)));
-        let more = |given| Some(given + run(given) as u32).filter(|all| *all > given);
+        let more = |given| u32::try_from(run(given)).ok().filter(|n| *n > 0).map(|n| given + n);
         self.given[at].fetch_update(Relaxed, Relaxed, more).ok().map(run)
     }
 
@@ -279,6 +281,6 @@ mod tests {
         let text = plan("127.0.0.1", 1, 1, &["192.0.2.7"]).unwrap_err().to_string();
         assert!(text.contains("192.0.2.7") && text.contains("--source"), "{text}");
         let text = plan("127.0.0.1", 1, 1, &["::1"]).unwrap_err().to_string();
-        assert!(text.contains("another family"), "{text}");
+        assert!(text.contains("another address family"), "{text}");
     }
 }

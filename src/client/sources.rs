@@ -158,7 +158,7 @@ pub(super) fn probe(domain: Domain, ip: IpAddr) -> io::Result<()> {
                 format!("cannot connect from {ip}: it is not an address of this machine (--source; see: ip address)")
             }
             Some(libc::EINVAL | libc::EAFNOSUPPORT) => {
-                format!("cannot connect from {ip}: it is of another family than the target (--source)")
+                format!("cannot connect from {ip}: it is of another address family than the target (--source)")
             }
             _ => format!("cannot connect from {ip}: {e} (--source)"),
         };

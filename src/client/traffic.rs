@@ -1,19 +1,28 @@
 //! Messages on the active connections: sent on a fixed schedule (open loop), echoed by the server and compared. Latency
 //! counts from when a message was *due*, so that a sender that falls behind cannot hide it (coordinated omission).
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "positions in a message and in the pattern, in memory as they are; a count of connections"
+)]
+
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+use super::lifetimes::Birth;
 use crate::engine::config::TrafficConfig;
+use crate::engine::conns::Conns;
 use crate::engine::counters::{LONGEST_WAIT_US, histogram, latency, lock, record};
 use crate::protocol::Traffic;
 use crate::sys;
+use crate::units::micros;
 
 /// Period of the byte pattern: a prime, so that a lost or doubled block of any round size shows.
 const PERIOD: usize = 251;
@@ -167,7 +176,7 @@ impl Sender {
         let stride = if self.buckets.len().is_multiple_of(7) { 1 } else { 7 };
         self.next_bucket = (bucket + stride) % self.buckets.len();
         self.buckets[bucket].push(fd);
-        let phase = fd as usize % PERIOD;
+        let phase = fd.cast_unsigned() as usize % PERIOD;
         let active = Active {
             bucket,
             due: None,
@@ -203,11 +212,12 @@ impl Sender {
     pub(super) fn send_due(
         &mut self,
         now: Instant,
+        conns: &Conns<Birth>,
         counters: &TrafficCounters,
         broken: &mut Vec<RawFd>,
     ) -> Option<Duration> {
         if self.active.is_empty() {
-            self.ticks = (now.saturating_duration_since(self.start).as_micros() / self.tick.as_micros()) as u64;
+            self.ticks = micros(now.saturating_duration_since(self.start)) / micros(self.tick);
             return None;
         }
         let mut lot = LOT;
@@ -222,15 +232,16 @@ impl Sender {
                 if lot == 0 {
                     return Some(Duration::ZERO);
                 }
-                match self.active.get_mut(&fd).filter(|a| a.bucket == bucket) {
+                let active = self.active.get_mut(&fd).filter(|a| a.bucket == bucket);
+                match active.and_then(|active| Some((active, conns.get(fd)?))) {
                     None => {
                         self.buckets[bucket].swap_remove(self.position);
                         continue;
                     }
-                    Some(active) if !active.may_send(self.wait) => {
+                    Some((active, _)) if !active.may_send(self.wait) => {
                         counters.skipped.fetch_add(1, Relaxed);
                     }
-                    Some(active) => {
+                    Some((active, socket)) => {
                         counters.overdue.fetch_add(u64::from(behind > self.grace), Relaxed);
                         lot -= 1;
                         match active.due {
@@ -242,7 +253,7 @@ impl Sender {
                         if behind > self.tick {
                             counters.late.fetch_add(1, Relaxed);
                         }
-                        if !push(fd, active, self.message, counters) {
+                        if !push(socket.as_fd(), active, self.message, counters) {
                             broken.push(fd);
                         }
                     }
@@ -255,9 +266,9 @@ impl Sender {
     }
 
     /// Goes on with a message that did not fit; false when the connection failed.
-    pub(super) fn writable(&mut self, fd: RawFd, counters: &TrafficCounters) -> bool {
-        let Some(active) = self.active.get_mut(&fd) else { return true };
-        push(fd, active, self.message, counters)
+    pub(super) fn writable(&mut self, socket: BorrowedFd<'_>, counters: &TrafficCounters) -> bool {
+        let Some(active) = self.active.get_mut(&socket.as_raw_fd()) else { return true };
+        push(socket, active, self.message, counters)
     }
 
     /// Compares what came back.
@@ -283,7 +294,7 @@ impl Sender {
                 counters.mismatched.fetch_add(1, Relaxed);
             } else {
                 counters.echoed.fetch_add(1, Relaxed);
-                record(&mut lock(&counters.echo), now.saturating_duration_since(due).as_micros() as u64);
+                record(&mut lock(&counters.echo), micros(now.saturating_duration_since(due)));
             }
             active.due = active.later.pop_front();
             (active.received, active.echo_phase) = (0, (active.echo_phase + 1) % PERIOD);
@@ -299,12 +310,12 @@ impl Active {
 }
 
 /// Writes as much of the message as fits; false when the connection failed.
-fn push(fd: RawFd, active: &mut Active, message: u64, counters: &TrafficCounters) -> bool {
+fn push(socket: BorrowedFd<'_>, active: &mut Active, message: u64, counters: &TrafficCounters) -> bool {
     let Some(sent) = &mut active.sending else { return true };
     while *sent < message {
         let from = (active.sent_phase + *sent as usize % PERIOD) % PERIOD;
         let len = CHUNK.min((message - *sent) as usize);
-        match sys::send(fd, &PATTERN[from..from + len]) {
+        match sys::send(socket, &PATTERN[from..from + len]) {
             Ok(n) => *sent += n as u64,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return e.kind() == io::ErrorKind::WouldBlock,
@@ -319,7 +330,6 @@ fn push(fd: RawFd, active: &mut Active, message: u64, counters: &TrafficCounters
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
     fn config(share: f64) -> TrafficConfig {
@@ -334,16 +344,27 @@ mod tests {
         }
     }
 
+    /// A sender with one active connection, its number, and the table that has it.
+    fn one_active(
+        config: &TrafficConfig,
+        start: Instant,
+        counters: &TrafficCounters,
+    ) -> (Sender, RawFd, Conns<Birth>, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let (fd, mut conns, mut sender) = (ours.as_raw_fd(), Conns::default(), Sender::new(config, start));
+        conns.insert(ours.into(), 0);
+        sender.add(fd, counters);
+        (sender, fd, conns, theirs)
+    }
+
     /// One message over a real socket, changed on the way or not.
     fn round_trip(spoil: bool) -> Traffic {
         let counters = TrafficCounters::new(config(1.0)).unwrap();
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
         let start = Instant::now();
-        let mut sender = Sender::new(&config(1.0), start);
-        let fd = ours.as_raw_fd();
-        sender.add(fd, &counters);
+        let (mut sender, fd, conns, mut theirs) = one_active(&config(1.0), start, &counters);
         assert_eq!(
-            sender.send_due(start + Duration::from_millis(1), &counters, &mut Vec::new()),
+            sender.send_due(start + Duration::from_millis(1), &conns, &counters, &mut Vec::new()),
             Some(Duration::from_millis(4))
         );
         let mut buf = vec![0; 1000];
@@ -373,12 +394,9 @@ mod tests {
     fn without_waiting_messages_follow_one_another_and_come_back_in_order() {
         let config = TrafficConfig { wait: false, ..config(1.0) };
         let counters = TrafficCounters::new(config).unwrap();
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
         let start = Instant::now();
-        let mut sender = Sender::new(&config, start);
-        let fd = ours.as_raw_fd();
-        sender.add(fd, &counters);
-        let _ = sender.send_due(start + Duration::from_millis(2500), &counters, &mut Vec::new());
+        let (mut sender, fd, conns, mut theirs) = one_active(&config, start, &counters);
+        let _ = sender.send_due(start + Duration::from_millis(2500), &conns, &counters, &mut Vec::new());
         assert_eq!(counters.report().sent, 3, "due at 0, 1 and 2 s, none of them answered");
         let mut buf = vec![0; 3000];
         theirs.read_exact(&mut buf).unwrap();
@@ -397,12 +415,9 @@ mod tests {
     fn a_full_socket_bounds_what_is_sent_without_waiting() {
         let config = TrafficConfig { wait: false, message: 64 * 1024, ..config(1.0) };
         let counters = TrafficCounters::new(config).unwrap();
-        let (ours, _theirs) = UnixStream::pair().unwrap();
-        ours.set_nonblocking(true).unwrap();
         let start = Instant::now();
-        let mut sender = Sender::new(&config, start);
-        sender.add(ours.as_raw_fd(), &counters);
-        let _ = sender.send_due(start + Duration::from_secs(1000), &counters, &mut Vec::new());
+        let (mut sender, _, conns, _theirs) = one_active(&config, start, &counters);
+        let _ = sender.send_due(start + Duration::from_secs(1000), &conns, &counters, &mut Vec::new());
         let t = counters.report();
         assert!(t.sent < 100 && t.sent + t.skipped >= 1000, "{t:?}");
     }
@@ -410,11 +425,9 @@ mod tests {
     #[test]
     fn a_sender_that_was_away_counts_late_and_skipped() {
         let counters = TrafficCounters::new(config(1.0)).unwrap();
-        let (ours, _theirs) = UnixStream::pair().unwrap();
         let start = Instant::now();
-        let mut sender = Sender::new(&config(1.0), start);
-        sender.add(ours.as_raw_fd(), &counters);
-        let _ = sender.send_due(start + Duration::from_millis(3500), &counters, &mut Vec::new());
+        let (mut sender, _, conns, _theirs) = one_active(&config(1.0), start, &counters);
+        let _ = sender.send_due(start + Duration::from_millis(3500), &conns, &counters, &mut Vec::new());
         let t = counters.report();
         assert_eq!((t.sent, t.late, t.skipped), (1, 1, 3), "due at 0, 1, 2 and 3 s, the first sent 3.5 s late");
         assert_eq!(t.overdue, 1, "what was skipped is counted as such");
@@ -426,14 +439,11 @@ mod tests {
     fn overdue(every_us: u64, wait: bool, answers: bool, behind: Duration) -> (u64, u64) {
         let config = TrafficConfig { every_us, wait, ..config(1.0) };
         let counters = TrafficCounters::new(config).unwrap();
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
         let start = Instant::now();
-        let mut sender = Sender::new(&config, start);
-        let fd = ours.as_raw_fd();
-        sender.add(fd, &counters);
+        let (mut sender, fd, conns, mut theirs) = one_active(&config, start, &counters);
         for message in 0..2 {
             let now = start + Duration::from_micros(every_us) * message + behind;
-            let _ = sender.send_due(now, &counters, &mut Vec::new());
+            let _ = sender.send_due(now, &conns, &counters, &mut Vec::new());
             if answers {
                 let mut buf = vec![0; 1000];
                 theirs.read_exact(&mut buf).unwrap();

@@ -1,8 +1,10 @@
 //! One client worker: opens connections while it holds a lane of the ramp, keeps them, sends on the active ones.
 
+#![expect(clippy::cast_possible_truncation, reason = "a greeting of five bytes")]
+
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -19,10 +21,11 @@ use super::plan::Tuple;
 use super::ramp::Claim;
 use super::traffic::Sender;
 use crate::engine::closing::{Turn, reset_on_close};
-use crate::engine::conns::Conns;
+use crate::engine::conns::{Conns, number, token};
 use crate::engine::pool::{Notice, Worker};
 use crate::protocol::{CloseMode, Severity, Stop, StopCause, errno};
 use crate::sys;
+use crate::units::micros;
 
 /// Token of the eventfd; connections have their descriptor number.
 const WAKE: Token = Token(usize::MAX);
@@ -142,8 +145,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
             if event.token() == WAKE {
                 state.worker.mail.clear_wake();
             } else {
-                #[expect(clippy::cast_possible_wrap, reason = "the number of a descriptor")]
-                state.event(event.token().0 as RawFd, event, now);
+                state.event(number(event.token()), event, now);
             }
         }
         // What has become of those before decides how many are opened next.
@@ -254,7 +256,7 @@ impl State<'_> {
         let raw = fd.as_raw_fd();
         // Edge-triggered, both directions once: the first event says established, later ones cost nothing while idle.
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(e) = self.poll.registry().register(&mut SourceFd(&raw), Token(raw as usize), interest) {
+        if let Err(e) = self.poll.registry().register(&mut SourceFd(&raw), token(raw), interest) {
             // On loopback it is established already.
             let _ = reset_on_close(&fd);
             return Err(e);
@@ -380,7 +382,8 @@ impl State<'_> {
         }
         if event.is_writable()
             && let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic)
-            && !sender.writable(fd, traffic)
+            && let Some(socket) = self.conns.get(fd)
+            && !sender.writable(socket.as_fd(), traffic)
         {
             self.lose(fd, now);
         }
@@ -407,14 +410,16 @@ impl State<'_> {
             self.give_back(1);
             return IDLE;
         }
-        self.times.push(now.saturating_duration_since(pending.since).as_micros() as u64);
+        self.times.push(micros(now.saturating_duration_since(pending.since)));
         self.opened += 1;
         self.failing = false;
         self.conns.set_extra(fd, self.shared.lifetimes.birth(now));
         let mut state = IDLE;
-        if self.shared.config.greet {
+        if self.shared.config.greet
+            && let Some(socket) = self.conns.get(fd)
+        {
             // Five bytes into an empty send buffer always fit.
-            state = if sys::send(fd, HELLO).is_ok() { GREETING + HELLO.len() as u8 } else { IDLE };
+            state = if sys::send(socket.as_fd(), HELLO).is_ok() { GREETING + HELLO.len() as u8 } else { IDLE };
         }
         if let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic)
             && traffic.choose()
@@ -437,7 +442,8 @@ impl State<'_> {
     /// Reads until there is nothing more.
     fn read(&mut self, fd: RawFd, mut state: u8, ended: bool, now: Instant) {
         loop {
-            let n = match sys::recv(fd, &mut self.scratch) {
+            let Some(socket) = self.conns.get(fd) else { return };
+            let n = match sys::recv(socket.as_fd(), &mut self.scratch) {
                 Ok(0) => return self.lose(fd, now),
                 Ok(n) => n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
@@ -520,7 +526,7 @@ impl State<'_> {
     fn send_due(&mut self, now: Instant) -> Option<Duration> {
         let (sender, traffic) = (self.sender.as_mut()?, self.shared.traffic.as_ref()?);
         let mut broken = Vec::new();
-        let next = sender.send_due(now, traffic, &mut broken);
+        let next = sender.send_due(now, &self.conns, traffic, &mut broken);
         for fd in broken {
             self.lose(fd, now);
         }

@@ -3,9 +3,21 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use mio::Token;
+
 /// Descriptors in one piece of the table. A vector that grows leaves holes of its former sizes in the heap: with vectors of
 /// nine bytes a client took 18 a connection, with pieces it takes 11 (measured).
 const PIECE: usize = 1024;
+
+/// The token of a connection in epoll: its number.
+pub fn token(fd: RawFd) -> Token {
+    Token(fd.cast_unsigned() as usize)
+}
+
+/// The number of the connection that has this token.
+pub fn number(token: Token) -> RawFd {
+    RawFd::try_from(token.0).unwrap_or(-1)
+}
 
 #[derive(Debug)]
 struct Piece<T> {
@@ -24,7 +36,7 @@ pub struct Conns<T = ()> {
 impl<T: Copy + Default> Conns<T> {
     /// Takes a connection with its first state; its `T` is the default one.
     pub fn insert(&mut self, fd: OwnedFd, state: u8) {
-        let at = fd.as_raw_fd() as usize;
+        let at = token(fd.as_raw_fd()).0;
         while at / PIECE >= self.pieces.len() {
             let piece = Piece { fds: [const { None }; PIECE], state: [0; PIECE], extra: [T::default(); PIECE] };
             self.pieces.push(Box::new(piece));
@@ -94,9 +106,8 @@ impl<T: Copy + Default> Conns<T> {
     }
 
     /// Numbers are below this.
-    #[expect(clippy::cast_possible_wrap, reason = "the number of a descriptor")]
     pub fn bound(&self) -> RawFd {
-        (self.pieces.len() * PIECE) as RawFd
+        RawFd::try_from(self.pieces.len() * PIECE).unwrap_or(RawFd::MAX)
     }
 }
 
@@ -124,5 +135,6 @@ mod tests {
         assert_eq!(conns.extra(raw), Some(0), "nothing is left of the one before");
         assert_eq!(conns.state(-1), None);
         assert!(raw < conns.bound() && conns.state(conns.bound()).is_none());
+        assert_eq!((number(token(raw)), number(Token(usize::MAX))), (raw, -1));
     }
 }

@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use super::page::{Page, Word};
 use crate::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Phase, Role, Severity, errno};
 use crate::sys;
+use crate::units::micros;
 
 /// Locks a mutex that a panicking thread may have left: the counters stay readable.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -252,7 +253,7 @@ impl Counters {
 
     /// User plus system time of the process, microseconds.
     pub fn cpu_us() -> u64 {
-        sys::cpu_time().as_micros() as u64
+        micros(sys::cpu_time())
     }
 }
 

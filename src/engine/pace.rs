@@ -1,6 +1,10 @@
 //! The pace of opening and closing: a token bucket whose clock the caller gives.
 
+#![expect(clippy::cast_precision_loss, reason = "connections a second, far below 2^52")]
+
 use std::time::{Duration, Instant};
+
+use crate::units::whole;
 
 /// How much of a second a caller that was late may catch up with: enough to bridge a scheduling hiccup, too little for a
 /// burst that would fill an accept queue.
@@ -45,7 +49,7 @@ impl Pace {
         // At least one token fits in, or a slow rate would never give any.
         let most = (rate * CATCH_UP.as_secs_f64()).max(1.0);
         self.tokens = (self.tokens + passed * rate).min(most);
-        let got = (self.tokens.floor() as u64).min(want);
+        let got = whole(self.tokens).min(want);
         if got == 0 {
             return Err(Duration::from_secs_f64((1.0 - self.tokens) / rate));
         }

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::protocol::EngineStats;
 use crate::sys::{self, SharedView, SharedWords};
+use crate::units::micros;
 
 /// `c1m-top` and a zero.
 const MAGIC: u64 = u64::from_le_bytes(*b"c1m-top\0");
@@ -214,7 +215,7 @@ impl Reader {
         stats.t_us = since(Word::Started);
         stats.silent_ms = since(Word::Beat) / 1000;
         // Of this moment, as the counts are; of a process that has ended the report's holds.
-        stats.cpu_us = sys::cpu_time_of(self.pid).map_or(stats.cpu_us, |time| time.as_micros() as u64);
+        stats.cpu_us = sys::cpu_time_of(self.pid).map_or(stats.cpu_us, micros);
         Ok(stats)
     }
 
@@ -232,7 +233,7 @@ impl Reader {
                 return None;
             }
             let place = place(generation);
-            let len = (self.words.load(place) as usize).min(REPORT * 8);
+            let len = usize::try_from(self.words.load(place)).unwrap_or(REPORT * 8).min(REPORT * 8);
             let words = place + 1..=place + len.div_ceil(8);
             let mut bytes: Vec<u8> = words.flat_map(|at| self.words.load(at).to_le_bytes()).collect();
             bytes.truncate(len);

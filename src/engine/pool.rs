@@ -5,8 +5,10 @@
 //! the next. All other workers sleep in epoll until their own connections want something. Fifty workers waiting on the
 //! same listeners would wake one another for every connection, which halves the rate (measured).
 
+#![expect(clippy::cast_possible_truncation, reason = "descriptors of a table and workers of a process, far below 2^32")]
+
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -73,7 +75,7 @@ impl Bell {
         std::mem::take(&mut lock(&self.notices))
     }
 
-    /// The descriptor to wait on.
+    /// The descriptor to wait on, as a number: mio registers nothing else.
     pub fn fd(&self) -> RawFd {
         self.wake.as_raw_fd()
     }
@@ -106,7 +108,7 @@ impl Mailbox {
         self.used.store(used as u32, SeqCst);
     }
 
-    /// Descriptor that wakes this worker, the same number in both tables.
+    /// Descriptor that wakes this worker, the same number in both tables; mio registers numbers alone.
     pub fn wake_fd(&self) -> RawFd {
         self.wake.as_raw_fd()
     }
@@ -164,7 +166,10 @@ impl Worker {
 }
 
 /// The body of a worker thread. It runs until the process ends; an error it returns is noted by the main thread.
-pub type Body = Arc<dyn Fn(Worker) -> io::Result<()> + Send + Sync>;
+///
+/// It has a descriptor table of its own: of what others opened it may use what the pool's workers inherit, its [`Worker`]'s
+/// eventfds and the standard streams, and nothing that it opens may leave it.
+pub(crate) type Body = Arc<dyn Fn(Worker) -> io::Result<()> + Send + Sync>;
 
 /// The workers and the slots.
 pub struct Pool {
@@ -172,8 +177,8 @@ pub struct Pool {
     body: Body,
     bell: Arc<Bell>,
     wanted: Arc<AtomicBool>,
-    /// Descriptors that every worker keeps: the listeners.
-    inherited: Vec<RawFd>,
+    /// What every worker keeps open of the main table: the listeners.
+    inherited: Arc<[OwnedFd]>,
     /// Slots nobody holds because every table is full.
     parked: Vec<usize>,
     max: usize,
@@ -196,7 +201,7 @@ impl Pool {
     ///
     /// # Errors
     /// When the limit cannot be read or the eventfd not be made.
-    pub fn new(max: usize, inherited: Vec<RawFd>, body: Body) -> io::Result<Self> {
+    pub(crate) fn new(max: usize, inherited: Arc<[OwnedFd]>, body: Body) -> io::Result<Self> {
         let (soft, _) = sys::nofile();
         let fixed = inherited.len() as u64 + OWN + u64::from(SPARE);
         let room = soft.saturating_sub(fixed) as usize;
@@ -277,8 +282,7 @@ impl Pool {
         self.parked.len()
     }
 
-    /// Starts a worker and waits until it has its own table: until then it shares the main one, and a descriptor opened
-    /// meanwhile would be copied.
+    /// Starts a worker with a table of its own.
     fn start(&mut self) -> io::Result<usize> {
         let index = self.workers.len();
         let mail = Arc::new(Mailbox {
@@ -294,24 +298,23 @@ impl Pool {
             room: self.room,
             wanted: Arc::clone(&self.wanted),
         };
-        let keep: Vec<RawFd> = self.inherited.iter().copied().chain([self.bell.fd(), mail.wake_fd()]).collect();
-        let (ready, is_ready) = channel();
+        let own = [self.bell.wake.as_fd(), mail.wake.as_fd()];
+        let keep: Vec<BorrowedFd<'_>> = self.inherited.iter().map(AsFd::as_fd).chain(own).collect();
         let body = Arc::clone(&self.body);
         let failed = self.failed.0.clone();
         let bell = Arc::clone(&self.bell);
-        thread::Builder::new().name(format!("worker-{index}")).stack_size(STACK).spawn(move || {
-            let own_table = sys::take_own_table(&keep);
-            let refused = own_table.is_err();
-            let _ = ready.send(own_table);
-            if refused {
-                return;
-            }
+        let run = move || {
             if let Err(e) = body(worker) {
                 let _ = failed.send(e);
                 bell.ring(Notice::Look);
             }
-        })?;
-        is_ready.recv().map_err(io::Error::other)??;
+        };
+        let thread = thread::Builder::new().name(format!("worker-{index}")).stack_size(STACK);
+        #[expect(unsafe_code, reason = "what the bodies of this program use and drop is known here, not in sys")]
+        // SAFETY: there are two bodies, `server::worker::run` and `client::worker::run`. Each keeps what it opens in a `State`
+        // of its own. Of what is shared they use the listeners and the two eventfds, which `keep` has and which this
+        // pool and its engine own until the process ends; all else that is shared they reach by reference.
+        unsafe { sys::spawn_with_own_table(thread, &keep, run) }?;
         self.workers.push(mail);
         Ok(index)
     }

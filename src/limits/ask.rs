@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::sample::Machine;
+use crate::units::whole;
 
 /// Which ends of the connections are on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -128,7 +129,7 @@ impl Ask {
 
     /// Payload in each direction at so many connections, bits per second.
     pub fn payload_bits_per_s(&self, connections: u64) -> u64 {
-        self.traffic.map_or(0, |t| (self.messages_per_s(connections) * t.message as f64 * 8.0) as u64)
+        self.traffic.map_or(0, |t| whole(self.messages_per_s(connections) * t.message as f64 * 8.0))
     }
 
     /// Messages in each direction, per second.

@@ -1,7 +1,7 @@
 //! What the active connections send each way, against the fastest link.
 
 use crate::protocol::Traffic;
-use crate::units::bits_per_s;
+use crate::units::{bits_per_s, whole};
 
 use super::prelude::*;
 
@@ -60,7 +60,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
 /// Bits per second in each direction.
 fn demand(traffic: &Traffic) -> u64 {
     let messages_per_s = traffic.active as f64 * 1e6 / traffic.every_us as f64;
-    (messages_per_s * on_the_wire(traffic.message) as f64) as u64
+    whole(messages_per_s * on_the_wire(traffic.message) as f64)
 }
 
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
@@ -70,7 +70,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     };
     let payload = ask.payload_bits_per_s(ask.target);
     let sum = format!("{} of payload each way, the rest is headers", bits_per_s(payload));
-    let needed = (ask.messages_per_s(ask.target) * on_the_wire(traffic.message) as f64) as u64;
+    let needed = whole(ask.messages_per_s(ask.target) * on_the_wire(traffic.message) as f64);
     let without = |verdict, why: String| Need { needed: Some(needed), ..Need::without(ID, verdict, why) };
     if ask.role == Side::Both {
         return out.push(without(Verdict::NotApplicable, format!("both ends here: loopback has no link. {sum}")));

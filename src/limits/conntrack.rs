@@ -64,7 +64,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let mut meter = Meter::growing(ID, scope, table.count, table.max, 64.0).levels(0.75, 0.95).cured(cure);
     if table.count == 0 {
         meter.growth = Growth::NotTracking;
-        meter.reason = Some("not tracking: no rule asks for connection states".into());
+        meter.reason = Some("not tracking: no firewall rule matches connection states".into());
     }
     out.push(meter);
 }
@@ -77,7 +77,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     };
     if table.count == 0 {
         let why = format!(
-            "not tracking: no rule asks for states. With one, the maximum of {} would be met at that count",
+            "not tracking: no firewall rule matches connection states. With one, the maximum of {} would be met at that count",
             grouped(table.max)
         );
         return out.push(Need::not_applicable(ID, why));
@@ -86,7 +86,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     out.push(
         Need::compare(ID, "network namespace", table.max, needed)
             .met_at(given.usable(table.max).saturating_sub(table.count))
-            .because(format!("{} entries are there already", grouped(table.count)))
+            .because(format!("{} entries are in use already", grouped(table.count)))
             .cured(|| cure(round_up(needed))),
     );
 }

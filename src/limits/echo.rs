@@ -7,6 +7,7 @@
 use crate::protocol::{EngineStats, Phase};
 
 use super::prelude::*;
+use crate::units::whole;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -80,16 +81,16 @@ impl Load {
             Side::Server => "a server",
             Side::Client => "a client",
         };
-        let each = grouped(self.present() as u64 / self.cores.max(1));
+        let each = grouped(whole(self.present()) / self.cores.max(1));
         format!("an estimate: {cores} x {each} messages of {}, {ends}, as measured on one machine", bytes(self.message))
     }
 
     fn cure(&self) -> Cure {
         let part = self.present() / self.needed();
-        let active = Remedy::option(format!("{} active connections (--active)", grouped((self.active * part) as u64)));
+        let active = Remedy::option(format!("{} active connections (--active)", grouped(whole(self.active * part))));
         let every = Remedy::option(format!("--every {}", pause(self.every_us as f64 / part)));
         let smaller = Remedy::option("smaller messages (--message)");
-        let cores = (self.needed() / per_core(self.message, self.ends)).ceil() as u64;
+        let cores = whole((self.needed() / per_core(self.message, self.ends)).ceil());
         let cores = Remedy::advice(Level::Host, format!("{} cores", grouped(cores)));
         let apart = (self.ends == Side::Both).then(|| Remedy::advice(Level::Host, "the client on another host"));
         Cure([active, every, smaller, cores].into_iter().chain(apart).collect())
@@ -134,7 +135,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let at_target = Load { active, ..load };
     let beyond = at_target.needed() > load.present();
     let late = is_late(client);
-    let needed = grouped(at_target.needed() as u64);
+    let needed = grouped(whole(at_target.needed()));
     let (state, reason) = match late {
         _ if !beyond => (LimitState::Ok, load.reason()),
         Some(false) => (LimitState::Ok, format!("messages are not late, though there are more of them than by {}", load.reason())),
@@ -144,7 +145,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
             (LimitState::Warn, text)
         }
     };
-    let meter = Meter::growing(ID, "host", load.needed() as u64, load.present() as u64, 1e6 / traffic.every_us as f64);
+    let meter = Meter::growing(ID, "host", whole(load.needed()), whole(load.present()), 1e6 / traffic.every_us as f64);
     out.push(
         Meter {
             // An estimate is proved wrong, or right, by what comes back: no share and no forecast decides.
@@ -165,7 +166,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let needed = ask.messages_per_s(ask.target);
     let unknown = |why: &str| {
         let row = Need::without(ID, Verdict::Unknown, why);
-        Need { needed: Some(needed as u64), ..row }
+        Need { needed: Some(whole(needed)), ..row }
     };
     if ask.program != Program::Own {
         return out.push(unknown("what a program of yours takes for a message is not known"));
@@ -182,8 +183,8 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     };
     let present = load.present();
     out.push(
-        Need::compare(ID, "host", present as u64, needed.ceil() as u64)
-            .met_at((ask.target as f64 * present / needed.max(1.0)) as u64)
+        Need::compare(ID, "host", whole(present), whole(needed.ceil()))
+            .met_at(whole(ask.target as f64 * present / needed.max(1.0)))
             .because(load.reason())
             .cured(|| load.cure()),
     );
@@ -197,7 +198,7 @@ mod tests {
     fn a_message_takes_what_was_measured_and_evenly_more_between() {
         for (message, rates) in MEASURED {
             for (ends, rate) in [Side::Both, Side::Server, Side::Client].into_iter().zip(rates) {
-                assert!((per_core(message as u64, ends) - rate).abs() < 1e-6, "{message} {ends:?}");
+                assert!((per_core(whole(message), ends) - rate).abs() < 1e-6, "{message} {ends:?}");
             }
         }
         assert!((per_core(1, Side::Both) - MEASURED[0].1[0]).abs() < 1e-6, "no message is cheaper than the smallest");
@@ -216,8 +217,8 @@ mod tests {
         };
         for fixed in [
             Load { active: number(&texts[0]), ..load },
-            Load { every_us: (number(&texts[1]) * 1e6) as u64, ..load },
-            Load { cores: number(&texts[3]) as u64, ..load },
+            Load { every_us: whole(number(&texts[1]) * 1e6), ..load },
+            Load { cores: whole(number(&texts[3])), ..load },
         ] {
             let share = fixed.needed() / fixed.present();
             assert!(share <= 1.0 && share > 0.9, "{share}: {texts:?}");

@@ -63,7 +63,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     });
 }
 
-/// One registration for each socket, all of one user, beside those that are there already.
+/// One registration for each socket, all of one user, beside those registered already.
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let watches = match &given.kernel.host.max_user_watches {
         Err(why) => return out.push(Need::unknown(ID, why)),
@@ -74,5 +74,5 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let need = Need::compare(ID, "user", watches, needed)
         .met_at(given.count_of(given.usable(watches).saturating_sub(there)))
         .cured(|| rounded_sysctl(KEY, needed));
-    out.push(if there > 0 { need.because(format!("{} registrations are there already", grouped(there))) } else { need });
+    out.push(if there > 0 { need.because(format!("{} are registered already", grouped(there))) } else { need });
 }

@@ -13,7 +13,7 @@
 use super::headroom::Headroom;
 use super::prelude::*;
 use crate::sample::{Kernel, Net};
-use crate::units::short_seconds;
+use crate::units::{short_seconds, whole};
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -117,8 +117,8 @@ fn first_filled(load: Load, rooms: &[(String, f64)]) -> Result<(String, f64), St
     }
     let filled = rooms.iter().filter_map(|(what, room)| Some((what.clone(), load.seconds_to_fill(*room)?)));
     filled.min_by(|a, b| a.1.total_cmp(&b.1)).ok_or_else(|| {
-        let all = bytes((load.active * load.most) as u64);
-        let one = bytes(load.most as u64);
+        let all = bytes(whole(load.active * load.most));
+        let one = bytes(whole(load.most));
         format!("unread messages take at most {one} a connection, {all} in all: any standstill is survived")
     })
 }
@@ -162,7 +162,7 @@ fn cure(load: Load, seconds: f64) -> Cure {
     let fewer = Remedy::option("fewer, smaller or rarer messages (--active, --message, --every)");
     let more = format!(
         "room for {} more, as {WARN_S:.0} s need",
-        bytes((load.per_s() * each(load.message) * (WARN_S - seconds).max(0.0)) as u64)
+        bytes(whole(load.per_s() * each(load.message) * (WARN_S - seconds)))
     );
     let server = "a server that stands still for less time (its garbage collector) or limits what its clients may send";
     Cure::from([fewer, Remedy::advice(Level::Host, more), Remedy::advice(Level::Server, server)])
@@ -192,13 +192,13 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         Ok((what, seconds)) => Meter {
             used: None,
             state: Some(state(seconds)),
-            place: Some(format!("survives {}", short_seconds(seconds.round() as u64))),
+            place: Some(format!("survives {}", short_seconds(whole(seconds.round())))),
             reason: Some(format!(
                 "{} messages of {} B a second wait unread and fill {what}",
-                grouped(load.per_s() as u64),
-                grouped(load.message as u64)
+                grouped(whole(load.per_s())),
+                grouped(whole(load.message))
             )),
-            ..Meter::independent(ID, "host", 0, Some(seconds.round() as u64))
+            ..Meter::independent(ID, "host", 0, Some(whole(seconds.round())))
         }
         .cured(move |_| cure(load, seconds)),
     });
@@ -224,7 +224,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let rooms = rooms(given.kernel, Headroom::of(given.kernel, None));
     out.push(match first_filled(load, &rooms) {
         Err(why) => Need::without(ID, Verdict::Fits, why),
-        Ok((what, seconds)) => Need::compare(ID, "host", seconds.round() as u64, WARN_S as u64)
+        Ok((what, seconds)) => Need::compare(ID, "host", whole(seconds.round()), whole(WARN_S))
             .because(format!("a server that stands still for that long fills {what}, if its clients keep sending"))
             .mild()
             .cured(|| cure(load, seconds)),

@@ -1,6 +1,7 @@
 //! Sockets for each bucket of the established hash.
 
 use super::prelude::*;
+use crate::units::whole;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -50,10 +51,10 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         Ok(buckets) => *buckets,
         Err(why) => return out.push(Need::unknown(ID, why)),
     };
-    let needed = (given.sockets() as f64 / LONG_CHAIN).ceil() as u64;
+    let needed = whole((given.sockets() as f64 / LONG_CHAIN).ceil());
     out.push(
         Need::compare(ID, "buckets", buckets, needed)
-            .met_at((given.count_of(buckets) as f64 * LONG_CHAIN) as u64)
+            .met_at(whole(given.count_of(buckets) as f64 * LONG_CHAIN))
             .because(format!(
                 "{:.1} sockets per bucket at the target: nothing fails, but connecting slows down from {LONG_CHAIN}",
                 given.sockets() as f64 / buckets.max(1) as f64

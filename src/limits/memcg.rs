@@ -7,6 +7,7 @@ use super::cure::{Setting, mib, write};
 use super::memory::{guarded, per_connection, share};
 use super::nofile::ENDED;
 use super::prelude::*;
+use crate::units::whole;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -128,16 +129,16 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         let inside = chains.iter().filter(|c| c.as_ref().is_ok_and(|c| c.iter().any(|g| g.path == group.path))).count();
         let each = charged_per_connection(inside > 1) + given.ask.user_bytes as f64;
         let charged = charge(group);
-        let needed = (given.ask.target as f64 * each) as u64;
+        let needed = whole(given.ask.target as f64 * each);
         let limit = bound(group).unwrap_or(u64::MAX);
-        let room = (limit.saturating_sub(charged) as f64 * share) as u64;
-        let to = limit.saturating_add(((needed.saturating_sub(room)) as f64 / share).ceil() as u64);
+        let room = whole(limit.saturating_sub(charged) as f64 * share);
+        let to = limit.saturating_add(whole(((needed.saturating_sub(room)) as f64 / share).ceil()));
         out.push(
             Need::compare(ID, &group.path, room, needed)
-                .met_at((room as f64 / each) as u64)
+                .met_at(whole(room as f64 / each))
                 .because(format!(
                     "{} B a connection are charged; {} of {} are in use, {:.0} % of the rest is kept",
-                    grouped(each as u64),
+                    grouped(whole(each)),
                     bytes(charged),
                     bytes(limit),
                     (1.0 - share) * 100.0

@@ -4,6 +4,7 @@ use super::Oom;
 use super::headroom::{Headroom, connection_memory};
 use super::meter::{Guarded, Keeps};
 use super::prelude::*;
+use crate::units::whole;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -90,15 +91,15 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         return out.push(Need::without(ID, Verdict::Unknown, "not readable"));
     };
     let each = per_connection(given.ask.role == Side::Both) + given.ask.user_bytes as f64;
-    let needed = (given.ask.target as f64 * each) as u64;
+    let needed = whole(given.ask.target as f64 * each);
     let share = share(given);
-    let room = (headroom.bytes as f64 * share) as u64;
+    let room = whole(headroom.bytes as f64 * share);
     out.push(
         Need::compare(ID, "host", room, needed)
-            .met_at((room as f64 / each) as u64)
+            .met_at(whole(room as f64 / each))
             .because(format!(
                 "{} B a connection; {:.0} % of the {} free is kept",
-                grouped(each as u64),
+                grouped(whole(each)),
                 (1.0 - share) * 100.0,
                 bytes(headroom.bytes)
             ))

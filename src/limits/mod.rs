@@ -13,6 +13,11 @@
 //! | `counters` | counters of the kernel that show what it dropped |
 //! | `headroom` | the memory that is really left |
 
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "shares, costs and slopes of counts and bytes, all of them far below 2^52"
+)]
+
 mod ask;
 mod counters;
 mod cure;

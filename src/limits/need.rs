@@ -8,6 +8,7 @@ use super::LimitId;
 use super::ask::{Ask, OwnEngines, Program, Side, Surroundings};
 use super::cure::Cure;
 use super::limit::Unit;
+use crate::units::whole;
 
 /// Whether a limit is large enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -82,12 +83,12 @@ impl Given<'_> {
 
     /// How large a limit has to be for the run to use so much of it, below the share at which its guard holds.
     pub(super) fn guarded(&self, used: u64) -> u64 {
-        (used as f64 / self.ask.share()).ceil() as u64
+        whole((used as f64 / self.ask.share()).ceil())
     }
 
     /// So much of a limit can be used before the run's guard holds.
     pub(super) fn usable(&self, limit: u64) -> u64 {
-        (limit as f64 * self.ask.share()) as u64
+        whole(limit as f64 * self.ask.share())
     }
 
     /// Sockets of this machine at the target.

@@ -1,6 +1,7 @@
 //! Sockets closed by their program but not yet by TCP.
 
 use super::prelude::*;
+use crate::units::whole;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -44,7 +45,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
             Need::not_applicable(ID, "c1m-top closes by reset: no orphaned sockets (--close fin leaves some)")
         }
         (Ok(max), Program::Other { .. }) => {
-            let needed = (given.ask.target as f64 / CRITICAL).ceil() as u64;
+            let needed = whole((given.ask.target as f64 / CRITICAL).ceil());
             Need::compare(ID, "at the close", *max, needed)
                 .because("orphaned sockets, if all are closed at once from this end: resets begin at half of it")
                 .mild()

@@ -3,6 +3,7 @@
 use crate::sample::PortRange;
 
 use super::prelude::*;
+use crate::units::whole;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -37,7 +38,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     };
     // The plan was made from the range as it was then; a range that has been changed since holds for every connect to come.
     let capacity = match (&net.ports, context.noted.ports) {
-        (Ok(now), Some(then)) if then > 0 => (planned as f64 * now.usable() as f64 / then as f64) as u64,
+        (Ok(now), Some(then)) if then > 0 => whole(planned as f64 * now.usable() as f64 / then as f64),
         _ => planned,
     };
     let time_wait = net.sockstat.as_ref().map_or(0, |s| s.tw);
@@ -48,7 +49,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let (first, ports) = hello.map_or((0, 1), |h| (u64::from(h.port), u64::from(h.ports)));
     let mut meter = Meter::growing(ID, "client", used, capacity, 8.0).levels(0.95, 0.99).cured(move |need| {
         let more = (need.saturating_mul(ports)).div_ceil(capacity.max(1));
-        let more = (first + more <= 1 << 16).then(|| Remedy::option(format!("--ports {more} (at the server too)")));
+        let more = (first + more <= 1 << 16).then(|| Remedy::option(format!("--ports {more} (on the server as well)")));
         let sources = Remedy::option("more addresses to connect from (--source)");
         let range = (!wide).then(|| Remedy::sysctl(KEY, "1024 65535"));
         Cure([more, Some(sources), range].into_iter().flatten().collect())
@@ -79,7 +80,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let need = need.cured(|| {
         let ports = ask.target.div_ceil(addresses.sources * addresses.per_pair.max(1));
         let sources = ask.target.div_ceil(addresses.ports * addresses.per_pair.max(1));
-        let ports = Remedy::option(format!("--ports {} (the server too)", grouped(ports)));
+        let ports = Remedy::option(format!("--ports {} (on the server as well)", grouped(ports)));
         let sources = Remedy::advice(Level::Host, format!("{} source addresses (--source)", grouped(sources)));
         let range = given.kernel.net.ports.as_ref().ok();
         let wider = range.and_then(|range| widen(*range, needed, ask.port, ask.ports)).map(|to| Remedy::sysctl(KEY, to));

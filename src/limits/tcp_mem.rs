@@ -4,6 +4,7 @@
 use super::prelude::*;
 use crate::sample::Kernel;
 use super::syn_queue::{other_drops, syncookies};
+use crate::units::whole;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -90,7 +91,7 @@ static COUNTERS: [CounterInfo; 5] = [
 
 /// The three marks of `tcp_mem`, scaled so that the one at `of` pages becomes `to` pages.
 fn scaled(marks: [u64; 3], of: u64, to: u64, round: fn(u64) -> u64) -> Remedy {
-    let scale = |mark: u64| round((u128::from(mark) * u128::from(to)).div_ceil(u128::from(of.max(1))) as u64);
+    let scale = |mark: u64| round(u64::try_from((u128::from(mark) * u128::from(to)).div_ceil(u128::from(of.max(1)))).unwrap_or(u64::MAX));
     let [low, pressure, max] = marks.map(scale);
     Remedy::host_sysctl(KEY, format!("{low} {pressure} {max}"))
 }
@@ -128,13 +129,13 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     };
     let (page, pressure) = (given.kernel.host.page_size, marks[1]);
     let each = given.ask.traffic.map_or(0.0, |t| t.share * (t.message + BUFFER_OWN).div_ceil(page) as f64);
-    let pages = (given.ask.target as f64 * each).ceil() as u64;
+    let pages = whole((given.ask.target as f64 * each).ceil());
     let need = Need::compare(ID, "host", pressure.saturating_mul(page), pages.saturating_mul(page));
     if pages == 0 {
         return out.push(need.because("idle connections hold no buffers (Linux 6.0 and later)"));
     }
     out.push(
-        need.met_at((pressure as f64 / each) as u64)
+        need.met_at(whole(pressure as f64 / each))
             .because("the pressure mark, if every active connection has one message unread")
             .mild()
             .cured(|| scaled(marks, pressure, pages, round_up)),

@@ -10,6 +10,7 @@ use crate::units;
 use super::entry;
 use super::now::{Now, RunPhase};
 use super::table::GuardInput;
+use crate::units::whole;
 
 /// Share of a limit up to which the guard lets the ramp go, in thousandths. Of memory it keeps the rest of the headroom that
 /// was there at the start.
@@ -70,7 +71,7 @@ impl Guard {
                 continue;
             }
             let skew = now.rate_per_s.unwrap_or(0.0).max(0.0) * SKEW_S;
-            let more = (self.left(input) / input.cost - skew).max(0.0) as u64;
+            let more = whole(self.left(input) / input.cost - skew);
             let under_way = if input.rule.with_in_flight { now.in_flight.unwrap_or(0) } else { 0 };
             let count = now.connections.saturating_add(under_way).saturating_add(more);
             if self.ceiling.is_none_or(|c| count < c) {
@@ -101,7 +102,7 @@ impl Guard {
 /// the sample's targets) can hold with a fifth of its real headroom left. With the sentence that says which.
 pub fn safe_target(kernel: &Kernel, both_ends: bool, own_memcg: &[MemCgroup]) -> (u64, String) {
     let cost = per_connection(both_ends);
-    let holds = |left: u64| ((1.0 - SPARE) * left as f64 / cost) as u64;
+    let holds = |left: u64| whole((1.0 - SPARE) * left as f64 / cost);
     let Some(headroom) = Headroom::of(kernel, None) else {
         return (
             BLIND,
@@ -132,7 +133,7 @@ pub fn safe_target(kernel: &Kernel, both_ends: bool, own_memcg: &[MemCgroup]) ->
     let text = format!(
         "aims at {}: with {} B for a connection that leaves a fifth of the {} of {what}",
         units::grouped(count),
-        units::grouped(cost as u64),
+        units::grouped(whole(cost)),
         units::bytes(left)
     );
     (count, text)
@@ -220,7 +221,7 @@ mod tests {
     #[test]
     fn a_cgroup_that_limits_an_engine_bounds_it_first() {
         let (got, by, _) = ceiling(40_000, |s| synthetic::with_memcg(s, "/c1m", 400 * MIB));
-        let exact = (0.9 * (390 * MIB) as f64 / 5900.0) as u64;
+        let exact = whole(0.9 * (390 * MIB) as f64 / 5900.0);
         assert!(got.unwrap().abs_diff(exact) < 1000, "{got:?} for {exact}");
         assert_eq!(by, Some(LimitId::Memcg));
     }

@@ -8,6 +8,7 @@ use super::chart::{Chart, Curve, Line, LineAt, XAxis};
 use super::now::Now;
 use super::series::{Point, Series, VALUES};
 use super::slope::Slope;
+use crate::units::whole;
 
 /// Positions in a [`Point`]'s values.
 const MEMORY: usize = 0;
@@ -206,9 +207,9 @@ impl History {
                 LineAt::Bytes(bytes) => {
                     let name = if limit.info.oom == Some(Oom::Cgroup) { "cgroup" } else { limit.info.label };
                     let above = if bytes > self.y.high { ", above" } else { "" };
-                    format!("{name} {}{above}", units::bytes(bytes as u64))
+                    format!("{name} {}{above}", units::bytes(whole(bytes)))
                 }
-                LineAt::Connections(count) => format!("{} at {}", limit.info.label, units::short_count(count as u64)),
+                LineAt::Connections(count) => format!("{} at {}", limit.info.label, units::short_count(whole(count))),
             };
             // Both engines meet their descriptor limits at about the same count: the first of them says it.
             let again = nearest.is_none_or(|n| n.info.id != limit.info.id || !is_nearest(limit))

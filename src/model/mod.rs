@@ -1,6 +1,11 @@
 //! Derives everything shown from a row of [`Sample`]s. Pure: no I/O, no clock, no thread, so that a recording drives it
 //! as well as a live run.
 
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "slopes and forecasts of counts, bytes and milliseconds, all of them far below 2^52"
+)]
+
 pub mod chart;
 pub mod cost;
 mod death;

@@ -8,6 +8,7 @@ use crate::sample::Sample;
 
 use super::now::{Now, RunPhase};
 use super::summary::{Dashboard, ForecastLine};
+use crate::units::whole;
 
 /// Growth of the count between two records of the nearest limit's forecast.
 const GROWTH: f64 = 1.25;
@@ -152,7 +153,7 @@ impl RunLog {
         let mut nearest = true;
         for limit in limits {
             let Some(predicted) = limit.forecast.connections() else { continue };
-            let part = (limit.share().unwrap_or(0.0) * PARTS) as u64;
+            let part = whole(limit.share().unwrap_or(0.0) * PARTS);
             let known = self.covered.iter().position(|c| limit.is(c.0, &c.1));
             let before = known.map(|i| std::mem::replace(&mut self.covered[i].2, part));
             if known.is_none() {

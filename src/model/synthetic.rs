@@ -263,7 +263,7 @@ fn stats(role: Role, pid: u32, n: u64, t_ms: u64) -> EngineStats {
         rate_limit: None,
         ceiling: None,
         errors: Vec::new(),
-        tables: (n / 19_900 + 1) as u32,
+        tables: u32::try_from(n / 19_900 + 1).unwrap_or(u32::MAX),
         tables_max: 256,
         table_limit: 20_000,
         table_room: 19_880,

@@ -14,6 +14,7 @@ use super::failures::Failure;
 use super::now::{Now, RunPhase};
 use super::slope::{Slope, Trend};
 use super::track::Track;
+use crate::units::whole;
 
 /// Connections from which on a slope of counted things is judged: these are exact.
 const RANGE_COUNT: f64 = 200.0;
@@ -258,8 +259,8 @@ fn forecast(meter: &Meter, slope: Option<Slope>, now: &Now) -> Forecast {
         return Forecast::Never;
     }
     Forecast::At {
-        connections: at as u64,
-        plus_minus: (left * slope.spread / slope.per_connection).ceil() as u64,
+        connections: whole(at),
+        plus_minus: whole((left * slope.spread / slope.per_connection).ceil()),
         seconds: now.trend_per_s.filter(|r| *r > 0.0 && rising(now)).map(|r| left / r),
     }
 }
@@ -276,7 +277,7 @@ fn guard_input(meter: &Meter, slope: Option<Slope>, now: &Now) -> Option<GuardIn
     let rule = meter.guarded();
     let measured = slope.map(|s| s.per_connection + 2.0 * s.spread);
     let cost = measured.map_or(rule.unmeasured, |m| m.max(rule.floor));
-    let room = meter.progress.filter(|_| meter.planned).map(|p| p.1 as u64);
+    let room = meter.progress.filter(|_| meter.planned).map(|p| whole(p.1));
     let input = GuardInput {
         id: meter.id,
         scope: meter.scope.clone(),
@@ -343,12 +344,12 @@ fn judge(meter: &Meter, forecast: Forecast, slope: Option<Slope>, seen: f64, now
 fn need(meter: &Meter, per_connection: f64, now: &Now, spare: f64) -> u64 {
     let (used, limit) = (meter.used.unwrap_or(0), meter.limit.unwrap_or(0));
     // An engine plans for what it holds itself: a server that is full lags behind what its client has opened.
-    let own = meter.progress.filter(|_| meter.planned).map(|p| p.0 as u64);
+    let own = meter.progress.filter(|_| meter.planned).map(|p| whole(p.0));
     let more = now.target.map_or(0, |t| t.saturating_sub(own.unwrap_or(now.connections)));
     let per_connection = if meter.planned { per_connection.max(meter.expected) } else { per_connection };
     // The guard lets a run use up what it has planned for.
     let spare = if meter.planned { SPARE_OF_PLANNED } else { spare };
-    let need = units::round_up(((used as f64 + per_connection * more as f64) * spare).ceil() as u64);
+    let need = units::round_up(whole(((used as f64 + per_connection * more as f64) * spare).ceil()));
     // Nobody knows how far a server's peers want to go.
     let twice = limit.saturating_mul(2).min(i64::MAX as u64);
     if need > limit && now.target.is_some() { need } else { need.max(twice) }

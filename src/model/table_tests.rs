@@ -270,7 +270,7 @@ fn threads_that_come_with_whole_tables_are_forecast_between_the_steps() {
             let tables = n / 206 + 1;
             for role in [Role::Server, Role::Client] {
                 let stats = synthetic::engine(&mut sample, role).unwrap();
-                (stats.tables, stats.tables_max, stats.table_room) = (tables as u32, 1000, 206);
+                (stats.tables, stats.tables_max, stats.table_room) = (u32::try_from(tables).unwrap(), 1000, 206);
             }
             (sample.kernel.host.tasks, sample.kernel.host.threads_max) = (Ok(8 + 2 * tables), Ok(100));
             sample
@@ -388,7 +388,7 @@ fn traffic_is_forecast_against_the_link() {
     assert!(bandwidth.state >= LimitState::Warn);
     let virtual_link = |s: &mut Sample, n| {
         change(s, n);
-        s.kernel.net.link = Err(Absent::because("eth0 tells no speed (virtual?)"));
+        s.kernel.net.link = Err(Absent::because("eth0 reports no link speed (virtual)"));
     };
     let unknown = drive(&rows(20_000, virtual_link), None);
     let unknown = find(&unknown, LimitId::Bandwidth);

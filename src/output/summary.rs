@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::limits::LimitState;
 use crate::model::{Kind, Model, Severity, Summary, Verdict};
-use crate::units::{bytes, grouped};
+use crate::units::{bytes, grouped, whole};
 
 /// What the run came to, in lines that may go to a terminal.
 pub fn write(summary: &Summary, model: &Model) -> String {
@@ -48,13 +48,13 @@ fn lines(text: &mut String, s: &Summary, model: &Model) -> std::fmt::Result {
         writeln!(text, "  accepted at once      {:>11}", grouped(peak))?;
     }
     if let (Some(time), Some(rate)) = (s.time_to_peak_s, s.mean_rate_per_s) {
-        writeln!(text, "  time to that          {time:>11.1} s   ({} connections/s)", grouped(rate as u64))?;
+        writeln!(text, "  time to that          {time:>11.1} s   ({} connections/s)", grouped(whole(rate)))?;
     }
     if let Some(cpu) = s.cpu_us_per_connection {
         writeln!(text, "  engine CPU            {cpu:>11.1} us  per connection")?;
     }
     if let Some(total) = s.bytes_per_connection.total {
-        let (bytes, ends) = (grouped(total.max(0.0).round() as u64), model.cost().ends());
+        let (bytes, ends) = (grouped(whole(total.round())), model.cost().ends());
         writeln!(text, "  memory                {bytes:>11} B   per connection, {ends}")?;
     }
     for (count, what) in [(s.refused, "refused by the server"), (s.lost, "lost (closed by the other end)")] {

@@ -1,11 +1,13 @@
 //! Text for people: a line for a sample, one for an event, the summary in a few.
 
+#![expect(clippy::cast_precision_loss, reason = "shares of counts far below 2^52")]
+
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use super::{Output, summary_text};
 use crate::model::{Event, Model, Summary};
-use crate::units::{bytes, clock, grouped, printable, seconds, short_count};
+use crate::units::{bytes, clock, grouped, printable, seconds, short_count, whole};
 
 /// Lines of text.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
         write!(text, " of {} ({percent:>5.1} %)", grouped(target))?;
     }
     if let Some(rate) = now.rate_per_s {
-        write!(text, "  {:>8}/s", grouped(rate.max(0.0) as u64))?;
+        write!(text, "  {:>8}/s", grouped(whole(rate)))?;
     }
     if let Some(eta) = now.eta_s {
         write!(text, "  ETA {}", seconds(eta))?;

@@ -37,7 +37,7 @@ pub(crate) fn fastest(roots: &Roots, buf: &mut Vec<u8>) -> Reading<Link> {
         // A file system mounted from another namespace shows that one's.
         [] if !seen => Absent::because("no interface but loopback is visible in /sys/class/net"),
         [] => Absent::because("no interface is up"),
-        names => Absent::Because(format!("{} tells no speed of a link (virtual)", names.join(", ")).into()),
+        names => Absent::Because(format!("{} reports no link speed (virtual)", names.join(", ")).into()),
     })
 }
 
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(found().unwrap_err().to_string(), "no interface is up");
         interface(dir.path(), "veth0", "up", Some("10000"));
         interface(dir.path(), "tun0", "up", None);
-        assert_eq!(found().unwrap_err().to_string(), "veth0, tun0 tells no speed of a link (virtual)");
+        assert_eq!(found().unwrap_err().to_string(), "veth0, tun0 reports no link speed (virtual)");
         interface(dir.path(), "eth0", "up", Some("1000"));
         fs::create_dir(dir.path().join("sys/class/net/eth0/device")).unwrap();
         assert_eq!(found(), Ok(Link { name: "eth0".into(), bits_per_s: 1_000_000_000 }), "a veth has no link");

@@ -5,6 +5,12 @@
 //! with cold caches that is a quarter of a sample or more. So it is asked at a pace, and a reading is kept in between: for long
 //! while nothing came in, and not at all once a queue has overflowed.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "constants of the kernel's, each cast to the width of its field"
+)]
+
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
@@ -328,7 +334,7 @@ mod tests {
             words.iter().flat_map(|w| w.to_ne_bytes()).collect::<Vec<u8>>()
         };
         for (errno, want) in [
-            (-libc::ENOENT, "this kernel does not tell accept queues (no tcp_diag)"),
+            (-libc::ENOENT, "this kernel does not report accept queues (no tcp_diag)"),
             (-libc::EACCES, "needs root (sock_diag(7))"),
             (i32::MIN, "sock_diag(7): "),
         ] {

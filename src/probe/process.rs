@@ -40,7 +40,7 @@ pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
     let stime = field(0)?;
     let threads = field(20 - 16)?;
     let rss = field(24 - 21)?;
-    let count = |n: i64| n.max(0) as u64;
+    let count = |n: i64| n.max(0).cast_unsigned();
     Ok(Stat {
         comm,
         // A main thread that has ended before the others is shown as a zombie while the process goes on.

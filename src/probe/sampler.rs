@@ -11,6 +11,7 @@ use super::target::{OwnSources, TargetSources, Watch};
 use super::user::User;
 use crate::sample::Own;
 use crate::sample::kernel::{Kernel, Process, Reading};
+use crate::units::micros;
 
 /// Reads every source into one [`Kernel`]. All files are opened before the ramp and kept.
 #[derive(Debug)]
@@ -142,7 +143,7 @@ impl Sampler {
         let living = kernel.processes.iter().filter(|p| p.alive && !p.is_ending()).count();
         self.host.last_words(&mut kernel.host, living, start, buf);
         self.add_others(&mut kernel.processes);
-        kernel.took_us = start.elapsed().as_micros() as u64;
+        kernel.took_us = micros(start.elapsed());
         (kernel, own)
     }
 }

@@ -47,7 +47,7 @@ impl Tracked {
     /// The wanted caches and, for those that the kernel merged into another, the name they are listed under. The names of
     /// one merged cache are links to the same directory of `/sys/kernel/slab`.
     pub(crate) fn resolve(roots: &Roots, slabinfo: &str) -> Self {
-        let home = roots.sys.join("kernel/slab");
+        let home = roots.place("/sys/kernel/slab");
         let link = |name: &str| std::fs::read_link(home.join(name)).ok();
         let mut names: BTreeSet<String> = WANTED.iter().map(|&name| name.to_owned()).collect();
         if home.is_dir() {

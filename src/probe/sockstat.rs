@@ -29,7 +29,7 @@ fn field(text: &str, head: &str, key: &str) -> Option<u64> {
         let value = words.next()?;
         if name == key {
             // `orphan` is a sum of per-core counters and can read below zero for a moment.
-            return value.parse::<i64>().ok().map(|n| n.max(0) as u64);
+            return value.parse::<i64>().ok().map(|n| n.max(0).cast_unsigned());
         }
     }
     None

@@ -14,6 +14,7 @@ use crate::sample::Own;
 use crate::sample::kernel::{Absent, Process, Reading, RuntimeLimit, SoftHard, UserThreads};
 use crate::sys;
 use crate::units;
+use crate::units::micros;
 
 /// A process to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl TargetSources {
         let mut stat = open("stat");
         let found = stat.get(buf, |text| process::stat(text).map(|stat| (stat.comm.to_owned(), stat.ended)));
         let (comm, ended) =
-            found.map_err(|absent| Absent::Because(format!("process {pid} may not be watched: {absent}").into()))?;
+            found.map_err(|absent| Absent::Because(format!("process {pid} cannot be watched: {absent}").into()))?;
         let mut limits = open("limits");
         let at_start = limits.get(buf, limits_of);
         let runtime = if watch.inspect {
@@ -288,7 +289,7 @@ impl OwnSources {
         let stat = self.stat.get(buf, |text| process::stat(text).map(|stat| (stat.rss_pages, stat.threads)));
         let (pages, threads) = stat.unwrap_or_default();
         self.threads = threads;
-        Own { cpu_us: sys::cpu_time().as_micros() as u64, rss_bytes: pages.saturating_mul(self.page_size) }
+        Own { cpu_us: micros(sys::cpu_time()), rss_bytes: pages.saturating_mul(self.page_size) }
     }
 
     /// The dashboard's threads as last read, if it runs as that user.

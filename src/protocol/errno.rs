@@ -21,7 +21,7 @@ const TABLE: &[(i32, &str, &str)] = &[
     (libc::ENETDOWN, "ENETDOWN", OTHER),
     (libc::ENETUNREACH, "ENETUNREACH", "there is no route to that network"),
     (libc::ECONNABORTED, "ECONNABORTED", "the other end gave up before the connection was accepted"),
-    (libc::ECONNRESET, "ECONNRESET", "the other end closed the connection hard"),
+    (libc::ECONNRESET, "ECONNRESET", "the other end reset the connection"),
     (libc::ENOBUFS, "ENOBUFS", "the kernel had no buffers for it"),
     (
         libc::ETIMEDOUT,

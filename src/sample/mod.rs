@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{EngineStats, Hello, Role};
+use crate::units::micros;
 
 pub use kernel::*;
 pub use machine::Machine;
@@ -99,7 +100,7 @@ impl Sample {
     /// Joins what was read `at` this time after the dashboard's start.
     pub fn join(at: Duration, kernel: Kernel, engines: Vec<EngineReading>, own: Own) -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { t_ms: at.as_millis() as u64, wall_ms: wall.as_millis() as u64, kernel, engines, own }
+        Self { t_ms: micros(at) / 1000, wall_ms: micros(wall) / 1000, kernel, engines, own }
     }
 
     /// Every watched process, in the kernel's order.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use crate::sys;
 
@@ -51,24 +51,24 @@ impl Echo {
 
     /// Reads and echoes. `ended` says that the event carried the end of the stream, so that a short read is not yet the end
     /// of what there is.
-    pub(super) fn turn(&mut self, fd: RawFd, ended: bool) -> Outcome {
-        if let Some(outcome) = self.flush(fd) {
+    pub(super) fn turn(&mut self, socket: BorrowedFd<'_>, ended: bool) -> Outcome {
+        if let Some(outcome) = self.flush(socket) {
             return outcome;
         }
         for _ in 0..TURNS {
-            let n = match sys::recv(fd, &mut self.scratch) {
+            let n = match sys::recv(socket, &mut self.scratch) {
                 Ok(0) => return Outcome::Closed,
                 Ok(n) => n,
                 Err(e) => return failed(&e, Outcome::Drained),
             };
-            let sent = match sys::send(fd, &self.scratch[..n]) {
+            let sent = match sys::send(socket, &self.scratch[..n]) {
                 Ok(sent) => sent,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
                 Err(e) => return failed(&e, Outcome::Blocked),
             };
             if sent < n {
                 self.buffered += (n - sent) as u64;
-                self.rests.insert(fd, Rest { bytes: self.scratch[sent..n].into(), sent: 0 });
+                self.rests.insert(socket.as_raw_fd(), Rest { bytes: self.scratch[sent..n].into(), sent: 0 });
                 return Outcome::Blocked;
             }
             if n < self.scratch.len() && !ended {
@@ -79,9 +79,9 @@ impl Echo {
     }
 
     /// Writes what was left; `None` when nothing is left any more.
-    fn flush(&mut self, fd: RawFd) -> Option<Outcome> {
-        let rest = self.rests.get_mut(&fd)?;
-        match sys::send(fd, &rest.bytes[rest.sent..]) {
+    fn flush(&mut self, socket: BorrowedFd<'_>) -> Option<Outcome> {
+        let rest = self.rests.get_mut(&socket.as_raw_fd())?;
+        match sys::send(socket, &rest.bytes[rest.sent..]) {
             Ok(n) => {
                 rest.sent += n;
                 self.buffered -= n as u64;
@@ -91,7 +91,7 @@ impl Echo {
         if rest.sent < rest.bytes.len() {
             return Some(Outcome::Blocked);
         }
-        self.rests.remove(&fd);
+        self.rests.remove(&socket.as_raw_fd());
         None
     }
 

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -15,7 +16,7 @@ const BACKLOG: i32 = 65_535;
 /// Listening sockets, one for each address and port.
 #[derive(Debug)]
 pub struct Listeners {
-    sockets: Vec<Socket>,
+    sockets: Arc<[OwnedFd]>,
 }
 
 impl Listeners {
@@ -31,19 +32,19 @@ impl Listeners {
         for &ip in addresses {
             for port in (config.common.port..).take(usize::from(config.common.ports)) {
                 match listen(SocketAddr::new(ip, port)) {
-                    Ok(socket) => sockets.push(socket),
+                    Ok(socket) => sockets.push(socket.into()),
                     // A kernel without IPv6 still has every IPv4 address.
                     Err(e) if any && ip.is_ipv6() && no_ipv6(&e) => break,
                     Err(e) => return Err(explain(&e, ip, port)),
                 }
             }
         }
-        Ok(Self { sockets })
+        Ok(Self { sockets: sockets.into() })
     }
 
-    /// Descriptors, in the order of address and port.
-    pub fn fds(&self) -> Vec<RawFd> {
-        self.sockets.iter().map(AsRawFd::as_raw_fd).collect()
+    /// The sockets, in the order of address and port.
+    pub fn sockets(&self) -> &Arc<[OwnedFd]> {
+        &self.sockets
     }
 
     /// Number of sockets.

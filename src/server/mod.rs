@@ -48,7 +48,7 @@ pub fn start(config: ServerConfig) -> io::Result<(Server, usize)> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let max = config.common.workers.map_or(MOST_WORKERS, |n| n as usize);
     let slots = cores.min(max).min(listeners.len()).min(MOST_SLOTS);
-    let inherited = listeners.fds();
+    let inherited = Arc::clone(listeners.sockets());
     let shared = Arc::new(Shared {
         counters: Counters::new()?,
         listeners,

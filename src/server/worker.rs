@@ -1,7 +1,7 @@
 //! One server worker: accepts while it holds a slot, echoes on what it accepted.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::Shared;
 use super::echo::{Echo, Outcome};
 use crate::engine::closing::{Turn, reset_on_close};
-use crate::engine::conns::Conns;
+use crate::engine::conns::{Conns, number, token};
 use crate::engine::pool::Worker;
 use crate::sys;
 
@@ -46,7 +46,7 @@ struct State<'a> {
     poll: Poll,
     conns: Conns,
     echo: Echo,
-    listeners: Vec<RawFd>,
+    listeners: &'a [OwnedFd],
     /// The slots whose listeners are registered, a bit each.
     slots: u64,
     /// Listeners with something in their queue, by index.
@@ -72,7 +72,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
         poll: Poll::new()?,
         conns: Conns::default(),
         echo: Echo::new(),
-        listeners: shared.listeners.fds(),
+        listeners: shared.listeners.sockets(),
         slots: 0,
         ready: Vec::new(),
         again: Vec::new(),
@@ -101,8 +101,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
                         state.ready.push(index);
                     }
                 }
-                #[expect(clippy::cast_possible_wrap, reason = "the number of a descriptor")]
-                Token(fd) => state.connection(fd as RawFd, event),
+                connection => state.connection(number(connection), event),
             }
         }
     }
@@ -143,7 +142,11 @@ impl State<'_> {
                 continue;
             }
             let token = Token(LISTENERS + index);
-            self.poll.registry().register(&mut SourceFd(&self.listeners[index]), token, Interest::READABLE)?;
+            self.poll.registry().register(
+                &mut SourceFd(&self.listeners[index].as_raw_fd()),
+                token,
+                Interest::READABLE,
+            )?;
             // What came before the registration is reported by it; asking once more is one call a hand-over.
             self.ready.push(index);
         }
@@ -158,7 +161,7 @@ impl State<'_> {
 
     fn leave_listeners(&mut self) {
         for index in (0..self.listeners.len()).filter(|i| self.slots & self.slot_of(*i) != 0) {
-            let _ = self.poll.registry().deregister(&mut SourceFd(&self.listeners[index]));
+            let _ = self.poll.registry().deregister(&mut SourceFd(&self.listeners[index].as_raw_fd()));
         }
         self.slots = 0;
         self.ready.clear();
@@ -169,7 +172,7 @@ impl State<'_> {
         let (mut accepted, mut opened) = (0, 0);
         let mut at = 0;
         'listeners: while at < self.ready.len() {
-            let listener = self.listeners[self.ready[at]];
+            let listener = self.listeners[self.ready[at]].as_fd();
             for _ in 0..PER_LISTENER {
                 if self.conns.len() >= self.worker.room {
                     self.hand_on();
@@ -178,11 +181,7 @@ impl State<'_> {
                 match sys::accept(listener) {
                     Ok(fd) => {
                         let raw = fd.as_raw_fd();
-                        match self.poll.registry().register(
-                            &mut SourceFd(&raw),
-                            Token(raw as usize),
-                            Interest::READABLE,
-                        ) {
+                        match self.poll.registry().register(&mut SourceFd(&raw), token(raw), Interest::READABLE) {
                             Ok(()) => {
                                 self.conns.insert(fd, IDLE);
                                 opened += 1;
@@ -239,8 +238,8 @@ impl State<'_> {
 
     /// Echoes on one connection.
     fn turn(&mut self, fd: RawFd, ended: bool) {
-        let Some(state) = self.conns.state(fd) else { return };
-        let want = match self.echo.turn(fd, ended) {
+        let (Some(socket), Some(state)) = (self.conns.get(fd), self.conns.state(fd)) else { return };
+        let want = match self.echo.turn(socket.as_fd(), ended) {
             Outcome::Drained => IDLE,
             Outcome::Again => {
                 self.again.push(fd);
@@ -256,7 +255,7 @@ impl State<'_> {
         };
         if want != state {
             let interest = if want == BLOCKED { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-            let _ = self.poll.registry().reregister(&mut SourceFd(&fd), Token(fd as usize), interest);
+            let _ = self.poll.registry().reregister(&mut SourceFd(&fd), token(fd), interest);
             self.conns.set_state(fd, want);
         }
     }

@@ -12,6 +12,7 @@ use super::{lines, panel};
 use crate::limits::LimitState;
 use crate::model::chart::{Chart, XAxis};
 use crate::units;
+use crate::units::whole;
 
 /// Columns left of the y axis: `1000 MiB`, `23.5 GiB`.
 const GUTTER: u16 = 8;
@@ -91,7 +92,7 @@ struct Entry {
 impl Entry {
     fn text(&self, with_value: bool) -> String {
         match self.value {
-            Some(bytes) if with_value => format!(" {} {:>8} ", self.label, units::bytes(bytes.max(0.0) as u64)),
+            Some(bytes) if with_value => format!(" {} {:>8} ", self.label, units::bytes(whole(bytes))),
             _ => format!(" {} ", self.label),
         }
     }

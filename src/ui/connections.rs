@@ -11,6 +11,7 @@ use crate::limits::LimitState;
 use crate::model::{CountSource, Model};
 use crate::protocol::Role;
 use crate::units;
+use crate::units::whole;
 
 /// Draws the panel: the count and its bar; below it, where there is room, what the kernel counts beside it.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
@@ -84,8 +85,8 @@ fn count(model: &Model) -> String {
 fn rate(model: &Model) -> String {
     match model.now().rate_per_s {
         None => format!("{:>8}/s", "–"),
-        Some(rate) if rate <= -0.5 => format!("{:>8}/s", format!("-{}", units::grouped(-rate.round() as u64))),
-        Some(rate) => format!("{:>8}/s", units::grouped(rate.round() as u64)),
+        Some(rate) if rate <= -0.5 => format!("{:>8}/s", format!("-{}", units::grouped(whole(-rate.round())))),
+        Some(rate) => format!("{:>8}/s", units::grouped(whole(rate.round()))),
     }
 }
 

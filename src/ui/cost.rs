@@ -8,6 +8,7 @@ use super::text::{cut, put, width, wrap};
 use super::theme::Theme;
 use crate::model::{Cost, Model};
 use crate::units;
+use crate::units::whole;
 
 /// Slab caches under plain names. A name ending in `*` stands for all that begin so. Sources: `KMEM_CACHE` and
 /// `kmem_cache_create` calls in net/, fs/ and security/ of Linux 6.18; `anon_vma_chain` is the alias under which the
@@ -68,7 +69,7 @@ fn title(cost: &Cost, columns: usize) -> String {
 
 /// A whole number of bytes; what is negative is noise.
 fn bytes(value: f64) -> String {
-    units::grouped(value.max(0.0).round() as u64)
+    units::grouped(whole(value.round()))
 }
 
 /// Every part, slab caches first in fixed order, so that rows do not change places while the numbers settle.

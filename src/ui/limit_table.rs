@@ -11,6 +11,7 @@ use super::theme::Theme;
 use crate::limits::{Forecast, Limit, LimitState, Unit};
 use crate::model::Model;
 use crate::units;
+use crate::units::whole;
 
 /// Rows kept for the chosen limit where there are as many, its rule included.
 const ABOUT: u16 = 9;
@@ -109,8 +110,8 @@ fn each(limit: &Limit) -> String {
     match limit.per_connection {
         None => "–".to_owned(),
         Some(n) if limit.unit != Unit::Count && n < 1.0 => "under 1".to_owned(),
-        Some(n) if limit.unit != Unit::Count => amount(limit.unit, n as u64),
-        Some(n) if n < 0.01 => format!("1 in {}", units::short_count((1.0 / n) as u64).trim()),
+        Some(n) if limit.unit != Unit::Count => amount(limit.unit, whole(n)),
+        Some(n) if n < 0.01 => format!("1 in {}", units::short_count(whole(1.0 / n)).trim()),
         Some(n) => format!("{n:.2}"),
     }
 }

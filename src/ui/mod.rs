@@ -12,6 +12,13 @@
 //! | `keys`, `state` | the one table of keys, and what they change |
 //! | [`terminal`], [`input`] | the terminal itself |
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a screen draws counts far below 2^52 as floats, on at most 65535 lines and columns"
+)]
+
 mod axis;
 mod banner;
 mod chart;

@@ -71,7 +71,7 @@ fn two_clients_share_a_server() {
     for client in &mut clients {
         client.until_holding();
     }
-    server.wait_for("both", |p| p.samples.last().filter(|s| s.accepted == Some(12_000)).map(|_| ()));
+    server.until("both", |p| p.samples.last().is_some_and(|s| s.accepted == Some(12_000)));
     assert_eq!(network.server.sockstat("inuse"), 12_002);
     for host in &network.clients {
         assert_eq!(host.sockstat("inuse"), 6_000);

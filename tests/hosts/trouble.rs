@@ -25,8 +25,8 @@ fn a_full_server_is_a_stall_that_points_to_the_other_host() {
         assert!(text.contains(part), "{part}: {text}");
     }
     // The server's own dashboard knows better.
-    server.wait_for("the server naming its limit", |p| {
-        p.events.iter().any(|e| e.text.contains("descriptor tables are full")).then_some(())
+    server.until("the server naming its limit", |p| {
+        p.events.iter().any(|e| e.text.contains("descriptor tables are full"))
     });
     let open = accepted(&server);
     assert!((400..500).contains(&open), "{open}");

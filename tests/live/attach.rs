@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use c1m_top::model::{LimitState, RunPhase, Verdict};
 
-use super::support::{Control, Home, Run, Started, is_running, own_namespace, require};
+use super::support::{AS_NOBODY, Control, Home, Run, Started, is_running, own_namespace, require};
 
 #[test]
 fn a_second_dashboard_sees_the_same_counts_and_leaves_the_run_alone() {
@@ -32,10 +32,7 @@ fn a_second_dashboard_sees_the_same_counts_and_leaves_the_run_alone() {
     assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::TargetReached), "{ended:#?}");
 }
 
-/// Words before a command line that start it as another user, who has nothing.
-const NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
-
-/// The same without any of the variables that name directories.
+/// Words before a command line that start it without any of the variables that name directories.
 const BARE: [&str; 9] = ["env", "-u", "HOME", "-u", "XDG_RUNTIME_DIR", "-u", "XDG_STATE_HOME", "-u", "TMPDIR"];
 
 /// A shell that makes directories read-only for what it becomes.
@@ -57,8 +54,8 @@ fn a_run_needs_no_directory_and_no_name() {
     // Whether the engines can be attached to: where nothing at all can be written to, they cannot.
     let rows: [(&str, Vec<String>, bool); 8] = [
         ("root", words(&[&BARE]), true),
-        ("nobody", words(&[&BARE, &NOBODY]), true),
-        ("root in a user namespace of nobody", words(&[&BARE, &NOBODY, &["unshare", "--map-root-user"]]), true),
+        ("nobody", words(&[&BARE, &AS_NOBODY]), true),
+        ("root in a user namespace of nobody", words(&[&BARE, &AS_NOBODY, &["unshare", "--map-root-user"]]), true),
         ("root again", words(&[&BARE]), true),
         ("a long directory", words(&[&["env", &long]]), true),
         ("no such directory", words(&[&["env", "XDG_RUNTIME_DIR=/nowhere"]]), true),
@@ -71,7 +68,7 @@ fn a_run_needs_no_directory_and_no_name() {
         let mut run = Run::under(&wrapper, "--server --client 127.0.0.1 9900 --target 200 --ports 4 --interval 100ms");
         run.until_holding();
         // By the same user, who has his own namespaces in hand, from where everything can be written to.
-        let as_user = if wrapper.contains(&NOBODY[0]) { &NOBODY[..] } else { &[] };
+        let as_user = if wrapper.contains(&AS_NOBODY[0]) { &AS_NOBODY[..] } else { &[] };
         let second = Run::under(as_user, &format!("--attach {} --duration 300ms --interval 100ms", run.pid())).finish();
         assert_eq!(second.code, Some(0), "{name}: {second:#?}");
         assert_eq!(second.summary().peak_established, attachable.then_some(200), "{name}: {second:#?}");
@@ -87,9 +84,9 @@ fn a_run_needs_no_directory_and_no_name() {
 fn an_engine_of_another_user_is_only_watched() {
     require!(OtherUser);
     own_namespace!();
-    for (owner, other) in [(&NOBODY[..], &[][..]), (&[], &NOBODY)] {
+    for (owner, other) in [(&AS_NOBODY[..], &[][..]), (&[], &AS_NOBODY)] {
         let mut run = Run::under(owner, "--server --listen 127.0.0.1 --ports 4 --interval 100ms");
-        run.wait_for("a sample", |p| (!p.samples.is_empty()).then_some(()));
+        run.until("a sample", |p| !p.samples.is_empty());
         let second = Run::under(other, &format!("--attach {} --duration 300ms --interval 100ms", run.pid())).finish();
         assert_eq!(second.code, Some(0), "{second:#?}");
         assert_eq!(second.summary().peak_accepted, None, "{second:#?}");
@@ -103,7 +100,7 @@ fn an_attached_dashboard_says_when_the_run_dies() {
     let run = Run::start("--server --listen 127.0.0.1");
     let pid = run.engines(true, false).server.unwrap();
     let mut second = Run::start(&format!("--attach {pid} --interval 100ms"));
-    second.wait_for("a sample", |p| (p.samples.len() > 1).then_some(()));
+    second.until("a sample", |p| p.samples.len() > 1);
     drop(run);
     let ended = second.finish();
     assert_eq!((ended.code, ended.summary().verdict), (Some(4), Verdict::EngineKilled), "{ended:#?}");

@@ -59,7 +59,7 @@ fn what_the_command_line_shows_to_be_wrong() {
         ("--client 127.0.0.1 --target -5", "--target: '-5' is not a count"),
         ("--client 127.0.0.1 --target many", "many"),
         ("--client 127.0.0.1 --rate 0", "--rate: 0 per second would never begin"),
-        ("--client 127.0.0.1 --guard 0", "--guard: '0' is under 1%"),
+        ("--client 127.0.0.1 --guard 0", "--guard: '0' is under 1 %"),
         ("--client 127.0.0.1 --active 101%", "101%"),
         ("--client 127.0.0.1 --active=-1%", "-1%"),
         ("--client 127.0.0.1 --active 5% --message 1XB", "1XB"),
@@ -92,7 +92,7 @@ fn what_the_command_line_shows_to_be_wrong() {
 
 #[test]
 fn options_that_do_nothing_in_a_mode() {
-    const ATTACHED: &str = "does nothing with --attach: what is attached to has been started already; leave it out";
+    const ATTACHED: &str = "does nothing with --attach, which watches what runs already: leave it out";
     const NO_ACTIVE: &str = "does nothing without --active: add --active 20%, or leave it out";
     const ON_A_SERVER: &str = "does nothing on a server alone: add --client, or leave it out";
     const WATCHING: &str = "does nothing where nothing is started: add --client, or leave it out";

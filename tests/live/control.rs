@@ -147,7 +147,7 @@ fn a_close_amid_a_ramp_leaves_nothing_in_time_wait() {
         // As fast as it goes: hundreds of connects are under way at any moment.
         let mut run = Run::start("--server --client 127.0.0.1 9900 --target 200k --no-guard --interval 100ms");
         let mut client = Control::wait_for(run.engine(Role::Client));
-        run.wait_for("the ramp", |p| (p.established() > 1_000).then_some(()));
+        run.until("the ramp", |p| p.established() > 1_000);
         client.tell(&Command::Close { mode: CloseMode::Rst, per_s: None });
         let peak = run.finish().peak();
         assert!((1_000..200_000).contains(&peak), "it was closed amid the ramp: {peak}");

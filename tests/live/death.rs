@@ -11,8 +11,8 @@ use c1m_top::protocol::Role;
 use c1m_top::sys;
 
 use super::support::{
-    Cgroup, Control, Finished, Run, Version, both_versions, is_running, own_namespace, require, sockstat, tries,
-    wait_until,
+    AS_NOBODY, Cgroup, Control, Finished, Run, Version, both_versions, is_running, own_namespace, require, sockstat,
+    tries, wait_until,
 };
 
 /// The event of a death: critical, once, with the role (empty: whichever died first), how, and a count that is not below what
@@ -37,7 +37,7 @@ fn a_killed_engine_is_named_with_signal_and_count() {
     for role in ["server", "client"] {
         let mut run = Run::start("--server --client 127.0.0.1 9900 --target 100k --rate 2k --interval 100ms");
         let engines = run.engines(true, true);
-        run.wait_for("connections", |p| p.samples.iter().any(|s| s.established > 500).then_some(()));
+        run.until("connections", |p| p.samples.iter().any(|s| s.established > 500));
         let pid = if role == "server" { engines.server } else { engines.client };
         sys::kill(pid.unwrap(), libc::SIGKILL).unwrap();
         let ended = run.finish();
@@ -103,7 +103,7 @@ fn stopped_engines_delay_no_sample_and_their_counts_stand() {
     own_namespace!();
     let mut run = Run::start("--server --client 127.0.0.1 9900 --target 100k --rate 2k --interval 100ms");
     let engines = run.engines(true, true);
-    run.wait_for("connections", |p| (p.established() > 500).then_some(()));
+    run.until("connections", |p| p.established() > 500);
     let pids = [engines.server.unwrap(), engines.client.unwrap()];
     for pid in pids {
         sys::kill(pid, libc::SIGSTOP).unwrap();
@@ -143,7 +143,7 @@ fn counters_are_for_their_user_alone() {
         (out.status.success(), out.stdout)
     };
     assert_eq!(read(&["env"]), (true, b"c1m-top\0".to_vec()));
-    assert_eq!(read(&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]), (false, Vec::new()));
+    assert_eq!(read(&AS_NOBODY), (false, Vec::new()));
 }
 
 /// The most TCP sockets that the kernel has counted in this namespace, looked at each millisecond.
@@ -253,7 +253,7 @@ fn an_engine_that_is_stopped_and_continued_is_not_dead() {
     let engines = run.engines(true, true);
     sys::kill(engines.server.unwrap(), libc::SIGSTOP).unwrap();
     let before = run.wait_for("a sample", |p| Some(p.samples.len()));
-    run.wait_for("samples going on", |p| (p.samples.len() > before + 3).then_some(()));
+    run.until("samples going on", |p| p.samples.len() > before + 3);
     sys::kill(engines.server.unwrap(), libc::SIGCONT).unwrap();
     let ended = run.finish();
     assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::TargetReached), "{ended:#?}");

@@ -1,12 +1,14 @@
 //! What strangers do to the server's ports loses it nothing.
 
+#![expect(clippy::cast_possible_truncation, reason = "bytes of a pattern and of a checksum")]
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::support::{Control, Run, own_namespace, require, wait_until};
+use super::support::{Control, Run, own_namespace, require, succeed, wait_until};
 
 const AT: &str = "127.0.0.1:9901";
 
@@ -113,8 +115,7 @@ fn half_open_connections_are_none() {
     let device = "ip link add d0 type veth peer name d1 && ip addr add 10.9.0.1/24 dev d0 && \
                   ip link set d0 up && ip link set d1 up && \
                   ip neigh add 10.9.0.99 lladdr 02:00:00:00:00:63 dev d0";
-    let made = std::process::Command::new("sh").args(["-c", device]).output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    succeed(std::process::Command::new("sh").args(["-c", device]));
     let run = Run::start("--server --listen 10.9.0.1 --ports 4");
     let mut server = Control::connect(run.engines(true, false).server.unwrap()).unwrap();
     let source = Ipv4Addr::new(10, 9, 0, 99);

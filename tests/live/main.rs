@@ -4,6 +4,7 @@
 //! on the ports of the documentation, whatever else the machine does. Nothing is asserted about wall-clock time: waiting has a
 //! generous deadline.
 
+#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
 
 #[path = "../support/mod.rs"]

@@ -23,7 +23,7 @@ fn a_foreign_process_called_server_is_no_engine_when_it_dies() {
     for name in ["server", "client"] {
         let mut child = called(name);
         let mut run = Run::start(&format!("--attach {} --interval 100ms --duration 1m", child.id()));
-        run.wait_for("two samples", |p| (p.samples.len() > 1).then_some(()));
+        run.until("two samples", |p| p.samples.len() > 1);
         sys::kill(child.id(), libc::SIGKILL).unwrap();
         child.wait().unwrap();
         run.wait_for("the event", |p| p.event("death/").map(|_| ()));

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use c1m_top::cli::Cli;
 
-use super::support::{Run, own_namespace};
+use super::support::{Run, own_namespace, succeed};
 
 const README: &str = include_str!("../../README.md");
 
@@ -44,13 +44,12 @@ fn every_command_parses_and_the_two_of_the_start_are_there() {
 fn the_commands_of_the_start_and_the_three_uses_run() {
     own_namespace!();
     // The address that the README's client connects to.
-    let out = Command::new("ip").args(["address", "add", "10.0.0.5/32", "dev", "lo"]).output().unwrap();
-    assert!(out.status.success(), "{out:?}");
+    succeed(Command::new("ip").args(["address", "add", "10.0.0.5/32", "dev", "lo"]));
     let small = "--target 2000 --hold 0s";
     let both = Run::start(&format!("--server --client 127.0.0.1 9900 {small}")).finish();
     assert_eq!((both.code, both.summary().peak_accepted), (Some(0), Some(2000)), "{both:#?}");
     let mut server = Run::start("--server");
-    server.wait_for("the server", |p| (!p.samples.is_empty()).then_some(()));
+    server.until("the server", |p| !p.samples.is_empty());
     let client = Run::start(&format!("--client 10.0.0.5 9900 {small}")).finish();
     assert_eq!((client.code, client.summary().peak_established), (Some(0), Some(2000)), "{client:#?}");
     let watching = Run::start(&format!("--attach {} --duration 1s", std::process::id())).finish();

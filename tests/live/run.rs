@@ -5,7 +5,7 @@ use c1m_top::protocol::EngineStats;
 
 use super::support::{
     Cgroup, Control, Controller, Engines, Finished, HostSetting, Run, Version, is_running, own_namespace, program,
-    require, sockstat, wait_until,
+    require, sockstat, succeed, wait_until,
 };
 
 fn stats(pid: Option<u32>) -> EngineStats {
@@ -116,7 +116,7 @@ fn a_signal_closes_and_ends_with_0() {
     for signal in [libc::SIGINT, libc::SIGTERM] {
         let mut run = Run::start("--server --client 127.0.0.1 9900 --target 1m --rate 2k --interval 100ms");
         let engines = run.engines(true, true);
-        run.wait_for("connections", |p| p.samples.iter().any(|s| s.established > 0).then_some(()));
+        run.until("connections", |p| p.samples.iter().any(|s| s.established > 0));
         run.signal(signal);
         let ended = run.finish();
         assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::Interrupted), "{ended:#?}");
@@ -207,9 +207,7 @@ fn a_host_name_is_taken_for_an_address_and_said() {
 #[test]
 fn an_address_of_one_link_is_reached_by_its_zone() {
     own_namespace!();
-    let added =
-        std::process::Command::new("ip").args("address add fe80::77/64 dev lo nodad".split(' ')).output().unwrap();
-    assert!(added.status.success(), "{added:?}");
+    succeed(std::process::Command::new("ip").args("address add fe80::77/64 dev lo nodad".split(' ')));
     let run = Run::start("--server --client fe80::77%lo 9900 --ports 2 --target 2k --hold 0s");
     let engines = run.engines(true, true);
     reached(&run.finish(), engines, 2_000);

@@ -10,7 +10,7 @@ use c1m_top::sys;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
 use super::support::{
-    BINARY, Control, Engines, Home, PATIENCE, Run, engines_of, is_running, own_namespace, poll, wait_until,
+    BINARY, Control, Engines, Home, PATIENCE, Run, engines_of, is_running, own_namespace, poll, succeed, wait_until,
 };
 
 const WHOLE: &str = "--server --client 127.0.0.1 9900 --target 5k --rate 2k --interval 100ms";
@@ -133,9 +133,7 @@ impl Tty {
     fn stty(&self) -> String {
         assert!(self.slave.is_some(), "the terminal is open");
         let path = self.master.as_ref().unwrap().tty_name().unwrap();
-        let out = std::process::Command::new("stty").arg("-F").arg(path).arg("-a").output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8(out.stdout).unwrap().replace(';', " ")
+        succeed(std::process::Command::new("stty").arg("-F").arg(path).arg("-a")).replace(';', " ")
     }
 }
 

@@ -16,7 +16,7 @@ use super::support::{Control, Finished, Run, Started, is_running, own_namespace,
 #[track_caller]
 fn ended(run: &Finished, verdict: Verdict, code: i32) {
     assert_eq!((run.summary().verdict, run.code), (verdict, Some(code)), "{}", run.log());
-    assert_eq!(verdict.status(), code as u8);
+    assert_eq!(i32::from(verdict.status()), code);
     assert_eq!(run.stderr, "");
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod standstill;
 
 use std::process::Command;
 
-use crate::support::{BINARY, Finished, Home, Need, Net, Printed, Run};
+use crate::support::{AS_NOBODY, BINARY, Finished, Home, NOBODY, Need, Net, Printed, Run, succeed};
 
 /// One limit that a run really meets.
 pub(crate) struct Scenario {
@@ -118,8 +118,7 @@ impl Mode<'_> {
 
 /// Runs a line of shell on this machine.
 fn shell(line: &str) {
-    let out = Command::new("sh").args(["-c", line]).output().unwrap();
-    assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+    succeed(Command::new("sh").args(["-c", line]));
 }
 
 /// The first command of a cure, as one would copy it.
@@ -139,14 +138,13 @@ pub(crate) fn server(net: &Net, before: &str, options: &str) -> Run {
 
 /// Both ends as a user without privilege, who runs a line of shell before, from a copy that this user can read.
 fn as_nobody(mode: Mode<'_>, before: &str, options: &str) -> Finished {
-    const NOBODY: u32 = 65_534;
     let home = Home::of_user(NOBODY);
     let copy = home.join("c1m-top");
     std::fs::copy(BINARY, &copy).unwrap();
     let net = Net::new();
-    let mut shell = net.command("setpriv");
+    let mut shell = net.command(AS_NOBODY[0]);
     // Of the shells this one has `ulimit -u`.
-    shell.args([&format!("--reuid={NOBODY}"), "--clear-groups", "bash", "-c"]);
+    shell.args(&AS_NOBODY[1..]).args(["bash", "-c"]);
     let directories = format!("XDG_RUNTIME_DIR={0}/run XDG_STATE_HOME={0}/state", home.display());
     shell.arg(format!("{before} && export {directories} && exec \"$0\" \"$@\"")).arg(&copy).args(["--output", "json"]);
     Run::spawn(shell.args(mode.both(options).split_whitespace())).finish()

@@ -44,8 +44,7 @@ fn accept_queue(mode: Mode<'_>) -> Finished {
 /// For two thirds of a second the server's answers are lost, so that connections stay half open until it repeats them.
 fn lossy(mode: Mode<'_>, settings: &str) -> Finished {
     let net = Net::new();
-    net.sh("nft 'add table inet c1m; add chain inet c1m out { type filter hook output priority 0; }; \
-         add rule inet c1m out tcp flags & (syn|ack) == (syn|ack) drop'");
+    net.filter("output", "tcp flags & (syn|ack) == (syn|ack) drop");
     net.sh(&format!("sysctl -qw {settings}"));
     mode.cure(&net);
     let mut run = net.run(&mode.both("--ports 1 --target 500 --rate 200"));
@@ -75,8 +74,7 @@ fn orphans(mode: Mode<'_>) -> Finished {
     let options = "--server --client 127.0.0.1 9900 --ports 2 --target 500 --rate 5k --hold 1s";
     let mut run = net.run(&format!("{options} --close fin --close-rate 500 --interval 100ms"));
     run.until("the hold", |p| p.event("phase/holding").is_some());
-    net.sh("nft 'add table inet c1m; add chain inet c1m out { type filter hook output priority 0; }; \
-         add rule inet c1m out tcp dport 9900-9901 drop'");
+    net.filter("output", "tcp dport 9900-9901 drop");
     run.finish()
 }
 

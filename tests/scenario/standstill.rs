@@ -1,6 +1,8 @@
 //! A server that stands still while its clients send on, until TCP buffer memory is full: how long that was forecast to take,
 //! and how long it took.
 
+#![expect(clippy::cast_precision_loss, reason = "pages of memory")]
+
 use std::time::{Duration, Instant};
 
 use c1m_top::protocol::Role;

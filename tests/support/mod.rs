@@ -2,6 +2,7 @@
 //! namespaces, cgroups of both versions, settings of the machine, other processes, waiting. `tests/harness.rs` holds it.
 
 #![expect(dead_code, unused_imports, reason = "every test and benchmark includes all of it and uses its part")]
+#![expect(clippy::cast_precision_loss, reason = "distances between counts")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of a test fail it by panicking")]
 
 mod cgroup;
@@ -18,7 +19,7 @@ pub(crate) use cgroup::{Cgroup, Controller, Version, hierarchy};
 pub(crate) use control::Control;
 pub(crate) use home::Home;
 pub(crate) use namespace::{Net, is_in_own_namespace, sockstat};
-pub(crate) use process::{Started, run_again, without_privilege};
+pub(crate) use process::{AS_NOBODY, NOBODY, Started, run_again, succeed, without_privilege};
 pub(crate) use require::{Need, are_met, first_missing, permits, slab_objects, tries};
 pub(crate) use run::{BINARY, Engines, Finished, Printed, Run, engines_of, program};
 pub(crate) use setting::HostSetting;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use c1m_top::sys;
 
-use super::{BINARY, Need, Run, Started, are_met, run_again};
+use super::{BINARY, Need, Run, Started, are_met, run_again, succeed};
 
 /// Set, to the name of the test, inside the namespace.
 const INSIDE: &str = "C1M_TOP_TEST_NAMESPACE";
@@ -95,15 +95,19 @@ impl Net {
     /// Runs a line of shell inside; what it prints.
     #[track_caller]
     pub(crate) fn sh(&self, line: &str) -> String {
-        let out = self.command("sh").args(["-c", line]).output().unwrap();
-        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8(out.stdout).unwrap()
+        succeed(self.command("sh").args(["-c", line]))
     }
 
-    /// Tracks its connections, by a rule that asks for their states. The test requires nft.
+    /// Adds a rule for what comes in (`input`) or leaves (`output`), in a table of its own. The test requires nft.
+    #[track_caller]
+    pub(crate) fn filter(&self, hook: &str, rule: &str) {
+        let chain = format!("add chain inet c1m {hook} {{ type filter hook {hook} priority 0; }}");
+        self.sh(&format!("nft 'add table inet c1m; {chain}; add rule inet c1m {hook} {rule}'"));
+    }
+
+    /// Tracks its connections, by a rule that matches their states. The test requires nft.
     pub(crate) fn track(&self) {
-        self.sh("nft 'add table inet c1m; add chain inet c1m in { type filter hook input priority 0; }; \
-             add rule inet c1m in ct state new,established,related accept'");
+        self.filter("input", "ct state new,established,related accept");
     }
 
     /// Joins two by a veth pair: 10.9.0.1 here, 10.9.0.2 there.

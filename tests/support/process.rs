@@ -54,10 +54,23 @@ impl Drop for Started {
     }
 }
 
+/// A user who runs nothing and has nothing.
+pub(crate) const NOBODY: u32 = 65_534;
+
+/// Words before a command line that start it as [`NOBODY`].
+pub(crate) const AS_NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+
+/// What a command prints, which succeeds.
+#[track_caller]
+pub(crate) fn succeed(command: &mut Command) -> String {
+    let out = command.output().unwrap();
+    assert!(out.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
 /// A program as a user without privilege: the user of the test, or where that is root another, from a copy that this user
 /// can read and with directories of that user. The test requires setpriv.
 pub(crate) fn without_privilege(program: &Path) -> Command {
-    const NOBODY: u32 = 65_534;
     if sys::euid() != 0 {
         let mut command = Command::new(program);
         Home::share(&mut command);
@@ -66,8 +79,8 @@ pub(crate) fn without_privilege(program: &Path) -> Command {
     let home = Home::of_user(NOBODY);
     let copy = home.join(program.file_name().unwrap());
     std::fs::copy(program, &copy).unwrap();
-    let mut command = Command::new("setpriv");
-    command.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"]).arg(copy);
+    let mut command = Command::new(AS_NOBODY[0]);
+    command.args(&AS_NOBODY[1..]).arg(copy);
     command.env("XDG_RUNTIME_DIR", home.join("run")).env("XDG_STATE_HOME", home.join("state")).current_dir("/");
     command
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use c1m_top::sys;
 
 use super::cgroup::usable;
-use super::{Controller, Version, namespace};
+use super::{AS_NOBODY, Controller, Version, namespace};
 
 /// Something that a test needs and that is not everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,8 +96,8 @@ impl Need {
             Need::Long => unless(is_set("C1M_TEST_LONG"), "C1M_TEST_LONG=1 is not set"),
             Need::Root => unless(sys::euid() == 0, "it needs root"),
             Need::OtherUser => {
-                let mut other = std::process::Command::new("setpriv");
-                other.args("--reuid=65534 --regid=65534 --clear-groups true".split(' '));
+                let mut other = std::process::Command::new(AS_NOBODY[0]);
+                other.args(&AS_NOBODY[1..]).arg("true");
                 let done = other.output().is_ok_and(|out| out.status.success());
                 unless(done, "no program can be started as another user")
             }

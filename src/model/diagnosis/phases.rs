@@ -7,6 +7,7 @@ use crate::protocol::Role;
 use crate::units;
 
 use super::{Facts, Say};
+use crate::units::whole;
 
 /// The phase last announced.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +69,7 @@ impl Announced {
             RunPhase::Closed => {
                 let took = self.closing.filter(|(at, _)| now.t_ms > *at).map_or(String::new(), |(at, closed)| {
                     let s = (now.t_ms - at) as f64 / 1000.0;
-                    format!(" after {s:.1} s ({}/s)", units::grouped((closed as f64 / s) as u64))
+                    format!(" after {s:.1} s ({}/s)", units::grouped(whole(closed as f64 / s)))
                 });
                 tell(Severity::Info, "closed", format!("all connections are closed{took}"));
             }
