@@ -231,22 +231,29 @@ fn a_frozen_screen_keeps_its_numbers_while_the_model_goes_on() {
 }
 
 #[test]
-fn closing_asks_first() {
+fn closing_asks_first_and_so_does_quitting_with_many() {
     let model = scenes::ramp();
-    for (answer, want) in [
-        (KeyCode::Char('y'), Action::Close),
-        (KeyCode::Char('n'), Action::Redraw),
-        (KeyCode::Char('q'), Action::Redraw),
-        (KeyCode::Esc, Action::Redraw),
-    ] {
-        let mut view = View::new();
-        assert_eq!(press(&mut view, &model, KeyCode::Char('c')), Some(Action::Redraw));
-        assert_eq!(press(&mut view, &model, answer), Some(want), "{answer:?}");
-        assert_eq!(press(&mut view, &model, KeyCode::Char('q')), Some(Action::Quit));
+    for (asked, yes) in [(KeyCode::Char('c'), Action::Close), (KeyCode::Char('q'), Action::Quit)] {
+        for (answer, want) in [
+            (KeyCode::Char('y'), yes),
+            (KeyCode::Char('n'), Action::Redraw),
+            (KeyCode::Char('q'), Action::Redraw),
+            (KeyCode::Esc, Action::Redraw),
+        ] {
+            let mut view = View::new();
+            assert_eq!(press(&mut view, &model, asked), Some(Action::Redraw), "653,140 connections are this program's");
+            assert_eq!(press(&mut view, &model, answer), Some(want), "{answer:?}");
+            assert_eq!(press(&mut view, &model, KeyCode::Char('y')), None, "the question is gone");
+        }
     }
-    let mut view = after("c", &model);
-    let ctrl_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-    assert_eq!(view.on_key(ctrl_c, &model), Some(Action::Quit));
+    let control = |key| KeyEvent::new(KeyCode::Char(key), KeyModifiers::CONTROL);
+    for before in ["", "c", "q", "?"] {
+        for (key, want) in [('c', Action::Quit), ('z', Action::Suspend)] {
+            assert_eq!(after(before, &model).on_key(control(key), &model), Some(want), "{before}: never asks");
+        }
+    }
+    assert_eq!(View::new().on_key(control('q'), &model), None, "no other chord is ours");
+    assert_eq!(press(&mut View::new(), &scenes::foreign(), KeyCode::Char('q')), Some(Action::Quit), "nothing to close");
 }
 
 #[test]
@@ -262,11 +269,18 @@ fn keys_that_drive_the_client_need_one() {
 }
 
 #[test]
-fn escape_leaves_the_help_before_the_program() {
-    let model = scenes::ramp();
-    let mut view = after("?", &model);
-    assert_eq!(press(&mut view, &model, KeyCode::Esc), Some(Action::Redraw));
-    assert_eq!(press(&mut view, &model, KeyCode::Esc), Some(Action::Quit));
+fn escape_closes_what_is_open_then_goes_back_and_never_ends_a_run() {
+    let model = scenes::hold();
+    let mut view = after("fj?", &model);
+    let now = |view: &View| text(&frame(&model, view, Theme::default(), (120, 40)));
+    for (shows, not) in
+        [("Keys and words", ""), ("from 2 of", "Keys and words"), ("FROZEN", "from 2 of"), ("", "FROZEN")]
+    {
+        let shown = now(&view);
+        assert!(shown.contains(shows) && (not.is_empty() || !shown.contains(not)), "{shows}, not {not}:\n{shown}");
+        let left = not != "FROZEN";
+        assert_eq!(press(&mut view, &model, KeyCode::Esc), left.then_some(Action::Redraw), "{shows}");
+    }
 }
 
 #[test]
