@@ -138,10 +138,12 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let needed = grouped(whole(at_target.needed()));
     let (state, reason) = match late {
         _ if !beyond => (LimitState::Ok, load.reason()),
-        Some(false) => (LimitState::Ok, format!("messages are not late, though there are more of them than by {}", load.reason())),
+        Some(false) => {
+            (LimitState::Ok, format!("messages are on time, though there are more of them than expected ({})", load.reason()))
+        }
         _ => {
-            let are = if late.is_some() { "are late" } else { "will be late" };
-            let text = format!("{needed} messages a second are more than the cores echo, and {are}: by {}", load.reason());
+            let are = if late.is_some() { "are" } else { "will be" };
+            let text = format!("{needed} messages a second are more than the cores can echo, and {are} late ({})", load.reason());
             (LimitState::Warn, text)
         }
     };

@@ -59,7 +59,7 @@ fn more_messages_than_cores_echo_are_told_and_fewer_are_not() {
         assert_eq!(row.state, state, "{every}: {row:?}\n{}", ended.log());
         assert!(row.limit.is_some_and(|n| n > 0) && row.reason.as_ref().unwrap().contains("an estimate: "), "{row:?}");
         if state == LimitState::Warn {
-            let event = ended.assert_event("limit/echo/host", &["messages a second are more than the cores echo"]);
+            let event = ended.assert_event("limit/echo/host", &["messages a second are more than the cores can echo"]);
             assert!(!event.cure.is_empty() && event.severity == Severity::Warning, "{event:?}");
         } else {
             assert!(ended.event("limit/echo").is_none(), "{}", ended.log());
