@@ -149,6 +149,12 @@ pub fn grouped(n: u64) -> String {
     out
 }
 
+/// A number that may be negative, rounded, with its digits in groups: `-76,950`.
+pub fn signed(n: f64) -> String {
+    let digits = grouped(whole(n.abs().round()));
+    if n <= -0.5 { format!("-{digits}") } else { digits }
+}
+
 /// A count in at most six characters: `950`, `12.3 k`, `1.23 M`.
 pub fn short_count(n: u64) -> String {
     short(n as f64, 1000.0, &["", "k", "M", "G", "T"])
@@ -217,6 +223,14 @@ pub fn round_up(n: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_number_that_falls_has_its_sign() {
+        let rows = [(76_950.4, "76,950"), (-76_950.6, "-76,951"), (0.0, "0"), (-0.4, "0"), (f64::NAN, "0")];
+        for (n, want) in rows {
+            assert_eq!(signed(n), want);
+        }
+    }
+
     #[test]
     fn what_does_not_fit_a_count_is_the_nearest_that_does() {
         assert_eq!([-0.5, f64::NAN, 2.9, f64::INFINITY].map(whole), [0, 0, 2, u64::MAX]);

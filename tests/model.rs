@@ -304,6 +304,25 @@ fn silent_drops_are_told_with_their_counter() {
 }
 
 #[test]
+fn a_close_teaches_nothing_of_the_cost() {
+    let mut model = Model::new(Setup { target: Some(100_000), interval_ms: 1000, ..Setup::default() });
+    for sample in synthetic::ramp(100_000, 20_000, 1000) {
+        model.update(&sample);
+    }
+    let before = model.cost().clone();
+    for (i, open) in [99_000, 60_000, 20_000, 0].into_iter().enumerate() {
+        let mut sample = synthetic::sample(open, 6000 + i as u64 * 200);
+        synthetic::engine(&mut sample, Role::Client).unwrap().phase = Phase::Closing;
+        // slabinfo is left out, and somebody walks files meanwhile.
+        sample.kernel.host.slab = Err(Absent::because("not read while sockets are closed"));
+        sample.kernel.host.slab_is_old = true;
+        sample.kernel.host.mem.as_mut().unwrap().slab += 3 << 30;
+        model.update(&sample);
+        assert_eq!(model.cost().total, before.total, "{open}");
+    }
+}
+
+#[test]
 fn caches_that_lag_behind_the_sockets_make_no_connection_cheaper() {
     let ramp = |lags: bool| {
         let mut model = Model::new(Setup { target: Some(1_000_000), interval_ms: 1000, ..Setup::default() });

@@ -283,13 +283,16 @@ impl Controller {
         Step::Order(Order::Tell(role, if paused { Command::Resume } else { Command::Pause }))
     }
 
-    /// A higher or lower rate, in steps of 1, 2 and 5.
-    pub(super) fn change_rate(&mut self, model: &Model, up: bool) -> Step {
+    /// A higher or lower rate, in steps of 1, 2 and 5; `None` where nothing says lower than what.
+    pub(super) fn change_rate(&mut self, model: &Model, up: bool) -> Option<Step> {
         let client_rate = self.asked_rate.unwrap_or_else(|| rate_limit(model));
         let now = client_rate.unwrap_or_else(|| model.now().rate_per_s.map_or(0, whole));
+        if client_rate.is_none() && now == 0 {
+            return None;
+        }
         let per_s = if up && client_rate.is_none() { None } else { step(now, up) };
         self.asked_rate = Some(per_s);
-        Step::Order(Order::Tell(Some(Role::Client), Command::Rate { per_s }))
+        Some(client(Command::Rate { per_s }))
     }
 
     /// Closes every connection at a pace that takes about ten seconds, and stays.
@@ -369,6 +372,21 @@ mod tests {
         assert_eq!(step(38_420, false), Some(20_000));
         assert_eq!(step(20_000, false), Some(10_000));
         assert_eq!(step(1, false), Some(1));
+    }
+
+    #[test]
+    fn at_hold_there_is_no_rate_to_lower() {
+        let terms = Terms {
+            own_client: true,
+            own_server: true,
+            interactive: true,
+            guard: true,
+            hold: None,
+            duration: None,
+            close: CloseMode::Rst,
+            close_rate: None,
+        };
+        assert_eq!(Controller::new(terms, Instant::now()).change_rate(&Model::default(), false), None);
     }
 
     #[test]

@@ -23,7 +23,8 @@ const CHANNEL: usize = 64;
 /// Runs what the command line asks for.
 pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
     let plan = plan::plan(args).map_err(Failure::Usage)?;
-    let on_terminal = io::stdout().is_terminal();
+    // One that can neither place its cursor nor clear itself is as good as a file.
+    let on_terminal = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     let dashboard = on_terminal && args.output_file.is_none();
     let lines = match args.output.unwrap_or(if dashboard { OutputArg::Tui } else { OutputArg::Lines(FORMATS[0]) }) {
         OutputArg::Tui if !on_terminal => {

@@ -171,8 +171,12 @@ impl Session {
             }
             Some(Action::Suspend) => return self.view.suspend().map(|()| None),
             Some(Action::PauseToggle) => Controller::toggle_pause(&self.state),
-            Some(Action::RateUp) => self.controller.change_rate(&self.state, true),
-            Some(Action::RateDown) => self.controller.change_rate(&self.state, false),
+            Some(action @ (Action::RateUp | Action::RateDown)) => {
+                let Some(step) = self.controller.change_rate(&self.state, action == Action::RateUp) else {
+                    return Ok(None);
+                };
+                step
+            }
             Some(Action::Close) => self.controller.paced_close(&self.state),
         };
         self.carry_out(vec![step, Step::Order(Order::Sample)])

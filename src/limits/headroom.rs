@@ -72,25 +72,30 @@ fn pinned_bytes(kernel: &Kernel) -> u64 {
     kernel.net.sockstat.as_ref().map_or(0, |s| s.used.max(s.alloc)) * PINNED_PER_SOCKET
 }
 
-/// Bytes that connections hold: kernel memory of sockets and resident memory of the watched processes; `None` where neither
-/// slabinfo nor meminfo can be read, and while slabinfo lags behind the sockets. Only its growth means anything.
-pub fn connection_memory(sample: &Sample) -> Option<u64> {
+/// Bytes of kernel memory that the sockets of the machine hold, and what else is in those caches: only its growth means
+/// anything. All of the slab where slabinfo cannot be read; `None` while slabinfo lags behind the sockets or is left out: two
+/// sources would be no growth of either.
+pub fn socket_memory(sample: &Sample) -> Option<u64> {
     if sample.kernel.host.slab_is_old {
         return None;
     }
-    let kernel = match (&sample.kernel.host.slab, &sample.kernel.host.mem) {
+    match (&sample.kernel.host.slab, &sample.kernel.host.mem) {
         (Ok(caches), _) => {
             let object = |name: &str| caches.iter().find(|c| c.name == name);
             // Walking files fills the dentry cache as well: a socket's share of it is one object an inode.
             let dentries = object("sock_inode_cache").zip(object("dentry")).map(|(i, d)| i.active_objs * d.obj_size);
             let others: u64 = caches.iter().filter(|c| dentries.is_none() || c.name != "dentry").map(|c| c.bytes).sum();
-            others + dentries.unwrap_or(0)
+            Some(others + dentries.unwrap_or(0))
         }
-        (Err(_), Ok(mem)) => mem.slab,
-        _ => return None,
-    };
+        (Err(_), Ok(mem)) => Some(mem.slab),
+        _ => None,
+    }
+}
+
+/// The same, with the resident memory of the watched processes.
+pub(super) fn connection_memory(sample: &Sample) -> Option<u64> {
     let user = sample.living().filter_map(|t| t.process.rss_bytes.as_ref().ok()).sum::<u64>();
-    Some(kernel + user)
+    socket_memory(sample).map(|kernel| kernel + user)
 }
 
 #[cfg(test)]

@@ -69,6 +69,8 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
             // Memory in use moves with whatever else runs here; the cost of a connection does not.
             // What cannot be told now is not learnt from: use itself moves with everybody's memory.
             followed: Some(connection_memory(sample).map_or(f64::NAN, |b| b as f64)),
+            // Of what others beside it open nothing is this run's.
+            slope: context.cost,
             guarded: Some(guarded(context.both_ends)),
             ..Meter::growing(ID, "host", headroom.used_bytes(), headroom.capacity_bytes, 2.0 * MIB)
         }

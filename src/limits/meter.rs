@@ -8,6 +8,7 @@ use super::counters::Counters;
 use super::cure::{Cure, Remedy};
 use super::headroom::Headroom;
 use super::limit::{LimitState, Unit};
+use super::slope::Slope;
 use super::{LimitId, epoll};
 
 /// What the readers need besides the sample.
@@ -21,6 +22,8 @@ pub struct Context<'a> {
     pub counters: &'a Counters,
     /// Whether a connection has both its ends on this machine.
     pub both_ends: bool,
+    /// What a connection of this run costs the machine, bytes, once that is known.
+    pub cost: Option<Slope>,
     /// What earlier samples showed.
     pub noted: &'a Noted,
 }
@@ -152,6 +155,8 @@ pub struct Meter {
     /// What is followed for the slope where that is not the use itself: something that grows with it, and with nothing else.
     /// NaN: nothing, this time.
     pub followed: Option<f64>,
+    /// The slope where it is known from elsewhere.
+    pub slope: Option<Slope>,
     /// Where the run is and where it ends, in connections or the limit's own unit, where that is finer or nearer to the truth
     /// than use and bound.
     pub progress: Option<(f64, f64)>,
@@ -187,6 +192,7 @@ impl Meter {
             used: Some(used),
             limit: Some(limit),
             followed: None,
+            slope: None,
             progress: None,
             growth: Growth::WithConnections { noise },
             expected: 1.0,

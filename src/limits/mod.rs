@@ -25,6 +25,7 @@ mod headroom;
 mod limit;
 mod meter;
 mod need;
+mod slope;
 
 use std::fmt;
 
@@ -39,13 +40,14 @@ pub use ask::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
 pub use counters::{CounterInfo, Counters};
 pub(crate) use cure::mib;
 pub use cure::{Cure, Level, Remedy, Setting};
-pub use headroom::{Headroom, connection_memory};
+pub use headroom::{Headroom, socket_memory};
 pub use limit::{Forecast, Limit, LimitState, Unit};
 pub(crate) use memcg::{all_chains, chains};
 pub use memcg::{bound, charge, room, tightest};
 pub use memory::per_connection;
 pub use meter::{Context, Growth, Guarded, Keeps, Meter, Noted};
 pub use need::{Given, Need, Verdict};
+pub use slope::Slope;
 pub use time_wait::fin_forecast;
 
 /// What the file of nearly every limit needs.

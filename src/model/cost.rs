@@ -4,8 +4,11 @@
 //! fall of free memory: whatever else runs on the machine takes and gives memory too, and a compiler that ended beside a
 //! ramp halved the cost so measured. Where nothing else runs the two agree: 8,246 B and 8,216 B (`MemFree` with the
 //! per-core lists) at 200,000 connections.
+//!
+//! The slab is the machine's, and so is what it is divided by: every TCP socket of the machine (`alloc` of sockstat), whoever
+//! opened it. Two runs side by side each said 16,400 B when it was divided by one's own.
 
-use crate::limits::connection_memory;
+use crate::limits::socket_memory;
 use crate::protocol::Role;
 use crate::sample::Sample;
 
@@ -47,9 +50,11 @@ const RANGE: f64 = 2000.0;
 /// The trends behind [`Cost`].
 #[derive(Debug, Clone)]
 pub(super) struct CostTrends {
-    total: Trend,
+    /// Of the kernel's memory, over the sockets of the machine.
+    socket: Trend,
     mem_free: Trend,
-    user: [Trend; 2],
+    /// Of the resident memory of a server engine, a client engine, and all processes of others.
+    user: [Trend; 3],
     sockets: Trend,
     slab: Vec<(String, Trend)>,
 }
@@ -57,9 +62,9 @@ pub(super) struct CostTrends {
 impl Default for CostTrends {
     fn default() -> Self {
         Self {
-            total: Trend::new(2.0 * MIB, RANGE),
+            socket: Trend::new(2.0 * MIB, RANGE),
             mem_free: Trend::new(2.0 * MIB, RANGE),
-            user: [Trend::new(MIB / 16.0, RANGE), Trend::new(MIB / 16.0, RANGE)],
+            user: std::array::from_fn(|_| Trend::new(MIB / 16.0, RANGE)),
             sockets: Trend::new(64.0, RANGE),
             slab: Vec::new(),
         }
@@ -69,54 +74,59 @@ impl Default for CostTrends {
 impl CostTrends {
     /// Takes a sample of a run whose engines live, at `connections`.
     pub(super) fn update(&mut self, sample: &Sample, connections: u64) {
-        if let Some(bytes) = connection_memory(sample) {
-            self.total.add(connections, bytes as f64);
+        let kernel = &sample.kernel;
+        if let (Some(bytes), Ok(sockets)) = (socket_memory(sample), &kernel.net.sockstat) {
+            self.socket.add(sockets.alloc, bytes as f64);
         }
         if let Ok(mem) = &sample.kernel.host.mem {
             self.mem_free.add(connections, -(mem.free as f64));
         }
-        for target in sample.watched() {
-            let trend = match target.role() {
-                Some(Role::Server) => &mut self.user[0],
-                Some(Role::Client) => &mut self.user[1],
-                None => continue,
-            };
-            if let (true, Ok(rss)) = (target.alive, &target.rss_bytes) {
-                trend.add(connections, *rss as f64);
+        for (trend, role) in self.user.iter_mut().zip([Some(Role::Server), Some(Role::Client), None]) {
+            let of_role = sample.living().filter(|w| w.role() == role);
+            let rss: Vec<u64> = of_role.filter_map(|w| w.process.rss_bytes.as_ref().ok().copied()).collect();
+            if !rss.is_empty() {
+                trend.add(connections, rss.iter().sum::<u64>() as f64);
             }
         }
         if let Ok(sockets) = sample.kernel.net.tcp_sockets() {
             self.sockets.add(connections, sockets as f64);
         }
-        let caches = sample.kernel.host.slab.as_deref().unwrap_or_default();
-        // Caches of fewer connections would make each look cheaper.
-        for cache in caches.iter().filter(|_| !sample.kernel.host.slab_is_old) {
+        let caches = kernel.host.slab.as_deref().unwrap_or_default();
+        // Caches of fewer sockets would make each look cheaper.
+        let Some(sockets) = kernel.net.sockstat.as_ref().ok().filter(|_| !kernel.host.slab_is_old) else { return };
+        for cache in caches {
             let new = || (cache.name.clone(), Trend::new(MIB / 8.0, RANGE));
-            entry(&mut self.slab, |s| s.0 == cache.name, new).1.add(connections, cache.bytes as f64);
+            entry(&mut self.slab, |s| s.0 == cache.name, new).1.add(sockets.alloc, cache.bytes as f64);
         }
     }
 
     /// The slopes now.
     pub(super) fn cost(&self, sample: &Sample) -> Cost {
-        let total = self.total.slope();
-        let [server_user, client_user] = [self.user[0].slope(), self.user[1].slope()];
-        let kernel = total.map(|t| {
-            let user = [server_user, client_user].into_iter().flatten();
-            user.fold(t, |left, user| Slope {
-                per_connection: left.per_connection - user.per_connection,
-                spread: left.spread + user.spread,
-                points: left.points,
+        let both_ends = self.both_ends(sample);
+        let ends = if both_ends { 2.0 } else { 1.0 };
+        let kernel = self.socket.slope().map(|s| Slope {
+            per_connection: s.per_connection * ends,
+            spread: s.spread * ends,
+            ..s
+        });
+        let [server_user, client_user, other_user] = self.user.each_ref().map(Trend::slope);
+        let total = kernel.map(|kernel| {
+            let user = [server_user, client_user, other_user].into_iter().flatten();
+            user.fold(kernel, |sum, user| Slope {
+                per_connection: sum.per_connection + user.per_connection,
+                spread: sum.spread + user.spread,
+                points: sum.points,
             })
         });
         let mut slab: Vec<(String, f64)> = self
             .slab
             .iter()
-            .filter_map(|(name, trend)| Some((name.clone(), trend.slope()?.per_connection)))
+            .filter_map(|(name, trend)| Some((name.clone(), trend.slope()?.per_connection * ends)))
             .filter(|(_, bytes)| *bytes >= 1.0)
             .collect();
         slab.sort_by(|a, b| b.1.total_cmp(&a.1));
         let mem_free = self.mem_free.slope();
-        Cost { total, mem_free, kernel, server_user, client_user, slab, both_ends: self.both_ends(sample) }
+        Cost { total, mem_free, kernel, server_user, client_user, slab, both_ends }
     }
 
     /// Both engines are here, or the one talks to loopback, or two sockets appear for each connection.
@@ -162,6 +172,35 @@ mod tests {
         assert_eq!(cost.slab[0].0, "TCP");
         assert!((cost.slab[0].1 - 5041.0).abs() < 20.0, "{:?}", cost.slab);
         assert!(cost.both_ends);
+    }
+
+    #[test]
+    fn what_others_open_beside_it_is_not_its_cost() {
+        let mut samples = synthetic::ramp(200_000, 20_000, 1000);
+        for sample in &mut samples {
+            // Another run opens three connections for each of this one's, perhaps in another network namespace.
+            let open = sample.counters().next().unwrap().open;
+            let machine = synthetic::sample(4 * open, sample.t_ms).kernel;
+            sample.kernel.host.slab = machine.host.slab;
+            sample.kernel.net.sockstat.as_mut().unwrap().alloc = machine.net.sockstat.unwrap().alloc;
+        }
+        let cost = cost_of(&samples);
+        assert!((cost.total.unwrap().per_connection / 8124.0 - 1.0).abs() < 0.01, "{cost:?}");
+        assert!((cost.slab[0].1 / 5041.0 - 1.0).abs() < 0.01, "{:?}", cost.slab);
+    }
+
+    #[test]
+    fn of_one_end_half_of_the_sockets_count() {
+        let mut samples = synthetic::ramp(50_000, 5_000, 1000);
+        for (i, sample) in samples.iter_mut().enumerate() {
+            sample.kernel.processes.truncate(1);
+            sample.engines.truncate(1);
+            sample.engines[0].hello.address = "every address".into();
+            // The peers are on this machine, and in another network namespace.
+            sample.kernel.net.sockstat.as_mut().unwrap().inuse = i as u64 * 5_000;
+        }
+        let cost = cost_of(&samples);
+        assert!((cost.kernel.unwrap().per_connection / 4062.0 - 1.0).abs() < 0.01, "{cost:?}");
     }
 
     #[test]

@@ -285,9 +285,12 @@ impl Pace {
         // One that does not run is on its way nowhere.
         let stale = stale(sample);
         let ramping = phase == RunPhase::Ramping && client.is_none_or(|c| stale.iter().all(|s| s.role != c.role));
-        let trend_per_s = self.trend.per_s();
+        let (rate_per_s, trend_per_s) = (self.open.per_s(), self.trend.per_s());
         let eta_s = match (target, trend_per_s) {
-            (Some(target), Some(rate)) if ramping && rate > 0.0 && target > open => Some((target - open) as f64 / rate),
+            // A count that stood still in the last interval is on its way nowhere, whatever it did before.
+            (Some(target), Some(rate)) if ramping && rate > 0.0 && rate_per_s > Some(0.0) && target > open => {
+                Some((target - open) as f64 / rate)
+            }
             _ => None,
         };
         let counted = |rate: &Rate| counts.and_then(|_| rate.per_s());
@@ -300,7 +303,7 @@ impl Pace {
             source,
             connections: open,
             target,
-            rate_per_s: self.open.per_s(),
+            rate_per_s,
             trend_per_s,
             opened_per_s: counted(&self.opened),
             closed_per_s: counted(&self.closed),

@@ -7,23 +7,7 @@
 //! least squares 0.6 %; under mere noise the two are equal.
 //! Only the growing part of a run counts: while connections stay or fall, the slope of the ramp is kept.
 
-/// Growth per connection.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Slope {
-    /// Units per connection.
-    pub per_connection: f64,
-    /// Half width of the uncertainty, same unit.
-    pub spread: f64,
-    /// Points it rests on.
-    pub points: usize,
-}
-
-impl Slope {
-    /// Whether it differs from no growth at all.
-    pub fn grows(self) -> bool {
-        self.per_connection > 2.0 * self.spread
-    }
-}
+pub use crate::limits::Slope;
 
 /// Most points kept; all pairs of them are 1,128 slopes, about 50 µs to sort.
 const MOST: usize = 48;

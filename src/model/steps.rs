@@ -91,8 +91,9 @@ impl Learning {
             self.trends = CostTrends::default();
         }
         self.headroom = Headroom::of(&moment.sample.kernel, self.headroom);
-        // While an engine does not run a connection costs less than it will.
-        if !moment.is_over() && !moment.old && moment.now.stale.is_empty() {
+        // While an engine does not run a connection costs less than it will; what is freed is not what it cost.
+        let closes = matches!(moment.now.phase, RunPhase::Closing | RunPhase::Closed);
+        if !moment.is_over() && !moment.old && !closes && moment.now.stale.is_empty() {
             self.trends.update(moment.sample, moment.now.connections);
             self.cost = self.trends.cost(moment.sample);
         }
@@ -135,6 +136,7 @@ impl Outlook {
             headroom: learnt.headroom,
             counters: &seen.counters,
             both_ends: learnt.cost.both_ends,
+            cost: learnt.cost.total,
             noted: &seen.noted,
         };
         let spare = SPARE / self.guard.share();

@@ -172,7 +172,7 @@ impl LimitTable {
         }
         self.keep(&meter, now);
         let trend = self.trend(meter.id, &meter.scope);
-        let slope = trend.and_then(Trend::slope);
+        let slope = meter.slope.or_else(|| trend.and_then(Trend::slope));
         let forecast = forecast(&meter, slope, now);
         let seen = trend.map_or(0.0, Trend::span);
         self.guard_inputs.extend(guard_input(&meter, slope, now));

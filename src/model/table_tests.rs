@@ -17,7 +17,7 @@ fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
         let now = pace.now(sample, target);
         let headroom = Headroom::of(&sample.kernel, None);
         let both_ends = sample.kernel.processes.len() == 2;
-        let context = Context { sample, headroom, counters: &counters, both_ends, noted: &noted };
+        let context = Context { sample, headroom, counters: &counters, both_ends, cost: None, noted: &noted };
         let seen = Seen { failures: failures.risen(), deaths: &[], old: false, spare: 1.1 };
         table.update(&context, &now, seen);
     }

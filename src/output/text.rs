@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use super::{Output, summary_text};
 use crate::model::{Event, Model, Summary};
-use crate::units::{bytes, clock, grouped, printable, seconds, short_count, whole};
+use crate::units::{bytes, clock, grouped, printable, seconds, short_count, signed};
 
 /// Lines of text.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
         write!(text, " of {} ({percent:>5.1} %)", grouped(target))?;
     }
     if let Some(rate) = now.rate_per_s {
-        write!(text, "  {:>8}/s", grouped(whole(rate)))?;
+        write!(text, "  {:>8}/s", signed(rate))?;
     }
     if let Some(eta) = now.eta_s {
         write!(text, "  ETA {}", seconds(eta))?;
@@ -83,6 +83,7 @@ fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
 mod tests {
     use super::*;
     use crate::model::{Kind, Severity, Verdict, synthetic};
+    use crate::protocol::{Phase, Role};
 
     #[test]
     fn an_event_is_one_line_whatever_its_names_are() {
@@ -94,6 +95,19 @@ mod tests {
             Text.event(&mut out, &Event::new(Kind::Program, severity, "a", text)).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), want);
         }
+    }
+
+    #[test]
+    fn a_count_that_falls_has_a_rate_below_zero() {
+        let mut model = Model::default();
+        for (i, open) in [57_646, 51_432].into_iter().enumerate() {
+            let mut sample = synthetic::sample(open, i as u64 * 1000);
+            synthetic::engine(&mut sample, Role::Client).unwrap().phase = Phase::Closing;
+            model.update(&sample);
+        }
+        let mut out = Vec::new();
+        Text.sample(&mut out, &model).unwrap();
+        assert!(String::from_utf8(out).unwrap().contains("  -6,214/s"));
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl HostSources {
         let turn = self.slab_pace.next(sockets, now);
         match turn {
             Turn::Keep | Turn::KeepOld => {}
-            Turn::Leave => return (Err(CLOSING), false),
+            Turn::Leave => return (Err(CLOSING), true),
             Turn::Read => {
                 let cpu = sys::cpu_time();
                 let (tracked, page_size) = (&self.tracked, self.page_size);

@@ -11,7 +11,6 @@ use crate::limits::LimitState;
 use crate::model::{CountSource, Model};
 use crate::protocol::Role;
 use crate::units;
-use crate::units::whole;
 
 /// Draws the panel: the count and its bar; below it, where there is room, what the kernel counts beside it.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
@@ -83,11 +82,8 @@ fn count(model: &Model) -> String {
 
 /// `  38,420/s`, and no number where there is none.
 fn rate(model: &Model) -> String {
-    match model.now().rate_per_s {
-        None => format!("{:>8}/s", "–"),
-        Some(rate) if rate <= -0.5 => format!("{:>8}/s", format!("-{}", units::grouped(whole(-rate.round())))),
-        Some(rate) => format!("{:>8}/s", units::grouped(whole(rate.round()))),
-    }
+    let rate = model.now().rate_per_s.map_or_else(|| "–".to_owned(), units::signed);
+    format!("{rate:>8}/s")
 }
 
 /// ` (at most 50,000/s)` where the user set a limit.

@@ -295,6 +295,17 @@ fn colours(raw: &[u8]) -> Vec<String> {
 }
 
 #[test]
+fn a_dumb_terminal_gets_lines() {
+    own_namespace!();
+    let options = "--server --client 127.0.0.1 9900 --target 500 --interval 100ms --hold 500ms";
+    let mut tty = Tty::start(options, 40, 120, &[("TERM", "dumb")]);
+    assert_eq!(tty.ended().exit_code(), 0);
+    tty.shows("c1m-top: the target was reached");
+    let seen = tty.seen.lock().unwrap();
+    assert!(!seen.raw.contains(&0x1b), "{}", String::from_utf8_lossy(&seen.raw));
+}
+
+#[test]
 fn no_color_means_no_colour() {
     own_namespace!();
     for (env, wanted) in [(&[("NO_COLOR", "1")][..], false), (&[][..], true)] {
