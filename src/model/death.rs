@@ -48,7 +48,8 @@ impl Witness {
         if sample.kernel.processes.iter().any(|t| t.is_ending() && known(t.pid)) {
             return;
         }
-        while self.seen.front().is_some_and(|s| s.t_ms + BACK_MS < sample.t_ms) {
+        // A cgroup that is full may hold up the dashboard as well, for longer than that: the last samples stay in any case.
+        while self.seen.len() > DENSE && self.seen.front().is_some_and(|s| s.t_ms + BACK_MS < sample.t_ms) {
             self.seen.pop_front();
         }
         let aging = self.seen.len().saturating_sub(DENSE);
@@ -163,9 +164,17 @@ impl Witness {
         tightest(self.chain(pid).into_iter()).first().map(|g| g.path.clone())
     }
 
-    /// The cgroups of `pid` when last seen alive.
+    /// The cgroups of `pid` when limits of them were last seen: at its end version 1 shows it in the root before it is gone.
+    /// `None` for one never seen alive.
     fn chain(&self, pid: u32) -> Option<&[MemCgroup]> {
-        self.seen.iter().rev().find_map(|s| s.alive.iter().find(|a| a.0 == pid)).map(|a| a.2.as_slice())
+        let mut of_pid = self.seen.iter().rev().flat_map(|s| &s.alive).filter(|a| a.0 == pid).map(|a| a.2.as_slice());
+        let newest = of_pid.next()?;
+        Some(
+            std::iter::once(newest)
+                .chain(of_pid)
+                .find(|chain| chain.iter().any(|g| bound(g).is_some()))
+                .unwrap_or(newest),
+        )
     }
 
     fn sentence(&self, death: &Death) -> String {
@@ -286,6 +295,29 @@ mod tests {
             assert_eq!(death.cause, want, "{name}: {text}");
             assert_eq!(death.at_connections, 62_300, "{name}: the client counted on");
         }
+    }
+
+    #[test]
+    fn a_standstill_before_the_kill_loses_no_cgroup() {
+        let mut witness = Witness::default();
+        let now = |n| Now { connections: n, phase: RunPhase::Ramping, ..Now::default() };
+        let mut log = KernelLog::default();
+        let mut last = synthetic::sample(0, 0);
+        // Both ends and the dashboard are in the cgroup that is full: no sample for 40 seconds.
+        for (t_ms, n) in [(0, 0), (1000, 5_000), (1900, 9_500), (42_000, 9_800)] {
+            last = synthetic::sample(n, t_ms);
+            synthetic::with_memcg(&mut last, "/c1m", LIMIT);
+            if t_ms > 40_000 {
+                last.kernel.processes[0].memcg = Err(Absent::because("gone"));
+                let text = "Memory cgroup out of memory: Killed process 4021 (c1m-top) total-vm:5kB".to_owned();
+                let line = LogLine { topic: LogTopic::OomKill { pid: 4021, cgroup: Some(true) }, text };
+                last.kernel.host.log = Ok(Log { lines: vec![line], whole: true });
+            }
+            witness.update(&last, &now(n));
+            log.update(&last);
+        }
+        let (death, text) = witness.judge(SERVER, 4021, Cause::Signal(9), Some(&last), &now(9_800), &log);
+        assert_eq!(death.cause, oom(Some("/c1m")), "{text}");
     }
 
     #[test]
