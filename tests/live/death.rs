@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use c1m_top::client::WINDOW;
 use c1m_top::engine::page::Reader;
 use c1m_top::model::{Severity, Verdict};
 use c1m_top::protocol::Role;
@@ -174,9 +175,9 @@ impl MostSockets {
     }
 }
 
-/// The client's peak of a run whose end was a death is half of the sockets that the kernel counted, within 0.5 %, but for what
-/// the one that survived went on to do, and the server's what it had accepted of these; their time and rate are those of the ramp,
-/// and there are forecasts.
+/// The client's peak of a run whose end was a death is half of the sockets that the kernel counted, within 0.5 % or what may be
+/// under way, and the server's what it had accepted of these; their time and rate are those of the ramp, and there are
+/// forecasts.
 #[track_caller]
 fn peaks_are_the_kernels(ended: &Finished, most: u64, listeners: u64, rate: f64) {
     let summary = ended.summary();
@@ -184,9 +185,13 @@ fn peaks_are_the_kernels(ended: &Finished, most: u64, listeners: u64, rate: f64)
     let pairs = (most - listeners) / 2;
     let peaks = [summary.peak_established, summary.peak_accepted].map(Option::unwrap);
     eprintln!("{peaks:?} of {pairs}: {:?} s, {:?}/s", summary.time_to_peak_s, summary.mean_rate_per_s);
-    let [established, accepted] = peaks.map(|peak| peak as f64 / pairs as f64);
-    // While one is taken apart the other goes on for some milliseconds; what waited to be accepted was counted by the kernel.
-    assert!((0.995..1.03).contains(&established) && (0.95..1.03).contains(&accepted), "{peaks:?} of {pairs}");
+    let [established, accepted] = peaks;
+    // The kernel has counted what a lane's connects under way have come to before the client is told, and what waits to be
+    // accepted; and while one is taken apart the other goes on for some milliseconds.
+    let untold = (pairs / 200).max(2 * WINDOW as u64);
+    let most = pairs + pairs / 33;
+    assert!((pairs - untold..most).contains(&established), "{peaks:?} of {pairs}");
+    assert!((pairs - pairs / 20..most).contains(&accepted), "{peaks:?} of {pairs}");
     let (time, mean) = (summary.time_to_peak_s.unwrap(), summary.mean_rate_per_s.unwrap());
     assert!((time * mean / peaks[0] as f64 - 1.0).abs() < 0.01, "{time} s at {mean}");
     assert!(mean < 1.1 * rate, "{mean} is more than was allowed");
