@@ -363,6 +363,18 @@ fn step(now: u64, up: bool) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// A run with both ends that somebody watches, and no option.
+    const WATCHED: Terms = Terms {
+        own_client: true,
+        own_server: true,
+        interactive: true,
+        guard: true,
+        hold: None,
+        duration: None,
+        close: CloseMode::Rst,
+        close_rate: None,
+    };
+
     #[test]
     fn rates_step_by_1_2_5() {
         assert_eq!(step(0, true), Some(1));
@@ -376,32 +388,13 @@ mod tests {
 
     #[test]
     fn at_hold_there_is_no_rate_to_lower() {
-        let terms = Terms {
-            own_client: true,
-            own_server: true,
-            interactive: true,
-            guard: true,
-            hold: None,
-            duration: None,
-            close: CloseMode::Rst,
-            close_rate: None,
-        };
-        assert_eq!(Controller::new(terms, Instant::now()).change_rate(&Model::default(), false), None);
+        assert_eq!(Controller::new(WATCHED, Instant::now()).change_rate(&Model::default(), false), None);
     }
 
     #[test]
     fn watching_ends_at_once_and_a_second_quit_does_not_wait() {
         let now = Instant::now();
-        let mut terms = Terms {
-            own_client: false,
-            own_server: false,
-            interactive: true,
-            guard: true,
-            hold: None,
-            duration: None,
-            close: CloseMode::Rst,
-            close_rate: None,
-        };
+        let mut terms = Terms { own_client: false, own_server: false, ..WATCHED };
         assert_eq!(Controller::new(terms, now).quit(), [Step::End]);
         terms.own_client = true;
         let mut own = Controller::new(terms, now);
@@ -414,16 +407,7 @@ mod tests {
     #[test]
     fn a_death_while_closing_is_no_accident() {
         let now = Instant::now();
-        let terms = Terms {
-            own_client: true,
-            own_server: true,
-            interactive: false,
-            guard: true,
-            hold: None,
-            duration: None,
-            close: CloseMode::Rst,
-            close_rate: None,
-        };
+        let terms = Terms { interactive: false, ..WATCHED };
         let mut run = Controller::new(terms, now);
         run.quit();
         run.on_death(&Cause::Exit(0));

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use c1m_top::model::Verdict;
 use c1m_top::protocol::{EngineStats, Phase, Role, StopCause};
 use c1m_top::sys;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -165,7 +166,12 @@ fn a_server_that_closes_at_once_is_not_hammered_and_given_up() {
         assert!(text.starts_with("the server accepts and closes at once: "), "{text}");
         let held =
             if keeps == 0 { "; none held: " } else { "; 3,000 held: a limit of the server's own (its maximum of" };
-        run.finish().assert_event("phase/stopped", &[text, held, "not of this machine"]);
+        let run = run.finish();
+        run.assert_event("phase/stopped", &[text, held, "not of this machine"]);
+        let summary = run.summary();
+        let ended = (summary.verdict, run.code, summary.stopped_by.as_deref());
+        assert_eq!(ended, (Verdict::ServerRefuses, Some(3), Some("refused")), "{}", run.log());
+        assert!(summary.lost > Some(0) && summary.lifetime_us.is_some_and(|l| l.count > 0), "{summary:?}");
     }
 }
 
