@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use c1m_top::model::{Model, Severity};
+use c1m_top::model::{Model, Setup, Severity, synthetic};
+use c1m_top::protocol::Role;
+use c1m_top::sample::Sample;
 use c1m_top::ui::{self, Action, Marker, Palette, Screen, Theme, View};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
@@ -350,6 +352,36 @@ fn an_event_leads_to_its_limit() {
     let ramp = scenes::ramp();
     let mut view = View::new();
     assert_eq!(press(&mut view, &ramp, KeyCode::Enter), None, "a start is about no limit");
+}
+
+/// A ramp at 5,000 connections, changed.
+fn changed(change: impl Fn(&mut Sample)) -> String {
+    let mut model = Model::new(Setup { target: Some(100_000), ..Setup::default() });
+    for (t_ms, open) in [(0, 0), (1000, 5_000), (2000, 5_000)] {
+        let mut sample = synthetic::sample(open, t_ms);
+        change(&mut sample);
+        model.update(&sample);
+    }
+    text(&frame(&model, &View::new(), Theme::default(), (120, 40)))
+}
+
+#[test]
+fn a_server_that_refuses_is_told_beside_the_count() {
+    let shown = changed(|sample| {
+        let client = synthetic::engine(sample, Role::Client).unwrap();
+        (client.lost, client.refused, client.backoff_ms) = (4_072, 12, 3_893);
+    });
+    for part in ["backing off 3 s", "lost   4,072", "refused      12"] {
+        assert!(shown.contains(part), "{part}:\n{shown}");
+    }
+}
+
+#[test]
+fn an_engine_that_does_not_run_is_a_banner() {
+    let shown = changed(|sample| synthetic::engine(sample, Role::Server).unwrap().silent_ms = 5_400);
+    assert!(shown.contains("server SILENT for 5 s: stopped, or without CPU. Its figures are old"), "{shown}");
+    let shown = changed(|sample| synthetic::engine(sample, Role::Server).unwrap().silent_ms = 1_900);
+    assert!(!shown.contains("SILENT"), "{shown}");
 }
 
 #[test]

@@ -92,9 +92,15 @@ fn rate_limit(model: &Model) -> String {
     limit.map_or_else(String::new, |l| format!(" (at most {}/s)", units::grouped(l)))
 }
 
-/// `ETA 9 s` in a field that holds the longest.
+/// `ETA 9 s`, or `backing off 4 s` from a server that refuses, in a field that holds the longest.
 fn eta(model: &Model) -> String {
-    let text = model.now().eta_s.map_or_else(String::new, |s| format!("ETA {}", units::seconds(s)));
+    let now = model.now();
+    let text = match (now.backoff_ms, now.eta_s) {
+        (Some(..1000), _) => "backing off <1 s".to_owned(),
+        (Some(ms), _) => format!("backing off {} s", ms / 1000),
+        (None, Some(s)) => format!("ETA {}", units::seconds(s)),
+        (None, None) => String::new(),
+    };
     format!("{text:<16}")
 }
 
@@ -112,6 +118,11 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     }
     if now.failures > 0 || now.source != CountSource::Namespace {
         parts.push(("failures", number(Some(now.failures), 7), failures));
+    }
+    for (caption, count) in [("lost", now.lost), ("refused", now.refused)] {
+        if count.is_some_and(|n| n > 0) {
+            parts.push((caption, number(count, 7), theme.state(LimitState::Warn)));
+        }
     }
     if let [process] = model.engines()
         && process.role.is_none()
