@@ -199,6 +199,11 @@ pub fn seconds(s: f64) -> String {
     }
 }
 
+/// A time in milliseconds, as [`seconds`] writes it.
+pub fn millis(ms: u64) -> String {
+    seconds(ms as f64 / 1000.0)
+}
+
 /// Seconds in eight columns or fewer: `119 s`, `12 min`, `41.3 h`, `250 h`.
 pub fn short_seconds(s: u64) -> String {
     match s {

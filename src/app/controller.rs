@@ -304,32 +304,32 @@ impl Controller {
 
     /// How the run ended.
     pub(super) fn verdict(&self, model: &Model) -> Verdict {
-        let own = self.terms.own_client;
-        let reached = if model.late() { Verdict::Late } else { Verdict::TargetReached };
-        // A limit that answers nothing (a full conntrack table, a server without descriptors) leaves the client waiting until
-        // the run is ended.
-        let mut hits = model.limits().iter().filter(|l| l.state == LimitState::Hit).map(|l| l.info.id);
+        match (self.died, self.terms.own_client, self.terms.own_server) {
+            (Some(died), ..) => died,
+            (None, ..) if self.silent => Verdict::EngineSilent,
+            (None, true, _) => self.of_target(model),
+            (None, false, true) => Verdict::Served,
+            (None, false, false) => Verdict::Watched,
+        }
+    }
+
+    /// What became of the target.
+    fn of_target(&self, model: &Model) -> Verdict {
+        if model.reached() {
+            return if model.late() { Verdict::Late } else { Verdict::TargetReached };
+        }
+        let hits = || model.limits().iter().filter(|l| l.state == LimitState::Hit);
         // What was hit before the guard looked has stopped the run, and not the guard.
-        let guarded = self.guarded && model.guard_limit().is_none_or(|by| !hits.clone().any(|id| id == by));
-        let mut asked = || match (model.reached(), model.blocked()) {
-            (true, _) => reached,
-            (false, Some(blocked)) => blocked,
-            (false, None) if guarded => Verdict::GuardStopped,
-            (false, None) if hits.next().is_some() => Verdict::LimitHit,
-            (false, None) => {
-                if self.time_up {
-                    Verdict::TimeUp
-                } else {
-                    Verdict::Interrupted
-                }
-            }
-        };
-        let silent = self.silent.then_some(Verdict::EngineSilent);
-        self.died.or(silent).unwrap_or_else(|| match (own, self.terms.own_server) {
-            (true, _) => asked(),
-            (false, true) => Verdict::Served,
-            (false, false) => Verdict::Watched,
-        })
+        let hit_first = model.guard_limit().is_some_and(|by| hits().any(|l| l.info.id == by));
+        match model.blocked() {
+            Some(blocked) => blocked,
+            None if self.guarded && !hit_first => Verdict::GuardStopped,
+            // A limit that answers nothing (a full conntrack table, a server without descriptors) leaves the client waiting
+            // until the run is ended.
+            None if hits().next().is_some() => Verdict::LimitHit,
+            None if self.time_up => Verdict::TimeUp,
+            None => Verdict::Interrupted,
+        }
     }
 }
 

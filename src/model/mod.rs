@@ -18,6 +18,7 @@ mod history;
 mod kernel_log;
 pub mod now;
 mod outcome;
+mod progress;
 mod rate;
 mod report;
 mod run;

@@ -5,6 +5,7 @@ use crate::protocol::{EngineStats, Phase, Role, StopCause};
 use crate::sample::Sample;
 
 use super::now::Now;
+use super::progress::Progress;
 use super::summary::Verdict;
 
 /// How long the server may take no connection of those that the client has open before that is how the run ends,
@@ -25,25 +26,6 @@ const LATE_MS: u64 = 5000;
 
 /// Parts of a second by which lateness is judged, milliseconds: less would be chance.
 const JUDGED_MS: u64 = 900;
-
-/// A count that has to rise, and when it last did.
-#[derive(Debug, Clone, Copy, Default)]
-struct Progress {
-    last: Option<(u64, u64)>,
-}
-
-impl Progress {
-    /// Milliseconds for which the count has not risen; 0 where it need not.
-    fn stands(&mut self, count: u64, t_ms: u64, due: bool) -> u64 {
-        match self.last {
-            Some((known, since)) if due && count <= known => t_ms.saturating_sub(since),
-            _ => {
-                self.last = Some((count, t_ms));
-                0
-            }
-        }
-    }
-}
 
 /// Messages that should have left on time.
 #[derive(Debug, Clone, Copy, Default)]

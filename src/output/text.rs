@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use super::{Output, summary_text};
 use crate::model::{Event, Model, Summary};
-use crate::units::{bytes, clock, grouped, printable, seconds, short_count, signed};
+use crate::units::{bytes, clock, grouped, millis, printable, seconds, short_count, signed};
 
 /// Lines of text.
 #[derive(Debug)]
@@ -68,10 +68,10 @@ fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
         write!(text, "  memory pressure {percent:.1} %")?;
     }
     for stale in &now.stale {
-        write!(text, "  {} silent for {}", stale.role.name(), seconds(stale.silent_ms as f64 / 1000.0))?;
+        write!(text, "  {} silent for {}", stale.role.name(), millis(stale.silent_ms))?;
     }
     if let Some(ms) = now.backoff_ms {
-        write!(text, "  backing off: {}", seconds(ms as f64 / 1000.0))?;
+        write!(text, "  backing off: {}", millis(ms))?;
     }
     if let Some(segments) = now.retransmits.filter(|n| *n > 0) {
         write!(text, "  retransmits {}", grouped(segments))?;

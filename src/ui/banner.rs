@@ -34,7 +34,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, lines: &[String], theme: Theme)
 
 /// Who does not run, since when.
 fn silent(stale: &Stale) -> String {
-    let time = units::seconds(stale.silent_ms as f64 / 1000.0);
+    let time = units::millis(stale.silent_ms);
     format!(
         "{} SILENT for {time}: stopped, or without CPU. Its figures are old; the kernel's are live.",
         stale.role.name()
@@ -48,7 +48,7 @@ fn death(death: &Death) -> String {
         death.name,
         death.pid,
         units::grouped(death.at_connections),
-        units::seconds(death.t_ms as f64 / 1000.0),
+        units::millis(death.t_ms),
         death.cause
     )
 }

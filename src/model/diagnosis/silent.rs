@@ -28,7 +28,7 @@ impl Watch {
             let Some(engine) = facts.sample.living().find(|w| w.role() == Some(before.role)) else { continue };
             if before.told && facts.now.silent_ms(before.role).is_none() && !engine.is_ending() {
                 let name = before.role.name();
-                let text = format!("the {name} engine runs again; it was silent for {}", duration(before.ms));
+                let text = format!("the {name} engine runs again; it was silent for {}", units::millis(before.ms));
                 say(Event::new(Kind::Stall, Severity::Info, format!("silent/{name}/over"), text));
             } else {
                 self.silent.push(before);
@@ -63,11 +63,7 @@ fn event(facts: &Facts<'_>, role: Role, silent_ms: u64) -> Event {
     let text = format!(
         "the {name} engine {pid} has been silent for {}: {why}. What it counts stands still until it runs again; what the \
          kernel counts is live",
-        duration(silent_ms)
+        units::millis(silent_ms)
     );
     Event::new(Kind::Stall, Severity::Warning, format!("silent/{name}"), text).proved("silent_ms", silent_ms)
-}
-
-fn duration(ms: u64) -> String {
-    units::seconds(ms as f64 / 1000.0)
 }

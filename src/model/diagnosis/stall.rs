@@ -2,6 +2,7 @@
 
 use crate::limits::{LimitState, shown_by};
 use crate::model::event::{Event, Kind, Severity};
+use crate::model::progress::Progress;
 use crate::protocol::{EngineStats, Phase, Role};
 use crate::units;
 
@@ -15,25 +16,19 @@ const STALL_US: u64 = 2_000_000;
 /// One event within a quarter of a minute or so, per second.
 const OF_LATE: f64 = 0.02;
 
-/// A count that has to rise.
+/// Progress, and whether its want has been said.
 #[derive(Debug, Clone, Default)]
 struct Still {
-    /// The count, and the client's clock when it last rose.
-    progress: Option<(u64, u64)>,
+    progress: Progress,
     told: bool,
 }
 
 impl Still {
     /// Microseconds for which the count has stood though it was `due` to rise, said once a stall.
     fn stands(&mut self, count: u64, t_us: u64, due: bool) -> Option<u64> {
-        let moved = self.progress.is_none_or(|(last, since)| count != last || t_us < since);
-        if moved || !due {
-            *self = Self { progress: Some((count, t_us)), told: false };
-            return None;
-        }
-        let since = self.progress.map_or(0, |p| t_us - p.1);
+        let since = self.progress.stands(count, t_us, due);
         let new = since >= STALL_US && !self.told;
-        self.told |= new;
+        self.told = since > 0 && (self.told || new);
         new.then_some(since)
     }
 }
@@ -107,7 +102,7 @@ impl Watch {
 
     fn messages(&mut self, client: &EngineStats, facts: &Facts<'_>, say: Say<'_>) {
         let Some(traffic) = client.traffic else { return };
-        if self.echoes.progress.is_none_or(|(echoed, _)| echoed != traffic.echoed) {
+        if self.echoes.progress.has_moved(traffic.echoed) {
             self.skipped = traffic.skipped;
         }
         // Where nothing was due nothing is missing: a message that falls due while the one before is unanswered is skipped.
@@ -146,7 +141,7 @@ fn unread(facts: &Facts<'_>) -> String {
 
 /// The server's engine has not run for so many milliseconds.
 fn silent(ms: u64) -> String {
-    format!(": the server engine has been silent for {}", units::seconds(ms as f64 / 1000.0))
+    format!(": the server engine has been silent for {}", units::millis(ms))
 }
 
 /// The likeliest cause: what this machine can see first, the round number second, the other host last.
