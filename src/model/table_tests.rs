@@ -261,6 +261,30 @@ fn memory_that_others_take_at_the_start_is_no_alarm() {
 }
 
 #[test]
+fn threads_of_the_start_raise_no_alarm_at_a_limit_that_suffices() {
+    // As above: 14,000 connections need some 140 threads of 175; and four of the programs start one by one.
+    let samples: Vec<Sample> = [0, 24, 212, 412, 611, 812]
+        .into_iter()
+        .enumerate()
+        .map(|(i, n)| {
+            let mut sample = synthetic::sample(n, i as u64 * 100);
+            let tables = n / 206 + 1;
+            for role in [Role::Server, Role::Client] {
+                let stats = synthetic::engine(&mut sample, role).unwrap();
+                (stats.open, stats.tables, stats.tables_max, stats.table_room) =
+                    (n, u32::try_from(tables).unwrap(), 1000, 206);
+            }
+            let late = 4_u64.saturating_sub(i as u64);
+            (sample.kernel.host.tasks, sample.kernel.host.threads_max) = (Ok(10 + 2 * tables - late), Ok(175));
+            sample
+        })
+        .collect();
+    let table = drive(&samples, Some(14_000));
+    let threads = find(&table, LimitId::Threads);
+    assert_eq!(threads.state, LimitState::Ok, "{threads:?}");
+}
+
+#[test]
 fn threads_that_come_with_whole_tables_are_forecast_between_the_steps() {
     // Tables of 206 connections: each engine starts a thread whenever one is full; the last of 100 threads is the end.
     let samples: Vec<Sample> = (0..=30)
