@@ -370,8 +370,12 @@ pub struct EngineStats {
     pub peak_us: Option<u64>,
     /// `cpu_us` when the ramp ended (target reached or stopped).
     pub ramp_cpu_us: Option<u64>,
-    /// Connect times of the ramp (client).
+    /// Client: times from a connect until the client took note that it was established. At full rate that is mostly the
+    /// client's own queue, of up to 256 connects under way.
     pub connect: Latency,
+    /// Client: times from SYN to established, as the kernel measured them; of each batch one, which stands for all of it.
+    #[serde(default)]
+    pub handshake: Latency,
     /// Messages, with `--active`.
     pub traffic: Option<Traffic>,
     /// Why it stopped before its target.

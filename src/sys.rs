@@ -4,6 +4,7 @@
 
 use std::ffi::CStr;
 use std::io;
+use std::num::NonZeroU64;
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -328,6 +329,32 @@ fn set_ip(socket: BorrowedFd<'_>, option: libc::c_int, value: u32) -> io::Result
     .map(drop)
 }
 
+/// How long the handshake of a TCP connection took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    /// From SYN to SYN-ACK, microseconds, as the kernel measured it.
+    Took(u64),
+    /// It is not known: the SYN was sent more than once.
+    Repeated,
+}
+
+/// How long the handshake of a connection took that has carried nothing since (tcp(7), `TCP_INFO`): later the kernel's round
+/// trip time is a mean of others too.
+///
+/// # Errors
+/// What getsockopt(2) says.
+pub fn handshake(socket: BorrowedFd<'_>) -> io::Result<Handshake> {
+    // SAFETY: integers and bits, for which zeros are values; the kernel fills as much of it as it knows.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = length_of::<libc::tcp_info>();
+    // SAFETY: `info` and `length` are ours, and `length` is the size of `info`.
+    check(unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut info).cast(), &raw mut length)
+    })?;
+    let repeated = info.tcpi_total_retrans > 0 || info.tcpi_rtt == 0;
+    Ok(if repeated { Handshake::Repeated } else { Handshake::Took(info.tcpi_rtt.into()) })
+}
+
 /// Reads from a socket into `buf`; returns how many bytes.
 ///
 /// # Errors
@@ -379,7 +406,16 @@ pub fn kill(pid: u32, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
-/// What waiting on a terminal came to.
+/// Lets this thread's timers fire when they are due; the kernel may otherwise add 50 us to save a wake-up (prctl(2),
+/// `PR_SET_TIMERSLACK`).
+///
+/// # Errors
+/// What prctl(2) says.
+pub fn exact_timers() -> io::Result<()> {
+    Ok(rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?)
+}
+
+/// What waiting on a descriptor came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
     /// Bytes can be read.
@@ -438,6 +474,32 @@ mod tests {
         left.write_all(b"x").unwrap();
         drop(left);
         assert_eq!(std::io::read_to_string(&mut left_reader).unwrap(), "x", "no writer is left in the other table");
+    }
+
+    #[test]
+    fn a_handshake_is_timed_by_the_kernel_unless_its_syn_was_repeated() {
+        use socket2::{Domain, SockAddr, Socket, Type};
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], 0)))).unwrap();
+        // Of one place, as the kernel counts: two fit in.
+        listener.listen(1).unwrap();
+        let connect = || {
+            let start = std::time::Instant::now();
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.connect(&listener.local_addr().unwrap()).unwrap();
+            (handshake(socket.as_fd()).unwrap(), start.elapsed(), socket)
+        };
+        let (first, second) = (connect(), connect());
+        for (handshake, took, _) in [&first, &second] {
+            assert!(matches!(handshake, Handshake::Took(us) if u128::from(*us) <= took.as_micros()), "{handshake:?}");
+        }
+        let third = thread::scope(|scope| {
+            let third = scope.spawn(connect);
+            thread::sleep(Duration::from_millis(300));
+            listener.accept().unwrap();
+            third.join().unwrap()
+        });
+        assert_eq!(third.0, Handshake::Repeated, "after {:?}", third.1);
     }
 
     #[test]

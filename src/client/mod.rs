@@ -6,6 +6,7 @@ mod lifetimes;
 mod plan;
 mod ports;
 mod ramp;
+mod schedule;
 mod sources;
 mod traffic;
 mod worker;
@@ -84,7 +85,7 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     let now = Instant::now();
     let backoff = Backoff::new(config.persist, RandomState::new().hash_one(std::process::id()), now);
     let ramp = Ramp::new(config.common.target, config.rate, backoff, now);
-    let traffic = config.traffic.map(TrafficCounters::new).transpose()?;
+    let traffic = config.traffic.map(|t| TrafficCounters::new(t, Instant::now())).transpose()?;
     let workers = config.common.workers;
     let shared = Arc::new(Shared {
         config,
@@ -151,7 +152,7 @@ impl Engine for Client {
         if self.ramp_cpu_us.is_none() && matches!(phase, Phase::Holding | Phase::Stopped) {
             self.ramp_cpu_us = Some(Counters::cpu_us());
             if let Some(traffic) = &self.shared.traffic {
-                traffic.restart();
+                traffic.restart(Instant::now());
             }
         }
         phase

@@ -11,18 +11,19 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
 use super::lifetimes::Birth;
+use super::schedule::{Place, Schedule, Turn};
 use crate::engine::config::TrafficConfig;
 use crate::engine::conns::Conns;
 use crate::engine::counters::{LONGEST_WAIT_US, histogram, latency, lock, record};
 use crate::protocol::Traffic;
 use crate::sys;
-use crate::units::micros;
+use crate::units::{micros, whole};
 
 /// Period of the byte pattern: a prime, so that a lost or doubled block of any round size shows.
 const PERIOD: usize = 251;
@@ -44,6 +45,13 @@ static PATTERN: [u8; CHUNK + PERIOD] = {
 /// Messages sent before the events are looked at again.
 const LOT: usize = 256;
 
+/// What leaves later than this after it was due is late, and a tenth of a shorter time between two messages is not looked at:
+/// a scheduler's hiccup is no load that cannot be carried.
+const HICCUP: Duration = Duration::from_millis(5);
+
+/// From the target on messages count that are due after so long: none of them has been sent when the counts begin anew.
+const SETTLE: Duration = Duration::from_millis(10);
+
 /// Most messages of one connection without an answer: what is kept of each must not outgrow the socket's own buffers.
 const MOST_UNANSWERED: usize = 4096;
 
@@ -51,6 +59,9 @@ const MOST_UNANSWERED: usize = 4096;
 #[derive(Debug)]
 pub(super) struct TrafficCounters {
     config: TrafficConfig,
+    start: Instant,
+    /// Messages count that were due at so many microseconds after `start`, or later.
+    from_us: AtomicU64,
     candidates: AtomicU64,
     active: AtomicU64,
     sent: AtomicU64,
@@ -63,10 +74,12 @@ pub(super) struct TrafficCounters {
 }
 
 impl TrafficCounters {
-    pub(super) fn new(config: TrafficConfig) -> io::Result<Self> {
+    pub(super) fn new(config: TrafficConfig, start: Instant) -> io::Result<Self> {
         let zero = || AtomicU64::new(0);
         Ok(Self {
             config,
+            start,
+            from_us: zero(),
             candidates: zero(),
             active: zero(),
             sent: zero(),
@@ -86,21 +99,30 @@ impl TrafficCounters {
     }
 
     /// Counts anew, but for mismatches: what was sent while connections were being opened tells of the ramp, not of the load.
-    pub(super) fn restart(&self) {
+    /// A message that is under way counts neither as sent nor as echoed.
+    pub(super) fn restart(&self, now: Instant) {
+        self.from_us.store(micros((now + SETTLE).saturating_duration_since(self.start)), Relaxed);
         for counter in [&self.sent, &self.echoed, &self.late, &self.overdue, &self.skipped] {
             counter.store(0, Relaxed);
         }
         lock(&self.echo).reset();
     }
 
+    /// Whether a message that was due then counts.
+    fn counts(&self, due: Instant) -> bool {
+        micros(due.saturating_duration_since(self.start)) >= self.from_us.load(Relaxed)
+    }
+
     pub(super) fn report(&self) -> Traffic {
+        // Before what was sent: of what is echoed here, that has been counted then.
+        let echoed = self.echoed.load(Acquire);
         Traffic {
             active: self.active.load(Relaxed),
             message: self.config.message,
             every_us: self.config.every_us,
             no_wait: !self.config.wait,
             sent: self.sent.load(Relaxed),
-            echoed: self.echoed.load(Relaxed),
+            echoed,
             mismatched: self.mismatched.load(Relaxed),
             late: self.late.load(Relaxed),
             overdue: self.overdue.load(Relaxed),
@@ -113,8 +135,9 @@ impl TrafficCounters {
 /// One active connection.
 #[derive(Debug)]
 struct Active {
-    /// Where in the schedule it is.
-    bucket: usize,
+    /// Where in the schedule it is, and since when.
+    place: Place,
+    since: Instant,
     /// When the oldest message without an answer was due; `None` when all have come back.
     due: Option<Instant>,
     /// The same of those after it; empty where each is waited for.
@@ -135,50 +158,36 @@ pub(super) struct Sender {
     message: u64,
     /// Whether a message waits for the one before to come back.
     wait: bool,
-    tick: Duration,
-    /// What is sent later than this after it was due does not count as sent in time.
+    /// What is sent later than this after it was due is late.
+    late: Duration,
+    /// What is sent later than this is not the load that was asked for.
     grace: Duration,
-    start: Instant,
-    /// Ticks done.
-    ticks: u64,
-    /// Position in the bucket of the tick under way.
-    position: usize,
-    buckets: Vec<Vec<RawFd>>,
-    next_bucket: usize,
+    schedule: Schedule,
     active: HashMap<RawFd, Active>,
 }
 
 impl Sender {
-    pub(super) fn new(config: &TrafficConfig, now: Instant) -> Self {
-        // About 5 ms a tick: fine enough to spread the load, coarse enough that a tick is worth waking for.
-        let ticks = (config.every_us / 5000).clamp(1, 1000);
-        let tick = Duration::from_micros((config.every_us / ticks).max(1));
+    /// For a worker that may hold `most` connections.
+    pub(super) fn new(config: &TrafficConfig, most: u64, now: Instant) -> Self {
+        let every = Duration::from_micros(config.every_us.max(1));
+        let late = every.min(HICCUP);
         Self {
             message: config.message,
             wait: config.wait,
-            tick,
-            // Finer than its ticks the schedule is not.
-            grace: Duration::from_micros(config.every_us / 10).max(tick),
-            start: now,
-            ticks: 0,
-            position: 0,
-            buckets: vec![Vec::new(); ticks as usize],
-            next_bucket: 0,
+            late,
+            grace: late.max(every / 10),
+            schedule: Schedule::new(every, whole(most as f64 * config.share), now),
             active: HashMap::new(),
         }
     }
 
     /// Adds a connection, at the next place of the schedule.
-    pub(super) fn add(&mut self, fd: RawFd, counters: &TrafficCounters) {
+    pub(super) fn add(&mut self, fd: RawFd, now: Instant, counters: &TrafficCounters) {
         counters.active.fetch_add(1, Relaxed);
-        let bucket = self.next_bucket;
-        // A stride that is coprime to the length spreads the first few over the whole round.
-        let stride = if self.buckets.len().is_multiple_of(7) { 1 } else { 7 };
-        self.next_bucket = (bucket + stride) % self.buckets.len();
-        self.buckets[bucket].push(fd);
         let phase = fd.cast_unsigned() as usize % PERIOD;
         let active = Active {
-            bucket,
+            place: self.schedule.add(fd, now),
+            since: now,
             due: None,
             later: VecDeque::new(),
             sending: None,
@@ -194,9 +203,10 @@ impl Sender {
         self.active.contains_key(&fd)
     }
 
-    /// Forgets a connection that has ended; its place in the schedule goes when it is next passed.
+    /// Forgets a connection that has ended.
     pub(super) fn remove(&mut self, fd: RawFd, counters: &TrafficCounters) {
-        if self.active.remove(&fd).is_some() {
+        if let Some(active) = self.active.remove(&fd) {
+            self.schedule.remove(active.place);
             counters.active.fetch_sub(1, Relaxed);
         }
     }
@@ -204,11 +214,11 @@ impl Sender {
     /// Forgets all: the run is over, and the count of those that were active stays for its report.
     pub(super) fn clear(&mut self) {
         self.active.clear();
-        self.buckets.iter_mut().for_each(Vec::clear);
+        self.schedule.clear();
     }
 
-    /// Sends what is due. Connections that failed are left in `broken`. Returns how long until the next tick; `None` when no
-    /// connection is active.
+    /// Sends what is due. Connections that failed are left in `broken`. Returns how long until the next message is due; `None`
+    /// when no connection is active.
     pub(super) fn send_due(
         &mut self,
         now: Instant,
@@ -216,53 +226,40 @@ impl Sender {
         counters: &TrafficCounters,
         broken: &mut Vec<RawFd>,
     ) -> Option<Duration> {
-        if self.active.is_empty() {
-            self.ticks = micros(now.saturating_duration_since(self.start)) / micros(self.tick);
-            return None;
-        }
         let mut lot = LOT;
-        loop {
-            let due = self.start + self.tick * u32::try_from(self.ticks).unwrap_or(u32::MAX);
-            if due > now {
-                return Some(due - now);
+        while lot > 0 {
+            let (fd, due) = match self.schedule.next(now)? {
+                Turn::Due(fd, due) => (fd, due),
+                Turn::Wait(wait) => return Some(wait),
+            };
+            let (Some(active), Some(socket)) = (self.active.get_mut(&fd), conns.get(fd)) else { continue };
+            if due < active.since {
+                continue;
             }
+            let counts = u64::from(counters.counts(due));
+            if !active.may_send(self.wait) {
+                counters.skipped.fetch_add(counts, Relaxed);
+                continue;
+            }
+            lot -= 1;
             let behind = now - due;
-            let bucket = (self.ticks % self.buckets.len() as u64) as usize;
-            while let Some(&fd) = self.buckets[bucket].get(self.position) {
-                if lot == 0 {
-                    return Some(Duration::ZERO);
-                }
-                let active = self.active.get_mut(&fd).filter(|a| a.bucket == bucket);
-                match active.and_then(|active| Some((active, conns.get(fd)?))) {
-                    None => {
-                        self.buckets[bucket].swap_remove(self.position);
-                        continue;
-                    }
-                    Some((active, _)) if !active.may_send(self.wait) => {
-                        counters.skipped.fetch_add(1, Relaxed);
-                    }
-                    Some((active, socket)) => {
-                        counters.overdue.fetch_add(u64::from(behind > self.grace), Relaxed);
-                        lot -= 1;
-                        match active.due {
-                            None => active.due = Some(due),
-                            Some(_) => active.later.push_back(due),
-                        }
-                        active.sending = Some(0);
-                        active.sent_phase = (active.sent_phase + 1) % PERIOD;
-                        if behind > self.tick {
-                            counters.late.fetch_add(1, Relaxed);
-                        }
-                        if !push(socket.as_fd(), active, self.message, counters) {
-                            broken.push(fd);
-                        }
-                    }
-                }
-                self.position += 1;
+            if behind > self.late {
+                counters.late.fetch_add(counts, Relaxed);
             }
-            self.position = 0;
-            self.ticks += 1;
+            if behind > self.grace {
+                counters.overdue.fetch_add(counts, Relaxed);
+            }
+            match active.due {
+                None => active.due = Some(due),
+                Some(_) => active.later.push_back(due),
+            }
+            active.sending = Some(0);
+            active.sent_phase = (active.sent_phase + 1) % PERIOD;
+            if !push(socket.as_fd(), active, self.message, counters) {
+                broken.push(fd);
+            }
         }
+        Some(Duration::ZERO)
     }
 
     /// Goes on with a message that did not fit; false when the connection failed.
@@ -271,7 +268,7 @@ impl Sender {
         push(socket, active, self.message, counters)
     }
 
-    /// Compares what came back.
+    /// Compares what came back by `now`.
     pub(super) fn received(&mut self, fd: RawFd, data: &[u8], now: Instant, counters: &TrafficCounters) {
         let Some(active) = self.active.get_mut(&fd) else { return };
         let mut data = data;
@@ -292,8 +289,8 @@ impl Sender {
             }
             if std::mem::take(&mut active.differs) {
                 counters.mismatched.fetch_add(1, Relaxed);
-            } else {
-                counters.echoed.fetch_add(1, Relaxed);
+            } else if counters.counts(due) {
+                counters.echoed.fetch_add(1, Release);
                 record(&mut lock(&counters.echo), micros(now.saturating_duration_since(due)));
             }
             active.due = active.later.pop_front();
@@ -322,7 +319,8 @@ fn push(socket: BorrowedFd<'_>, active: &mut Active, message: u64, counters: &Tr
         }
     }
     active.sending = None;
-    counters.sent.fetch_add(1, Relaxed);
+    let due = active.later.back().copied().or(active.due);
+    counters.sent.fetch_add(u64::from(due.is_some_and(|due| counters.counts(due))), Relaxed);
     true
 }
 
@@ -339,7 +337,7 @@ mod tests {
     #[test]
     fn chooses_exactly_the_share() {
         for (share, want) in [(0.0, 0), (0.2, 200), (0.333, 333), (1.0, 1000)] {
-            let counters = TrafficCounters::new(config(share)).unwrap();
+            let counters = TrafficCounters::new(config(share), Instant::now()).unwrap();
             assert_eq!((0..1000).filter(|_| counters.choose()).count(), want, "{share}");
         }
     }
@@ -352,20 +350,20 @@ mod tests {
     ) -> (Sender, RawFd, Conns<Birth>, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
-        let (fd, mut conns, mut sender) = (ours.as_raw_fd(), Conns::default(), Sender::new(config, start));
+        let (fd, mut conns, mut sender) = (ours.as_raw_fd(), Conns::default(), Sender::new(config, 1, start));
         conns.insert(ours.into(), 0);
-        sender.add(fd, counters);
+        sender.add(fd, start, counters);
         (sender, fd, conns, theirs)
     }
 
     /// One message over a real socket, changed on the way or not.
     fn round_trip(spoil: bool) -> Traffic {
-        let counters = TrafficCounters::new(config(1.0)).unwrap();
         let start = Instant::now();
+        let counters = TrafficCounters::new(config(1.0), start).unwrap();
         let (mut sender, fd, conns, mut theirs) = one_active(&config(1.0), start, &counters);
         assert_eq!(
             sender.send_due(start + Duration::from_millis(1), &conns, &counters, &mut Vec::new()),
-            Some(Duration::from_millis(4))
+            Some(Duration::from_millis(999))
         );
         let mut buf = vec![0; 1000];
         theirs.read_exact(&mut buf).unwrap();
@@ -393,8 +391,8 @@ mod tests {
     #[test]
     fn without_waiting_messages_follow_one_another_and_come_back_in_order() {
         let config = TrafficConfig { wait: false, ..config(1.0) };
-        let counters = TrafficCounters::new(config).unwrap();
         let start = Instant::now();
+        let counters = TrafficCounters::new(config, start).unwrap();
         let (mut sender, fd, conns, mut theirs) = one_active(&config, start, &counters);
         let _ = sender.send_due(start + Duration::from_millis(2500), &conns, &counters, &mut Vec::new());
         assert_eq!(counters.report().sent, 3, "due at 0, 1 and 2 s, none of them answered");
@@ -414,8 +412,8 @@ mod tests {
     #[test]
     fn a_full_socket_bounds_what_is_sent_without_waiting() {
         let config = TrafficConfig { wait: false, message: 64 * 1024, ..config(1.0) };
-        let counters = TrafficCounters::new(config).unwrap();
         let start = Instant::now();
+        let counters = TrafficCounters::new(config, start).unwrap();
         let (mut sender, _, conns, _theirs) = one_active(&config, start, &counters);
         let _ = sender.send_due(start + Duration::from_secs(1000), &conns, &counters, &mut Vec::new());
         let t = counters.report();
@@ -424,22 +422,22 @@ mod tests {
 
     #[test]
     fn a_sender_that_was_away_counts_late_and_skipped() {
-        let counters = TrafficCounters::new(config(1.0)).unwrap();
         let start = Instant::now();
+        let counters = TrafficCounters::new(config(1.0), start).unwrap();
         let (mut sender, _, conns, _theirs) = one_active(&config(1.0), start, &counters);
         let _ = sender.send_due(start + Duration::from_millis(3500), &conns, &counters, &mut Vec::new());
         let t = counters.report();
         assert_eq!((t.sent, t.late, t.skipped), (1, 1, 3), "due at 0, 1, 2 and 3 s, the first sent 3.5 s late");
         assert_eq!(t.overdue, 1, "what was skipped is counted as such");
-        counters.restart();
+        counters.restart(start + Duration::from_millis(3500));
         assert_eq!(counters.report().overdue, 0);
     }
 
     /// What is overdue of two messages that are looked at so long after they were due, with an answer to each or to none.
     fn overdue(every_us: u64, wait: bool, answers: bool, behind: Duration) -> (u64, u64) {
         let config = TrafficConfig { every_us, wait, ..config(1.0) };
-        let counters = TrafficCounters::new(config).unwrap();
         let start = Instant::now();
+        let counters = TrafficCounters::new(config, start).unwrap();
         let (mut sender, fd, conns, mut theirs) = one_active(&config, start, &counters);
         for message in 0..2 {
             let now = start + Duration::from_micros(every_us) * message + behind;
@@ -462,7 +460,7 @@ mod tests {
             assert_eq!(overdue(1_000_000, wait, true, ms(4)), (0, 0), "{wait}");
             assert_eq!(overdue(1_000_000, wait, true, ms(99)), (2, 0), "{wait}");
             assert_eq!(overdue(1_000_000, wait, true, ms(101)), (2, 2), "{wait}");
-            // Of 10 ms a tenth is less than a tick of 5 ms.
+            // Of 10 ms a tenth is less than a hiccup.
             assert_eq!(overdue(10_000, wait, true, ms(4)), (0, 0), "{wait}");
             assert_eq!(overdue(10_000, wait, true, ms(6)), (2, 2), "{wait}");
         }

@@ -23,8 +23,9 @@ use super::traffic::Sender;
 use crate::engine::closing::{Turn, reset_on_close};
 use crate::engine::conns::{Conns, number, token};
 use crate::engine::pool::{Notice, Worker};
+use crate::engine::wait;
 use crate::protocol::{CloseMode, Severity, Stop, StopCause, errno};
-use crate::sys;
+use crate::sys::{self, Handshake};
 use crate::units::micros;
 
 /// Token of the eventfd; connections have their descriptor number.
@@ -87,6 +88,8 @@ struct State<'a> {
     greeted: u64,
     in_flight_told: u64,
     times: Vec<u64>,
+    /// Of the first of `times` the part that was the network's.
+    handshake: Option<u64>,
     /// Claims were given back outside the lane: whoever holds a lane has to hear of it.
     given_back: bool,
     /// Connections that all workers had opened when that last changed, and when this was seen.
@@ -110,7 +113,10 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
         poll: Poll::new()?,
         conns: Conns::default(),
         pending: HashMap::new(),
-        sender: shared.config.traffic.map(|t| Sender::new(&t, now)),
+        sender: shared
+            .config
+            .traffic
+            .map(|t| Sender::new(&t, shared.config.common.target.min(worker.room as u64), now)),
         scratch: vec![0; if shared.traffic.is_some() { 64 * 1024 } else { 1024 }].into_boxed_slice(),
         run: None,
         opened: 0,
@@ -122,6 +128,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
         greeted: 0,
         in_flight_told: 0,
         times: Vec::new(),
+        handshake: None,
         given_back: false,
         success: (0, now),
         failing: false,
@@ -131,15 +138,17 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
     };
     let wake = worker.mail.wake_fd();
     state.poll.registry().register(&mut SourceFd(&wake), WAKE, Interest::READABLE)?;
+    if state.sender.is_some() {
+        // A thread's timers may be 50 us late by default, which is more than a message takes over loopback.
+        let _ = sys::exact_timers();
+    }
     let mut events = Events::with_capacity(512);
     loop {
         let timeout = state.work();
         state.publish();
-        if let Err(e) = state.poll.poll(&mut events, timeout)
-            && e.kind() != io::ErrorKind::Interrupted
-        {
-            return Err(e);
-        }
+        // Messages are due at their own moments.
+        let wait = if state.sender.is_some() { wait::exactly } else { wait::coarsely };
+        wait(&mut state.poll, &mut events, timeout)?;
         let now = Instant::now();
         for event in &events {
             if event.token() == WAKE {
@@ -410,7 +419,12 @@ impl State<'_> {
             self.give_back(1);
             return IDLE;
         }
-        self.times.push(micros(now.saturating_duration_since(pending.since)));
+        let took = micros(now.saturating_duration_since(pending.since));
+        if self.times.is_empty() {
+            let handshake = self.conns.get(fd).and_then(|socket| sys::handshake(socket.as_fd()).ok());
+            self.handshake = handshake.map(|h| if let Handshake::Took(us) = h { us } else { took });
+        }
+        self.times.push(took);
         self.opened += 1;
         self.failing = false;
         self.conns.set_extra(fd, self.shared.lifetimes.birth(now));
@@ -424,7 +438,11 @@ impl State<'_> {
         if let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic)
             && traffic.choose()
         {
-            sender.add(fd, traffic);
+            if let Some(socket) = self.conns.get(fd) {
+                // What is due leaves, though what was sent before may not have been acknowledged.
+                let _ = SockRef::from(socket).set_tcp_nodelay(true);
+            }
+            sender.add(fd, now, traffic);
             state = if state == IDLE { ACTIVE } else { state };
         }
         self.conns.set_state(fd, state);
@@ -472,7 +490,8 @@ impl State<'_> {
                 && !data.is_empty()
                 && let (Some(sender), Some(traffic)) = (&mut self.sender, &self.shared.traffic)
             {
-                sender.received(fd, data, now, traffic);
+                // The time now, and not that of the events: what was read before has taken its time.
+                sender.received(fd, data, Instant::now(), traffic);
             }
             if n < self.scratch.len() && !ended {
                 return;
@@ -567,7 +586,7 @@ impl State<'_> {
         counters.change_in_flight(std::mem::replace(&mut self.in_flight_told, in_flight), in_flight);
         if self.opened > 0 {
             let open = counters.add_opened(std::mem::take(&mut self.opened));
-            counters.add_connects(&self.times);
+            counters.add_connects(&self.times, self.handshake.take());
             self.times.clear();
             if self.shared.ramp.check_reached(open) {
                 self.worker.bell.ring(Notice::Look);

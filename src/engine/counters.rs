@@ -24,6 +24,7 @@ pub struct Counters {
     page: Page,
     errors: Mutex<BTreeMap<(&'static str, i32), u64>>,
     connect: Mutex<Histogram<u32>>,
+    handshake: Mutex<Histogram<u32>>,
     events: Mutex<Vec<EngineEvent>>,
 }
 
@@ -71,6 +72,7 @@ impl Counters {
             page: Page::new()?,
             errors: Mutex::new(BTreeMap::new()),
             connect: Mutex::new(histogram(LONGEST_WAIT_US)?),
+            handshake: Mutex::new(histogram(LONGEST_WAIT_US)?),
             events: Mutex::new(Vec::new()),
         })
     }
@@ -165,7 +167,8 @@ impl Counters {
             ramp_started_us: None,
             peak_us,
             ramp_cpu_us: None,
-            connect: self.connects(),
+            connect: latency(&lock(&self.connect)),
+            handshake: latency(&lock(&self.handshake)),
             traffic: None,
             stop: None,
             events: lock(&self.events).clone(),
@@ -213,17 +216,16 @@ impl Counters {
             .collect()
     }
 
-    /// Adds the connect times of a batch, microseconds.
-    pub fn add_connects(&self, times: &[u64]) {
+    /// Adds the connect times of a batch, and the time that one handshake of it took, which stands for all; microseconds.
+    pub fn add_connects(&self, times: &[u64], handshake: Option<u64>) {
         let mut histogram = lock(&self.connect);
         for &us in times {
             record(&mut histogram, us);
         }
-    }
-
-    /// Connect times so far.
-    pub fn connects(&self) -> Latency {
-        latency(&lock(&self.connect))
+        drop(histogram);
+        if let Some(us) = handshake {
+            lock(&self.handshake).saturating_record_n(us.max(1), u32::try_from(times.len()).unwrap_or(u32::MAX));
+        }
     }
 
     /// Notes something for the dashboard. The list is bounded: an engine that is attacked must not grow by what it logs.

@@ -15,3 +15,4 @@ pub mod pace;
 pub mod page;
 pub mod pool;
 pub mod socket;
+pub mod wait;

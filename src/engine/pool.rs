@@ -24,8 +24,8 @@ const STACK: usize = 256 * 1024;
 /// Descriptors a table keeps free: what the worker itself opens, and room for the kernel's count to lag.
 pub const SPARE: u32 = 8;
 
-/// Descriptors of each table that are neither listeners nor connections: standard streams, the two eventfds, the worker's
-/// epoll and its spare waker.
+/// Descriptors of each table that are neither listeners nor connections: standard streams, the two eventfds and the worker's
+/// epoll.
 pub const OWN: u64 = 6;
 
 /// Workers an engine may start when the command line names no number.
@@ -340,8 +340,9 @@ impl Pool {
     /// Adds what it knows to an engine's statistics.
     pub fn described(&self, stats: EngineStats) -> EngineStats {
         let tables = self.workers.len();
-        // Of one table what is no connection.
-        let fixed = self.inherited.len() as u64 + OWN;
+        // Of one table what is no connection: listeners have an epoll of their own.
+        let listeners = self.inherited.len() as u64;
+        let fixed = listeners + u64::from(listeners > 0) + OWN;
         EngineStats {
             tables: tables as u32,
             tables_max: self.max as u32,

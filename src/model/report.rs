@@ -99,6 +99,7 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
         refused: client.map(|c| c.refused),
         lifetime_us: client.map(|c| c.lifetime).filter(|l| l.count > 0),
         connect: client.map(|c| c.connect).filter(|c| c.count > 0),
+        handshake: client.map(|c| c.handshake).filter(|h| h.count > 0),
         greeted: client.filter(|c| c.greet).map(|c| c.greeted),
         traffic: client.and_then(|c| c.traffic),
         dashboard: run.dashboard(),
@@ -157,6 +158,7 @@ mod tests {
             "refused",
             "lifetime_us",
             "connect",
+            "handshake",
             "greeted",
             "traffic",
         ];

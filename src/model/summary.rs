@@ -249,8 +249,11 @@ pub struct Summary {
     /// How long the lost ones had been open, microseconds; null where none was lost.
     #[serde(default)]
     pub lifetime_us: Option<Latency>,
-    /// Connect times of the client, microseconds.
+    /// Connect times of the client, microseconds, with what they waited in its own queue.
     pub connect: Option<Latency>,
+    /// Of these the network's part: from SYN to established, microseconds.
+    #[serde(default)]
+    pub handshake: Option<Latency>,
     /// Greetings echoed; null without `--greet`.
     pub greeted: Option<u64>,
     /// Messages since the target was reached; null without `--active`.

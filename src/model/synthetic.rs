@@ -279,6 +279,11 @@ fn stats(role: Role, pid: u32, n: u64, t_ms: u64) -> EngineStats {
         } else {
             Latency::default()
         },
+        handshake: if client {
+            Latency { count: n, p50_us: 20, p99_us: 90, p999_us: 300, max_us: 1_000 }
+        } else {
+            Latency::default()
+        },
         traffic: None,
         stop: None,
         events: Vec::new(),

@@ -1,6 +1,7 @@
 //! The errnos that a connection-scale run can meet: name and meaning.
 
-use super::FailedCall;
+use super::{ErrorCount, FailedCall};
+use crate::units::grouped;
 
 /// Number, name, and what happened, as the rest of a sentence that begins with operation and count.
 const TABLE: &[(i32, &str, &str)] = &[
@@ -45,9 +46,24 @@ pub fn failed(op: &str, errno: i32) -> FailedCall {
     FailedCall { op: op.to_owned(), errno, name: name(errno) }
 }
 
-/// The symbolic name of an errno: `EMFILE`; `errno 123` for one that is not in the table.
+/// The symbolic name of an errno: `EMFILE`; `errno 123` for one that is not in the table; `none` for 0.
 pub fn name(errno: i32) -> String {
+    if errno == 0 {
+        return "none".to_owned();
+    }
     TABLE.iter().find(|row| row.0 == errno).map_or_else(|| format!("errno {errno}"), |row| row.1.to_owned())
+}
+
+/// What failed, and how often, as the rest of a sentence that begins with whose: `connect failed with ETIMEDOUT once`. What
+/// an engine noticed by itself has no errno.
+pub fn happened(error: &ErrorCount) -> String {
+    let times = if error.count == 1 { "once".to_owned() } else { format!("{} times", grouped(error.count)) };
+    match (error.op.as_str(), error.errno) {
+        ("greeting", 0) => format!("a greeting came back changed {times}"),
+        ("self_connect", 0) => format!("a connect met its own port {times}, and was undone"),
+        (op, 0) => format!("{op} failed {times}, and the kernel does not say why"),
+        (op, _) => format!("{op} failed with {} {times}", error.name),
+    }
 }
 
 /// What an errno of this name means, in plain words.
@@ -64,6 +80,16 @@ mod tests {
         for (i, (errno, known, text)) in TABLE.iter().enumerate() {
             assert!(TABLE[..i].iter().all(|row| row.0 != *errno && row.1 != *known), "{known} twice");
             assert_eq!((name(*errno).as_str(), meaning(known)), (*known, *text));
+        }
+        let count = |op: &str, errno, count| ErrorCount { op: op.to_owned(), errno, name: name(errno), count };
+        for (error, want) in [
+            (count("connect", libc::ETIMEDOUT, 1), "connect failed with ETIMEDOUT once"),
+            (count("connect", libc::ETIMEDOUT, 1200), "connect failed with ETIMEDOUT 1,200 times"),
+            (count("connect", 0, 2), "connect failed 2 times, and the kernel does not say why"),
+            (count("greeting", 0, 1), "a greeting came back changed once"),
+            (count("self_connect", 0, 3), "a connect met its own port 3 times, and was undone"),
+        ] {
+            assert_eq!(happened(&error), want);
         }
         assert_eq!((name(123).as_str(), meaning("errno 123")), ("errno 123", OTHER));
     }

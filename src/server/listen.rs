@@ -70,6 +70,8 @@ fn listen(address: SocketAddr) -> io::Result<Socket> {
     }
     // Connections of the last run may still be in TIME_WAIT on this port.
     socket.set_reuse_address(true)?;
+    // What is accepted has it too: an echo does not wait until the one before has been acknowledged.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket)

@@ -14,22 +14,24 @@ use super::echo::{Echo, Outcome};
 use crate::engine::closing::{Turn, reset_on_close};
 use crate::engine::conns::{Conns, number, token};
 use crate::engine::pool::Worker;
+use crate::engine::wait;
 use crate::sys;
 
 /// Token of the eventfd.
 const WAKE: Token = Token(usize::MAX);
 
-/// Listener `i` has token `LISTENERS + i`; connections have their descriptor number.
-const LISTENERS: usize = 1 << 32;
+/// Token of the listeners' epoll; connections have their descriptor number.
+const ARRIVALS: Token = Token(usize::MAX - 1);
 
 /// Connections taken from one listener before the next has its turn.
 const PER_LISTENER: usize = 64;
 
-/// Accepting sleeps so long after a small batch, so that arrivals gather: on few cores a wake-up for every connection halves
-/// the rate (measured).
+/// Listeners are left alone so long after something was taken from them, so that arrivals gather: on few cores a wake-up for
+/// every connection halves the rate (measured), and so does a rest of 1 ms by a quarter. What has been accepted is not kept
+/// waiting meanwhile.
 const GATHER: Duration = Duration::from_micros(200);
 
-/// A batch this large shows that there is no need to gather.
+/// A round this large shows that there is no need to gather.
 const LARGE_BATCH: usize = 256;
 
 /// How long to leave the listeners alone when the machine refused a descriptor (`ENFILE`, `ENOBUFS`, `ENOMEM`).
@@ -49,8 +51,16 @@ struct State<'a> {
     listeners: &'a [OwnedFd],
     /// The slots whose listeners are registered, a bit each.
     slots: u64,
+    /// The listeners' own epoll, inside of `poll` while nothing arrives.
+    arrivals: Poll,
+    arrived: Events,
+    /// Something has arrived, or did so in the round before: `arrivals` is looked at from time to time and tells nobody.
+    look: bool,
+    inside: bool,
     /// Listeners with something in their queue, by index.
     ready: Vec<usize>,
+    /// When the next round may begin.
+    rest_until: Instant,
     /// Connections that used up their turn.
     again: Vec<RawFd>,
     /// Counted, not yet told to the counters.
@@ -74,7 +84,12 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
         echo: Echo::new(),
         listeners: shared.listeners.sockets(),
         slots: 0,
+        arrivals: Poll::new()?,
+        arrived: Events::with_capacity(64),
+        look: false,
+        inside: false,
         ready: Vec::new(),
+        rest_until: Instant::now(),
         again: Vec::new(),
         closed: 0,
         lost: 0,
@@ -87,20 +102,11 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
     loop {
         let timeout = state.work()?;
         state.publish();
-        if let Err(e) = state.poll.poll(&mut events, timeout)
-            && e.kind() != io::ErrorKind::Interrupted
-        {
-            return Err(e);
-        }
+        wait::exactly(&mut state.poll, &mut events, timeout)?;
         for event in &events {
             match event.token() {
                 WAKE => state.worker.mail.clear_wake(),
-                Token(token) if token >= LISTENERS => {
-                    let index = token - LISTENERS;
-                    if !state.ready.contains(&index) {
-                        state.ready.push(index);
-                    }
-                }
+                ARRIVALS => state.look = true,
                 connection => state.connection(number(connection), event),
             }
         }
@@ -117,39 +123,20 @@ impl State<'_> {
             return Ok(self.close_some());
         }
         self.follow_slots()?;
-        let mut timeout = (!self.again.is_empty()).then_some(Duration::ZERO);
-        if self.slots != 0 && !self.ready.is_empty() && !self.shared.paused.load(Relaxed) {
-            let accepted = self.accept();
-            self.publish();
-            if !self.ready.is_empty() {
-                timeout = Some(Duration::ZERO);
-            }
-            if accepted == 0 && !self.ready.is_empty() {
-                timeout = Some(REFUSED_WAIT);
-            } else if accepted < LARGE_BATCH && timeout.is_none() {
-                std::thread::sleep(GATHER);
-            }
-        }
-        Ok(timeout)
+        let rest = self.accept_some()?;
+        Ok(if self.again.is_empty() { rest } else { Some(Duration::ZERO) })
     }
 
     /// Registers the listeners of the slots that were handed over.
     fn follow_slots(&mut self) -> io::Result<()> {
         let slots = self.worker.mail.slots();
         let added = slots & !self.slots;
-        for index in 0..self.listeners.len() {
-            if added & self.slot_of(index) == 0 {
-                continue;
-            }
-            let token = Token(LISTENERS + index);
-            self.poll.registry().register(
-                &mut SourceFd(&self.listeners[index].as_raw_fd()),
-                token,
-                Interest::READABLE,
-            )?;
-            // What came before the registration is reported by it; asking once more is one call a hand-over.
-            self.ready.push(index);
+        for index in (0..self.listeners.len()).filter(|index| added & self.slot_of(*index) != 0) {
+            let listener = self.listeners[index].as_raw_fd();
+            // What came before is reported by it too.
+            self.arrivals.registry().register(&mut SourceFd(&listener), Token(index), Interest::READABLE)?;
         }
+        self.look |= added != 0;
         self.slots |= added;
         Ok(())
     }
@@ -161,15 +148,57 @@ impl State<'_> {
 
     fn leave_listeners(&mut self) {
         for index in (0..self.listeners.len()).filter(|i| self.slots & self.slot_of(*i) != 0) {
-            let _ = self.poll.registry().deregister(&mut SourceFd(&self.listeners[index].as_raw_fd()));
+            let _ = self.arrivals.registry().deregister(&mut SourceFd(&self.listeners[index].as_raw_fd()));
         }
         self.slots = 0;
         self.ready.clear();
     }
 
-    /// One round over the listeners that have something; returns how many connections were taken.
-    fn accept(&mut self) -> usize {
+    /// Whether arrivals are told of by an event.
+    fn tell_of_arrivals(&mut self, tell: bool) -> io::Result<()> {
+        if std::mem::replace(&mut self.inside, tell) == tell {
+            return Ok(());
+        }
+        let arrivals = self.arrivals.as_raw_fd();
+        let (registry, mut source) = (self.poll.registry(), SourceFd(&arrivals));
+        if tell {
+            registry.register(&mut source, ARRIVALS, Interest::READABLE)
+        } else {
+            registry.deregister(&mut source)
+        }
+    }
+
+    /// A round over the listeners, if it is time for one; returns how long until the next.
+    fn accept_some(&mut self) -> io::Result<Option<Duration>> {
+        if self.slots == 0 || !self.look || self.shared.paused.load(Relaxed) {
+            return Ok(None);
+        }
+        let now = Instant::now();
+        if now < self.rest_until {
+            return Ok(Some(self.rest_until - now));
+        }
+        wait::coarsely(&mut self.arrivals, &mut self.arrived, Some(Duration::ZERO))?;
+        for Token(index) in self.arrived.iter().map(Event::token) {
+            if !self.ready.contains(&index) {
+                self.ready.push(index);
+            }
+        }
+        // Nobody came while nobody was told: from now on somebody is, and at once if one came just now.
+        self.look = !self.ready.is_empty();
+        self.tell_of_arrivals(!self.look)?;
+        if !self.look {
+            return Ok(None);
+        }
+        let rest = self.accept();
+        self.publish();
+        self.rest_until = now + rest;
+        Ok(Some(rest))
+    }
+
+    /// One round over the listeners that have something; returns how long to leave them alone.
+    fn accept(&mut self) -> Duration {
         let (mut accepted, mut opened) = (0, 0);
+        let mut rest = GATHER;
         let mut at = 0;
         'listeners: while at < self.ready.len() {
             let listener = self.listeners[self.ready[at]].as_fd();
@@ -180,18 +209,7 @@ impl State<'_> {
                 }
                 match sys::accept(listener) {
                     Ok(fd) => {
-                        let raw = fd.as_raw_fd();
-                        match self.poll.registry().register(&mut SourceFd(&raw), token(raw), Interest::READABLE) {
-                            Ok(()) => {
-                                self.conns.insert(fd, IDLE);
-                                opened += 1;
-                            }
-                            // ENOSPC: fs.epoll.max_user_watches. The client sees the reset, and nothing stays in TIME_WAIT.
-                            Err(e) => {
-                                let _ = reset_on_close(&fd);
-                                self.shared.counters.add_error("epoll_ctl", e.raw_os_error().unwrap_or(0));
-                            }
-                        }
+                        opened += u64::from(self.take(fd));
                         accepted += 1;
                     }
                     Err(e) => match e.raw_os_error() {
@@ -206,6 +224,7 @@ impl State<'_> {
                         }
                         other => {
                             self.shared.counters.add_error("accept", other.unwrap_or(0));
+                            rest = REFUSED_WAIT;
                             break 'listeners;
                         }
                     },
@@ -214,7 +233,24 @@ impl State<'_> {
             at += 1;
         }
         self.shared.counters.add_opened(opened);
-        accepted
+        if rest == GATHER && (accepted >= LARGE_BATCH || !self.ready.is_empty()) { Duration::ZERO } else { rest }
+    }
+
+    /// Takes in what was accepted; false where it cannot be watched.
+    fn take(&mut self, fd: OwnedFd) -> bool {
+        let raw = fd.as_raw_fd();
+        match self.poll.registry().register(&mut SourceFd(&raw), token(raw), Interest::READABLE) {
+            Ok(()) => {
+                self.conns.insert(fd, IDLE);
+                true
+            }
+            // ENOSPC: fs.epoll.max_user_watches. The client sees the reset, and nothing stays in TIME_WAIT.
+            Err(e) => {
+                let _ = reset_on_close(&fd);
+                self.shared.counters.add_error("epoll_ctl", e.raw_os_error().unwrap_or(0));
+                false
+            }
+        }
     }
 
     /// The table is full: leaves the listeners and gives the slot back.

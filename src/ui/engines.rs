@@ -9,6 +9,7 @@ use super::text::{cut, put, wrap};
 use super::theme::Theme;
 use crate::limits::LimitState;
 use crate::model::{Engine, Model};
+use crate::protocol::errno::happened;
 use crate::protocol::{EngineStats, Latency, Phase, Role, Traffic};
 use crate::units;
 
@@ -58,6 +59,7 @@ fn rows(e: &Engine) -> Vec<Row> {
     let lost = stats.is_some_and(|s| s.lost > 0 && !matches!(s.phase, Phase::Closing | Phase::Closed));
     let latency = |us: u64| format!("{:>10.2} ms", us as f64 / 1000.0);
     let connect = |of: fn(Latency) -> u64| stats.filter(|s| s.connect.count > 0).map(|s| latency(of(s.connect)));
+    let handshake = |of: fn(Latency) -> u64| stats.filter(|s| s.handshake.count > 0).map(|s| latency(of(s.handshake)));
     let traffic = stats.and_then(|s| s.traffic);
     let messages = |of: fn(Traffic) -> u64| number(traffic.map(of));
     let bytes = |b: u64| format!("{:>10}", units::bytes(b));
@@ -80,6 +82,8 @@ fn rows(e: &Engine) -> Vec<Row> {
         ("memory (RSS)", e.rss_bytes.as_ref().ok().copied().map(bytes), false),
         ("CPU", e.cpu_share.map(|s| format!("{:>8.1} % of a core", s * 100.0)), false),
         ("echo waiting", stats.map(|s| bytes(s.buffered_bytes)), false),
+        ("handshake median", handshake(|h| h.p50_us), false),
+        ("handshake 99 %", handshake(|h| h.p99_us), false),
         ("connect median", connect(|c| c.p50_us), false),
         ("connect 99 %", connect(|c| c.p99_us), false),
         ("connect 99.9 %", connect(|c| c.p999_us), false),
@@ -135,10 +139,7 @@ fn notes(buf: &mut Buffer, area: Rect, engines: &[Engine], theme: Theme) {
             lines.push((format!("{} stopped: {}", e.name, stop.text), theme.strong()));
         }
         for error in &stats.errors {
-            lines.push((
-                format!("{}: {} failed with {} {} times", e.name, error.op, error.name, units::grouped(error.count)),
-                theme.text(),
-            ));
+            lines.push((format!("{}: {}", e.name, happened(error)), theme.text()));
         }
     }
     let mut row = 1;

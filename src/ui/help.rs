@@ -19,6 +19,8 @@ const WORDS: &[(&str, &str)] = &[
     ("both ends", "client and server run on this machine: every connection is two sockets"),
     ("slab", "the kernel's memory for objects of one kind; idle connections cost this, not buffers"),
     ("in flight", "connects begun and not yet answered"),
+    ("handshake", "SYN to established, as the kernel saw it"),
+    ("connect", "the same with the client's own queue"),
     ("self", "what this dashboard costs: share of one core, and memory"),
 ];
 

@@ -66,12 +66,17 @@ fn messages_come_back_as_they_went() {
     );
     let engines = run.engines(true, true);
     run.until_holding();
+    // The counts begin anew while messages are under way: they count neither as sent nor as echoed.
+    let mut client = Control::connect(engines.client.unwrap()).unwrap();
     let traffic = wait_until("three messages on each active connection", || {
-        stats(engines.client).traffic.filter(|t| t.echoed >= 3_000)
+        let traffic = client.stats().traffic?;
+        assert!(traffic.echoed <= traffic.sent && traffic.late <= traffic.sent, "{traffic:?}");
+        (traffic.echoed >= 3_000).then_some(traffic)
     });
     assert_eq!((traffic.active, traffic.mismatched), (1_000, 0), "{traffic:?}");
-    // Workers count while the answer is put together: one round may be half in.
-    assert!(traffic.sent + traffic.active >= traffic.echoed && traffic.late <= traffic.sent, "{traffic:?}");
+    let stats = client.stats();
+    assert_eq!((stats.connect.count, stats.handshake.count), (5_000, 5_000), "{stats:?}");
+    assert!((1..=stats.connect.p50_us).contains(&stats.handshake.p50_us), "{stats:?}");
     reached(&run.interrupt(), engines, 5_000);
 }
 

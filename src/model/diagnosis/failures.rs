@@ -2,8 +2,7 @@
 
 use crate::limits::{Limit, LimitState, shown_by};
 use crate::model::event::{Event, Kind, Severity};
-use crate::protocol::errno::meaning;
-use crate::units;
+use crate::protocol::errno::{happened, meaning};
 
 use super::{Facts, Say};
 
@@ -24,8 +23,8 @@ pub(super) fn tell(facts: &Facts<'_>, say: Say<'_>) {
             continue;
         }
         let shows = shown_by(&error.op, &error.name).map(|l| l.id);
-        let times = if error.count == 1 { "once".to_owned() } else { format!("{} times", units::grouped(error.count)) };
-        let mut text = format!("{role}: {} failed with {} {times}: {}", error.op, error.name, meaning(&error.name));
+        let meaning = if error.errno == 0 { String::new() } else { format!(": {}", meaning(&error.name)) };
+        let mut text = format!("{role}: {}{meaning}", happened(error));
         let limit = shows.and_then(|id| facts.limit(id, Some(role)));
         let mut severity = if goodbye { Severity::Info } else { Severity::Warning };
         let mut log = None;
