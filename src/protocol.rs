@@ -194,6 +194,9 @@ pub struct Traffic {
     pub sent: u64,
     /// Messages echoed whole and equal.
     pub echoed: u64,
+    /// Bytes of echoes since the start, also of those that are not whole yet.
+    #[serde(default)]
+    pub echoed_bytes: u64,
     /// Echoes that differed from what was sent.
     pub mismatched: u64,
     /// Messages that left more than one tick after they were due (the coordinated-omission count).

@@ -51,7 +51,7 @@ fn descriptors_of_the_server() {
     cured(
         "descriptors of the server",
         "nofile/server/accept/EMFILE",
-        &["accept failed with EMFILE", "of 5,000)", "--workers 3, or LimitNOFILE=10008"],
+        &["accept failed with EMFILE", "of 5,000)", "--workers 3, or LimitNOFILE=10007"],
     );
 }
 

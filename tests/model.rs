@@ -8,7 +8,7 @@ use c1m_top::model::synthetic::{self, engine, set_target, with_memcg};
 use c1m_top::model::{
     Cause, CountSource, Event, Forecast, Limit, LimitState, Model, RunPhase, Setup, Severity, Verdict, XAxis,
 };
-use c1m_top::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Phase, Role, Stop, StopCause};
+use c1m_top::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Phase, Role, Stop, StopCause, Traffic};
 use c1m_top::sample::{Absent, AcceptQueue, Listeners, Sample};
 
 fn model(target: u64) -> Model {
@@ -72,6 +72,53 @@ fn alarms(model: &Model) -> Vec<&str> {
 fn event<'a>(model: &'a Model, id: &str) -> &'a Event {
     let found = model.events().all().iter().find(|e| e.id == id);
     found.unwrap_or_else(|| panic!("no {id} in {:#?}", model.events().all()))
+}
+
+#[test]
+fn a_message_that_takes_long_to_come_back_whole_is_no_standstill() {
+    for (bytes_a_second, told) in [(100 << 20, false), (0, true)] {
+        let mut model = model(4);
+        let mut sample = synthetic::sample(4, 0);
+        for second in 0..20 {
+            let client = stats(&mut sample, Role::Client);
+            client.phase = Phase::Holding;
+            // None whole yet, and the next of each is due and skipped.
+            client.traffic = Some(Traffic {
+                active: 4,
+                message: 1 << 30,
+                every_us: 1_000_000,
+                sent: 4,
+                skipped: 4 * second,
+                echoed_bytes: bytes_a_second * second,
+                ..Traffic::default()
+            });
+            model.update(&sample);
+            later(&mut sample, 1000);
+        }
+        assert_eq!(model.events().all().iter().any(|e| e.id == "echo_stall"), told, "{bytes_a_second} B/s");
+    }
+}
+
+#[test]
+fn the_slab_of_the_start_is_not_shown_as_that_of_what_was_opened_since() {
+    let mut model = model(5000);
+    let first = synthetic::sample(0, 0);
+    model.update(&first);
+    let mut all = synthetic::sample(5000, 200);
+    let fresh = std::mem::replace(&mut all.kernel.host.slab, first.kernel.host.slab.clone());
+    all.kernel.host.slab_is_old = true;
+    model.update(&all);
+    let slab = |model: &Model| {
+        let chart = model.chart(XAxis::Connections);
+        let curve = chart.curves.iter().find(|c| c.label == "socket slab").unwrap();
+        curve.segments.iter().flatten().last().copied().unwrap()
+    };
+    assert!(slab(&model).0 < 1.0, "nothing is known at 5,000 yet: {:?}", slab(&model));
+    later(&mut all, 1000);
+    (all.kernel.host.slab, all.kernel.host.slab_is_old) = (fresh, false);
+    model.update(&all);
+    let (connections, bytes) = slab(&model);
+    assert!(connections > 4999.0 && bytes > 5000.0 * 4000.0, "{connections} {bytes}");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! Finding what to attach to: an engine, the engines of a running dashboard, or any other process.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
 use super::Failure;
 use super::link::Link;
 use crate::engine::socket;
+use crate::sys;
 
 /// How long an engine may take to greet.
 const GREETING: Duration = Duration::from_secs(5);
@@ -16,8 +18,8 @@ const GREETING: Duration = Duration::from_secs(5);
 pub(super) enum Found {
     /// Engines of one run, the server's first.
     Engines(Vec<Link>),
-    /// Another process.
-    Foreign,
+    /// Another process; why it is not controlled, where one would expect that.
+    Foreign(Option<String>),
 }
 
 /// Looks at a pid: an engine brings the other engine of its run along, a dashboard both of its own.
@@ -44,10 +46,24 @@ pub(super) fn find(pid: u32) -> Result<Found, Failure> {
         }
     }
     if links.is_empty() {
-        return Ok(Found::Foreign);
+        return Ok(Found::Foreign(of_another_user(pid)));
     }
     links.sort_by_key(|link| link.hello().role == crate::protocol::Role::Client);
     Ok(Found::Engines(links))
+}
+
+/// What there is to say of an engine or dashboard that does not let this user in.
+fn of_another_user(pid: u32) -> Option<String> {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    let owner = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+    let ours = name.starts_with("c1m-top") && owner != sys::euid();
+    ours.then(|| {
+        format!(
+            "process {pid} is {} of another user (uid {owner}): it is watched from outside, as any process is; what it \
+             counts itself is not known here, and it takes no commands. Attach as that user to control it",
+            name.trim_end()
+        )
+    })
 }
 
 /// Connects to the control socket of a process, where it is an engine of this user.

@@ -8,8 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Failure;
 use super::link::Link;
+use super::{Failure, no_thread};
 use crate::engine::config::EngineConfig;
 use crate::model::Cause;
 
@@ -38,7 +38,7 @@ pub(super) fn start(config: &EngineConfig) -> Result<(Engine, Link), Failure> {
         // Ctrl-C in the terminal goes to the whole foreground group; the engines close when the dashboard says so.
         .process_group(0)
         .spawn()
-        .map_err(|e| internal("cannot start an engine", &e))?;
+        .map_err(|e| no_thread::failure("an engine", &e))?;
     let mut engine = Engine { child, status: None };
     match Link::greeted(ours, START) {
         Ok(link) => Ok((engine, link)),

@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use super::no_thread;
 use crate::engine::config::EngineConfig;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::socket;
@@ -57,6 +58,10 @@ pub(super) fn run(config: &str) -> ExitCode {
     match main_loop::run(engine.as_mut(), slots, channel, listening) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
+            if let Some(limit) = no_thread::limit(&e) {
+                eprintln!("cannot start an engine: {limit}");
+                return ExitCode::from(2);
+            }
             eprintln!("{e}");
             ExitCode::FAILURE
         }

@@ -24,6 +24,7 @@ mod endpoint;
 mod engine_process;
 mod link;
 mod message;
+mod no_thread;
 mod plan;
 mod processes;
 mod run;

@@ -12,7 +12,7 @@ use super::screen::Screen;
 use super::session::Session;
 use super::setup::{self, Ready};
 use super::view::View;
-use super::{Failure, plan, watcher};
+use super::{Failure, no_thread, plan, watcher};
 use crate::cli::{OutputArg, RunArgs};
 use crate::model::{Model, Severity, Verdict};
 use crate::output::{FORMATS, Writer};
@@ -34,7 +34,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
         OutputArg::Lines(format) => Some(Writer::open(format, args.output_file.as_deref()).map_err(Failure::Usage)?),
     };
     let interval = plan.interval;
-    let failed = |e: io::Error| Failure::Internal(e.to_string());
+    let failed = |e: io::Error| no_thread::failure("the dashboard", &e);
     let (to, messages) = sync_channel::<Message>(CHANNEL);
     // Before anything is changed that must be put back.
     message::catch_signals(to.clone()).map_err(failed)?;

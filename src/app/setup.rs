@@ -42,7 +42,7 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
         Some(Capacity { is_target: true, text }) => (Some(text), None),
         other => (chosen, other.map(|c| c.text)),
     };
-    let notes = [("endpoint", plan.endpoint_note.take()), ("capacity", capacity)];
+    let mut notes = vec![("endpoint", plan.endpoint_note.take()), ("capacity", capacity)];
     let mut engines = Vec::new();
     let mut links = Vec::new();
     let configs = [plan.server.clone().map(EngineConfig::Server), plan.client.clone().map(EngineConfig::Client)];
@@ -55,7 +55,10 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
     if let Some(pid) = plan.attach {
         match attach::find(pid)? {
             Found::Engines(found) => links = found,
-            Found::Foreign => watches.push(Watch::process(pid)),
+            Found::Foreign(why) => {
+                notes.push(("attach", why));
+                watches.push(Watch::process(pid));
+            }
         }
     }
     watches.extend(links.iter().map(|link| {

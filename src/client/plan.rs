@@ -43,6 +43,8 @@ pub struct Plan {
     /// Connections that each tuple has been given while it had a port for each.
     given: Vec<AtomicU32>,
     all_given: AtomicBool,
+    /// Whether a destination has taken a connection.
+    taken: Vec<AtomicBool>,
     next: AtomicUsize,
     left: AtomicUsize,
     local_ports: Option<u64>,
@@ -83,6 +85,7 @@ impl Plan {
         };
         let destinations: Vec<SockAddr> = (port..).take(usize::from(config.common.ports)).map(at).collect();
         let tuples = sources.len().max(1) * destinations.len();
+        let taken = destinations.iter().map(|_| AtomicBool::new(false)).collect();
         Ok(Self {
             domain,
             sources: sources.into_iter().map(|ip| SocketAddr::new(ip, 0).into()).collect(),
@@ -90,6 +93,7 @@ impl Plan {
             out: (0..tuples).map(|_| AtomicU8::new(IN)).collect(),
             given: (0..tuples).map(|_| AtomicU32::new(0)).collect(),
             all_given: AtomicBool::new(false),
+            taken,
             next: AtomicUsize::new(0),
             left: AtomicUsize::new(tuples),
             local_ports: own.as_ref().map(|own| own.usable),
@@ -174,10 +178,27 @@ impl Plan {
         self.left.fetch_sub(1, Relaxed) - 1
     }
 
-    /// Takes the ports in again that refused; whether there were any.
-    pub(super) fn retry_refused(&self) -> bool {
+    /// Notes that a destination takes connections.
+    pub(super) fn took(&self, tuple: Tuple) {
+        let taken = &self.taken[tuple.0 % self.destinations.len()];
+        // A load is cheap; a store takes the line away from the other lanes.
+        if !taken.load(Relaxed) {
+            taken.store(true, Relaxed);
+        }
+    }
+
+    /// Whether a destination has taken a connection before.
+    pub(super) fn has_taken(&self, tuple: Tuple) -> bool {
+        self.taken[tuple.0 % self.destinations.len()].load(Relaxed)
+    }
+
+    /// Takes the ports in again that refused, `all` of them or those that have taken connections before; whether there were
+    /// any.
+    pub(super) fn retry_refused(&self, all: bool) -> bool {
         let mut any = false;
-        for out in self.out.iter().filter(|out| out.load(Relaxed) == REFUSED) {
+        let refused =
+            |(at, out): &(usize, &AtomicU8)| out.load(Relaxed) == REFUSED && (all || self.has_taken(Tuple(*at)));
+        for (_, out) in self.out.iter().enumerate().filter(refused) {
             // Counted first: whoever takes it out again at once must find it counted.
             self.left.fetch_add(1, Relaxed);
             if out.compare_exchange(REFUSED, IN, Relaxed, Relaxed).is_ok() {
@@ -198,9 +219,14 @@ impl Plan {
         self.left.load(Relaxed)
     }
 
-    /// Destination port of a tuple.
-    pub(super) fn port(&self, tuple: Tuple) -> u16 {
-        self.addresses(tuple).1.as_socket().map_or(0, |a| a.port())
+    /// Destination ports that are out because they refuse, where others are left.
+    pub(super) fn refusing(&self) -> Vec<u16> {
+        if self.left.load(Relaxed) == 0 {
+            return Vec::new();
+        }
+        // Of the first source: a port is taken out for all.
+        let out = self.destinations.iter().zip(&self.out).filter(|(_, out)| out.load(Relaxed) == REFUSED);
+        out.filter_map(|(destination, _)| Some(destination.as_socket()?.port())).collect()
     }
 }
 
@@ -229,6 +255,13 @@ mod tests {
         Plan::new(&config, Some(range))
     }
 
+    impl Plan {
+        /// Destination port of a tuple.
+        fn port(&self, tuple: Tuple) -> u16 {
+            self.addresses(tuple).1.as_socket().unwrap().port()
+        }
+    }
+
     #[test]
     fn goes_round_and_leaves_out_what_is_used_up() {
         let plan = plan("127.0.0.1", 3, 100, &[]).unwrap();
@@ -237,10 +270,12 @@ mod tests {
         assert_eq!(plan.used_up(Tuple(1)), 2);
         assert_eq!(plan.used_up(Tuple(1)), 2, "twice is once");
         assert!((0..6).all(|_| plan.port(plan.next().unwrap().0) != 9901));
-        assert_eq!(plan.refused(Tuple(0)), 1);
+        assert_eq!((plan.refused(Tuple(0)), plan.refusing()), (1, vec![9900]));
         assert_eq!(plan.used_up(Tuple(2)), 0);
-        assert_eq!(plan.next(), None);
-        assert!(plan.retry_refused() && !plan.retry_refused());
+        assert_eq!((plan.next(), plan.refusing()), (None, vec![]), "none is left that takes connections");
+        assert!(!plan.retry_refused(false), "it has never taken any");
+        plan.took(Tuple(0));
+        assert!(plan.retry_refused(false) && !plan.retry_refused(true));
         assert!((0..3).all(|_| plan.port(plan.next().unwrap().0) == 9900), "what is used up stays out");
         assert_eq!(plan.used_up(Tuple(0)), 0);
     }

@@ -66,6 +66,7 @@ pub(super) struct TrafficCounters {
     active: AtomicU64,
     sent: AtomicU64,
     echoed: AtomicU64,
+    echoed_bytes: AtomicU64,
     mismatched: AtomicU64,
     late: AtomicU64,
     overdue: AtomicU64,
@@ -84,6 +85,7 @@ impl TrafficCounters {
             active: zero(),
             sent: zero(),
             echoed: zero(),
+            echoed_bytes: zero(),
             mismatched: zero(),
             late: zero(),
             overdue: zero(),
@@ -123,6 +125,7 @@ impl TrafficCounters {
             no_wait: !self.config.wait,
             sent: self.sent.load(Relaxed),
             echoed,
+            echoed_bytes: self.echoed_bytes.load(Relaxed),
             mismatched: self.mismatched.load(Relaxed),
             late: self.late.load(Relaxed),
             overdue: self.overdue.load(Relaxed),
@@ -271,6 +274,7 @@ impl Sender {
     /// Compares what came back by `now`.
     pub(super) fn received(&mut self, fd: RawFd, data: &[u8], now: Instant, counters: &TrafficCounters) {
         let Some(active) = self.active.get_mut(&fd) else { return };
+        counters.echoed_bytes.fetch_add(data.len() as u64, Relaxed);
         let mut data = data;
         while !data.is_empty() {
             let Some(due) = active.due else {

@@ -24,7 +24,7 @@ use crate::engine::closing::{Turn, reset_on_close};
 use crate::engine::conns::{Conns, number, token};
 use crate::engine::pool::{Notice, Worker};
 use crate::engine::wait;
-use crate::protocol::{CloseMode, Severity, Stop, StopCause, errno};
+use crate::protocol::{CloseMode, Stop, StopCause, errno};
 use crate::sys::{self, Handshake};
 use crate::units::micros;
 
@@ -216,7 +216,7 @@ impl State<'_> {
         }
         if self.shared.config.persist && now >= self.next_retry_of_refused {
             self.next_retry_of_refused = now + RETRY_REFUSED;
-            self.shared.plan.retry_refused();
+            self.shared.plan.retry_refused(true);
         }
         for done in 0..lot {
             let Some(tuple) = self.tuple() else {
@@ -256,7 +256,8 @@ impl State<'_> {
         }
         let plan = &self.shared.plan;
         // Where every port refuses there is no other to take: the back-off says how often they are tried.
-        let (tuple, run) = plan.next().or_else(|| plan.retry_refused().then(|| plan.next())?)?;
+        let (tuple, run) =
+            plan.next().or_else(|| plan.retry_refused(self.shared.config.persist).then(|| plan.next())?)?;
         self.run = Some((tuple, run - 1));
         Some(tuple)
     }
@@ -300,11 +301,8 @@ impl State<'_> {
                 let persist = self.shared.config.persist;
                 let was_there = self.shared.counters.opened() + self.opened > 0;
                 self.refused += 1;
-                self.turned_away += u64::from(was_there || persist);
-                if was_there && left > 0 && !persist && self.shared.ramp.backoff().is_zero() {
-                    let text = format!("Port {} of the server refuses connections; it is left out.", plan.port(tuple));
-                    self.shared.counters.note(Severity::Warning, "refused", text);
-                }
+                // A port that has never taken any is not the server's: it is left out, and no reason to wait.
+                self.turned_away += u64::from(plan.has_taken(tuple) || persist);
                 if left == 0 && !was_there && !persist {
                     self.stop(
                         StopCause::Refused,
@@ -426,6 +424,7 @@ impl State<'_> {
         }
         self.times.push(took);
         self.opened += 1;
+        self.shared.plan.took(pending.tuple);
         self.failing = false;
         self.conns.set_extra(fd, self.shared.lifetimes.birth(now));
         let mut state = IDLE;

@@ -22,6 +22,8 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Counters {
     /// The plain ones, where whoever watches reads them.
     page: Page,
+    /// The peak whose time is kept.
+    peak_timed: AtomicU64,
     errors: Mutex<BTreeMap<(&'static str, i32), u64>>,
     connect: Mutex<Histogram<u32>>,
     handshake: Mutex<Histogram<u32>>,
@@ -30,6 +32,9 @@ pub struct Counters {
 
 /// The longest time that is told from longer ones where an answer is waited for, microseconds.
 pub const LONGEST_WAIT_US: u64 = 120_000_000;
+
+/// A count that has not reached a new peak for so long stands still.
+const STANDSTILL_US: u64 = 1_000_000;
 
 /// An empty histogram from 1 us to `longest_us` with two significant digits: about 10 KiB for two minutes.
 ///
@@ -70,6 +75,7 @@ impl Counters {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             page: Page::new()?,
+            peak_timed: AtomicU64::new(0),
             errors: Mutex::new(BTreeMap::new()),
             connect: Mutex::new(histogram(LONGEST_WAIT_US)?),
             handshake: Mutex::new(histogram(LONGEST_WAIT_US)?),
@@ -184,10 +190,22 @@ impl Counters {
     pub fn add_opened(&self, n: u64) -> u64 {
         self.word(Word::Opened).fetch_add(n, Relaxed);
         let open = self.word(Word::Open).fetch_add(n, Relaxed) + n;
-        if open > self.word(Word::Peak).fetch_max(open, Relaxed) {
-            self.word(Word::PeakUs).store(self.now_us(), Relaxed);
+        let peak = self.word(Word::Peak).fetch_max(open, Relaxed);
+        if open > peak {
+            self.peak_rose(open, self.now_us());
         }
         open
+    }
+
+    /// Moves the time of the peak along with a count that goes on rising. What rises after a standstill by less than a hundredth
+    /// is the jitter of a plateau, and no ramp that took so long.
+    fn peak_rose(&self, open: u64, now: u64) {
+        let (timed, at) = (&self.peak_timed, self.word(Word::PeakUs));
+        let known = timed.load(Relaxed);
+        if now < at.load(Relaxed) + STANDSTILL_US || open > known + known / 100 {
+            timed.store(open, Relaxed);
+            at.store(now, Relaxed);
+        }
     }
 
     /// A batch was closed; `lost` of them not by us.
@@ -272,6 +290,19 @@ mod tests {
         counters.add_opened(2);
         assert_eq!(counters.peak().0, 5);
         assert_eq!((counters.open(), counters.lost()), (4, 1));
+    }
+
+    #[test]
+    fn the_jitter_of_a_plateau_does_not_move_the_time_of_the_peak() {
+        let counters = Counters::new().unwrap();
+        for (open, second, want) in
+            [(1000, 1, 1), (57_000, 2, 2), (57_600, 3, 3), (57_646, 4, 3), (57_700, 60, 3), (59_000, 70, 70)]
+        {
+            counters.peak_rose(open, second * 1_000_000);
+            assert_eq!(counters.word(Word::PeakUs).load(Relaxed), want * 1_000_000, "{open} after {second} s");
+        }
+        counters.peak_rose(59_001, 70_900_000);
+        assert_eq!(counters.word(Word::PeakUs).load(Relaxed), 70_900_000, "which goes on rising");
     }
 
     #[test]

@@ -26,6 +26,7 @@ static COUNTERS: [CounterInfo; 1] = [CounterInfo {
     read: |s| s.kernel.host.softnet.as_ref().ok().map(|n| n.dropped),
     what: "packets were dropped because a core's queue was full",
     cure: || cure(10_000).into(),
+    host_wide: true,
     ..COUNTER
 }];
 

@@ -25,6 +25,8 @@ pub struct CounterInfo {
     pub cure: fn() -> Cure,
     /// Whether the limit's own numbers and cure say more, where they can be read.
     pub with_numbers: bool,
+    /// It counts what happens to anybody on the machine.
+    pub host_wide: bool,
     /// From this many on it has said all there is to say of its limit, whose own alarm is then left out.
     pub speaks_for_limit_from: u64,
     /// From this share of the limit's bound on, a rise proves that the limit was met.
@@ -50,6 +52,7 @@ pub(super) const COUNTER: CounterInfo = CounterInfo {
     what: "",
     cure: Cure::none,
     with_numbers: false,
+    host_wide: false,
     speaks_for_limit_from: u64::MAX,
     proves_met_from: None,
     still_full: false,
@@ -106,6 +109,8 @@ pub struct Counters {
 impl Counters {
     /// Takes a sample.
     pub fn update(&mut self, sample: &Sample) {
+        // Before an engine has opened anything it is others who make the whole machine's rise.
+        let begun = sample.engines.is_empty() || sample.counters().any(|e| e.opened > 0 || e.ramp_started_us.is_some());
         let seconds = sample.t_ms.saturating_sub(self.t_ms) as f64 / 1000.0;
         self.t_ms = sample.t_ms;
         // The mean over the interval has its weight whatever the interval is.
@@ -114,7 +119,7 @@ impl Counters {
         for (counter, (_, info)) in self.counters.iter_mut().zip(all()) {
             counter.step = 0;
             let value = (info.read)(sample);
-            if let Some(value) = value {
+            if let Some(value) = value.filter(|_| begun || !info.host_wide) {
                 // A counter that fell belongs to another namespace or a restarted table: start over.
                 counter.step = value.saturating_sub(counter.last.unwrap_or(value));
             }
@@ -176,6 +181,21 @@ mod tests {
             assert_eq!(counters.total("listen_overflows"), total);
         }
         assert!(counters.per_s("listen_overflows") < 1.0);
+    }
+
+    #[test]
+    fn the_whole_machines_drops_count_once_this_run_has_begun() {
+        let mut counters = Counters::default();
+        for (n, t_ms, dropped, total) in [(0, 0, 500, 0), (0, 1000, 510, 0), (100, 2000, 513, 3)] {
+            let mut sample = synthetic::sample(n, t_ms);
+            for engine in &mut sample.engines {
+                let stats = engine.stats.as_mut().unwrap();
+                (stats.opened, stats.ramp_started_us) = (n, (n > 0).then_some(1));
+            }
+            sample.kernel.host.softnet.as_mut().unwrap().dropped = dropped;
+            counters.update(&sample);
+            assert_eq!(counters.total("softnet_dropped"), total, "after {t_ms} ms");
+        }
     }
 
     #[test]

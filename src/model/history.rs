@@ -96,6 +96,9 @@ impl History {
             self.peak = Some(connections);
             self.top = Some((connections as f64, values));
             self.rising.push(sample.t_ms, connections, values);
+        } else if self.peak == Some(connections) && !sample.kernel.host.slab_is_old {
+            // What is read at a pace comes after the count that it belongs to.
+            self.rising.settle(SLAB, values[SLAB]);
         }
         self.fit(view);
     }
@@ -117,7 +120,9 @@ impl History {
         let slab = match &sample.kernel.host.slab {
             Ok(caches) => {
                 self.with_slabinfo = true;
-                Some(caches.iter().map(|c| c.bytes).sum::<u64>())
+                let bytes = caches.iter().map(|c| c.bytes).sum::<u64>();
+                // That of the start says nothing of the sockets that have been opened since.
+                Some(bytes).filter(|bytes| !sample.kernel.host.slab_is_old || self.slab_at_start != Some(*bytes))
             }
             Err(_) => sample.kernel.host.mem.as_ref().ok().map(|m| m.slab),
         };

@@ -92,6 +92,8 @@ pub struct Now {
     pub t_ms: u64,
     /// What the run is doing.
     pub phase: RunPhase,
+    /// The guard's ceiling holds the ramp, be it for a moment: `phase` says so when it goes on.
+    pub held: bool,
     /// Where `connections` comes from.
     pub source: CountSource,
     /// Connections open.
@@ -174,6 +176,10 @@ pub(super) fn engine_died(sample: &Sample) -> bool {
     sample.watched().any(|t| !t.alive && t.engine.is_some())
 }
 
+/// A ceiling that holds the ramp for less than this is none: early in a ramp, while costs are being learnt, it is raised again
+/// with the next sample.
+const HELD_MS: u64 = 400;
+
 /// What forecasts are taken over, microseconds.
 const TREND_US: u64 = 3_000_000;
 
@@ -189,6 +195,8 @@ pub(super) struct Pace {
     trend: Rate,
     source: CountSource,
     phase: RunPhase,
+    /// Since when the guard's ceiling has held the ramp.
+    held: Option<u64>,
     /// What the client holds has been open at every end that is known.
     complete: bool,
     own: CpuShare,
@@ -215,6 +223,7 @@ impl Pace {
             trend: Rate::over(TREND_US),
             source: CountSource::default(),
             phase: RunPhase::default(),
+            held: None,
             complete: false,
             own: CpuShare::default(),
             retrans_segs: None,
@@ -250,6 +259,9 @@ impl Pace {
         self.complete = phase == RunPhase::Holding && (self.complete || sample.is_complete());
         // The client has opened all, and the server has yet to take some: the ramp goes on.
         let phase = if phase == RunPhase::Holding && !self.complete { RunPhase::Ramping } else { phase };
+        self.held = (phase == RunPhase::Guarded).then(|| self.held.unwrap_or(sample.t_ms));
+        let for_a_moment = self.held.is_some_and(|since| sample.t_ms.saturating_sub(since) < HELD_MS);
+        let phase = if self.phase == RunPhase::Ramping && for_a_moment { self.phase } else { phase };
         if source != self.source {
             *self = Self { source, own: self.own, retrans_segs: self.retrans_segs, ..Self::new(self.interval_ms) };
         }
@@ -300,6 +312,7 @@ impl Pace {
         Now {
             t_ms: sample.t_ms,
             phase,
+            held: self.held.is_some(),
             source,
             connections: open,
             target,
@@ -362,6 +375,26 @@ mod tests {
         for (sample, source, connections, phase) in rows {
             let now = Pace::default().now(&sample, None);
             assert_eq!((now.source, now.connections, now.phase), (source, connections, phase));
+        }
+    }
+
+    #[test]
+    fn a_ceiling_that_is_raised_at_once_does_not_show_as_held() {
+        use crate::protocol::Phase;
+        let mut pace = Pace::default();
+        let phases = [
+            (0, Phase::Ramping, RunPhase::Ramping),
+            (134, Phase::Guarded, RunPhase::Ramping),
+            (137, Phase::Ramping, RunPhase::Ramping),
+            (147, Phase::Guarded, RunPhase::Ramping),
+            (540, Phase::Guarded, RunPhase::Ramping),
+            (550, Phase::Guarded, RunPhase::Guarded),
+            (560, Phase::Closing, RunPhase::Closing),
+        ];
+        for (t_ms, phase, want) in phases {
+            let mut sample = synthetic::sample(5000, t_ms);
+            synthetic::engine(&mut sample, Role::Client).unwrap().phase = phase;
+            assert_eq!(pace.now(&sample, None).phase, want, "{t_ms}");
         }
     }
 

@@ -69,6 +69,13 @@ impl Series {
         }
     }
 
+    /// Puts a quantity of the newest point right, unless that is a mean by now.
+    pub(super) fn settle(&mut self, quantity: usize, value: f64) {
+        if let Some(last) = self.points.last_mut().filter(|last| last.n == 1) {
+            last.values[quantity] = value;
+        }
+    }
+
     /// The next sample does not continue the last.
     pub(super) fn gap(&mut self) {
         self.broken = true;

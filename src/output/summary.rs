@@ -63,7 +63,10 @@ fn lines(text: &mut String, s: &Summary, model: &Model) -> std::fmt::Result {
         }
     }
     for limit in s.limits.iter().filter(|l| l.state >= LimitState::Warn) {
-        write!(text, "  limit {:<16}{:>11}", limit.id, limit.state.word())?;
+        // Of one that both engines have, whose it is.
+        let others = s.limits.iter().filter(|l| l.id == limit.id).count() > 1;
+        let name = if others { format!("{} ({})", limit.id, limit.scope) } else { limit.id.to_string() };
+        write!(text, "  limit {name:<16}{:>11}", limit.state.word())?;
         if let Some(at) = limit.forecast_connections {
             write!(text, "     at {} connections", grouped(at))?;
         }

@@ -90,6 +90,8 @@ fn an_engine_of_another_user_is_only_watched() {
         let second = Run::under(other, &format!("--attach {} --duration 300ms --interval 100ms", run.pid())).finish();
         assert_eq!(second.code, Some(0), "{second:#?}");
         assert_eq!(second.summary().peak_accepted, None, "{second:#?}");
+        second
+            .assert_event("attach", &["is c1m-top of another user (uid ", "watched from outside", "takes no commands"]);
         assert_eq!(run.interrupt().summary().peak_accepted, Some(0));
     }
 }

@@ -1,8 +1,10 @@
 //! Runs that meet a limit: exit status 3, and the limit by its name. And those that get past one.
 
+use std::process::Command;
+
 use c1m_top::model::{LimitState, Severity, Verdict};
 
-use super::support::{Control, Finished, Run, own_namespace, wait_until};
+use super::support::{BINARY, Cgroup, Control, Controller, Finished, Run, Version, own_namespace, require, wait_until};
 
 fn stopped_by(ended: &Finished, limit: &str) {
     assert_eq!(ended.code, Some(3), "{ended:#?}");
@@ -24,6 +26,38 @@ fn one_worker_stops_at_its_descriptor_limit() {
     let line = ended.limit("nofile");
     assert_eq!(line.limit, Some(2_000), "{line:?}");
     assert!(ended.log().contains("ulimit"), "a cure: {}", ended.log());
+}
+
+#[test]
+fn a_limit_that_both_engines_have_says_whose_was_hit() {
+    own_namespace!();
+    let options = "--server --client 127.0.0.1 9900 --workers 1 --target 30k --no-guard --output text";
+    let mut command = Command::new("prlimit");
+    let out = command.arg("--nofile=2000").arg(BINARY).args(options.split(' ')).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    let hit: Vec<&str> = text.lines().filter(|l| l.contains("limit nofile") && l.ends_with("HIT")).collect();
+    assert!(
+        !hit.is_empty() && hit.iter().all(|l| l.contains("nofile (client)") || l.contains("nofile (server)")),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_start_without_threads_names_their_limit() {
+    require!(Root, Cgroup(Controller::Pids, Version::V1));
+    own_namespace!();
+    let group = Cgroup::pids(Version::V1, "start", 5);
+    let script = format!("{} && exec \"$0\" \"$@\"", group.join());
+    let options = "--server --client 127.0.0.1 9900 --target 100 --output json";
+    let mut command = Command::new("sh");
+    let out = command.args(["-c", &script]).arg(BINARY).args(options.split(' ')).output().unwrap();
+    let line = String::from_utf8(out.stderr).unwrap();
+    assert_eq!((out.status.code(), line.lines().count()), (Some(2), 1), "{line}");
+    for part in
+        ["cannot start an engine: no more threads are allowed", "(threads 5 of 5)", "Cure: echo 10 > ", "/pids.max"]
+    {
+        assert!(line.contains(part), "{part}: {line}");
+    }
 }
 
 #[test]

@@ -104,6 +104,34 @@ fn the_rate_is_kept() {
 }
 
 #[test]
+fn past_half_of_the_local_ports_it_says_why_connects_are_slow() {
+    own_namespace!();
+    std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", "20000 21999").unwrap();
+    for (target, told) in [(900, false), (1500, true)] {
+        let options = format!("--server --client 127.0.0.1 9900 --ports 1 --source 127.0.0.1 --target {target}");
+        let ended = Run::start(&format!("{options} --rate 2k --hold 100ms")).finish();
+        assert_eq!(ended.summary().verdict, Verdict::TargetReached, "{}", ended.log());
+        assert_eq!(ended.event("client/ports_half").is_some(), told, "{}", ended.log());
+    }
+    // What it advises is enough.
+    let options = "--server --client 127.0.0.1 9900 --ports 2 --source 127.0.0.1 --target 1500";
+    let ended = Run::start(&format!("{options} --rate 2k --hold 100ms")).finish();
+    assert!(ended.event("client/ports_half").is_none(), "{}", ended.log());
+}
+
+#[test]
+fn some_ports_that_refuse_are_named_in_one_sentence() {
+    own_namespace!();
+    let mut server = Run::start("--server --ports 10 --duration 20s");
+    server.until("the server", |p| p.samples.last().is_some());
+    let options = "--client 127.0.0.1 9900 --ports 60 --target 3000 --rate 2k --hold 100ms";
+    let ended = Run::start(options).finish();
+    assert_eq!(ended.summary().verdict, Verdict::TargetReached, "{}", ended.log());
+    ended.assert_event("client/refused", &["50 ports of the server refuse connections (9910-9959); they are left out"]);
+    server.interrupt();
+}
+
+#[test]
 fn a_duration_ends_a_run_that_is_not_there_yet() {
     own_namespace!();
     let run = Run::start("--server --client 127.0.0.1 9900 --target 1m --rate 1k --duration 1s");

@@ -15,24 +15,18 @@ pub(super) struct Announced {
     phase: RunPhase,
     /// When closing began, milliseconds, and of how many connections.
     closing: Option<(u64, u64)>,
-    /// Since when the guard holds, milliseconds.
-    guarded: Option<u64>,
+    /// The guard held the ramp at the last sample.
+    held: bool,
 }
-
-/// A ramp that is held for less waits for the next sample to move the ceiling on; nothing has come near.
-const MOMENT_MS: u64 = 400;
 
 impl Announced {
     pub(super) fn update(&mut self, facts: &Facts<'_>, say: Say<'_>) {
         let now = facts.now;
         // A run that ends while it is held back says why, however short that was.
-        if now.phase == RunPhase::Closing && self.guarded.is_some() && self.phase != RunPhase::Guarded {
+        if now.phase == RunPhase::Closing && self.held && self.phase != RunPhase::Guarded {
             say(guarded(facts));
         }
-        self.guarded = (now.phase == RunPhase::Guarded).then(|| self.guarded.unwrap_or(now.t_ms));
-        if self.guarded.is_some_and(|since| now.t_ms - since < MOMENT_MS) {
-            return;
-        }
+        self.held = now.held;
         let before = std::mem::replace(&mut self.phase, now.phase);
         if before == now.phase {
             return;
@@ -111,7 +105,7 @@ fn guarded(facts: &Facts<'_>) -> Event {
             let what = if limit.info.oom == Some(Oom::Cgroup) {
                 format!("more would leave under {part} of the room that {name} had at the start ({used} used)")
             } else {
-                format!("{name} would be more than {percent:.0} % used ({used})")
+                format!("more would use over {percent:.0} % of {name} ({used} used)")
             };
             format!("{what}. To go further: {}", limit.cure)
         }

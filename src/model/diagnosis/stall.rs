@@ -102,12 +102,14 @@ impl Watch {
 
     fn messages(&mut self, client: &EngineStats, facts: &Facts<'_>, say: Say<'_>) {
         let Some(traffic) = client.traffic else { return };
-        if self.echoes.progress.has_moved(traffic.echoed) {
+        // A part of a large message is an answer too.
+        let echoed = traffic.echoed + traffic.echoed_bytes;
+        if self.echoes.progress.has_moved(echoed) {
             self.skipped = traffic.skipped;
         }
         // Where nothing was due nothing is missing: a message that falls due while the one before is unanswered is skipped.
         let due = !facts.ending() && traffic.skipped > self.skipped;
-        if let Some(since) = self.echoes.stands(traffic.echoed, client.t_us, due) {
+        if let Some(since) = self.echoes.stands(echoed, client.t_us, due) {
             let text = format!(
                 "no message has come back for {} on {} active connections{}",
                 units::seconds(since as f64 / 1e6),
