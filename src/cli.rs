@@ -26,6 +26,7 @@ pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
 pub use shared::{AddressArgs, EngineArgs, RampArgs, TrafficArgs};
 pub use values::{CloseArg, MarkerArg, OutputArg, Rate, Source, port};
 
+use crate::probe::Selector;
 use crate::units::parse_duration;
 
 /// Run and watch a million TCP connections: what they cost, which limit comes next, what broke.
@@ -106,9 +107,10 @@ pub struct RunArgs {
     #[arg(long, num_args = 1..=2, value_names = ["HOST", "PORT"], help_heading = "What to run")]
     pub client: Option<Vec<String>>,
 
-    /// Watch a running process; one of c1m-top's own is controlled too.
-    #[arg(long, value_name = "PID", value_parser = values::pid, conflicts_with_all = ["server", "client"], help_heading = "What to run")]
-    pub attach: Option<u32>,
+    /// Watch a running process: by its number, its name, the :PORT it listens on, unit:NAME.service, cgroup:PATH or
+    /// container:ID; one of c1m-top's own is controlled too.
+    #[arg(long, value_name = "PROCESS", conflicts_with_all = ["server", "client"], help_heading = "What to run")]
+    pub attach: Option<Selector>,
 
     /// How many, how fast, how far.
     #[command(flatten)]
@@ -211,7 +213,7 @@ mod tests {
         let parse = |line: &str| Cli::read(format!("c1m-top {line}").split_whitespace()).map(|c| c.run);
         assert!(parse("--server").unwrap().server);
         assert_eq!(parse("--client 10.0.0.5 9900").unwrap().client.unwrap(), ["10.0.0.5", "9900"]);
-        assert_eq!(parse("--attach 7").unwrap().attach, Some(7));
+        assert_eq!(parse("--attach 7").unwrap().attach, Some(Selector::Pid(7)));
         let both = parse("--server --client 127.0.0.1 9900 --target 200k --ports 1k -o out").unwrap();
         assert_eq!((both.server, both.ramp.target, both.addresses.ports), (true, Some(200_000), Some(1000)));
         assert_eq!(both.output_file, Some("out".into()));

@@ -2,7 +2,6 @@
 //! as soon as they are there, some with a walk over the tree of files beside them.
 
 #![expect(clippy::unwrap_used, reason = "in the helpers of tests: what is missing there fails the test")]
-#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
 mod support;
 
@@ -10,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use c1m_top::model::Verdict;
-use support::{Run, print_uncaptured};
+use support::{Net, print_uncaptured};
 
 const RUNS: u64 = 100;
 
@@ -39,8 +38,8 @@ impl Drop for Walk {
 
 #[test]
 fn a_hundred_runs_cost_the_same() {
-    require!(Long, Host, Root, Program("find"));
-    own_namespace!();
+    require!(Long, Host, Root, NetworkNamespace, Program("find"));
+    let net = Net::new();
     let mut seen: Vec<(f64, String)> = Vec::new();
     for i in 0..RUNS {
         let target = 20_000 + i * 7 % 9 * 10_000;
@@ -50,11 +49,11 @@ fn a_hundred_runs_cost_the_same() {
         let options = format!("--server --client 127.0.0.1 9900 --target {target}");
         let early = i % 5 == 4;
         let run = if early {
-            let mut run = Run::start(&options);
+            let mut run = net.run(&options);
             run.until_holding();
             run.interrupt()
         } else {
-            Run::start(&format!("{options} --hold {}ms", 500 + i % 4 * 500)).finish()
+            net.run(&format!("{options} --hold {}ms", 500 + i % 4 * 500)).finish()
         };
         assert_eq!(run.summary().verdict, Verdict::TargetReached, "{}", run.log());
         let total = run.summary().bytes_per_connection.total;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::Failure;
 use super::link::Link;
 use crate::engine::socket;
-use crate::sys;
+use crate::probe::{self, Candidate, Roots, Selector};
+use crate::{sys, units};
 
 /// How long an engine may take to greet.
 const GREETING: Duration = Duration::from_secs(5);
@@ -20,6 +21,72 @@ pub(super) enum Found {
     Engines(Vec<Link>),
     /// Another process; why it is not controlled, where one would expect that.
     Foreign(Option<String>),
+}
+
+/// The one process that a selector means.
+pub(super) fn choose(selector: &Selector) -> Result<u32, Failure> {
+    let roots = Roots::default();
+    let pid = match selector {
+        Selector::Pid(pid) => *pid,
+        other => {
+            let found = probe::find(&roots, other).map_err(|why| Failure::Usage(format!("--attach {other}: {why}")))?;
+            only(other, &found)?
+        }
+    };
+    if probe::is_kernel_thread(&roots, pid) {
+        return Err(Failure::Usage(format!(
+            "--attach {selector}: that is a thread of the kernel, which has no connections"
+        )));
+    }
+    Ok(pid)
+}
+
+/// That of one; a sentence where there is none, or more than one, of which a list is printed to choose from.
+fn only(selector: &Selector, found: &[Candidate]) -> Result<u32, Failure> {
+    let what = |many: bool| match selector {
+        Selector::Pid(_) | Selector::Name(_) => (if many { "are called so" } else { "is called so" }).to_owned(),
+        Selector::Port(port) => {
+            let listen = if many { "listen" } else { "listens" };
+            let seen = if many || sys::euid() == 0 { "" } else { ", as far as this user can see: root sees all" };
+            format!("{listen} on port {port} in this network namespace{seen}")
+        }
+        Selector::Unit(_) | Selector::Cgroup(_) | Selector::Container(_) => {
+            (if many { "are in it" } else { "is in it" }).to_owned()
+        }
+    };
+    match found {
+        [] => Err(Failure::Usage(format!("--attach {selector}: no process {} (see: ps -e)", what(false)))),
+        [one] => Ok(one.pid),
+        many => {
+            eprint!("{}", list(many));
+            let text = format!("--attach {selector}: {} processes {}; name one by its number", many.len(), what(true));
+            Err(Failure::Usage(text))
+        }
+    }
+}
+
+/// Most processes of a list: what fits on a screen.
+const MOST_LISTED: usize = 20;
+
+/// A line for each, below a line of captions.
+fn list(found: &[Candidate]) -> String {
+    let name = |c: &Candidate| units::printable(&c.name).into_owned();
+    let ports = |c: &Candidate| {
+        let ports: Vec<String> = c.ports.iter().take(4).map(ToString::to_string).collect();
+        let more = if c.ports.len() > 4 { ", …" } else { "" };
+        if ports.is_empty() { "–".to_owned() } else { format!("{}{more}", ports.join(", ")) }
+    };
+    let row = |pid: &str, parent: &str, user: &str, descriptors: &str, name: &str, ports: &str| {
+        format!("  {pid:>8}  {parent:>8}  {user:<12}  {descriptors:>11}  {name:<16}  {ports}\n")
+    };
+    let lines = found.iter().take(MOST_LISTED).map(|c| {
+        let descriptors = c.descriptors.map_or("–".to_owned(), units::grouped);
+        row(&c.pid.to_string(), &c.parent.to_string(), &c.user, &descriptors, &name(c), &ports(c))
+    });
+    let more = found.len().saturating_sub(MOST_LISTED);
+    let rest = if more > 0 { format!("  and {more} more\n") } else { String::new() };
+    let head = row("PID", "PARENT", "USER", "DESCRIPTORS", "NAME", "LISTENS ON");
+    std::iter::once(head).chain(lines).chain(std::iter::once(rest)).collect()
 }
 
 /// Looks at a pid: an engine brings the other engine of its run along, a dashboard both of its own.

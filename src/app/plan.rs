@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::endpoint::Endpoint;
 use crate::cli::{AskArgs, CloseArg, RunArgs, Source, TrafficArgs};
 use crate::engine::config::{ClientConfig, Common, ServerConfig, TrafficConfig};
+use crate::probe::Selector;
 use crate::protocol::CloseMode;
 use crate::units::{micros, whole};
 
@@ -20,7 +21,7 @@ pub(super) struct Plan {
     pub(super) client: Option<ClientConfig>,
     /// What the client's host name was taken for.
     pub(super) endpoint_note: Option<String>,
-    pub(super) attach: Option<u32>,
+    pub(super) attach: Option<Selector>,
     /// What sysctls are to be set for, but for the target, which memory may lower; `None` sets none.
     pub(super) tune: Option<AskArgs>,
     /// The target was named on the command line.
@@ -69,7 +70,7 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
         server,
         client,
         endpoint_note: to.and_then(|to| to.note),
-        attach: args.attach,
+        attach: args.attach.clone(),
         tune,
         target_given: args.ramp.target.is_some(),
         guard: !args.ramp.no_guard,

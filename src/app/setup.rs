@@ -52,7 +52,8 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
         links.push(link);
     }
     let mut watches: Vec<Watch> = Vec::new();
-    if let Some(pid) = plan.attach {
+    if let Some(selector) = &plan.attach {
+        let pid = attach::choose(selector)?;
         match attach::find(pid)? {
             Found::Engines(found) => links = found,
             Found::Foreign(why) => {

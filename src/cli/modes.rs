@@ -52,7 +52,7 @@ const WITHOUT_ACTIVE: &str = "does nothing without --active: add --active 20%, o
 
 /// Why an option does nothing in a run that lacks what it needs, and what to do.
 fn without(run: &RunArgs, needed: &str) -> String {
-    let why = match (run.attach, run.server, &run.client) {
+    let why = match (&run.attach, run.server, &run.client) {
         (Some(_), ..) => {
             return "does nothing with --attach, which watches what runs already: leave it out".to_owned();
         }

@@ -12,6 +12,7 @@
 )]
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::RangeInclusive;
@@ -127,7 +128,7 @@ impl ListenerSource {
         let mut tally = Tally { ports: self.ports.clone(), found };
         for family in [libc::AF_INET, libc::AF_INET6] {
             self.seq = self.seq.wrapping_add(1);
-            let told = dump(socket, family as u8, self.seq, buf, &mut tally);
+            let told = dump(socket, family as u8, self.seq, buf, &mut |message| tally.add(message));
             if told.is_err() {
                 // The rest of a dump that was not understood would refuse the next one (EBUSY).
                 let _ = (0..PARTS).find(|_| (&mut &*socket).read(buf).is_err());
@@ -136,6 +137,20 @@ impl ListenerSource {
         }
         Ok(tally.found)
     }
+}
+
+/// The port of each listener of this network namespace, by the inode of its socket.
+pub(crate) fn inodes() -> Reading<HashMap<u64, u16>> {
+    let socket = netlink().map_err(|error| why(&error))?;
+    let (mut found, mut buf) = (HashMap::new(), vec![0; PART]);
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        dump(&socket, family as u8, family.cast_unsigned(), &mut buf, &mut |message| {
+            let (port, inode) = (u16::from_be(half(message, 4)?), word(message, 68)?);
+            found.insert(inode.into(), port);
+            Ok(())
+        })?;
+    }
+    Ok(found)
 }
 
 /// A socket to ask on, in the namespace of the calling thread. It never waits: the kernel answers within the call.
@@ -172,8 +187,11 @@ fn why(error: &io::Error) -> Absent {
     }
 }
 
-/// Asks for the listeners of one family and counts what comes, to the end.
-fn dump(socket: &Socket, family: u8, seq: u32, buf: &mut [u8], tally: &mut Tally) -> Reading<()> {
+/// Takes one `struct inet_diag_msg`.
+type Each<'a> = dyn FnMut(&[u8]) -> Reading<()> + 'a;
+
+/// Asks for the listeners of one family and hands out what comes, to the end.
+fn dump(socket: &Socket, family: u8, seq: u32, buf: &mut [u8], each: &mut Each<'_>) -> Reading<()> {
     socket.send(&question(family, seq)).map_err(|error| why(&error))?;
     for _ in 0..PARTS {
         let len = match (&mut &*socket).read(buf) {
@@ -181,7 +199,7 @@ fn dump(socket: &Socket, family: u8, seq: u32, buf: &mut [u8], tally: &mut Tally
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(why(&error)),
         };
-        if part(&buf[..len], seq, tally)? {
+        if part(&buf[..len], seq, each)? {
             return Ok(());
         }
     }
@@ -209,8 +227,8 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// Bytes of `struct nlmsghdr`.
 const HEAD: usize = 16;
 
-/// Counts the messages of one part of a dump; true when the dump is over.
-fn part(mut bytes: &[u8], seq: u32, tally: &mut Tally) -> Reading<bool> {
+/// Hands out the messages of one part of a dump; true when the dump is over.
+fn part(mut bytes: &[u8], seq: u32, each: &mut Each<'_>) -> Reading<bool> {
     while !bytes.is_empty() {
         let len = word(bytes, 0)? as usize;
         let kind = half(bytes, 4)?;
@@ -222,7 +240,7 @@ fn part(mut bytes: &[u8], seq: u32, tally: &mut Tally) -> Reading<bool> {
                     0.. => return Ok(true),
                     code => return Err(why(&io::Error::from_raw_os_error(code.saturating_neg()))),
                 },
-                _ if kind == SOCK_DIAG_BY_FAMILY => tally.add(message)?,
+                _ if kind == SOCK_DIAG_BY_FAMILY => each(message)?,
                 _ => {}
             }
         }
@@ -298,19 +316,19 @@ mod tests {
     #[test]
     fn the_fullest_is_kept_with_its_port() {
         let mut all = tally(None);
-        assert_eq!(part(TOLD, SEQ, &mut all), Ok(true));
+        assert_eq!(part(TOLD, SEQ, &mut |m| all.add(m)), Ok(true));
         let full = AcceptQueue { port: 9901, used: 9, max: 8 };
         assert_eq!(all.found, Listeners { reading: 0, count: 2, waiting: 10, fullest: Some(full) });
         assert!(full.is_full());
 
         let mut one = tally(Some(9900..=9900));
-        assert_eq!(part(TOLD, SEQ, &mut one), Ok(true));
+        assert_eq!(part(TOLD, SEQ, &mut |m| one.add(m)), Ok(true));
         let idle = AcceptQueue { port: 9900, used: 1, max: 511 };
         assert_eq!(one.found, Listeners { reading: 0, count: 1, waiting: 1, fullest: Some(idle) });
         assert!(!idle.is_full());
 
         let mut none = tally(Some(1..=2));
-        assert_eq!(part(TOLD, SEQ, &mut none), Ok(true));
+        assert_eq!(part(TOLD, SEQ, &mut |m| none.add(m)), Ok(true));
         assert_eq!(none.found, Listeners::default());
     }
 
@@ -318,12 +336,12 @@ mod tests {
     fn of_queues_alike_the_smallest_is_named() {
         let told = [listener(80, 0, 4096), listener(443, 0, 128), listener(22, 0, 128), listener(81, 0, 511)].concat();
         let mut all = tally(None);
-        assert_eq!(part(&told, SEQ, &mut all), Ok(false), "more to come");
+        assert_eq!(part(&told, SEQ, &mut |m| all.add(m)), Ok(false), "more to come");
         assert_eq!(all.found.fullest, Some(AcceptQueue { port: 22, used: 0, max: 128 }));
-        part(&listener(80, 1, 4096), SEQ, &mut all).unwrap();
+        part(&listener(80, 1, 4096), SEQ, &mut |m| all.add(m)).unwrap();
         assert_eq!(all.found.fullest.unwrap().port, 80);
-        part(&listener(7, 1, 0), SEQ, &mut all).unwrap();
-        part(&listener(9, u32::MAX, u32::MAX), SEQ, &mut all).unwrap();
+        part(&listener(7, 1, 0), SEQ, &mut |m| all.add(m)).unwrap();
+        part(&listener(9, u32::MAX, u32::MAX), SEQ, &mut |m| all.add(m)).unwrap();
         assert_eq!(all.found.fullest, Some(AcceptQueue { port: 7, used: 1, max: 0 }), "nothing more fits");
     }
 
@@ -339,26 +357,26 @@ mod tests {
             (i32::MIN, "sock_diag(7): "),
         ] {
             for kind in [libc::NLMSG_ERROR, libc::NLMSG_DONE] {
-                let why = part(&error(kind, errno), SEQ, &mut tally(None)).unwrap_err().to_string();
+                let why = part(&error(kind, errno), SEQ, &mut |m| tally(None).add(m)).unwrap_err().to_string();
                 assert!(why.starts_with(want), "{why}");
             }
         }
         let mut all = tally(None);
-        assert_eq!(part(&error(libc::NLMSG_ERROR, -libc::ENOENT), SEQ + 1, &mut all), Ok(false));
-        assert_eq!(part(TOLD, SEQ + 1, &mut all), Ok(false));
+        assert_eq!(part(&error(libc::NLMSG_ERROR, -libc::ENOENT), SEQ + 1, &mut |m| all.add(m)), Ok(false));
+        assert_eq!(part(TOLD, SEQ + 1, &mut |m| all.add(m)), Ok(false));
         assert_eq!(all.found, Listeners::default());
     }
 
     #[test]
     fn hostile_input_is_a_reason() {
         for end in 1..TOLD.len() {
-            let cut = part(&TOLD[..end], SEQ, &mut tally(None));
+            let cut = part(&TOLD[..end], SEQ, &mut |m| tally(None).add(m));
             assert_eq!(cut.is_err(), end != 124 && end != 248, "{end}: only whole messages are understood");
         }
         let mut short = TOLD[..124].to_vec();
         for len in [0_u32, 15, 16, 79, 125, u32::MAX] {
             short[..4].copy_from_slice(&len.to_ne_bytes());
-            assert_eq!(part(&short, SEQ, &mut tally(None)), Err(CUT), "{len}");
+            assert_eq!(part(&short, SEQ, &mut |m| tally(None).add(m)), Err(CUT), "{len}");
         }
     }
 
@@ -378,13 +396,13 @@ mod tests {
                 bytes[at] = [0, 1, 4, 16, 0x7f, 0x80, 0xff, next() as u8][next() % 8];
             }
             bytes.truncate(next() % (TOLD.len() + 64));
-            understood += u32::from(part(&bytes, SEQ, &mut tally(None)).is_ok());
+            understood += u32::from(part(&bytes, SEQ, &mut |m| tally(None).add(m)).is_ok());
         }
         assert!((1000..99_000).contains(&understood), "both ways are taken: {understood}");
         let mut noise = [0; 4096];
         for _ in 0..1000 {
             noise.fill_with(|| next() as u8);
-            let _ = part(&noise, SEQ, &mut tally(None));
+            let _ = part(&noise, SEQ, &mut |m| tally(None).add(m));
         }
     }
 

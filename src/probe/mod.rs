@@ -6,6 +6,7 @@
 
 mod cgroup;
 mod conntrack;
+mod find;
 mod host;
 mod kept;
 mod kernel_log;
@@ -32,6 +33,7 @@ mod text;
 mod user;
 mod vmstat;
 
+pub use find::{Candidate, Selector, find, is_kernel_thread};
 pub use machine::machine;
 pub use sampler::Sampler;
 pub use source::Roots;

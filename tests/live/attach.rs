@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 
 use c1m_top::model::{LimitState, RunPhase, Verdict};
 
-use super::support::{AS_NOBODY, Control, Home, Run, Started, is_running, own_namespace, require};
+use super::support::{
+    AS_NOBODY, Cgroup, Control, Controller, Home, Run, Started, Version, is_running, own_namespace, require, wait_until,
+};
 
 #[test]
 fn a_second_dashboard_sees_the_same_counts_and_leaves_the_run_alone() {
@@ -93,6 +95,43 @@ fn an_engine_of_another_user_is_only_watched() {
         second
             .assert_event("attach", &["is c1m-top of another user (uid ", "watched from outside", "takes no commands"]);
         assert_eq!(run.interrupt().summary().peak_accepted, Some(0));
+    }
+}
+
+#[test]
+fn a_process_is_found_by_its_port_its_cgroup_and_its_name() {
+    require!(Root, Cgroup(Controller::Pids, Version::V1));
+    own_namespace!();
+    let group = Cgroup::pids(Version::V1, "attach", 50);
+    let script = format!("{} && exec \"$0\" \"$@\"", group.join());
+    let mut run = Run::start("--server --listen 127.0.0.1 --ports 2 --port 9941 --interval 100ms");
+    run.until("a sample", |p| !p.samples.is_empty());
+    // The engine of that run, with what it counts itself.
+    let by_port = Run::start("--attach :9942 --duration 300ms --interval 100ms").finish();
+    assert_eq!((by_port.code, by_port.summary().peak_accepted), (Some(0), Some(0)), "{by_port:#?}");
+    run.interrupt();
+
+    let name = Home::path().join("c1mt-sleeper");
+    std::fs::copy("/bin/sleep", &name).unwrap();
+    let sleeper = || {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).arg(&name).arg("60");
+        Started::become_program(&mut shell, "c1mt-sleeper")
+    };
+    let first = sleeper();
+    for selector in ["c1mt-sleeper", &format!("cgroup:/sys/fs/cgroup/pids/{}", group.name())] {
+        let found = Run::start(&format!("--attach {selector} --duration 200ms --interval 100ms")).finish();
+        assert_eq!((found.code, found.summary().verdict), (Some(0), Verdict::Watched), "{selector}: {found:#?}");
+    }
+    let second = sleeper();
+    let refused = Run::start("--attach c1mt-sleeper --duration 200ms").finish();
+    assert_eq!(refused.code, Some(2), "{refused:#?}");
+    let refused = refused.stderr;
+    let (list, line) = refused.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(line, "c1m-top: --attach c1mt-sleeper: 2 processes are called so; name one by its number");
+    for pid in [first.id(), second.id()] {
+        let row = list.lines().find(|l| l.split_whitespace().next() == Some(&pid.to_string()));
+        assert!(row.is_some_and(|row| row.contains("root") && row.contains("c1mt-sleeper")), "{refused}");
     }
 }
 

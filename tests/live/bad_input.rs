@@ -73,7 +73,10 @@ fn what_the_command_line_shows_to_be_wrong() {
         ("--server --workers 0", "--workers: '0'"),
         // What does not go together, and what does not exist.
         ("--attach 1 --server", "--server"),
-        ("--attach zzz", "--attach: 'zzz' is not a process id"),
+        ("--attach unit:", "--attach: 'unit:' names nothing"),
+        ("--attach :99999", "--attach: ':99999' is not a port"),
+        ("--attach zzz", "--attach zzz: no process is called so (see: ps -e)"),
+        ("--attach 2", "--attach 2: that is a thread of the kernel, which has no connections"),
         ("--output html", "write one of tui, text, json"),
         ("--output jsn", "a similar value exists: 'json'"),
         ("--no-such-option", "--no-such-option"),

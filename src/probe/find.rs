@@ -1,0 +1,286 @@
+//! Which processes a selector of `--attach` means. Read once, before anything is watched: descriptors are listed here, and
+//! nowhere else.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::str::FromStr;
+
+use super::listeners;
+use super::process;
+use super::source::Roots;
+
+/// Descriptors of a process that are looked at for listeners: a server opens them before its connections.
+const FIRST: usize = 1024;
+
+/// `PF_KTHREAD` of `include/linux/sched.h`.
+const KERNEL_THREAD: i64 = 0x0020_0000;
+
+/// What `--attach` takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// The process with this number.
+    Pid(u32),
+    /// Those called so.
+    Name(String),
+    /// Those that listen on this port, in this network namespace.
+    Port(u16),
+    /// Those of a systemd unit.
+    Unit(String),
+    /// Those in a cgroup, or below it.
+    Cgroup(String),
+    /// Those of a container, by its id or the beginning of it.
+    Container(String),
+}
+
+impl FromStr for Selector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(port) = text.strip_prefix(':') {
+            let port = port.parse().ok().filter(|port| *port > 0);
+            return port.map(Self::Port).ok_or_else(|| format!("'{text}' is not a port; write for example :443"));
+        }
+        let of_a_kind = text.split_once(':').filter(|(kind, _)| matches!(*kind, "unit" | "cgroup" | "container"));
+        if let Some((kind, name)) = of_a_kind {
+            let name = name.trim_end_matches('/').to_owned();
+            return match kind {
+                _ if name.is_empty() => Err(format!("'{text}' names nothing")),
+                "unit" => Ok(Self::Unit(name)),
+                "cgroup" => Ok(Self::Cgroup(name)),
+                _ => Ok(Self::Container(name)),
+            };
+        }
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return if text.trim().is_empty() {
+                Err("an empty name is no process".to_owned())
+            } else {
+                Ok(Self::Name(text.to_owned()))
+            };
+        }
+        let pid = text.parse().ok().filter(|pid| *pid > 0);
+        pid.map(Self::Pid)
+            .ok_or_else(|| format!("'{text}' is not a process id; write the number that pgrep -a NAME prints"))
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pid(pid) => write!(f, "{pid}"),
+            Self::Name(name) => f.write_str(name),
+            Self::Port(port) => write!(f, ":{port}"),
+            Self::Unit(name) => write!(f, "unit:{name}"),
+            Self::Cgroup(path) => write!(f, "cgroup:{path}"),
+            Self::Container(id) => write!(f, "container:{id}"),
+        }
+    }
+}
+
+/// A process that a selector may mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its number.
+    pub pid: u32,
+    /// Its parent's.
+    pub parent: u32,
+    /// Its name.
+    pub name: String,
+    /// The name of its user, or the number of one without.
+    pub user: String,
+    /// Open descriptors, where the kernel tells (Linux 6.2) and this user may ask.
+    pub descriptors: Option<u64>,
+    /// Ports it listens on in this network namespace, in order.
+    pub ports: Vec<u16>,
+}
+
+/// What is known of a process before it is watched.
+struct Seen {
+    pid: u32,
+    parent: u32,
+    comm: String,
+    kernel: bool,
+}
+
+/// Whether it is one of the kernel's own threads, which have no connections.
+pub fn is_kernel_thread(roots: &Roots, pid: u32) -> bool {
+    seen(roots, pid).is_some_and(|p| p.kernel)
+}
+
+/// The processes that a selector means, by number; never this one.
+///
+/// # Errors
+/// Where who listens cannot be asked: why, as a sentence.
+pub fn find(roots: &Roots, selector: &Selector) -> Result<Vec<Candidate>, String> {
+    let ports = listeners::inodes();
+    if let (Selector::Port(_), Err(why)) = (selector, &ports) {
+        return Err(format!("who listens cannot be seen: {why}"));
+    }
+    let ports = ports.unwrap_or_default();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut found = Vec::new();
+    for process in numbers(roots).into_iter().filter_map(|pid| seen(roots, pid)) {
+        if process.kernel || process.pid == std::process::id() {
+            continue;
+        }
+        let meant = match selector {
+            Selector::Pid(pid) => process.pid == *pid,
+            Selector::Name(name) => is_called(roots, &process, name),
+            // Asked of those alone that could be meant, below.
+            Selector::Port(_) => true,
+            Selector::Unit(name) => in_cgroup(roots, process.pid, |path| path.split('/').any(|part| part == name)),
+            Selector::Cgroup(group) => in_cgroup(roots, process.pid, |path| is_below(path, group)),
+            Selector::Container(id) => {
+                in_cgroup(roots, process.pid, |path| path.split('/').any(|part| is_container(part, id)))
+            }
+        };
+        if !meant {
+            continue;
+        }
+        let own = ports_of(roots, process.pid, &ports);
+        if matches!(selector, Selector::Port(port) if !own.contains(port)) {
+            continue;
+        }
+        let place = roots.proc.join(process.pid.to_string());
+        let uid = fs::metadata(&place).map_or(0, |m| m.uid());
+        found.push(Candidate {
+            pid: process.pid,
+            parent: process.parent,
+            name: process.comm,
+            user: user(&users, uid),
+            descriptors: fs::metadata(place.join("fd")).ok().map(|m| m.size()).filter(|n| *n > 0),
+            ports: own,
+        });
+    }
+    found.sort_by_key(|c| c.pid);
+    Ok(found)
+}
+
+/// Every process there is.
+fn numbers(roots: &Roots) -> Vec<u32> {
+    let entries = fs::read_dir(&roots.proc).into_iter().flatten().flatten();
+    entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn seen(roots: &Roots, pid: u32) -> Option<Seen> {
+    let text = fs::read_to_string(roots.proc.join(format!("{pid}/stat"))).ok()?;
+    let stat = process::stat(&text).ok().filter(|stat| !stat.ended)?;
+    let mut words = text.rsplit_once(')')?.1.split_ascii_whitespace();
+    let (parent, flags) = (words.nth(1)?.parse().ok()?, words.nth(4)?.parse::<i64>().ok()?);
+    Some(Seen { pid, parent, comm: stat.comm.to_owned(), kernel: flags & KERNEL_THREAD != 0 })
+}
+
+/// By the name that the kernel keeps, which is cut after 15 bytes, or by that of the program it was started as.
+fn is_called(roots: &Roots, process: &Seen, name: &str) -> bool {
+    let started_as = || {
+        let line = fs::read(roots.proc.join(format!("{}/cmdline", process.pid))).unwrap_or_default();
+        let first = line.split(|b| *b == 0).next().unwrap_or_default().to_vec();
+        let path = String::from_utf8(first).unwrap_or_default();
+        path.rsplit('/').next().is_some_and(|program| program == name)
+    };
+    process.comm == name || started_as()
+}
+
+/// Whether one of the cgroups of a process, of any hierarchy, is meant.
+fn in_cgroup(roots: &Roots, pid: u32, is_meant: impl Fn(&str) -> bool) -> bool {
+    let text = fs::read_to_string(roots.proc.join(format!("{pid}/cgroup"))).unwrap_or_default();
+    text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).any(is_meant)
+}
+
+/// Whether a cgroup is the named one or below it; the name may begin with where version 2, or a controller, is mounted.
+fn is_below(path: &str, group: &str) -> bool {
+    let group = group.strip_prefix("/sys/fs/cgroup").unwrap_or(group);
+    let named = |group: &str| path == group || path.strip_prefix(group).is_some_and(|rest| rest.starts_with('/'));
+    let after_controller = group.strip_prefix('/').and_then(|g| g.split_once('/')).map(|(_, rest)| format!("/{rest}"));
+    !group.is_empty() && (named(group) || after_controller.is_some_and(|group| named(&group)))
+}
+
+/// Whether a part of a cgroup's path is that of a container: `ID`, `docker-ID.scope`, `cri-containerd-ID.scope`, `libpod-ID`.
+fn is_container(part: &str, id: &str) -> bool {
+    let part = part.strip_suffix(".scope").unwrap_or(part);
+    let own = part.rsplit('-').next().unwrap_or(part);
+    own.len() >= 32 && own.bytes().all(|b| b.is_ascii_hexdigit()) && own.starts_with(id)
+}
+
+/// The ports whose listeners are among the first descriptors of a process.
+fn ports_of(roots: &Roots, pid: u32, ports: &HashMap<u64, u16>) -> Vec<u16> {
+    let entries = fs::read_dir(roots.proc.join(format!("{pid}/fd"))).into_iter().flatten().flatten();
+    let inode = |entry: fs::DirEntry| -> Option<u64> {
+        let target = fs::read_link(entry.path()).ok()?;
+        target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    };
+    let mut own: Vec<u16> = entries.take(FIRST).filter_map(inode).filter_map(|i| ports.get(&i).copied()).collect();
+    own.sort_unstable();
+    own.dedup();
+    own
+}
+
+/// The name of a user in the text of `/etc/passwd`.
+fn user(passwd: &str, uid: u32) -> String {
+    let name = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    };
+    passwd.lines().find_map(name).unwrap_or_else(|| uid.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_selector_is_told_by_its_form() {
+        let name = |kind: fn(String) -> Selector, text: &str| Ok(kind(text.to_owned()));
+        for (text, want) in [
+            ("4021", Ok(Selector::Pid(4021))),
+            (":443", Ok(Selector::Port(443))),
+            ("nginx", name(Selector::Name, "nginx")),
+            ("7zip", name(Selector::Name, "7zip")),
+            ("unit:nginx.service", name(Selector::Unit, "nginx.service")),
+            ("cgroup:/system.slice/", name(Selector::Cgroup, "/system.slice")),
+            ("container:3f2a", name(Selector::Container, "3f2a")),
+        ] {
+            assert_eq!(text.parse(), want, "{text}");
+            if let Ok(selector) = want {
+                assert_eq!(selector.to_string(), text.trim_end_matches('/'));
+            }
+        }
+        for wrong in ["", "0", "99999999999", ":0", ":x", "unit:", "cgroup:/", "container:"] {
+            assert!(wrong.parse::<Selector>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_cgroup_means_what_is_below_it_too_and_nothing_that_is_merely_called_alike() {
+        for (path, group, want) in [
+            ("/system.slice/nginx.service", "/system.slice/nginx.service", true),
+            ("/system.slice/nginx.service/worker", "/system.slice/nginx.service", true),
+            ("/system.slice/nginx.service2", "/system.slice/nginx.service", false),
+            ("/system.slice/nginx.service", "/sys/fs/cgroup/system.slice/nginx.service", true),
+            ("/load/a", "/sys/fs/cgroup/memory/load", true),
+            ("/", "/load", false),
+        ] {
+            assert_eq!(is_below(path, group), want, "{path} {group}");
+        }
+    }
+
+    #[test]
+    fn a_container_is_known_by_the_beginning_of_its_id() {
+        let id = "3f2a9c1d5e6b7a8091a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708";
+        for part in
+            [id.to_owned(), format!("docker-{id}.scope"), format!("cri-containerd-{id}.scope"), format!("libpod-{id}")]
+        {
+            assert!(is_container(&part, "3f2a9c") && is_container(&part, id), "{part}");
+            assert!(!is_container(&part, "9c1d"), "{part}");
+        }
+        assert!(!is_container("session-3.scope", "3"));
+    }
+
+    #[test]
+    fn users_have_names_where_they_have_one() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/false\n";
+        assert_eq!((user(passwd, 33), user(passwd, 34)), ("www-data".to_owned(), "34".to_owned()));
+    }
+}
