@@ -27,7 +27,7 @@ const ARRIVALS: Token = Token(usize::MAX - 1);
 const PER_LISTENER: usize = 64;
 
 /// Listeners are left alone so long after something was taken from them, so that arrivals gather: on few cores a wake-up for
-/// every connection halves the rate (measured), and so does a rest of 1 ms by a quarter. What has been accepted is not kept
+/// every connection halves the rate, and a rest of 1 ms costs a quarter of it (measured). What has been accepted is not kept
 /// waiting meanwhile.
 const GATHER: Duration = Duration::from_micros(200);
 
@@ -54,8 +54,9 @@ struct State<'a> {
     /// The listeners' own epoll, inside of `poll` while nothing arrives.
     arrivals: Poll,
     arrived: Events,
-    /// Something has arrived, or did so in the round before: `arrivals` is looked at from time to time and tells nobody.
+    /// Something has arrived, or did so in the round before: `arrivals` is looked at from time to time.
     look: bool,
+    /// `arrivals` is inside of `poll`, and wakes this worker.
     inside: bool,
     /// Listeners with something in their queue, by index.
     ready: Vec<usize>,

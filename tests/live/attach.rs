@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use c1m_top::model::{LimitState, RunPhase, Verdict};
 
 use super::support::{
-    AS_NOBODY, Cgroup, Control, Controller, Home, Run, Started, Version, is_running, own_namespace, require, wait_until,
+    AS_NOBODY, Cgroup, Control, Controller, Home, Run, Started, Version, is_running, own_namespace, require,
 };
 
 #[test]
