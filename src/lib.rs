@@ -16,7 +16,7 @@
 //! | [`output`] | a run as text or JSON | `model`, `limits`, `units` |
 //! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
 //! | [`advise`] | what a target needs of this machine, before any connection; pure | `limits`, `sample`, `units` |
-//! | [`cli`] | the command line, types only | `output`, `model`, `units` |
+//! | [`cli`] | the command line, types only | `output`, `model`, `probe`, `units` |
 //! | [`app`] | modes, processes, threads: the only one that sees all | everything |
 
 pub mod advise;

@@ -2,6 +2,7 @@
 
 use crate::protocol::{ErrorCount, Role};
 use crate::sample::Sample;
+use crate::units;
 
 /// A kind of failure that happened since the sample before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,18 @@ impl Failures {
     }
 }
 
+/// What failed, and how often, as the rest of a sentence that begins with whose: `connect failed with ETIMEDOUT once`. What
+/// an engine noticed by itself has no errno.
+pub fn happened(error: &ErrorCount) -> String {
+    let times = if error.count == 1 { "once".to_owned() } else { format!("{} times", units::grouped(error.count)) };
+    match (error.op.as_str(), error.errno) {
+        ("greeting", 0) => format!("a greeting came back changed {times}"),
+        ("self_connect", 0) => format!("a connect met its own port {times}, and was undone"),
+        (op, 0) => format!("{op} failed {times}, and the kernel does not say why"),
+        (op, _) => format!("{op} failed with {} {times}", error.name),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::synthetic;
@@ -61,6 +74,21 @@ mod tests {
             synthetic::engine(&mut sample, Role::Client).unwrap().errors = vec![error];
             failures.update(&sample);
             assert_eq!(failures.risen().first().map(|f| f.step), step);
+        }
+    }
+
+    #[test]
+    fn a_failure_without_an_errno_says_what_happened() {
+        use crate::protocol::errno::name;
+        let count = |op: &str, errno, count| ErrorCount { op: op.to_owned(), errno, name: name(errno), count };
+        for (error, want) in [
+            (count("connect", libc::ETIMEDOUT, 1), "connect failed with ETIMEDOUT once"),
+            (count("connect", libc::ETIMEDOUT, 1200), "connect failed with ETIMEDOUT 1,200 times"),
+            (count("connect", 0, 2), "connect failed 2 times, and the kernel does not say why"),
+            (count("greeting", 0, 1), "a greeting came back changed once"),
+            (count("self_connect", 0, 3), "a connect met its own port 3 times, and was undone"),
+        ] {
+            assert_eq!(happened(&error), want);
         }
     }
 }

@@ -36,6 +36,7 @@ pub use chart::{Chart, XAxis};
 pub use cost::{Cost, Slope};
 pub use engine::{Cause, Death, Engine};
 pub use event::{About, Event, EventLog, Kind, Severity};
+pub use failures::happened;
 pub use guard::safe_target;
 pub use now::{CountSource, Now, RunPhase, Stale};
 pub use summary::{EventLine, SampleLine, Summary, Verdict};

@@ -14,6 +14,8 @@ pub enum CountSource {
     Client,
     /// `open` of the server engine.
     Server,
+    /// The watched process: the sockets of the ports it listens on.
+    Process,
     /// `CurrEstab` of the namespace (RFC 4022: ESTABLISHED and CLOSE-WAIT): a connection with both ends in the
     /// namespace counts twice.
     #[default]
@@ -194,9 +196,11 @@ pub(super) struct Pace {
     open: Rate,
     trend: Rate,
     source: CountSource,
+    /// Connections of a watched process at the last sample.
+    held_before: u64,
     phase: RunPhase,
     /// Since when the guard's ceiling has held the ramp.
-    held: Option<u64>,
+    guarded: Option<u64>,
     /// What the client holds has been open at every end that is known.
     complete: bool,
     own: CpuShare,
@@ -222,8 +226,9 @@ impl Pace {
             open: rate(),
             trend: Rate::over(TREND_US),
             source: CountSource::default(),
+            held_before: 0,
             phase: RunPhase::default(),
-            held: None,
+            guarded: None,
             complete: false,
             own: CpuShare::default(),
             retrans_segs: None,
@@ -234,18 +239,40 @@ impl Pace {
         [&mut self.opened, &mut self.closed, &mut self.failed, &mut self.open, &mut self.trend]
     }
 
+    /// Connections of a watched process that is no engine, where they can be counted. What it has held it holds until the next
+    /// count; one that has ended holds nothing.
+    fn held(&mut self, sample: &Sample) -> Option<u64> {
+        let process = sample.kernel.processes.first().filter(|_| sample.engines.is_empty())?;
+        let before = if process.alive { self.held_before } else { 0 };
+        let counted = process.census.as_ref().ok().map(|census| census.connections);
+        let held = counted.or((self.source == CountSource::Process).then_some(before));
+        self.held_before = held.unwrap_or_default();
+        held
+    }
+
+    /// The phase to show: the ramp's own while the guard has held it for a moment.
+    fn held_for_long(&mut self, phase: RunPhase, t_ms: u64) -> RunPhase {
+        self.guarded = (phase == RunPhase::Guarded).then(|| self.guarded.unwrap_or(t_ms));
+        let for_a_moment = self.guarded.is_some_and(|since| t_ms.saturating_sub(since) < HELD_MS);
+        if self.phase == RunPhase::Ramping && for_a_moment { self.phase } else { phase }
+    }
+
     /// Derives the values of this moment. `target` is the run's own; without one an engine's is taken.
     pub(super) fn now(&mut self, sample: &Sample, target: Option<u64>) -> Now {
         let (client, server) = (sample.engine(Role::Client), sample.engine(Role::Server));
         let counts = client.or(server);
         let estab = sample.kernel.net.tcp.as_ref().map_or(0, |t| t.curr_estab);
         // The namespace counts both ends and everybody's; when the engines are gone their connections are, too.
-        let gone = self.source != CountSource::Namespace && counts.is_none();
+        let gone = matches!(self.source, CountSource::Client | CountSource::Server) && counts.is_none();
+        let held = self.held(sample);
         let (source, t_us, open) = match (client, server) {
             _ if gone => (self.source, 0, 0),
             (Some(c), _) => (CountSource::Client, c.t_us, c.open),
             (None, Some(s)) => (CountSource::Server, s.t_us, s.open),
-            (None, None) => (CountSource::Namespace, sample.t_ms * 1000, estab),
+            (None, None) => match held {
+                Some(held) => (CountSource::Process, sample.t_ms * 1000, held),
+                None => (CountSource::Namespace, sample.t_ms * 1000, estab),
+            },
         };
         // An engine that ends after it has closed everything has done its work.
         let phase = if engine_died(sample) && self.phase == RunPhase::Closed {
@@ -259,11 +286,10 @@ impl Pace {
         self.complete = phase == RunPhase::Holding && (self.complete || sample.is_complete());
         // The client has opened all, and the server has yet to take some: the ramp goes on.
         let phase = if phase == RunPhase::Holding && !self.complete { RunPhase::Ramping } else { phase };
-        self.held = (phase == RunPhase::Guarded).then(|| self.held.unwrap_or(sample.t_ms));
-        let for_a_moment = self.held.is_some_and(|since| sample.t_ms.saturating_sub(since) < HELD_MS);
-        let phase = if self.phase == RunPhase::Ramping && for_a_moment { self.phase } else { phase };
+        let phase = self.held_for_long(phase, sample.t_ms);
         if source != self.source {
-            *self = Self { source, own: self.own, retrans_segs: self.retrans_segs, ..Self::new(self.interval_ms) };
+            let (own, held_before) = (self.own, self.held_before);
+            *self = Self { source, own, held_before, retrans_segs: self.retrans_segs, ..Self::new(self.interval_ms) };
         }
         let failures = failures(client) + failures(server);
         if !gone {
@@ -312,7 +338,7 @@ impl Pace {
         Now {
             t_ms: sample.t_ms,
             phase,
-            held: self.held.is_some(),
+            held: self.guarded.is_some(),
             source,
             connections: open,
             target,

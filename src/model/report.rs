@@ -1,10 +1,10 @@
 //! Fills the lines of `--output json` from the model.
 
-use super::Model;
 use super::run::RunLog;
 use super::summary::{
-    BytesPerConnection, LimitLine, NearestLimit, SampleKind, SampleLine, Summary, SummaryKind, Verdict,
+    BytesPerConnection, LimitLine, NearestLimit, ProcessLine, SampleKind, SampleLine, Summary, SummaryKind, Verdict,
 };
+use super::{CountSource, Model};
 use crate::limits::{self, Forecast, Headroom, LimitState};
 use crate::protocol::Role;
 
@@ -46,10 +46,29 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
         refused: now.refused,
         lifetime_us: now.lifetime,
         stale: now.stale.iter().map(|s| s.role).collect(),
+        process: process(model),
         own_cpu_share: now.own_cpu_share,
         own_rss_bytes: now.own_rss_bytes,
         sample_us: now.sample_us,
     }
+}
+
+/// What is known of a watched process that is no engine.
+fn process(model: &Model) -> Option<ProcessLine> {
+    let sample = model.last_sample().filter(|sample| sample.engines.is_empty())?;
+    let process = sample.kernel.processes.first()?;
+    let census = process.census.as_ref().ok();
+    Some(ProcessLine {
+        pid: process.pid,
+        name: process.name.clone(),
+        rss_bytes: process.rss_bytes.as_ref().ok().copied(),
+        descriptors: process.descriptors.as_ref().ok().copied(),
+        connections: census.map(|c| c.connections),
+        queued: census.map(|c| c.queued),
+        close_wait: census.map(|c| c.close_wait),
+        age_ms: census.map(|c| c.age_ms),
+        listeners: census.map(|c| c.listeners.clone()).unwrap_or_default(),
+    })
 }
 
 pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary {
@@ -58,6 +77,7 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
     let (client, server) = (engine(Role::Client), engine(Role::Server));
     let bytes = |slope: Option<super::Slope>| slope.map(|s| s.per_connection);
     let time_to_peak_s = run.time_to_peak_s();
+    let held = model.now().source == CountSource::Process;
     Summary {
         kind: SummaryKind::Summary,
         verdict,
@@ -102,6 +122,7 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
         handshake: client.map(|c| c.handshake).filter(|h| h.count > 0),
         greeted: client.filter(|c| c.greet).map(|c| c.greeted),
         traffic: client.and_then(|c| c.traffic),
+        process: process(model).map(|p| ProcessLine { connections: held.then(|| run.peak()), ..p }),
         dashboard: run.dashboard(),
     }
 }
@@ -161,6 +182,7 @@ mod tests {
             "handshake",
             "greeted",
             "traffic",
+            "process",
         ];
         want.sort_unstable();
         let mut got = keys(&value);

@@ -8,6 +8,7 @@ use super::event::{About, Event, Proof, Severity};
 use super::now::RunPhase;
 use crate::limits::{Cure, LimitId, LimitState, Unit};
 use crate::protocol::{Latency, Role, Traffic};
+use crate::sample::ListenerCensus;
 
 /// How a run ended. The order is that in which they count: of several at once the first is the run's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +85,29 @@ pub enum SummaryKind {
     Summary,
 }
 
+/// A watched process that is no engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessLine {
+    /// Its number.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+    /// Resident memory, bytes.
+    pub rss_bytes: Option<u64>,
+    /// Open descriptors.
+    pub descriptors: Option<u64>,
+    /// Connections it holds: established on its listeners less what waits to be accepted; null where that is not known.
+    pub connections: Option<u64>,
+    /// Waiting to be accepted.
+    pub queued: Option<u64>,
+    /// Closed by the peer and not by the process.
+    pub close_wait: Option<u64>,
+    /// How old the count is, milliseconds; `connections` follows the descriptors in between.
+    pub age_ms: Option<u64>,
+    /// Port by port.
+    pub listeners: Vec<ListenerCensus>,
+}
+
 /// One line per interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SampleLine {
@@ -146,6 +170,9 @@ pub struct SampleLine {
     /// Engines that have not been awake for two seconds: what comes from them is old.
     #[serde(default)]
     pub stale: Vec<Role>,
+    /// The watched process; null where there are engines, or nothing is watched.
+    #[serde(default)]
+    pub process: Option<ProcessLine>,
     /// CPU of the dashboard, share of one core.
     pub own_cpu_share: Option<f64>,
     /// Resident memory of the dashboard, bytes.
@@ -258,6 +285,9 @@ pub struct Summary {
     pub greeted: Option<u64>,
     /// Messages since the target was reached; null without `--active`.
     pub traffic: Option<Traffic>,
+    /// The watched process as last seen, `connections` at their highest.
+    #[serde(default)]
+    pub process: Option<ProcessLine>,
     /// What watching cost.
     pub dashboard: Dashboard,
 }

@@ -110,6 +110,7 @@ pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofi
         memcg: Err(Absent::because("no memory cgroup")),
         pids_cgroups: Ok(Vec::new()),
         exempt_from_file_max: Ok(false),
+        census: Err(Absent::because("an engine counts by itself")),
     }];
 }
 
@@ -220,6 +221,7 @@ fn process(role: Role, n: u64) -> Process {
         memcg: Err(Absent::because("no memory cgroup")),
         pids_cgroups: Ok(Vec::new()),
         exempt_from_file_max: Ok(false),
+        census: Err(Absent::because("an engine counts by itself")),
     }
 }
 

@@ -113,7 +113,7 @@ pub fn is_kernel_thread(roots: &Roots, pid: u32) -> bool {
 /// # Errors
 /// Where who listens cannot be asked: why, as a sentence.
 pub fn find(roots: &Roots, selector: &Selector) -> Result<Vec<Candidate>, String> {
-    let ports = listeners::inodes();
+    let ports = listeners::open(roots, None).and_then(|socket| listeners::inodes(&socket, &mut Vec::new()));
     if let (Selector::Port(_), Err(why)) = (selector, &ports) {
         return Err(format!("who listens cannot be seen: {why}"));
     }
@@ -204,7 +204,7 @@ fn is_container(part: &str, id: &str) -> bool {
 }
 
 /// The ports whose listeners are among the first descriptors of a process.
-fn ports_of(roots: &Roots, pid: u32, ports: &HashMap<u64, u16>) -> Vec<u16> {
+pub(crate) fn ports_of(roots: &Roots, pid: u32, ports: &HashMap<u64, u16>) -> Vec<u16> {
     let entries = fs::read_dir(roots.proc.join(format!("{pid}/fd"))).into_iter().flatten().flatten();
     let inode = |entry: fs::DirEntry| -> Option<u64> {
         let target = fs::read_link(entry.path()).ok()?;

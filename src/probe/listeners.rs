@@ -38,8 +38,8 @@ const REST_IN_NEED: u32 = 50;
 
 /// The kernel hands out a dump in parts of this size at the most (`netlink_recvmsg` in `net/netlink/af_netlink.c`).
 const PART: usize = 32 * 1024;
-/// No dump has more parts: a million listeners.
-const PARTS: usize = 4096;
+/// No dump has more parts: twenty million sockets.
+const PARTS: usize = 65_536;
 
 /// What people call it.
 const SHOWN: &str = "sock_diag(7)";
@@ -73,10 +73,7 @@ pub(crate) struct Counted {
 impl ListenerSource {
     /// Opens it in the namespace of `other`, or in the dashboard's own. The socket keeps its namespace.
     pub(crate) fn open(roots: &Roots, other: Option<u32>) -> Self {
-        let socket = match other {
-            None => netlink().map_err(|error| why(&error)),
-            Some(pid) => elsewhere(roots, pid),
-        };
+        let socket = open(roots, other);
         Self { socket, ports: None, seq: 0, last: Err(Absent::NoSockDiag), questions: 0, asked: None, counted: None }
     }
 
@@ -128,7 +125,8 @@ impl ListenerSource {
         let mut tally = Tally { ports: self.ports.clone(), found };
         for family in [libc::AF_INET, libc::AF_INET6] {
             self.seq = self.seq.wrapping_add(1);
-            let told = dump(socket, family as u8, self.seq, buf, &mut |message| tally.add(message));
+            let told =
+                dump(socket, (family as u8, 1 << STATE_LISTEN, self.seq), buf, &mut |message| tally.add(message));
             if told.is_err() {
                 // The rest of a dump that was not understood would refuse the next one (EBUSY).
                 let _ = (0..PARTS).find(|_| (&mut &*socket).read(buf).is_err());
@@ -139,17 +137,33 @@ impl ListenerSource {
     }
 }
 
-/// The port of each listener of this network namespace, by the inode of its socket.
-pub(crate) fn inodes() -> Reading<HashMap<u64, u16>> {
-    let socket = netlink().map_err(|error| why(&error))?;
-    let (mut found, mut buf) = (HashMap::new(), vec![0; PART]);
-    for family in [libc::AF_INET, libc::AF_INET6] {
-        dump(&socket, family as u8, family.cast_unsigned(), &mut buf, &mut |message| {
-            let (port, inode) = (u16::from_be(half(message, 4)?), word(message, 68)?);
-            found.insert(inode.into(), port);
-            Ok(())
-        })?;
+/// A socket to ask on, in the namespace of `other` or in the dashboard's own, which it keeps.
+pub(crate) fn open(roots: &Roots, other: Option<u32>) -> Reading<Socket> {
+    match other {
+        None => netlink().map_err(|error| why(&error)),
+        Some(pid) => elsewhere(roots, pid),
     }
+}
+
+/// Hands out every TCP socket of the namespace that is in one of these states (a bit each), of both families.
+pub(crate) fn each(socket: &Socket, states: u32, buf: &mut Vec<u8>, each: &mut Each<'_>) -> Reading<()> {
+    if buf.len() < PART {
+        buf.resize(PART, 0);
+    }
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        dump(socket, (family as u8, states, family.cast_unsigned()), buf, each)?;
+    }
+    Ok(())
+}
+
+/// The port of each listener of the namespace, by the inode of its socket.
+pub(crate) fn inodes(socket: &Socket, buf: &mut Vec<u8>) -> Reading<HashMap<u64, u16>> {
+    let mut found = HashMap::new();
+    each(socket, 1 << STATE_LISTEN, buf, &mut |message| {
+        let (port, inode) = (u16::from_be(half(message, 4)?), word(message, 68)?);
+        found.insert(inode.into(), port);
+        Ok(())
+    })?;
     Ok(found)
 }
 
@@ -188,11 +202,11 @@ fn why(error: &io::Error) -> Absent {
 }
 
 /// Takes one `struct inet_diag_msg`.
-type Each<'a> = dyn FnMut(&[u8]) -> Reading<()> + 'a;
+pub(crate) type Each<'a> = dyn FnMut(&[u8]) -> Reading<()> + 'a;
 
-/// Asks for the listeners of one family and hands out what comes, to the end.
-fn dump(socket: &Socket, family: u8, seq: u32, buf: &mut [u8], each: &mut Each<'_>) -> Reading<()> {
-    socket.send(&question(family, seq)).map_err(|error| why(&error))?;
+/// Asks for the sockets of one family in these states, and hands out what comes with that number, to the end.
+fn dump(socket: &Socket, (family, states, seq): (u8, u32, u32), buf: &mut [u8], each: &mut Each<'_>) -> Reading<()> {
+    socket.send(&question(family, states, seq)).map_err(|error| why(&error))?;
     for _ in 0..PARTS {
         let len = match (&mut &*socket).read(buf) {
             Ok(len) => len,
@@ -203,12 +217,12 @@ fn dump(socket: &Socket, family: u8, seq: u32, buf: &mut [u8], each: &mut Each<'
             return Ok(());
         }
     }
-    Err(odd("more listeners than can be counted"))
+    Err(odd("more sockets than can be counted"))
 }
 
-/// `struct nlmsghdr` and `struct inet_diag_req_v2` (`include/uapi/linux/inet_diag.h`): every listening TCP socket of a family.
-fn question(family: u8, seq: u32) -> [u8; 72] {
-    const LISTEN: u32 = 1 << STATE_LISTEN;
+/// `struct nlmsghdr` and `struct inet_diag_req_v2` (`include/uapi/linux/inet_diag.h`): every TCP socket of a family in
+/// these states.
+fn question(family: u8, states: u32, seq: u32) -> [u8; 72] {
     let mut out = [0; 72];
     let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &72_u32.to_ne_bytes());
@@ -216,7 +230,7 @@ fn question(family: u8, seq: u32) -> [u8; 72] {
     put(6, &((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16).to_ne_bytes());
     put(8, &seq.to_ne_bytes());
     put(16, &[family, libc::IPPROTO_TCP as u8]);
-    put(20, &LISTEN.to_ne_bytes());
+    put(20, &states.to_ne_bytes());
     out
 }
 
@@ -251,11 +265,11 @@ fn part(mut bytes: &[u8], seq: u32, each: &mut Each<'_>) -> Reading<bool> {
 
 const CUT: Absent = Absent::Malformed { what: Cow::Borrowed("cut short"), path: Some(Cow::Borrowed(SHOWN)) };
 
-fn word(bytes: &[u8], at: usize) -> Reading<u32> {
+pub(crate) fn word(bytes: &[u8], at: usize) -> Reading<u32> {
     bytes.get(at..).and_then(|b| b.first_chunk()).map(|b| u32::from_ne_bytes(*b)).ok_or(CUT)
 }
 
-fn half(bytes: &[u8], at: usize) -> Reading<u16> {
+pub(crate) fn half(bytes: &[u8], at: usize) -> Reading<u16> {
     bytes.get(at..).and_then(|b| b.first_chunk()).map(|b| u16::from_ne_bytes(*b)).ok_or(CUT)
 }
 

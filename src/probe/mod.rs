@@ -4,6 +4,7 @@
 //! Every reading costs the same whatever the number of connections: nothing here reads `/proc/net/tcp` or lists a
 //! descriptor directory. A source that is not there has its reason in words; a parser never guesses.
 
+mod census;
 mod cgroup;
 mod conntrack;
 mod find;

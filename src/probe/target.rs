@@ -4,8 +4,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::census::CensusSource;
 use super::cgroup::Cgroups;
 use super::kept::{Kept, PACE};
+use super::namespace::same_network;
 use super::process::{self, Stat};
 use super::runtime;
 use super::source::{Roots, Source, exists, reason};
@@ -61,6 +63,7 @@ pub(crate) struct TargetSources {
     /// Whether `RLIMIT_NPROC` was a limit when it was opened; where it was not, its user's threads are not counted.
     nproc_limited: bool,
     runtime: Reading<Option<RuntimeLimit>>,
+    census: Reading<CensusSource>,
     page_size: u64,
 }
 
@@ -111,6 +114,7 @@ impl TargetSources {
             identity: Identity::read(roots, &home, &mut open("status"), buf),
             nproc_limited: at_start.is_ok_and(|l| l.1.soft < u64::MAX),
             runtime,
+            census: if watch.inspect { census(roots, pid) } else { Err(OWN_COUNT) },
             page_size,
         })
     }
@@ -171,7 +175,13 @@ impl TargetSources {
             Some((_, read)) => (read.memcg.clone(), read.pids_cgroups.clone()),
             None => (self.cgroups.memory(buf), self.cgroups.pids(buf)),
         };
+        let census = match &self.census {
+            Ok(source) if self.alive => source.read(&descriptors),
+            Ok(_) => Err(Absent::ProcessEnded),
+            Err(why) => Err(why.clone()),
+        };
         Process {
+            census,
             pid: self.pid,
             name: self.name.clone(),
             alive: self.alive,
@@ -260,6 +270,16 @@ impl Live {
             exiting: false,
         }
     }
+}
+
+/// Of an engine, and of the dashboard itself.
+const OWN_COUNT: Absent = Absent::because("an engine counts by itself");
+
+fn census(roots: &Roots, pid: u32) -> Reading<CensusSource> {
+    if pid == std::process::id() {
+        return Err(OWN_COUNT);
+    }
+    CensusSource::open(roots, pid, same_network(roots, pid) == Some(false))
 }
 
 /// Descriptors and processes.

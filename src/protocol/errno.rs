@@ -1,7 +1,6 @@
 //! The errnos that a connection-scale run can meet: name and meaning.
 
-use super::{ErrorCount, FailedCall};
-use crate::units::grouped;
+use super::FailedCall;
 
 /// Number, name, and what happened, as the rest of a sentence that begins with operation and count.
 const TABLE: &[(i32, &str, &str)] = &[
@@ -54,18 +53,6 @@ pub fn name(errno: i32) -> String {
     TABLE.iter().find(|row| row.0 == errno).map_or_else(|| format!("errno {errno}"), |row| row.1.to_owned())
 }
 
-/// What failed, and how often, as the rest of a sentence that begins with whose: `connect failed with ETIMEDOUT once`. What
-/// an engine noticed by itself has no errno.
-pub fn happened(error: &ErrorCount) -> String {
-    let times = if error.count == 1 { "once".to_owned() } else { format!("{} times", grouped(error.count)) };
-    match (error.op.as_str(), error.errno) {
-        ("greeting", 0) => format!("a greeting came back changed {times}"),
-        ("self_connect", 0) => format!("a connect met its own port {times}, and was undone"),
-        (op, 0) => format!("{op} failed {times}, and the kernel does not say why"),
-        (op, _) => format!("{op} failed with {} {times}", error.name),
-    }
-}
-
 /// What an errno of this name means, in plain words.
 pub fn meaning(name: &str) -> &'static str {
     TABLE.iter().find(|row| row.1 == name).map_or(OTHER, |row| row.2)
@@ -81,16 +68,7 @@ mod tests {
             assert!(TABLE[..i].iter().all(|row| row.0 != *errno && row.1 != *known), "{known} twice");
             assert_eq!((name(*errno).as_str(), meaning(known)), (*known, *text));
         }
-        let count = |op: &str, errno, count| ErrorCount { op: op.to_owned(), errno, name: name(errno), count };
-        for (error, want) in [
-            (count("connect", libc::ETIMEDOUT, 1), "connect failed with ETIMEDOUT once"),
-            (count("connect", libc::ETIMEDOUT, 1200), "connect failed with ETIMEDOUT 1,200 times"),
-            (count("connect", 0, 2), "connect failed 2 times, and the kernel does not say why"),
-            (count("greeting", 0, 1), "a greeting came back changed once"),
-            (count("self_connect", 0, 3), "a connect met its own port 3 times, and was undone"),
-        ] {
-            assert_eq!(happened(&error), want);
-        }
+        assert_eq!(name(0), "none");
         assert_eq!((name(123).as_str(), meaning("errno 123")), ("errno 123", OTHER));
     }
 }

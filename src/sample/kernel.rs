@@ -354,6 +354,38 @@ pub struct Process {
     /// Whether `fs.file-max` does not bind it: `CAP_SYS_ADMIN` in the first user namespace (`alloc_empty_file` in
     /// `fs/file_table.c`).
     pub exempt_from_file_max: Reading<bool>,
+    /// Its connections, of a process that does not count them for us.
+    pub census: Reading<Census>,
+}
+
+/// The connections of a process, by the ports it listens on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Census {
+    /// Held: established on its listeners (`CLOSE_WAIT` too) less what waits to be accepted.
+    pub connections: u64,
+    /// Waiting to be accepted.
+    pub queued: u64,
+    /// In `CLOSE_WAIT`: the peer has closed, the process has not.
+    pub close_wait: u64,
+    /// How old the count is, milliseconds.
+    pub age_ms: u64,
+    /// `connections` has been carried on since by what the descriptors have changed by.
+    pub carried: bool,
+    /// Port by port, in order.
+    pub listeners: Vec<ListenerCensus>,
+}
+
+/// The same of one port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ListenerCensus {
+    /// The port.
+    pub port: u16,
+    /// Established, accepted or not.
+    pub established: u64,
+    /// Waiting to be accepted.
+    pub queued: u64,
+    /// How many may wait.
+    pub backlog: u64,
 }
 
 /// The runtimes whose limits are known.

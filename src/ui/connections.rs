@@ -18,6 +18,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         _ if model.last_sample().is_none() => "Connections",
         CountSource::Client => "Connections established, counted by the client",
         CountSource::Server => "Connections accepted, counted by the server",
+        CountSource::Process => "Connections held by the process, by the ports it listens on",
         CountSource::Namespace => "Established sockets, counted by the kernel",
     };
     let inner = panel::frame(buf, area, title, theme);
@@ -69,7 +70,7 @@ fn counted_by(model: &Model) -> Option<Role> {
     match model.now().source {
         CountSource::Client => Some(Role::Client),
         CountSource::Server => Some(Role::Server),
-        CountSource::Namespace => None,
+        CountSource::Process | CountSource::Namespace => None,
     }
 }
 

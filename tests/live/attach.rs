@@ -163,8 +163,11 @@ fn a_foreign_process_and_the_sockets_of_its_namespace() {
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     let sample = ended.samples.last().unwrap();
     assert_eq!(sample.sockets, Some(2 * CONNECTIONS + 1), "{sample:?}");
-    // Both ends are in this namespace: CurrEstab counts each connection twice.
-    assert_eq!(sample.established, 2 * CONNECTIONS, "{sample:?}");
+    // Both ends are in this namespace, and this process': a connection of its listener is one.
+    assert_eq!(sample.established, CONNECTIONS, "{sample:?}");
+    let process = sample.process.as_ref().unwrap();
+    assert_eq!((process.pid, process.connections, process.queued), (own, Some(CONNECTIONS), Some(0)), "{process:?}");
+    assert_eq!(process.listeners.len(), 1, "{process:?}");
     let nofile = ended.limit("nofile");
     let soft: u64 = limit_of_this_process("Max open files");
     assert_eq!(nofile.limit, Some(soft), "{nofile:?}");
@@ -174,6 +177,57 @@ fn a_foreign_process_and_the_sockets_of_its_namespace() {
     }
     assert_eq!((ended.summary().peak_established, ended.summary().peak_accepted), (None, None));
     drop(pairs);
+}
+
+/// A server that accepts so many, and then no more; it prints its port, and goes on until its input ends.
+const SERVER: &str = "import socket, sys
+s = socket.create_server(('127.0.0.1', 0), backlog=64)
+print(s.getsockname()[1], flush=True)
+held = [s.accept() for _ in range(int(sys.argv[1]))]
+print('held', flush=True)
+sys.stdin.read()";
+
+#[test]
+fn what_a_process_holds_is_told_from_its_queue_and_from_its_neighbours() {
+    require!(Program("python3"));
+    own_namespace!();
+    let serve = |most: &str| {
+        let mut command = Command::new("python3");
+        command.args(["-c", SERVER, most]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut server = Started::spawn(&mut command);
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let port: u16 = lines.next().unwrap().parse().unwrap();
+        (server, lines, port)
+    };
+    let connect = |port, n: usize| -> Vec<TcpStream> {
+        (0..n).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect()
+    };
+    let (server, mut lines, port) = serve("100");
+    let (_neighbour, _lines, other) = serve("500");
+    let mut clients = connect(port, 120);
+    let _others = connect(other, 300);
+    assert_eq!(lines.next().as_deref(), Some("held"));
+    // Closed by the client, and not by the server.
+    clients.drain(..10);
+    let ended = Run::start(&format!("--attach {} --duration 500ms --interval 100ms", server.id())).finish();
+    let process = ended.samples.last().unwrap().process.clone().unwrap();
+    assert_eq!(
+        (process.connections, process.queued, process.close_wait),
+        (Some(100), Some(20), Some(10)),
+        "{process:?}"
+    );
+    let listener = process.listeners[0];
+    assert_eq!((listener.port, listener.established, listener.queued, listener.backlog), (port, 120, 20, 64));
+    assert_eq!(ended.summary().process.as_ref().and_then(|p| p.connections), Some(100), "{}", ended.log());
+
+    // What comes and goes between two counts is seen by the descriptors; the others' are not.
+    let (server, mut lines, port) = serve("50");
+    let mut run = Run::start(&format!("--attach {} --interval 100ms", server.id()));
+    run.until("a sample", |p| p.samples.len() > 1);
+    let _clients = connect(port, 50);
+    assert_eq!(lines.next().as_deref(), Some("held"));
+    run.until("its connections", |p| p.established() == 50);
+    assert_eq!(run.interrupt().summary().process.as_ref().and_then(|p| p.connections), Some(50));
 }
 
 #[test]

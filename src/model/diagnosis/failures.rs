@@ -2,7 +2,8 @@
 
 use crate::limits::{Limit, LimitState, shown_by};
 use crate::model::event::{Event, Kind, Severity};
-use crate::protocol::errno::{happened, meaning};
+use crate::model::failures::happened;
+use crate::protocol::errno::meaning;
 
 use super::{Facts, Say};
 
