@@ -199,9 +199,10 @@ pub struct Traffic {
     pub echoed_bytes: u64,
     /// Echoes that differed from what was sent.
     pub mismatched: u64,
-    /// Messages that left more than one tick after they were due (the coordinated-omission count).
+    /// Messages that left more than 5 ms after they were due, or `every_us` where that is less (the coordinated-omission count).
     pub late: u64,
-    /// Of these, messages that left more than a tenth of `every_us` after they were due: the load is not the one asked for.
+    /// Of these, messages that left more than a tenth of `every_us` after they were due, where that is more: the load is not
+    /// the one asked for.
     #[serde(default)]
     pub overdue: u64,
     /// Messages not sent because the one before was still unanswered when they fell due; without waiting, because it had

@@ -196,8 +196,6 @@ pub(super) struct Pace {
     open: Rate,
     trend: Rate,
     source: CountSource,
-    /// Connections of a watched process at the last sample.
-    held_before: u64,
     phase: RunPhase,
     /// Since when the guard's ceiling has held the ramp.
     guarded: Option<u64>,
@@ -226,7 +224,6 @@ impl Pace {
             open: rate(),
             trend: Rate::over(TREND_US),
             source: CountSource::default(),
-            held_before: 0,
             phase: RunPhase::default(),
             guarded: None,
             complete: false,
@@ -239,15 +236,11 @@ impl Pace {
         [&mut self.opened, &mut self.closed, &mut self.failed, &mut self.open, &mut self.trend]
     }
 
-    /// Connections of a watched process that is no engine, where they can be counted. What it has held it holds until the next
-    /// count; one that has ended holds nothing.
-    fn held(&mut self, sample: &Sample) -> Option<u64> {
+    /// Connections of a watched process that is no engine, where they can be counted. One that has ended holds nothing.
+    fn held(&self, sample: &Sample) -> Option<u64> {
         let process = sample.kernel.processes.first().filter(|_| sample.engines.is_empty())?;
-        let before = if process.alive { self.held_before } else { 0 };
-        let counted = process.census.as_ref().ok().map(|census| census.connections);
-        let held = counted.or((self.source == CountSource::Process).then_some(before));
-        self.held_before = held.unwrap_or_default();
-        held
+        let ended = self.source == CountSource::Process && !process.alive;
+        process.census.as_ref().ok().map(|census| census.connections).or(ended.then_some(0))
     }
 
     /// The phase to show: the ramp's own while the guard has held it for a moment.
@@ -288,8 +281,7 @@ impl Pace {
         let phase = if phase == RunPhase::Holding && !self.complete { RunPhase::Ramping } else { phase };
         let phase = self.held_for_long(phase, sample.t_ms);
         if source != self.source {
-            let (own, held_before) = (self.own, self.held_before);
-            *self = Self { source, own, held_before, retrans_segs: self.retrans_segs, ..Self::new(self.interval_ms) };
+            *self = Self { source, own: self.own, retrans_segs: self.retrans_segs, ..Self::new(self.interval_ms) };
         }
         let failures = failures(client) + failures(server);
         if !gone {
@@ -421,6 +413,26 @@ mod tests {
             let mut sample = synthetic::sample(5000, t_ms);
             synthetic::engine(&mut sample, Role::Client).unwrap().phase = phase;
             assert_eq!(pace.now(&sample, None).phase, want, "{t_ms}");
+        }
+    }
+
+    #[test]
+    fn a_watched_process_has_what_can_be_counted_and_nothing_once_it_has_ended() {
+        use crate::sample::Census;
+        let mut sample = synthetic::sample(5000, 1000);
+        sample.engines.clear();
+        sample.kernel.processes.truncate(1);
+        let mut pace = Pace::default();
+        let unknown = || Err(Absent::because("others listen there too"));
+        for (alive, census, want) in [
+            (true, unknown(), (CountSource::Namespace, 10_004)),
+            (true, Ok(Census { connections: 70, ..Census::default() }), (CountSource::Process, 70)),
+            (false, Err(Absent::ProcessEnded), (CountSource::Process, 0)),
+            (true, unknown(), (CountSource::Namespace, 10_004)),
+        ] {
+            (sample.kernel.processes[0].alive, sample.kernel.processes[0].census) = (alive, census);
+            let now = pace.now(&sample, None);
+            assert_eq!((now.source, now.connections), want);
         }
     }
 
