@@ -14,7 +14,7 @@
 //! on Linux 6.18, and a cut would put a knee into the very line whose slope everything rests on. From some 170,000
 //! connections on it is below. What it claims too much is a small part of the tenth that the guard keeps.
 
-use crate::sample::{Kernel, Sample};
+use crate::sample::{Kernel, Sample, SlabCache};
 
 /// Bytes that one socket pins in `SReclaimable` where slabinfo cannot be read: an 832-byte inode, 19 of them in a slab of
 /// 16 KiB, and a 192-byte dentry (Linux 6.18, measured 2,114 B for two).
@@ -72,6 +72,9 @@ fn pinned_bytes(kernel: &Kernel) -> u64 {
     kernel.net.sockstat.as_ref().map_or(0, |s| s.used.max(s.alloc)) * PINNED_PER_SOCKET
 }
 
+/// Caches that walking files fills as well: a socket's share is one object an inode.
+const OF_EVERY_FILE: [&str; 2] = ["dentry", "lsm_inode_cache"];
+
 /// Bytes of kernel memory that the sockets of the machine hold, and what else is in those caches: only its growth means
 /// anything. All of the slab where slabinfo cannot be read; `None` while slabinfo lags behind the sockets or is left out: two
 /// sources would be no growth of either.
@@ -82,10 +85,12 @@ pub fn socket_memory(sample: &Sample) -> Option<u64> {
     match (&sample.kernel.host.slab, &sample.kernel.host.mem) {
         (Ok(caches), _) => {
             let object = |name: &str| caches.iter().find(|c| c.name == name);
-            // Walking files fills the dentry cache as well: a socket's share of it is one object an inode.
-            let dentries = object("sock_inode_cache").zip(object("dentry")).map(|(i, d)| i.active_objs * d.obj_size);
-            let others: u64 = caches.iter().filter(|c| dentries.is_none() || c.name != "dentry").map(|c| c.bytes).sum();
-            Some(others + dentries.unwrap_or(0))
+            let inodes = object("sock_inode_cache").map(|c| c.active_objs);
+            let bytes = |c: &SlabCache| match inodes {
+                Some(inodes) if OF_EVERY_FILE.contains(&c.name.as_str()) => inodes * c.obj_size,
+                _ => c.bytes,
+            };
+            Some(caches.iter().map(bytes).sum())
         }
         (Err(_), Ok(mem)) => Some(mem.slab),
         _ => None,
@@ -137,5 +142,18 @@ mod tests {
         let mut sample = synthetic::sample(0, 0);
         sample.kernel.host.mem = Err(Absent::because("not mounted"));
         assert_eq!(Headroom::of(&sample.kernel, None), None);
+    }
+
+    #[test]
+    fn files_that_somebody_walks_are_no_memory_of_sockets() {
+        let mut sample = synthetic::sample(10_000, 0);
+        let before = socket_memory(&sample).unwrap();
+        for cache in sample.kernel.host.slab.as_mut().unwrap() {
+            if OF_EVERY_FILE.contains(&cache.name.as_str()) {
+                (cache.active_objs, cache.bytes) =
+                    (cache.active_objs + 500_000, cache.bytes + 500_000 * cache.obj_size);
+            }
+        }
+        assert_eq!(socket_memory(&sample), Some(before));
     }
 }
