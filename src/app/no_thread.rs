@@ -7,6 +7,7 @@ use super::Failure;
 use crate::limits::shown_by;
 use crate::model::{Model, Setup};
 use crate::probe::{Roots, Sampler, Watch};
+use crate::protocol::errno;
 use crate::sample::Sample;
 
 /// A failure of starting `what`: where threads are used up, with the limit, its numbers and its cure, and the user's to mend.
@@ -25,10 +26,6 @@ pub(super) fn limit(error: &io::Error) -> Option<String> {
     let mut model = Model::new(Setup::default());
     model.update(&Sample::join(Duration::ZERO, kernel, Vec::new(), own));
     let limit = model.limits().iter().find(|l| l.info.id == id)?;
-    let numbers = limit.numbers().map_or(String::new(), |numbers| format!(" ({numbers})"));
-    Some(format!(
-        "no more threads are allowed: {} is used up{numbers}. Cure: {}",
-        (limit.info.phrase)(limit),
-        limit.cure
-    ))
+    let (why, what) = (errno::meaning("EAGAIN"), (limit.info.phrase)(limit));
+    Some(format!("{why}: {what} is used up{}. Cure: {}", limit.in_brackets(), limit.cure))
 }

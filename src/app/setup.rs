@@ -58,7 +58,7 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
             Found::Engines(found) => links = found,
             Found::Foreign(why) => {
                 notes.push(("attach", why));
-                watches.push(Watch::process(pid));
+                watches.push(Watch::process(pid).counted());
             }
         }
     }

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::output::{FORMATS, Format};
+pub(super) use crate::probe::parse_pid as pid;
 use crate::units::{parse_bytes, parse_count, parse_duration, parse_percent};
 
 /// A rate: a number per second, or as fast as it goes.
@@ -86,11 +87,6 @@ pub(super) fn ports(text: &str) -> Result<u16, String> {
 
 pub(super) fn workers(text: &str) -> Result<u32, String> {
     within(text, 1, 4096, "a number of worker threads")
-}
-
-pub(super) fn pid(text: &str) -> Result<u32, String> {
-    let wrong = || format!("'{text}' is not a process id; write the number that pgrep -a NAME prints");
-    text.parse().ok().filter(|pid| *pid > 0).ok_or_else(wrong)
 }
 
 pub(super) fn target(text: &str) -> Result<u64, String> {

@@ -90,7 +90,7 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     let now = Instant::now();
     let backoff = Backoff::new(config.persist, RandomState::new().hash_one(std::process::id()), now);
     let ramp = Ramp::new(config.common.target, config.rate, backoff, now);
-    let traffic = config.traffic.map(|t| TrafficCounters::new(t, Instant::now())).transpose()?;
+    let traffic = config.traffic.map(|t| TrafficCounters::new(t, now)).transpose()?;
     let workers = config.common.workers;
     let shared = Arc::new(Shared {
         config,

@@ -12,6 +12,7 @@ use super::control::{Control, Incoming, OWNER};
 use super::counters::Counters;
 use super::pool::{MOST_SLOTS, Notice, Pool};
 use super::socket::Listening;
+use super::wait;
 use crate::protocol::{CloseMode, Command, EngineStats, Hello, Phase, Reply, Severity};
 use crate::sys;
 
@@ -105,11 +106,7 @@ pub fn run(
         }
         let moving = matches!(phase, Phase::Starting | Phase::Ramping | Phase::Guarded | Phase::Closing);
         let timeout = Some(if moving { TICK } else { BEAT });
-        if let Err(e) = poll.poll(&mut events, timeout)
-            && e.kind() != io::ErrorKind::Interrupted
-        {
-            return Err(e);
-        }
+        wait::coarsely(&mut poll, &mut events, timeout)?;
         for event in &events {
             if event.token() == BELL {
                 notices(engine);

@@ -149,6 +149,11 @@ impl Limit {
         Some(format!("{} {} of {}", self.info.label, self.unit.write(used), self.unit.write(limit)))
     }
 
+    /// The same in brackets, behind a blank.
+    pub fn in_brackets(&self) -> String {
+        self.numbers().map_or(String::new(), |numbers| format!(" ({numbers})"))
+    }
+
     /// Use as a share of the bound, 0 to 1 and over; `None` where either is missing.
     pub fn share(&self) -> Option<f64> {
         match (self.used, self.limit) {

@@ -4,8 +4,7 @@
 //! thread of its own asks, for a hundredth of the time at the most, and what the process' descriptors have changed by
 //! since carries the count on.
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
@@ -15,6 +14,7 @@ use socket2::Socket;
 
 use super::find::ports_of;
 use super::listeners::{self, half, word};
+use super::process;
 use super::source::Roots;
 use crate::sample::kernel::{Absent, Census, ListenerCensus, Reading};
 
@@ -51,6 +51,8 @@ struct Asking {
     pid: u32,
     socket: Socket,
     fd: PathBuf,
+    /// Listeners of the namespace when its ports were last looked up.
+    inodes: HashMap<u64, u16>,
     ports: Vec<u16>,
     buf: Vec<u8>,
 }
@@ -60,7 +62,8 @@ impl CensusSource {
     pub(crate) fn open(roots: &Roots, pid: u32, other: bool) -> Reading<Self> {
         let socket = listeners::open(roots, other.then_some(pid))?;
         let fd = roots.proc.join(format!("{pid}/fd"));
-        let mut asking = Asking { roots: roots.clone(), pid, socket, fd, ports: Vec::new(), buf: Vec::new() };
+        let (inodes, ports) = (HashMap::new(), Vec::new());
+        let mut asking = Asking { roots: roots.clone(), pid, socket, fd, inodes, ports, buf: Vec::new() };
         let start = Instant::now();
         let answer = Arc::new(Mutex::new(asking.ask()));
         let (told, took) = (Arc::downgrade(&answer), start.elapsed());
@@ -103,14 +106,10 @@ impl Asking {
     }
 
     fn ask(&mut self) -> Answer {
-        // Asked each time: a server that is reloaded opens others.
-        let descriptors = || std::fs::metadata(&self.fd).ok().map(|m| m.size()).filter(|n| *n > 0);
-        let before = descriptors();
-        let at = Instant::now();
+        let (before, at) = (self.descriptors(), Instant::now());
         let census = self.count();
         // Of a process whose connections came or went meanwhile the middle is nearest.
-        let after = std::fs::metadata(&self.fd).ok().map(|m| m.size()).filter(|n| *n > 0);
-        let descriptors = before.zip(after).map(|(a, b)| u64::midpoint(a, b));
+        let descriptors = before.zip(self.descriptors()).map(|(a, b)| u64::midpoint(a, b));
         let census = census.and_then(|census| match descriptors {
             // Workers share listeners: what the ports have is then more than one process can hold.
             Some(descriptors) if census.connections > descriptors => Err(SHARED),
@@ -119,11 +118,19 @@ impl Asking {
         Answer { census, at, descriptors }
     }
 
+    fn descriptors(&self) -> Option<u64> {
+        process::descriptors(&self.fd).ok().flatten()
+    }
+
     fn count(&mut self) -> Reading<Census> {
         let inodes = listeners::inodes(&self.socket, &mut self.buf)?;
-        let ports = ports_of(&self.roots, self.pid, &inodes);
-        if !ports.is_empty() {
-            self.ports = ports;
+        // Its descriptors are listed again once somebody listens elsewhere: a server that is reloaded opens others.
+        if inodes != self.inodes || self.ports.is_empty() {
+            let ports = ports_of(&self.roots, self.pid, &inodes);
+            self.inodes = inodes;
+            if !ports.is_empty() {
+                self.ports = ports;
+            }
         }
         if self.ports.is_empty() {
             return Err(NOWHERE);

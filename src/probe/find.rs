@@ -1,5 +1,5 @@
-//! Which processes a selector of `--attach` means. Read once, before anything is watched: descriptors are listed here, and
-//! nowhere else.
+//! Which processes a selector of `--attach` means, read once before anything is watched, and the ports that a process listens
+//! on: here the first of its descriptors are listed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,9 +13,6 @@ use super::source::Roots;
 
 /// Descriptors of a process that are looked at for listeners: a server opens them before its connections.
 const FIRST: usize = 1024;
-
-/// `PF_KTHREAD` of `include/linux/sched.h`.
-const KERNEL_THREAD: i64 = 0x0020_0000;
 
 /// What `--attach` takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,10 +56,17 @@ impl FromStr for Selector {
                 Ok(Self::Name(text.to_owned()))
             };
         }
-        let pid = text.parse().ok().filter(|pid| *pid > 0);
-        pid.map(Self::Pid)
-            .ok_or_else(|| format!("'{text}' is not a process id; write the number that pgrep -a NAME prints"))
+        parse_pid(text).map(Self::Pid)
     }
+}
+
+/// The number of a process.
+///
+/// # Errors
+/// A sentence that says what is accepted.
+pub fn parse_pid(text: &str) -> Result<u32, String> {
+    let wrong = || format!("'{text}' is not a process id; write the number that pgrep -a NAME prints");
+    text.parse().ok().filter(|pid| *pid > 0).ok_or_else(wrong)
 }
 
 impl fmt::Display for Selector {
@@ -149,7 +153,7 @@ pub fn find(roots: &Roots, selector: &Selector) -> Result<Vec<Candidate>, String
             parent: process.parent,
             name: process.comm,
             user: user(&users, uid),
-            descriptors: fs::metadata(place.join("fd")).ok().map(|m| m.size()).filter(|n| *n > 0),
+            descriptors: process::descriptors(&place.join("fd")).ok().flatten(),
             ports: own,
         });
     }
@@ -166,9 +170,7 @@ fn numbers(roots: &Roots) -> Vec<u32> {
 fn seen(roots: &Roots, pid: u32) -> Option<Seen> {
     let text = fs::read_to_string(roots.proc.join(format!("{pid}/stat"))).ok()?;
     let stat = process::stat(&text).ok().filter(|stat| !stat.ended)?;
-    let mut words = text.rsplit_once(')')?.1.split_ascii_whitespace();
-    let (parent, flags) = (words.nth(1)?.parse().ok()?, words.nth(4)?.parse::<i64>().ok()?);
-    Some(Seen { pid, parent, comm: stat.comm.to_owned(), kernel: flags & KERNEL_THREAD != 0 })
+    Some(Seen { pid, parent: stat.parent, comm: stat.comm.to_owned(), kernel: stat.kernel })
 }
 
 /// By the name that the kernel keeps, which is cut after 15 bytes, or by that of the program it was started as.

@@ -2,7 +2,8 @@
 //! socket.
 //!
 //! Every reading costs the same whatever the number of connections: nothing here reads `/proc/net/tcp` or lists a
-//! descriptor directory. A source that is not there has its reason in words; a parser never guesses.
+//! whole descriptor directory. The one thing that walks sockets, the census of a process that is no engine, does so in a
+//! thread of its own and at a pace. A source that is not there has its reason in words; a parser never guesses.
 
 mod census;
 mod cgroup;
@@ -34,7 +35,7 @@ mod text;
 mod user;
 mod vmstat;
 
-pub use find::{Candidate, Selector, find, is_kernel_thread};
+pub use find::{Candidate, Selector, find, is_kernel_thread, parse_pid};
 pub use machine::machine;
 pub use sampler::Sampler;
 pub use source::Roots;

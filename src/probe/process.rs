@@ -1,13 +1,23 @@
 //! `/proc/PID/stat`, `/proc/PID/status` and `/proc/PID/limits`.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use super::text::odd;
 use crate::sample::kernel::{Reading, SoftHard};
 
 /// What is taken from `/proc/PID/stat` (`proc_pid_stat(5)`).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own in that file")]
 pub(crate) struct Stat<'t> {
     /// The name the process gave itself: anything, parentheses and line ends included.
     pub(crate) comm: &'t str,
+    /// Its parent's number.
+    pub(crate) parent: u32,
+    /// One of the kernel's own threads.
+    pub(crate) kernel: bool,
     /// True for a zombie or a dead process.
     pub(crate) ended: bool,
     /// Stopped by a signal, or by whoever traces it.
@@ -23,8 +33,18 @@ pub(crate) struct Stat<'t> {
     pub(crate) rss_pages: u64,
 }
 
-/// `PF_EXITING` of `include/linux/sched.h`.
+/// `PF_EXITING` and `PF_KTHREAD` of `include/linux/sched.h`.
 const EXITING: i64 = 4;
+const KERNEL_THREAD: i64 = 0x0020_0000;
+
+/// Open descriptors of a process, by the size of its `/proc/PID/fd` (Linux 6.2 and later). `None` where the kernel does not
+/// count them: of a process without any it says the same, and none is watched.
+///
+/// # Errors
+/// What stat(2) says.
+pub(crate) fn descriptors(fd: &Path) -> io::Result<Option<u64>> {
+    Ok(Some(fs::metadata(fd)?.size()).filter(|n| *n > 0))
+}
 
 /// Parses `/proc/PID/stat`.
 pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
@@ -35,7 +55,8 @@ pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
     let state = words.next().ok_or(CUT)?;
     // Field 3 is the state, so that field n is n - 4 words further on.
     let mut field = |skip: usize| words.nth(skip).and_then(|word| word.parse::<i64>().ok()).ok_or(CUT);
-    let flags = field(9 - 4)?;
+    let parent = field(0)?;
+    let flags = field(9 - 5)?;
     let utime = field(14 - 10)?;
     let stime = field(0)?;
     let threads = field(20 - 16)?;
@@ -43,6 +64,8 @@ pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
     let count = |n: i64| n.max(0).cast_unsigned();
     Ok(Stat {
         comm,
+        parent: u32::try_from(parent).unwrap_or_default(),
+        kernel: flags & KERNEL_THREAD != 0,
         // A main thread that has ended before the others is shown as a zombie while the process goes on.
         ended: matches!(state, "Z" | "X" | "x") && threads <= 1,
         stopped: matches!(state, "T" | "t"),
@@ -112,8 +135,17 @@ mod tests {
 
     #[test]
     fn fields_are_counted_from_the_last_parenthesis() {
-        let want =
-            Stat { comm: "cat", ended: false, stopped: false, exiting: false, ticks: 12, threads: 3, rss_pages: 388 };
+        let want = Stat {
+            comm: "cat",
+            parent: 4845,
+            kernel: false,
+            ended: false,
+            stopped: false,
+            exiting: false,
+            ticks: 12,
+            threads: 3,
+            rss_pages: 388,
+        };
         assert_eq!(stat(STAT), Ok(want.clone()));
         assert_eq!(stat(&STAT.replace("cat", "a) Z (b")), Ok(Stat { comm: "a) Z (b", ..want }));
     }

@@ -1,6 +1,5 @@
 //! The sources of one watched process.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -27,17 +26,25 @@ pub struct Watch {
     pub name: Option<String>,
     /// Whether to look in its command line and environment for what its runtime limits itself to.
     pub inspect: bool,
+    /// Whether to count its connections, socket by socket.
+    pub count: bool,
 }
 
 impl Watch {
     /// Any process, as it is.
     pub fn process(pid: u32) -> Self {
-        Self { pid, name: None, inspect: true }
+        Self { pid, name: None, inspect: true, count: false }
     }
 
     /// A process whose options are known, under another name than its own.
     pub fn named(pid: u32, name: &str) -> Self {
-        Self { pid, name: Some(name.to_owned()), inspect: false }
+        Self { pid, name: Some(name.to_owned()), inspect: false, count: false }
+    }
+
+    /// The same, and its connections.
+    #[must_use]
+    pub fn counted(self) -> Self {
+        Self { count: true, ..self }
     }
 }
 
@@ -114,7 +121,11 @@ impl TargetSources {
             identity: Identity::read(roots, &home, &mut open("status"), buf),
             nproc_limited: at_start.is_ok_and(|l| l.1.soft < u64::MAX),
             runtime,
-            census: if watch.inspect { census(roots, pid) } else { Err(OWN_COUNT) },
+            census: if watch.count {
+                CensusSource::open(roots, pid, same_network(roots, pid) == Some(false))
+            } else {
+                Err(Absent::because("not counted here"))
+            },
             page_size,
         })
     }
@@ -238,10 +249,9 @@ impl TargetSources {
 
     fn descriptors(&self) -> Reading<u64> {
         let shown = format!("/proc/{}/fd", self.pid);
-        match std::fs::metadata(&self.fd) {
-            Ok(data) if data.size() > 0 => Ok(data.size()),
-            // A process without any descriptor cannot be told from a kernel that does not count. None is watched.
-            Ok(_) => Err(Absent::because("this kernel does not count them (Linux 6.2 and later do)")),
+        match process::descriptors(&self.fd) {
+            Ok(Some(open)) => Ok(open),
+            Ok(None) => Err(Absent::because("this kernel does not count them (Linux 6.2 and later do)")),
             Err(error) => Err(reason(&error, &shown, Some(&Absent::ProcessEnded))),
         }
     }
@@ -270,16 +280,6 @@ impl Live {
             exiting: false,
         }
     }
-}
-
-/// Of an engine, and of the dashboard itself.
-const OWN_COUNT: Absent = Absent::because("an engine counts by itself");
-
-fn census(roots: &Roots, pid: u32) -> Reading<CensusSource> {
-    if pid == std::process::id() {
-        return Err(OWN_COUNT);
-    }
-    CensusSource::open(roots, pid, same_network(roots, pid) == Some(false))
 }
 
 /// Descriptors and processes.

@@ -8,8 +8,7 @@ use super::panel;
 use super::text::{cut, put, wrap};
 use super::theme::Theme;
 use crate::limits::LimitState;
-use crate::model::happened;
-use crate::model::{Engine, Model};
+use crate::model::{Engine, Model, happened};
 use crate::protocol::{EngineStats, Latency, Phase, Role, Traffic};
 use crate::units;
 

@@ -1,6 +1,6 @@
 //! Failures of the engines: one event for each operation and errno.
 
-use crate::limits::{Limit, LimitState, shown_by};
+use crate::limits::{LimitState, shown_by};
 use crate::model::event::{Event, Kind, Severity};
 use crate::model::failures::happened;
 use crate::protocol::errno::meaning;
@@ -40,7 +40,7 @@ pub(super) fn tell(facts: &Facts<'_>, say: Say<'_>) {
                 _ => {
                     log = facts.log.line(limit.info.log);
                     let quote = facts.log.quote(limit.info.log);
-                    text = format!("{text}{}{quote}{}", numbers(limit), facts.advice(&limit.cure));
+                    text = format!("{text}{}{quote}{}", limit.in_brackets(), facts.advice(&limit.cure));
                 }
             }
         } else if error.name == "ETIMEDOUT" {
@@ -54,11 +54,6 @@ pub(super) fn tell(facts: &Facts<'_>, say: Say<'_>) {
             .proved(format!("{} of {}", error.name, error.op), error.count);
         say(event.of_limit(limit).logged(log));
     }
-}
-
-/// The numbers of the limit, in brackets.
-pub(super) fn numbers(limit: &Limit) -> String {
-    limit.numbers().map_or(String::new(), |numbers| format!(" ({numbers})"))
 }
 
 /// What may have swallowed packets.

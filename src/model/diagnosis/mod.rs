@@ -156,7 +156,7 @@ fn counters(facts: &Facts<'_>, say: Say<'_>) {
         let (used, cure) = match row {
             // What has fallen again since it was full would seem to contradict.
             Some(row) if row.share() < Some(0.5) => (String::new(), row.cure.clone()),
-            Some(row) => (failures::numbers(row), row.cure.clone()),
+            Some(row) => (row.in_brackets(), row.cure.clone()),
             None => (String::new(), (info.cure)()),
         };
         let still = if info.still_full { still_full(facts.sample) } else { String::new() };
