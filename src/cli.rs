@@ -27,7 +27,7 @@ pub use shared::{AddressArgs, EngineArgs, RampArgs, TrafficArgs};
 pub use values::{CloseArg, MarkerArg, OutputArg, Rate, Source, port};
 
 use crate::probe::Selector;
-use crate::units::parse_duration;
+use crate::units::{parse_count, parse_duration};
 
 /// Run and watch a million TCP connections: what they cost, which limit comes next, what broke.
 #[derive(Debug, Parser)]
@@ -45,7 +45,7 @@ const EXAMPLES: &str = "Examples:
   c1m-top --server --client 127.0.0.1 9900   the whole experiment on this machine
   c1m-top --server                           the accepting end
   c1m-top --client 10.0.0.5 9900             the connecting end, on another machine
-  c1m-top --attach 4021                      watch a process that runs already
+  c1m-top --attach nginx                     watch a server that runs already
   c1m-top                                    watch this machine alone";
 
 /// Subcommands.
@@ -107,10 +107,20 @@ pub struct RunArgs {
     #[arg(long, num_args = 1..=2, value_names = ["HOST", "PORT"], help_heading = "What to run")]
     pub client: Option<Vec<String>>,
 
-    /// Watch a running process: by its number, its name, the :PORT it listens on, unit:NAME.service, cgroup:PATH or
-    /// container:ID; one of c1m-top's own is controlled too.
-    #[arg(long, value_name = "PROCESS", conflicts_with_all = ["server", "client"], help_heading = "What to run")]
-    pub attach: Option<Selector>,
+    /// Watch a running server, with the processes it has started: by number (several with commas), name, the :PORT it
+    /// listens on, unit:NAME.service, cgroup:PATH or container:ID; on a terminal, choose from a list. A run of c1m-top's own
+    /// is controlled too.
+    #[arg(long, value_name = "PROCESS", num_args = 0..=1, conflicts_with_all = ["server", "client"], help_heading = "What to run")]
+    #[expect(clippy::option_option, reason = "without a value the user chooses from a list")]
+    pub attach: Option<Option<Selector>>,
+
+    /// Watch the processes that --attach names, and not those they have started.
+    #[arg(long, help_heading = "What to run")]
+    pub only: bool,
+
+    /// Connections that the attached server allows itself, where its configuration cannot be read.
+    #[arg(long, value_name = "COUNT", value_parser = parse_count, help_heading = "What to run")]
+    pub app_limit: Option<u64>,
 
     /// How many, how fast, how far.
     #[command(flatten)]
@@ -213,7 +223,8 @@ mod tests {
         let parse = |line: &str| Cli::read(format!("c1m-top {line}").split_whitespace()).map(|c| c.run);
         assert!(parse("--server").unwrap().server);
         assert_eq!(parse("--client 10.0.0.5 9900").unwrap().client.unwrap(), ["10.0.0.5", "9900"]);
-        assert_eq!(parse("--attach 7").unwrap().attach, Some(Selector::Pid(7)));
+        assert_eq!(parse("--attach 7,8").unwrap().attach, Some(Some(Selector::Pids(vec![7, 8]))));
+        assert_eq!(parse("--attach --only").unwrap().attach, Some(None));
         let both = parse("--server --client 127.0.0.1 9900 --target 200k --ports 1k -o out").unwrap();
         assert_eq!((both.server, both.ramp.target, both.addresses.ports), (true, Some(200_000), Some(1000)));
         assert_eq!(both.output_file, Some("out".into()));

@@ -122,6 +122,11 @@ pub fn cpu_time() -> Duration {
     Duration::from_micros(clock_us(libc::CLOCK_PROCESS_CPUTIME_ID).unwrap_or_default())
 }
 
+/// User plus system time of the calling thread.
+pub fn thread_cpu_time() -> Duration {
+    Duration::from_micros(clock_us(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or_default())
+}
+
 /// Process and user id of the other end of a Unix stream socket, as of its connect (`SO_PEERCRED`). Not rustix': its process
 /// id cannot be 0, which is what the kernel says of a process that this namespace does not see.
 ///

@@ -1,6 +1,6 @@
 //! Finding what to attach to: an engine, the engines of a running dashboard, or any other process.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Failure;
 use super::link::Link;
 use crate::engine::socket;
-use crate::probe::{self, Candidate, Roots, Selector};
+use crate::probe::{self, Attach, Candidate, Roots, Selector};
 use crate::{sys, units};
 
 /// How long an engine may take to greet.
@@ -23,44 +23,80 @@ pub(super) enum Found {
     Foreign(Option<String>),
 }
 
-/// The one process that a selector means.
-pub(super) fn choose(selector: &Selector) -> Result<u32, Failure> {
+/// The processes that are meant. Without a selector, or where more than one thing could be meant, the user is asked.
+pub(super) fn choose(selector: Option<&Selector>, only: bool, app_limit: Option<u64>) -> Result<Attach, Failure> {
     let roots = Roots::default();
-    let pid = match selector {
-        Selector::Pid(pid) => *pid,
-        other => {
-            let found = probe::find(&roots, other).map_err(|why| Failure::Usage(format!("--attach {other}: {why}")))?;
-            only(other, &found)?
-        }
+    let attach = |pids: Vec<u32>| Attach { pids, alone: only, group: None, app_limit };
+    let refused = |why: String| match selector {
+        Some(selector) => Failure::Usage(format!("--attach {selector}: {why}")),
+        None => Failure::Usage(format!("--attach: {why}")),
     };
-    if probe::is_kernel_thread(&roots, pid) {
-        return Err(Failure::Usage(format!(
-            "--attach {selector}: that is a thread of the kernel, which has no connections"
-        )));
+    if let Some(Selector::Pids(pids)) = selector {
+        for pid in pids {
+            if !Path::new(&format!("/proc/{pid}")).exists() {
+                return Err(refused(format!("there is no process {pid} (see: pgrep -a NAME)")));
+            }
+            if probe::is_kernel_thread(&roots, *pid) {
+                return Err(refused(format!("{pid} is a kernel thread, which has no connections")));
+            }
+        }
+        return Ok(attach(pids.clone()));
     }
-    Ok(pid)
+    let found = probe::find(&roots, selector, only).map_err(refused)?;
+    match (selector, found.as_slice()) {
+        (_, []) => Err(refused(none(selector))),
+        (Some(_), [one]) => Ok(attach(vec![one.pid])),
+        // A cgroup is one thing, however many processes are in it.
+        (Some(group), all) if group.is_group() => {
+            let pids = all.iter().map(|c| c.pid).collect();
+            Ok(Attach { group: Some(group.clone()), ..attach(pids) })
+        }
+        (_, many) => match picked(many)? {
+            Some(pid) => Ok(attach(vec![pid])),
+            None => Err(refused(too_many(selector, many.len()))),
+        },
+    }
 }
 
-/// That of one; a sentence where there is none, or more than one, of which a list is printed to choose from.
-fn only(selector: &Selector, found: &[Candidate]) -> Result<u32, Failure> {
-    let what = |many: bool| match selector {
-        Selector::Pid(_) | Selector::Name(_) => (if many { "are called so" } else { "is called so" }).to_owned(),
-        Selector::Port(port) => {
-            let listen = if many { "listen" } else { "listens" };
-            let seen = if many || sys::euid() == 0 { "" } else { ", as far as this user can see: root sees all" };
-            format!("{listen} on port {port} in this network namespace{seen}")
-        }
-        Selector::Unit(_) | Selector::Cgroup(_) | Selector::Container(_) => {
-            (if many { "are in it" } else { "is in it" }).to_owned()
-        }
+/// Why there is nothing to attach to.
+fn none(selector: Option<&Selector>) -> String {
+    // Who listens is told to those alone who may look into the process.
+    let seen = if sys::euid() == 0 { "" } else { ", as far as this user can see: root sees all" };
+    match selector {
+        None => format!("no process listens in this network namespace{seen}"),
+        Some(Selector::Port(port)) => format!("no process listens on port {port} in this network namespace{seen}"),
+        Some(Selector::Pids(_) | Selector::Name(_)) => "no process has that name (see: ps -e)".to_owned(),
+        Some(_) => "no process is in it (see: ps -e -o pid,comm,cgroup)".to_owned(),
+    }
+}
+
+/// Why it is not known which is meant.
+fn too_many(selector: Option<&Selector>, count: usize) -> String {
+    let what = match selector {
+        None => "listen here".to_owned(),
+        Some(Selector::Port(port)) => format!("listen on port {port}"),
+        Some(_) => "have that name".to_owned(),
     };
-    match found {
-        [] => Err(Failure::Usage(format!("--attach {selector}: no process {} (see: ps -e)", what(false)))),
-        [one] => Ok(one.pid),
-        many => {
-            eprint!("{}", list(many));
-            let text = format!("--attach {selector}: {} processes {}; name one by its number", many.len(), what(true));
-            Err(Failure::Usage(text))
+    format!("{count} processes {what}; give the number of one, or several with commas")
+}
+
+/// Lists them; on a terminal the user picks one.
+fn picked(found: &[Candidate]) -> Result<Option<u32>, Failure> {
+    eprint!("{}", list(found));
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(None);
+    }
+    loop {
+        eprint!("Attach to which PID? (Enter: none) ");
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line).map_err(|e| Failure::Usage(format!("--attach: {e}")))?;
+        let line = line.trim();
+        if read == 0 || line.is_empty() {
+            return Ok(None);
+        }
+        match found.iter().find(|c| c.pid.to_string() == line) {
+            Some(one) => return Ok(Some(one.pid)),
+            None => eprintln!("{} is not in the list", units::printable(line)),
         }
     }
 }
@@ -91,11 +127,6 @@ fn list(found: &[Candidate]) -> String {
 
 /// Looks at a pid: an engine brings the other engine of its run along, a dashboard both of its own.
 pub(super) fn find(pid: u32) -> Result<Found, Failure> {
-    if !Path::new(&format!("/proc/{pid}")).exists() {
-        return Err(Failure::Usage(format!(
-            "--attach {pid}: there is no process with this number (see: pgrep -a NAME)"
-        )));
-    }
     let mut links = Vec::new();
     let owner = match connect(pid)? {
         Some(link) => {

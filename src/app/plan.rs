@@ -21,7 +21,11 @@ pub(super) struct Plan {
     pub(super) client: Option<ClientConfig>,
     /// What the client's host name was taken for.
     pub(super) endpoint_note: Option<String>,
-    pub(super) attach: Option<Selector>,
+    pub(super) attach: Option<Option<Selector>>,
+    /// Not what the attached processes have started.
+    pub(super) only: bool,
+    /// Connections that the attached server allows itself.
+    pub(super) app_limit: Option<u64>,
     /// What sysctls are to be set for, but for the target, which memory may lower; `None` sets none.
     pub(super) tune: Option<AskArgs>,
     /// The target was named on the command line.
@@ -71,6 +75,8 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
         client,
         endpoint_note: to.and_then(|to| to.note),
         attach: args.attach.clone(),
+        only: args.only,
+        app_limit: args.app_limit,
         tune,
         target_given: args.ramp.target.is_some(),
         guard: !args.ramp.no_guard,

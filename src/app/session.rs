@@ -106,9 +106,9 @@ impl Session {
                 self.asked &= !shown;
                 self.state.update(&sample);
                 self.note_deaths();
-                // Nobody else tells of the end of a process that is only watched.
-                for target in sample.watched().filter(|t| t.engine.is_none() && !t.alive) {
-                    self.state.note_death(target.pid, Cause::Vanished);
+                // Nobody else tells of the end of a program that is only watched.
+                if let Some(program) = sample.kernel.program.as_ref().filter(|program| program.processes == 0) {
+                    self.state.note_death(program.pid, Cause::Vanished);
                     self.controller.on_foreign_death();
                 }
                 if shown && self.view.sample(&mut self.state)? == Reader::Gone {

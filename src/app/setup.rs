@@ -51,22 +51,28 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
         engines.push(engine);
         links.push(link);
     }
-    let mut watches: Vec<Watch> = Vec::new();
+    let mut program = None;
     if let Some(selector) = &plan.attach {
-        let pid = attach::choose(selector)?;
-        match attach::find(pid)? {
+        let chosen = attach::choose(selector.as_ref(), plan.only, plan.app_limit)?;
+        let found = match chosen.pids.as_slice() {
+            [one] => attach::find(*one)?,
+            _ => Found::Foreign(None),
+        };
+        match found {
             Found::Engines(found) => links = found,
             Found::Foreign(why) => {
                 notes.push(("attach", why));
-                watches.push(Watch::process(pid).counted());
+                program = Some(chosen);
             }
         }
     }
-    watches.extend(links.iter().map(|link| {
-        let hello = link.hello();
-        Watch::named(hello.pid, hello.role.name())
-    }));
-    let mut sampler = Sampler::new(Roots::default(), &watches).map_err(|e| Failure::Usage(e.to_string()))?;
+    let hellos = links.iter().map(Link::hello);
+    let watches: Vec<Watch> = hellos.map(|hello| Watch::named(hello.pid, hello.role.name())).collect();
+    let sampler = match &program {
+        Some(attach) => Sampler::of_program(Roots::default(), attach),
+        None => Sampler::new(Roots::default(), &watches),
+    };
+    let mut sampler = sampler.map_err(|e| Failure::Usage(e.to_string()))?;
     if let Some(hello) = links.first().map(Link::hello) {
         sampler.only_listeners(hello.port..=hello.port.saturating_add(hello.ports.saturating_sub(1)));
     }

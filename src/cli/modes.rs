@@ -19,6 +19,11 @@ const RUN: &[Rule<RunArgs>] = &[
         works: |run| run.client.is_some(),
         refusal: |run| without(run, "--client"),
     },
+    Rule {
+        options: &["only", "app-limit"],
+        works: |run| run.attach.is_some(),
+        refusal: |_| "does nothing without --attach: add it, or leave it out".to_owned(),
+    },
     Rule { options: &["listen"], works: |run| run.server, refusal: |run| without(run, "--server") },
     Rule {
         options: &["target", "tune", "port", "ports", "workers"],

@@ -1,8 +1,11 @@
 //! Connections that wait for accept on a listening socket.
 
-use crate::sample::AcceptQueue;
+use crate::sample::{AcceptQueue, Watched};
 
+use super::cure::raise_running;
+use super::memcg::{bound, charge, tightest};
 use super::prelude::*;
+use super::app;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -18,7 +21,14 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     alarm: |limit, sample| {
         let queue = sample.kernel.net.fullest_queue()?;
         let (port, cure) = (queue.port, &limit.cure);
-        Some(format!("the server on port {port} does not accept: {} in its accept queue; {cure}", waiting(queue)))
+        let waiting = waiting(queue);
+        Some(match &limit.note {
+            Some(cause) => {
+                let advice = cure.advice();
+                format!("the server on port {port} does not accept ({waiting} in its accept queue): {cause}{advice}")
+            }
+            None => format!("the server on port {port} does not accept: {waiting} in its accept queue; {cure}"),
+        })
     },
     swallows: |_, sample, counters| {
         if let Some(queue) = full(sample) {
@@ -71,6 +81,8 @@ const CRITICAL: f64 = 5.0;
 
 /// Share of an accept queue from which on it counts as full.
 const FULL: f64 = 0.9;
+/// Descriptors that a server may have left and still find none, and connections that are between two tables.
+const FEW: u64 = 2;
 /// Milliseconds for which it must stay so: longer than a server of a few ten thousand accepts per second can be held up by
 /// a burst, and three readings or so.
 const STANDING_MS: u64 = 3000;
@@ -81,7 +93,9 @@ const NAMED: f64 = 0.1;
 ///
 /// What is looked at is whether anything entered a queue of the namespace (`PassiveOpens`), not whether the count of
 /// connections grows: a busy server that closes as many as it accepts keeps both its count and a full queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+///
+/// Of a watched program its own sockets tell more: those that it holds are the same ones, and what waits grows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Standing {
     /// Port, when it was first seen so, and `PassiveOpens` then.
     since: Option<(u16, u64, u64)>,
@@ -91,7 +105,66 @@ pub(super) struct Standing {
     again: bool,
     /// Milliseconds it has stood.
     ms: u64,
+    program: Option<Untaken>,
 }
+
+/// A program that has taken nothing from its queues since this count of its sockets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Untaken {
+    since_ms: u64,
+    /// Number of the newest count, and what it said.
+    reading: u64,
+    held: u64,
+    queued: u64,
+    /// For how long counts have shown it.
+    ms: u64,
+    /// CPU time of each process at the start, microseconds.
+    cpu_us: Vec<(u32, u64)>,
+}
+
+/// Connections that must wait before that says anything of the server.
+const WAIT: u64 = 5;
+
+impl Untaken {
+    fn of(sample: &Sample, before: Option<Self>) -> Option<Self> {
+        let program = sample.kernel.program.as_ref()?;
+        let census = program.census.as_ref().ok().filter(|census| census.by_socket && census.queued >= WAIT)?;
+        let held = census.listeners.iter().map(|l| l.established).sum::<u64>().saturating_sub(census.queued);
+        match before {
+            Some(before) if before.reading == census.reading => Some(before),
+            // Listeners are read before connections, so that one may be on its way from here to there.
+            Some(before)
+                if before.held.abs_diff(held) <= FEW && census.gone == 0 && census.queued >= before.queued => Some(Self {
+                reading: census.reading,
+                queued: census.queued,
+                ms: sample.t_ms.saturating_sub(before.since_ms),
+                ..before
+            }),
+            _ => Some(Self {
+                since_ms: sample.t_ms,
+                reading: census.reading,
+                held,
+                queued: census.queued,
+                ms: 0,
+                cpu_us: program.members.iter().map(|m| (m.pid, m.cpu_us)).collect(),
+            }),
+        }
+    }
+
+    /// The process that has had a core to itself all that time, and its share of one.
+    fn busiest(&self, sample: &Sample) -> Option<(u32, f64)> {
+        let program = sample.kernel.program.as_ref()?;
+        let us = sample.t_ms.saturating_sub(self.since_ms).saturating_mul(1000).max(1) as f64;
+        let share = |(pid, then): &(u32, u64)| {
+            let member = program.members.iter().find(|m| m.pid == *pid)?;
+            Some((*pid, member.cpu_us.saturating_sub(*then) as f64 / us))
+        };
+        self.cpu_us.iter().filter_map(share).max_by(|a, b| a.1.total_cmp(&b.1)).filter(|busy| busy.1 >= BUSY)
+    }
+}
+
+/// Share of a core from which on an event loop has no time left to accept.
+const BUSY: f64 = 0.9;
 
 impl Standing {
     /// Takes a sample.
@@ -109,10 +182,53 @@ impl Standing {
         }
         self.again |= reading != self.first;
         self.ms = self.since.map_or(0, |known| sample.t_ms.saturating_sub(known.1));
+        self.program = Untaken::of(sample, self.program.take());
     }
 
-    fn is_long(self) -> bool {
-        self.again && self.ms >= STANDING_MS
+    /// Whether a server has accepted nothing for so long that it does not.
+    pub(super) fn is_long(&self) -> bool {
+        let untaken = self.program.as_ref().is_some_and(|untaken| untaken.ms >= STANDING_MS);
+        untaken || (self.again && self.ms >= STANDING_MS)
+    }
+
+    /// Why a watched program accepts nothing, where that can be seen, and what helps.
+    fn cause(&self, sample: &Sample) -> Option<(String, Cure)> {
+        let program = sample.kernel.program.as_ref()?;
+        let living: Vec<Watched<'_>> = sample.living().filter(|w| w.engine.is_none()).collect();
+        if let Some(stopped) = living.iter().find(|w| w.process.stopped) {
+            let command = format!("kill -CONT {}", stopped.pid);
+            let cure = Remedy { command: Some(command.clone()), ..Remedy::advice(Level::Process, command) };
+            return Some((format!("{} is stopped (SIGSTOP, or a debugger)", stopped.scope()), cure.into()));
+        }
+        let full = living.iter().find_map(|w| {
+            let (used, limit) = (*w.descriptors.as_ref().ok()?, *w.nofile.as_ref().ok()?);
+            (used + FEW >= limit.soft).then(|| (w.scope(), w.pid, used, limit))
+        });
+        if let Some((scope, pid, used, limit)) = full {
+            let nr_open = sample.kernel.host.nr_open.as_ref().ok().copied();
+            let text = format!("{scope} has no descriptor left ({} of {})", grouped(used), grouped(limit.soft));
+            return Some((text, raise_running(pid, round_up(limit.soft * 2), limit, nr_open).into()));
+        }
+        let held = program.census.as_ref().map_or(0, |census| census.connections);
+        let own = living.iter().find_map(|w| w.app.as_ref().ok().cloned().flatten()).filter(|own| !own.each_process);
+        if let Some(own) = own.filter(|own| held as f64 >= 0.97 * own.limit as f64) {
+            let text = format!(
+                "it holds {}, and {} ({}) allows {}",
+                grouped(held),
+                own.setting,
+                own.set_in,
+                grouped(own.limit)
+            );
+            return Some((text, app::more(&own.setting, &own.set_in, round_up(own.limit * 2)).into()));
+        }
+        let tight = tightest(sample.living().filter_map(|w| w.process.memcg.as_deref().ok()));
+        let group = tight.first().filter(|group| bound(group).is_some_and(|b| charge(group) as f64 >= 0.98 * b as f64));
+        if let Some(group) = group {
+            return Some((format!("its memory cgroup {} is full, and it waits for memory", group.path), Cure::none()));
+        }
+        let (pid, share) = self.program.as_ref()?.busiest(sample)?;
+        let text = format!("process {pid} is busy: {:.0} % of a core for as long, and no time to accept", share * 100.0);
+        Some((text, Remedy::advice(Level::Server, "more workers, or less work for each connection").into()))
     }
 }
 
@@ -200,8 +316,11 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
             }
         }
     };
-    out.push(meter.cured(move |_| {
-        if standing {
+    let (cause, cured) = if standing { context.noted.standing.cause(context.sample).unzip() } else { (None, None) };
+    out.push(Meter { note: cause, ..meter }.cured(move |_| {
+        if let Some(cure) = &cured {
+            cure.clone()
+        } else if standing {
             let why = "is the server stopped, out of descriptors (grep files /proc/PID/limits) or short of CPU? A larger \
                        backlog only puts it off";
             Remedy::advice(Level::Server, why).into()

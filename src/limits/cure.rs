@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sample::SoftHard;
 use crate::units::round_up;
 
 /// Whose setting it is.
@@ -212,6 +213,27 @@ pub(super) fn raise(need: u64, soft: u64, hard: Option<u64>, nr_open: Option<u64
     }
 }
 
+/// The same of a process that runs: what helps at once, without a restart, and what lasts. A program that is started by `su` or
+/// a login gets its soft limit from PAM, whatever the shell before it had.
+pub(super) fn raise_running(pid: u32, need: u64, limit: SoftHard, nr_open: Option<u64>) -> Remedy {
+    let SoftHard { soft, hard } = limit;
+    let lasting = "LimitNOFILE={n} in its systemd unit, or limits.conf where su or a login starts it";
+    let (to, command, privilege) = if need <= hard && soft < hard {
+        (hard, format!("prlimit --pid {pid} --nofile={hard}:"), None)
+    } else {
+        (need, format!("prlimit --pid {pid} --nofile={need}"), Some("CAP_SYS_RESOURCE"))
+    };
+    let lasting = lasting.replace("{n}", &to.to_string());
+    let needs = privilege.map_or(String::new(), |privilege| format!(" (needs {privilege})"));
+    let mut text = format!("{command} now, without a restart{needs}; for good, {lasting}");
+    if let Some(nr_open) = nr_open.filter(|most| to > *most) {
+        text = format!("{} (it is {nr_open}), then {text}", Remedy::sysctl("fs.nr_open", to).text);
+    }
+    let remedy = Remedy { command: Some(command), ..Remedy::advice(Level::Process, text) };
+    let remedy = remedy.with(Setting::Nofile { soft: need, hard: hard.max(need) });
+    privilege.map_or(remedy.clone(), |privilege| remedy.needs(privilege))
+}
+
 /// A sysctl of one number that leaves room, for what is known beforehand.
 pub(super) fn rounded_sysctl(key: &'static str, need: u64) -> Remedy {
     Remedy::sysctl(key, round_up(need))
@@ -240,6 +262,21 @@ mod tests {
             serde_json::json!({"text": "--ports 7", "command": null, "level": "process", "privilege": null})
         );
         assert_eq!((&json[1]["level"], &json[1]["privilege"]), (&"namespace".into(), &"root".into()));
+    }
+
+    #[test]
+    fn a_running_process_is_cured_now_and_for_good() {
+        let limit = |soft| SoftHard { soft, hard: 20_000 };
+        let now = raise_running(77, 4000, limit(1024), Some(1 << 20));
+        let want = "prlimit --pid 77 --nofile=20000: now, without a restart; for good, LimitNOFILE=20000 in its systemd unit, \
+                    or limits.conf where su or a login starts it";
+        assert_eq!((now.text.as_str(), now.privilege.as_deref()), (want, None));
+        assert_eq!(now.command.as_deref(), Some("prlimit --pid 77 --nofile=20000:"), "the hard limit stays");
+        let more = raise_running(77, 50_000, limit(20_000), Some(1 << 20));
+        assert_eq!(more.command.as_deref(), Some("prlimit --pid 77 --nofile=50000"));
+        assert_eq!(more.privilege.as_deref(), Some("CAP_SYS_RESOURCE"));
+        let most = raise_running(77, 50_000, limit(20_000), Some(30_000));
+        assert!(most.text.starts_with("sysctl -w fs.nr_open=50000 (it is 30000), then prlimit"), "{}", most.text);
     }
 
     #[test]

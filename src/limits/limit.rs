@@ -127,6 +127,8 @@ pub struct Limit {
     pub place: Option<String>,
     /// What an alarm adds to its sentence.
     pub note: Option<String>,
+    /// How it is known that it is met, where no failed call, no counter and no death tells.
+    pub met: Option<String>,
     /// What raises it on this machine.
     pub cure: Cure,
 }

@@ -4,6 +4,7 @@ use crate::protocol::Role;
 use crate::sample::{Absent, Received, Sample};
 
 use super::accept_queue::Standing;
+use super::app::Turnover;
 use super::counters::Counters;
 use super::cure::{Cure, Remedy};
 use super::headroom::Headroom;
@@ -44,7 +45,7 @@ impl Context<'_> {
 }
 
 /// What earlier samples showed.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Noted {
     /// Local ports of one pair of addresses when the client made its plan.
     pub(super) ports: Option<u64>,
@@ -52,6 +53,8 @@ pub struct Noted {
     pub(super) epoll: Option<u64>,
     /// How long an accept queue has been full while nothing was accepted.
     pub(super) standing: Standing,
+    /// How the connections of a watched program come and go.
+    pub(super) turnover: Turnover,
     /// What arrives in the network namespace.
     pub(super) received: Option<Arrival>,
     last_received: Option<(u64, Received)>,
@@ -78,6 +81,7 @@ impl Noted {
         }
         self.epoll = self.epoll.or_else(|| epoll::of_others(sample));
         self.standing.update(sample);
+        self.turnover.update(sample);
         self.arrives(sample);
     }
 
@@ -176,6 +180,11 @@ pub struct Meter {
     pub place: Option<String>,
     /// What an alarm adds to its sentence.
     pub note: Option<String>,
+    /// How it is known that it was met, where no errno and no counter tells.
+    pub met: Option<String>,
+    /// Its whole use is that of the watched program: divided by the connections that one holds it is what each adds, where
+    /// nothing has grown yet.
+    pub divides: bool,
     /// How the guard reckons with it; `None` for the usual rule.
     pub guarded: Option<Guarded>,
     /// What makes room for so much use.
@@ -202,6 +211,8 @@ impl Meter {
             reason: None,
             place: None,
             note: None,
+            met: None,
+            divides: false,
             guarded: None,
             cure: Box::new(|_| Cure::none()),
         }

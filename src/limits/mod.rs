@@ -111,6 +111,7 @@ limits! {
     TimeWait = time_wait,
     Threads = threads,
     Runtime = runtime,
+    App = app,
 }
 
 impl LimitId {

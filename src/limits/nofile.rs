@@ -3,7 +3,7 @@
 use crate::protocol::MOST_TABLES;
 use crate::sample::Watched;
 
-use super::cure::{Setting, raise};
+use super::cure::{Setting, raise, raise_running};
 use super::need::{Holder, tables};
 use super::prelude::*;
 
@@ -24,7 +24,10 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     },
     read,
     need,
-    phrase: |limit| format!("the descriptor limit of the {}", limit.scope),
+    phrase: |limit| match limit.scope.as_str() {
+        role @ ("server" | "client") => format!("the descriptor limit of the {role}"),
+        process => format!("the descriptor limit of {process}"),
+    },
     ..PLAIN
 };
 
@@ -41,13 +44,31 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let nr_open = sample.kernel.host.nr_open.as_ref().ok().copied();
     // One --workers is for both engines of a run: the smaller tables decide.
     let room = sample.counters().map(|s| s.table_room).filter(|room| *room > 0).min();
-    for target in sample.watched() {
+    let most = fullest(sample);
+    for target in sample.watched().filter(|t| t.engine.is_some() || most.contains(&t.pid)) {
         out.push(if target.alive {
             table(target, nr_open, room)
         } else {
             Meter::without(ID, target.scope(), LimitState::Unknown, ENDED)
         });
     }
+}
+
+/// Processes of a program whose tables are shown: of a worker for each core, or a backend for each connection, those that come
+/// first.
+const SHOWN: usize = 4;
+
+/// The processes of a foreign program with the fullest tables.
+fn fullest(sample: &Sample) -> Vec<u32> {
+    let mut foreign: Vec<Watched<'_>> = sample.watched().filter(|t| t.engine.is_none()).collect();
+    let several = foreign.iter().filter(|t| t.alive).count() > SHOWN;
+    foreign.retain(|t| t.alive || !several);
+    let share = |t: &Watched<'_>| match (&t.process.descriptors, &t.process.nofile) {
+        (Ok(used), Ok(nofile)) => *used as f64 / nofile.soft.max(1) as f64,
+        _ => 0.0,
+    };
+    foreign.sort_by(|a, b| share(b).total_cmp(&share(a)));
+    foreign.into_iter().take(SHOWN).map(|t| t.pid).collect()
 }
 
 /// The descriptors of one process.
@@ -90,10 +111,10 @@ fn table(target: Watched<'_>, nr_open: Option<u64>, least: Option<u64>) -> Meter
         Some(Err(why)) => Meter::unknown(ID, scope, why),
         None => match (&target.process.descriptors, &target.process.nofile) {
             (Ok(used), Ok(nofile)) => {
-                let soft = nofile.soft;
-                Meter::growing(ID, scope, *used, soft, 8.0)
-                    .levels(0.95, 0.99)
-                    .cured(move |need| raise(need, soft, hard, nr_open))
+                let (pid, limit) = (target.pid, *nofile);
+                let meter = Meter::growing(ID, scope, *used, limit.soft, 8.0).levels(0.95, 0.99);
+                let meter = meter.cured(move |need| raise_running(pid, need, limit, nr_open));
+                Meter { divides: true, ..meter }
             }
             (Err(why), _) | (_, Err(why)) => Meter::unknown(ID, scope, why),
         },

@@ -54,6 +54,7 @@ fn ports(target: Watched<'_>, limit: &RuntimeLimit) -> Meter {
         Ok(used) => *used,
     };
     let meter = Meter {
+        divides: true,
         reason: Some(format!("ports ({}); each open descriptor is taken for one, as a socket is", limit.set_by)),
         ..Meter::growing(ID, target.scope(), used, limit.limit, 8.0).levels(0.95, 0.99).cured(more_ports)
     };

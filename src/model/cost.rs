@@ -8,9 +8,11 @@
 //! The slab is the machine's, and so is what it is divided by: every TCP socket of the machine (`alloc` of sockstat), whoever
 //! opened it. Two runs side by side each said 16,400 B when it was divided by one's own.
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::socket_memory;
 use crate::protocol::Role;
-use crate::sample::Sample;
+use crate::sample::{Program, Sample, SlabCache};
 
 use super::entry;
 pub use super::slope::Slope;
@@ -30,10 +32,36 @@ pub struct Cost {
     pub server_user: Option<Slope>,
     /// Growth of the client engine's resident memory.
     pub client_user: Option<Slope>,
+    /// The same of a program that is no engine, all its processes.
+    pub user: Option<Slope>,
+    /// What it was made from; `None` while there is no total.
+    pub basis: Option<Basis>,
     /// By slab cache, largest first, those of 1 B and more.
     pub slab: Vec<(String, f64)>,
     /// Whether the two ends of a connection are both on this machine.
     pub both_ends: bool,
+}
+
+/// What the cost of a connection was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The growth of slab caches and of resident memory.
+    SlabAndRss,
+    /// The same, with all slab for want of `/proc/slabinfo` (root).
+    AllSlabAndRss,
+    /// A watched program that held its connections before: its memory divided by them, and the kernel's objects for a socket.
+    Quotient,
+}
+
+impl Basis {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::SlabAndRss | Self::AllSlabAndRss => "measured as it grew",
+            Self::Quotient => "by division: all its memory over what it holds",
+        }
+    }
 }
 
 impl Cost {
@@ -56,6 +84,8 @@ pub(super) struct CostTrends {
     /// Of the resident memory of a server engine, a client engine, and all processes of others.
     user: [Trend; 3],
     sockets: Trend,
+    /// Of a program that is no engine.
+    descriptors: Trend,
     slab: Vec<(String, Trend)>,
 }
 
@@ -66,6 +96,7 @@ impl Default for CostTrends {
             mem_free: Trend::new(2.0 * MIB, RANGE),
             user: std::array::from_fn(|_| Trend::new(MIB / 16.0, RANGE)),
             sockets: Trend::new(64.0, RANGE),
+            descriptors: Trend::new(64.0, RANGE),
             slab: Vec::new(),
         }
     }
@@ -84,9 +115,16 @@ impl CostTrends {
         for (trend, role) in self.user.iter_mut().zip([Some(Role::Server), Some(Role::Client), None]) {
             let of_role = sample.living().filter(|w| w.role() == role);
             let rss: Vec<u64> = of_role.filter_map(|w| w.process.rss_bytes.as_ref().ok().copied()).collect();
-            if !rss.is_empty() {
-                trend.add(connections, rss.iter().sum::<u64>() as f64);
+            let bytes = match &kernel.program {
+                Some(program) if role.is_none() => Some(program.rss_bytes),
+                _ => (!rss.is_empty()).then(|| rss.iter().sum()),
+            };
+            if let Some(bytes) = bytes {
+                trend.add(connections, bytes as f64);
             }
+        }
+        if let Some(open) = kernel.program.as_ref().and_then(|program| program.descriptors) {
+            self.descriptors.add(connections, open as f64);
         }
         if let Ok(sockets) = sample.kernel.net.tcp_sockets() {
             self.sockets.add(connections, sockets as f64);
@@ -103,15 +141,26 @@ impl CostTrends {
     /// The slopes now.
     pub(super) fn cost(&self, sample: &Sample) -> Cost {
         let both_ends = self.both_ends(sample);
-        let ends = if both_ends { 2.0 } else { 1.0 };
+        let program = sample.kernel.program.as_ref();
+        // A proxy has a socket to either side of each connection.
+        let own = program.map_or(1.0, |program| self.sockets_each(program));
+        let ends = if both_ends { own + 1.0 } else { own };
         let kernel = self.socket.slope().map(|s| Slope {
             per_connection: s.per_connection * ends,
             spread: s.spread * ends,
             ..s
         });
-        let [server_user, client_user, other_user] = self.user.each_ref().map(Trend::slope);
+        let [server_user, client_user, mut user] = self.user.each_ref().map(Trend::slope);
+        let all_slab = sample.kernel.host.slab.is_err();
+        let mut basis = if all_slab { Basis::AllSlabAndRss } else { Basis::SlabAndRss };
+        let mut kernel = kernel;
+        if let Some(by_user) = program.filter(|_| user.is_none() || kernel.is_none()).and_then(quotient) {
+            user = user.or(Some(by_user));
+            kernel = kernel.or_else(|| of_objects(sample).map(|bytes| by_division(bytes * ends)));
+            basis = Basis::Quotient;
+        }
         let total = kernel.map(|kernel| {
-            let user = [server_user, client_user, other_user].into_iter().flatten();
+            let user = [server_user, client_user, user].into_iter().flatten();
             user.fold(kernel, |sum, user| Slope {
                 per_connection: sum.per_connection + user.per_connection,
                 spread: sum.spread + user.spread,
@@ -126,7 +175,18 @@ impl CostTrends {
             .collect();
         slab.sort_by(|a, b| b.1.total_cmp(&a.1));
         let mem_free = self.mem_free.slope();
-        Cost { total, mem_free, kernel, server_user, client_user, slab, both_ends }
+        let basis = total.map(|_| basis);
+        Cost { total, mem_free, kernel, server_user, client_user, user, basis, slab, both_ends }
+    }
+
+    /// Sockets that a program has for each of its connections.
+    fn sockets_each(&self, program: &Program) -> f64 {
+        let held = program.census.as_ref().map_or(0, |c| c.connections);
+        let at_rest: u64 = program.members.iter().filter_map(|m| m.at_rest).sum();
+        let quotient = program.descriptors.filter(|_| held as f64 >= RANGE);
+        let quotient = quotient.map(|open| open.saturating_sub(at_rest) as f64 / held as f64);
+        let each = self.descriptors.slope().map(|slope| slope.per_connection).or(quotient);
+        each.map_or(1.0, |each| each.round().clamp(1.0, 4.0))
     }
 
     /// Both engines are here, or the one talks to loopback, or two sockets appear for each connection.
@@ -135,11 +195,56 @@ impl CostTrends {
         let engines = [here(Role::Server), here(Role::Client)];
         match engines {
             [true, true] => true,
-            [false, false] => false,
+            [false, false] => sample.kernel.program.as_ref().is_some_and(has_both_ends),
             _ if loopback(sample) => true,
             _ => self.sockets.slope().is_some_and(|s| s.per_connection > 1.5),
         }
     }
+}
+
+/// Whether the other ends of nearly all of a program's connections are in its network namespace too.
+fn has_both_ends(program: &Program) -> bool {
+    let census = program.census.as_ref().ok().filter(|census| census.by_socket);
+    census.is_some_and(|census| {
+        let established: u64 = census.listeners.iter().map(|l| l.established).sum();
+        established > 0 && census.both_ends as f64 > 0.9 * established as f64
+    })
+}
+
+/// A slope that is a mere division.
+fn by_division(per_connection: f64) -> Slope {
+    Slope { per_connection, spread: DOUBT * per_connection, points: 0 }
+}
+
+/// How far a division may be off: a program's memory before its first connection counts as theirs.
+const DOUBT: f64 = 0.2;
+
+/// A program's resident memory divided by the connections it holds.
+fn quotient(program: &Program) -> Option<Slope> {
+    let held = program.census.as_ref().ok().map(|c| c.connections as f64).filter(|held| *held >= RANGE)?;
+    Some(by_division(program.rss_bytes as f64 / held))
+}
+
+/// The slab caches of which each socket has an object, in an epoll set as nearly all are.
+const OBJECTS: [&str; 8] = [
+    "sock_inode_cache",
+    "filp",
+    "dentry",
+    "eventpoll_epi",
+    "anon_vma_chain",
+    "lsm_inode_cache",
+    "lsm_file_cache",
+    "TCP",
+];
+
+/// Kernel memory of a socket by the sizes of its objects, bytes; what a slab loses at its end included.
+fn of_objects(sample: &Sample) -> Option<f64> {
+    let caches = sample.kernel.host.slab.as_ref().ok()?;
+    let of = |cache: &SlabCache| match cache.name.as_str() {
+        "TCP" => cache.bytes as f64 / cache.active_objs.max(1) as f64,
+        _ => cache.obj_size as f64,
+    };
+    Some(caches.iter().filter(|c| OBJECTS.contains(&c.name.as_str())).map(of).sum())
 }
 
 /// Whether an engine listens on or connects to a loopback address alone.

@@ -143,6 +143,8 @@ pub enum Cause {
 pub(super) struct Roster {
     engines: Vec<Engine>,
     cpu: Vec<(u32, CpuShare)>,
+    /// Processes of a program that goes on without them, ended with the last sample.
+    left: Vec<Engine>,
 }
 
 impl Roster {
@@ -169,6 +171,28 @@ impl Roster {
                 None => self.engines.push(engine),
             }
         }
+        self.part(sample);
+    }
+
+    /// Lets go the processes of a foreign program that have ended while others of it go on.
+    fn part(&mut self, sample: &Sample) {
+        self.left.clear();
+        if sample.kernel.program.as_ref().is_none_or(|p| p.processes == 0) {
+            return;
+        }
+        let here = |e: &Engine| sample.kernel.processes.iter().any(|p| p.pid == e.pid);
+        let (stay, left) = std::mem::take(&mut self.engines).into_iter().partition(here);
+        (self.engines, self.left) = (stay, left);
+        self.left.retain(|e| !e.alive);
+        self.cpu.retain(|(pid, _)| self.engines.iter().any(|e| e.pid == *pid));
+        // In the order of the sample: those with the most descriptors first.
+        let place = |e: &Engine| sample.kernel.processes.iter().position(|p| p.pid == e.pid);
+        self.engines.sort_by_key(place);
+    }
+
+    /// Processes of a program that goes on without them, ended with the last sample.
+    pub(super) fn left(&self) -> &[Engine] {
+        &self.left
     }
 
     /// Everything watched, living or not.

@@ -18,6 +18,7 @@ mod history;
 mod kernel_log;
 pub mod now;
 mod outcome;
+mod program;
 mod progress;
 mod rate;
 mod report;
@@ -33,7 +34,7 @@ mod track;
 
 pub use crate::limits::{Forecast, Headroom, Limit, LimitState, Unit};
 pub use chart::{Chart, XAxis};
-pub use cost::{Cost, Slope};
+pub use cost::{Basis, Cost, Slope};
 pub use engine::{Cause, Death, Engine};
 pub use event::{About, Event, EventLog, Kind, Severity};
 pub use failures::happened;
@@ -43,6 +44,7 @@ pub use summary::{EventLine, SampleLine, Summary, Verdict};
 
 use crate::protocol::Role;
 use crate::sample::{Machine, Sample};
+use crate::units;
 
 use guard::Guard;
 use steps::{Account, Learning, Observer, Outlook};
@@ -73,6 +75,9 @@ pub struct Setup {
     /// Milliseconds between two outputs.
     pub interval_ms: u64,
 }
+
+/// Connections that must have ended with a process of a program for that to be news.
+const LEAST_LOST: u64 = 20;
 
 /// The entry that `is` finds; a new one where there is none.
 fn entry<T>(list: &mut Vec<T>, is: impl FnMut(&T) -> bool, new: impl FnOnce() -> T) -> &mut T {
@@ -117,6 +122,40 @@ impl Model {
         self.account.take(&moment, &judged, &self.observer, self.setup.interval_ms);
         self.now = moment.now;
         self.last = Some(sample.clone());
+        for process in self.observer.roster.left().to_vec() {
+            self.note_parting(&process);
+        }
+    }
+
+    /// Notes that a process of a watched program ended while others of it go on, where that is news: the kernel killed it, or
+    /// a good part of the connections was its own. Workers come and go.
+    fn note_parting(&mut self, process: &Engine) {
+        let (pid, name) = (process.pid, process.name.as_str());
+        let (death, text) = self.account.witness.judge(
+            (None, name),
+            pid,
+            Cause::Vanished,
+            self.last.as_ref(),
+            &self.now,
+            &self.observer.log,
+        );
+        if death.cause != Cause::Vanished {
+            return self.tell_death(death, Severity::Critical, text);
+        }
+        let held = self.observer.program.held_by(pid).unwrap_or(0);
+        let before = self.now.connections.max(held);
+        if held < LEAST_LOST || held * 10 < before {
+            return;
+        }
+        let left = self.last.as_ref().and_then(|s| s.kernel.program.as_ref()).map_or(0, |p| p.processes);
+        let text = format!(
+            "{} has ended, and with it up to {} connections; processes of the program that go on: {}",
+            death.process(),
+            units::grouped(held),
+            units::grouped(left),
+        );
+        let id = format!("parted/{name}/{pid}");
+        self.push(Event::new(Kind::Death { pid }, Severity::Warning, id, text).proved("connections", held));
     }
 
     /// Notes that a watched process ended, with its status as `wait` saw it. Call it after a sample taken once the
@@ -136,6 +175,12 @@ impl Model {
             _ => Severity::Critical,
         };
         self.observer.roster.died(&death);
+        self.tell_death(death, severity, text);
+    }
+
+    /// Adds the end of a process: the limit that it met, and what follows from it.
+    fn tell_death(&mut self, death: Death, severity: Severity, text: String) {
+        let pid = death.pid;
         let met = self.limits().iter().find(|l| death.met(l)).cloned();
         let cure = met.as_ref().map_or(String::new(), |l| l.cure.advice());
         let id = format!("death/{}/{pid}", death.name);

@@ -236,11 +236,13 @@ impl Pace {
         [&mut self.opened, &mut self.closed, &mut self.failed, &mut self.open, &mut self.trend]
     }
 
-    /// Connections of a watched process that is no engine, where they can be counted. One that has ended holds nothing.
+    /// Connections of a watched program that is no engine, where they can be counted. One that has ended holds nothing.
     fn held(&self, sample: &Sample) -> Option<u64> {
-        let process = sample.kernel.processes.first().filter(|_| sample.engines.is_empty())?;
-        let ended = self.source == CountSource::Process && !process.alive;
-        process.census.as_ref().ok().map(|census| census.connections).or(ended.then_some(0))
+        let program = sample.kernel.program.as_ref()?;
+        if self.source == CountSource::Process && sample.living().next().is_none() {
+            return Some(0);
+        }
+        program.census.as_ref().ok().map(|census| census.connections)
     }
 
     /// The phase to show: the ramp's own while the guard has held it for a moment.
@@ -420,8 +422,7 @@ mod tests {
     fn a_watched_process_has_what_can_be_counted_and_nothing_once_it_has_ended() {
         use crate::sample::Census;
         let mut sample = synthetic::sample(5000, 1000);
-        sample.engines.clear();
-        sample.kernel.processes.truncate(1);
+        synthetic::foreign(&mut sample, 77, "nginx", 90, 1024);
         let mut pace = Pace::default();
         let unknown = || Err(Absent::because("others listen there too"));
         for (alive, census, want) in [
@@ -430,7 +431,8 @@ mod tests {
             (false, Err(Absent::ProcessEnded), (CountSource::Process, 0)),
             (true, unknown(), (CountSource::Namespace, 10_004)),
         ] {
-            (sample.kernel.processes[0].alive, sample.kernel.processes[0].census) = (alive, census);
+            sample.kernel.processes[0].alive = alive;
+            sample.kernel.program.as_mut().unwrap().census = census;
             let now = pace.now(&sample, None);
             assert_eq!((now.source, now.connections), want);
         }

@@ -71,6 +71,11 @@ pub(super) struct CpuShare {
 const APART_US: u64 = 200_000;
 
 impl CpuShare {
+    /// The share as last found.
+    pub(super) fn share(self) -> Option<f64> {
+        self.share
+    }
+
     /// Takes a reading and returns the share.
     pub(super) fn add(&mut self, t_us: u64, cpu_us: u64) -> Option<f64> {
         match self.last {

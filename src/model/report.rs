@@ -53,22 +53,10 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
     }
 }
 
-/// What is known of a watched process that is no engine.
+/// What is known of a watched program that is no engine.
 fn process(model: &Model) -> Option<ProcessLine> {
-    let sample = model.last_sample().filter(|sample| sample.engines.is_empty())?;
-    let process = sample.kernel.processes.first()?;
-    let census = process.census.as_ref().ok();
-    Some(ProcessLine {
-        pid: process.pid,
-        name: process.name.clone(),
-        rss_bytes: process.rss_bytes.as_ref().ok().copied(),
-        descriptors: process.descriptors.as_ref().ok().copied(),
-        connections: census.map(|c| c.connections),
-        queued: census.map(|c| c.queued),
-        close_wait: census.map(|c| c.close_wait),
-        age_ms: census.map(|c| c.age_ms),
-        listeners: census.map(|c| c.listeners.clone()).unwrap_or_default(),
-    })
+    let program = model.last_sample()?.kernel.program.as_ref()?;
+    Some(model.observer.program.line(program))
 }
 
 pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary {
@@ -95,6 +83,8 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
             kernel: bytes(cost.kernel),
             server_user: bytes(cost.server_user),
             client_user: bytes(cost.client_user),
+            user: bytes(cost.user),
+            basis: cost.basis,
             slab: cost.slab.iter().cloned().collect(),
         },
         limits: model

@@ -16,6 +16,7 @@ use super::history::{History, View};
 use super::kernel_log::KernelLog;
 use super::now::{self, Now, Pace, RunPhase};
 use super::outcome::Outcome;
+use super::program::ProgramLog;
 use super::run::RunLog;
 use super::table::{LimitTable, Seen};
 
@@ -28,6 +29,7 @@ pub(super) struct Observer {
     pub(super) failures: Failures,
     pub(super) log: KernelLog,
     pub(super) noted: Noted,
+    pub(super) program: ProgramLog,
 }
 
 /// A sample, observed.
@@ -63,6 +65,7 @@ impl Observer {
         self.failures.update(sample);
         self.log.update(sample);
         self.noted.update(sample);
+        self.program.update(sample);
         let old = now::engine_dies(sample);
         let restarted = now.phase != RunPhase::EngineDied && before.is_some_and(|b| b.source != now.source);
         Moment { sample, now, old, restarted }
@@ -192,6 +195,7 @@ impl Account {
             log: &seen.log,
             guard: judged.guard,
             outcome: &self.outcome,
+            program: &seen.program,
         };
         self.diagnosis.update(&facts, &mut self.events);
         self.run.update(sample, now, judged.limits, interval_ms);

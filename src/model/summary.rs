@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::cost::Basis;
 use super::event::{About, Event, Proof, Severity};
 use super::now::RunPhase;
 use crate::limits::{Cure, LimitId, LimitState, Unit};
@@ -85,27 +86,54 @@ pub enum SummaryKind {
     Summary,
 }
 
-/// A watched process that is no engine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A watched program that is no engine: a process, and those that descend from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProcessLine {
+    /// The number of the process that was named.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+    /// Living processes of the program.
+    #[serde(default)]
+    pub processes: u64,
+    /// Resident memory of all of them, bytes.
+    pub rss_bytes: Option<u64>,
+    /// CPU of all of them, percent of one core.
+    #[serde(default)]
+    pub cpu_percent: Option<f64>,
+    /// Open descriptors of all of them.
+    pub descriptors: Option<u64>,
+    /// Connections it holds: established on its listeners less what waits to be accepted; of a program without listeners, its
+    /// descriptors less those at rest. Null where neither is known.
+    pub connections: Option<u64>,
+    /// Waiting to be accepted.
+    pub queued: Option<u64>,
+    /// Closed by the peer and not by the program.
+    pub close_wait: Option<u64>,
+    /// How old the count is, milliseconds; `connections` follows the descriptors in between.
+    pub age_ms: Option<u64>,
+    /// Process by process: the named one, then those with the most descriptors; at most 32.
+    #[serde(default)]
+    pub members: Vec<MemberLine>,
+    /// Port by port.
+    pub listeners: Vec<ListenerCensus>,
+}
+
+/// One process of a watched program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MemberLine {
     /// Its number.
     pub pid: u32,
     /// Its name.
     pub name: String,
+    /// Its part of the connections.
+    pub connections: Option<u64>,
     /// Resident memory, bytes.
     pub rss_bytes: Option<u64>,
+    /// CPU, percent of one core.
+    pub cpu_percent: Option<f64>,
     /// Open descriptors.
     pub descriptors: Option<u64>,
-    /// Connections it holds: established on its listeners less what waits to be accepted; null where that is not known.
-    pub connections: Option<u64>,
-    /// Waiting to be accepted.
-    pub queued: Option<u64>,
-    /// Closed by the peer and not by the process.
-    pub close_wait: Option<u64>,
-    /// How old the count is, milliseconds; `connections` follows the descriptors in between.
-    pub age_ms: Option<u64>,
-    /// Port by port.
-    pub listeners: Vec<ListenerCensus>,
 }
 
 /// One line per interval.
@@ -305,6 +333,12 @@ pub struct BytesPerConnection {
     pub server_user: Option<f64>,
     /// Of it, resident memory of the client engine.
     pub client_user: Option<f64>,
+    /// Of it, resident memory of a watched program that is no engine.
+    #[serde(default)]
+    pub user: Option<f64>,
+    /// What it was made from; null without a total.
+    #[serde(default)]
+    pub basis: Option<Basis>,
     /// By slab cache; empty where slabinfo cannot be read.
     pub slab: BTreeMap<String, f64>,
 }

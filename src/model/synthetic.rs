@@ -3,8 +3,9 @@
 
 use crate::protocol::{EngineStats, Hello, Latency, PROTOCOL, Phase, Role};
 use crate::sample::{
-    Absent, AcceptQueue, Conntrack, EngineReading, FileNr, Host, Kernel, Link, Listeners, Mem, MemCgroup, Neighbours,
-    Net, Own, PortRange, Process, Received, Sample, SlabCache, Sockstat, SoftHard, Softnet, TcpCounters, TcpExt,
+    Absent, AcceptQueue, Conntrack, EngineReading, FileNr, Host, Kernel, Link, Listeners, Mem, MemCgroup, Member,
+    Neighbours, Net, Own, PortRange, Process, Program, Received, Sample, SlabCache, Sockstat, SoftHard, Softnet,
+    TcpCounters, TcpExt,
 };
 
 const GIB: u64 = 1 << 30;
@@ -95,6 +96,26 @@ pub fn with_memcg(sample: &mut Sample, path: &str, limit: u64) {
 /// A foreign process with so many descriptors in place of the engines.
 pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofile: u64) {
     sample.engines.clear();
+    let member = Member {
+        pid,
+        name: name.to_owned(),
+        rss_bytes: Some(50 * MIB),
+        cpu_us: sample.t_ms * 100,
+        descriptors: Some(descriptors),
+        at_rest: None,
+        connections: None,
+    };
+    sample.kernel.program = Some(Program {
+        pid,
+        name: name.to_owned(),
+        processes: 1,
+        members: vec![member],
+        rss_bytes: 50 * MIB,
+        other_threads: 0,
+        descriptors: Some(descriptors),
+        census: Err(Absent::because("not counted")),
+        app_limit: None,
+    });
     sample.kernel.processes = vec![Process {
         pid,
         name: name.to_owned(),
@@ -107,10 +128,10 @@ pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofi
         nofile: Ok(SoftHard { soft: nofile, hard: nofile.max(20_000) }),
         user_threads: Ok(None),
         runtime: Ok(None),
+        app: Ok(None),
         memcg: Err(Absent::because("no memory cgroup")),
         pids_cgroups: Ok(Vec::new()),
         exempt_from_file_max: Ok(false),
-        census: Err(Absent::because("an engine counts by itself")),
     }];
 }
 
@@ -195,7 +216,13 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
     Sample {
         t_ms,
         wall_ms: 1_790_000_000_000 + t_ms,
-        kernel: Kernel { took_us: 400, host, net, processes: roles.iter().map(|r| process(*r, n)).collect() },
+        kernel: Kernel {
+            took_us: 400,
+            host,
+            net,
+            processes: roles.iter().map(|r| process(*r, n)).collect(),
+            program: None,
+        },
         engines: roles.iter().map(|r| reading(*r, n, t_ms)).collect(),
         own: Own { cpu_us: t_ms * 6, rss_bytes: 9 * MIB },
     }
@@ -218,10 +245,10 @@ fn process(role: Role, n: u64) -> Process {
         nofile: Ok(SoftHard { soft: 20_000, hard: 20_000 }),
         user_threads: Ok(None),
         runtime: Ok(None),
+        app: Ok(None),
         memcg: Err(Absent::because("no memory cgroup")),
         pids_cgroups: Ok(Vec::new()),
         exempt_from_file_max: Ok(false),
-        census: Err(Absent::because("an engine counts by itself")),
     }
 }
 

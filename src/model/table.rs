@@ -11,7 +11,7 @@ use crate::units;
 use super::engine::Death;
 use super::entry;
 use super::failures::Failure;
-use super::now::{Now, RunPhase};
+use super::now::{CountSource, Now, RunPhase};
 use super::slope::{Slope, Trend};
 use super::track::Track;
 use crate::units::whole;
@@ -172,7 +172,7 @@ impl LimitTable {
         }
         self.keep(&meter, now);
         let trend = self.trend(meter.id, &meter.scope);
-        let slope = meter.slope.or_else(|| trend.and_then(Trend::slope));
+        let slope = meter.slope.or_else(|| trend.and_then(Trend::slope)).or_else(|| quotient(&meter, now));
         let forecast = forecast(&meter, slope, now);
         let seen = trend.map_or(0.0, Trend::span);
         self.guard_inputs.extend(guard_input(&meter, slope, now));
@@ -194,6 +194,7 @@ impl LimitTable {
             reason: hit.map(|h| h.reason.clone()).or(meter.reason),
             place: meter.place,
             note: meter.note,
+            met: meter.met,
             cure: if in_need { (meter.cure)(needed) } else { Cure::none() },
         }
     }
@@ -218,6 +219,11 @@ impl LimitTable {
         if let Some((stop, limit)) = stop.and_then(|s| Some((s, limits::stopped_by(s)?))) {
             self.hit(meters, limit, Some(Role::Client.name()), stop.text.clone());
         }
+        for meter in meters {
+            if let Some(reason) = &meter.met {
+                self.hit(meters, meter.id, Some(&meter.scope), reason.clone());
+            }
+        }
         for (limit, from, dropped) in context.counters.proofs() {
             let met = |m: &Meter| m.used.zip(m.limit).is_some_and(|(used, limit)| used as f64 >= from * limit as f64);
             if meters.iter().any(|m| m.id == limit && met(m)) {
@@ -236,6 +242,15 @@ impl LimitTable {
             None => self.hits.push(Hit { id, scope: meter.scope.clone(), limit: meter.limit, reason }),
         }
     }
+}
+
+/// What each connection of a watched program adds, where it held them before it was watched.
+fn quotient(meter: &Meter, now: &Now) -> Option<Slope> {
+    let used = meter.used.filter(|_| meter.divides && now.source == CountSource::Process)? as f64;
+    let held = now.connections as f64;
+    let each = used / held;
+    // What is at rest counts as the connections'.
+    (held >= RANGE_COUNT).then(|| Slope { per_connection: each, spread: 0.02 * each, points: 0 })
 }
 
 /// When the limit is met, by this slope.

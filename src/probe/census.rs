@@ -1,204 +1,194 @@
-//! The connections of a watched process, counted socket by socket by `sock_diag(7)`: those of the ports it listens on.
+//! The connections of a program, counted socket by socket by `sock_diag(7)`: those of the ports it listens on.
 //!
-//! For each question the kernel walks every TCP socket of the namespace and hands out what is asked for, about 1 us each. So a
-//! thread of its own asks, for a hundredth of the time at the most, and what the process' descriptors have changed by
-//! since carries the count on.
+//! For each question the kernel walks every TCP socket of the namespace and hands out what is asked for, about 1 us each.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use socket2::Socket;
 
-use super::find::ports_of;
 use super::listeners::{self, half, word};
-use super::process;
-use super::source::Roots;
-use crate::sample::kernel::{Absent, Census, ListenerCensus, Reading};
+use crate::sample::kernel::{Census, ListenerCensus, Reading};
 
-/// Between two questions at the least.
-const LEAST: Duration = Duration::from_secs(1);
-/// At most this part of the time goes into asking.
-const REST: u32 = 100;
-/// How often the thread looks whether anybody still wants to know.
-const NAP: Duration = Duration::from_millis(100);
-
-/// `TCP_ESTABLISHED`, `TCP_CLOSE_WAIT` and `TCP_LISTEN` of `include/net/tcp_states.h`.
+/// `TCP_ESTABLISHED`, `TCP_TIME_WAIT`, `TCP_CLOSE_WAIT` and `TCP_LISTEN` of `include/net/tcp_states.h`.
 const ESTABLISHED: u8 = 1;
+const TIME_WAIT: u8 = 6;
 const CLOSE_WAIT: u8 = 8;
 const LISTEN: u8 = 10;
 
-/// The newest answer.
-#[derive(Debug)]
-struct Answer {
-    census: Reading<Census>,
-    at: Instant,
-    /// Descriptors of the process at that time.
-    descriptors: Option<u64>,
+/// Sockets of one count that the next one looks for.
+const KEPT: u64 = 1024;
+
+/// What one count hands on to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Counter {
+    /// Some of the connections, by inode: chance decides, and no order of the kernel's tables.
+    kept: HashSet<u64>,
+    /// One of 2 to the so many connections is kept.
+    thin: u32,
+    readings: u64,
 }
 
-/// Asks, in a thread of its own, for as long as this lives.
-#[derive(Debug)]
-pub(crate) struct CensusSource {
-    answer: Arc<Mutex<Answer>>,
-}
-
-/// What the thread needs.
-struct Asking {
-    roots: Roots,
-    pid: u32,
-    socket: Socket,
-    fd: PathBuf,
-    /// Listeners of the namespace when its ports were last looked up.
-    inodes: HashMap<u64, u16>,
-    ports: Vec<u16>,
-    buf: Vec<u8>,
-}
-
-impl CensusSource {
-    /// Counts once and goes on; `other` says that the process is in another network namespace than the dashboard.
-    pub(crate) fn open(roots: &Roots, pid: u32, other: bool) -> Reading<Self> {
-        let socket = listeners::open(roots, other.then_some(pid))?;
-        let fd = roots.proc.join(format!("{pid}/fd"));
-        let (inodes, ports) = (HashMap::new(), Vec::new());
-        let mut asking = Asking { roots: roots.clone(), pid, socket, fd, inodes, ports, buf: Vec::new() };
-        let start = Instant::now();
-        let answer = Arc::new(Mutex::new(asking.ask()));
-        let (told, took) = (Arc::downgrade(&answer), start.elapsed());
-        let thread = thread::Builder::new().name("census".into());
-        thread.spawn(move || asking.go_on(&told, took)).map_err(|e| Absent::Because(e.to_string().into()))?;
-        Ok(Self { answer })
-    }
-
-    /// The count now: the last one, and what the `descriptors` have changed by since.
-    pub(crate) fn read(&self, descriptors: &Reading<u64>) -> Reading<Census> {
-        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut census = answer.census.clone()?;
-        census.age_ms = u64::try_from(answer.at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if let (Ok(now), Some(then)) = (descriptors, answer.descriptors) {
-            census.connections = (census.connections + now).saturating_sub(then);
-            census.carried = true;
-        }
-        Ok(census)
-    }
-}
-
-impl Asking {
-    /// Until nobody wants to know any more.
-    fn go_on(&mut self, told: &Weak<Mutex<Answer>>, first: Duration) {
-        let mut took = first;
-        loop {
-            let next = Instant::now() + LEAST.max(took * REST);
-            while Instant::now() < next {
-                thread::sleep(NAP);
-                if told.strong_count() == 0 {
-                    return;
-                }
+impl Counter {
+    /// Counts the sockets of these ports. Those of `asked` that are TCP connections, of whatever port, are put into `found`.
+    pub(crate) fn count(
+        &mut self,
+        socket: &Socket,
+        ports: &[u16],
+        asked: &HashSet<u64>,
+        found: &mut HashSet<u64>,
+        buf: &mut Vec<u8>,
+    ) -> Reading<Census> {
+        let mut tally = Tally::new(ports, &self.kept, self.thin);
+        let states = 1 << ESTABLISHED | 1 << TIME_WAIT | 1 << CLOSE_WAIT | 1 << LISTEN;
+        listeners::each(socket, states, buf, &mut |message| {
+            let inode = u64::from(word(message, 68)?);
+            if asked.contains(&inode) && message.get(1) != Some(&LISTEN) {
+                found.insert(inode);
             }
-            let start = Instant::now();
-            let answer = self.ask();
-            took = start.elapsed();
-            let Some(place) = told.upgrade() else { return };
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = answer;
-        }
-    }
-
-    fn ask(&mut self) -> Answer {
-        let (before, at) = (self.descriptors(), Instant::now());
-        let census = self.count();
-        // Of a process whose connections came or went meanwhile the middle is nearest.
-        let descriptors = before.zip(self.descriptors()).map(|(a, b)| u64::midpoint(a, b));
-        let census = census.and_then(|census| match descriptors {
-            // Workers share listeners: what the ports have is then more than one process can hold.
-            Some(descriptors) if census.connections > descriptors => Err(SHARED),
-            _ => Ok(census),
-        });
-        Answer { census, at, descriptors }
-    }
-
-    fn descriptors(&self) -> Option<u64> {
-        process::descriptors(&self.fd).ok().flatten()
-    }
-
-    fn count(&mut self) -> Reading<Census> {
-        let inodes = listeners::inodes(&self.socket, &mut self.buf)?;
-        // Its descriptors are listed again once somebody listens elsewhere: a server that is reloaded opens others.
-        if inodes != self.inodes || self.ports.is_empty() {
-            let ports = ports_of(&self.roots, self.pid, &inodes);
-            self.inodes = inodes;
-            if !ports.is_empty() {
-                self.ports = ports;
-            }
-        }
-        if self.ports.is_empty() {
-            return Err(NOWHERE);
-        }
-        let mut tally = Tally { ports: &self.ports, listeners: BTreeMap::new(), close_wait: 0 };
-        let states = 1 << ESTABLISHED | 1 << CLOSE_WAIT | 1 << LISTEN;
-        listeners::each(&self.socket, states, &mut self.buf, &mut |message| tally.add(message))?;
-        Ok(tally.census())
+            tally.add(message, inode)
+        })?;
+        let known = self.kept.len() as u64;
+        let (census, keep) = tally.census();
+        self.readings += 1;
+        self.kept = keep;
+        // As many as there are now decide how many of the next ones are kept.
+        self.thin = (census.connections / KEPT).checked_ilog2().map_or(0, |n| n + 1);
+        Ok(Census { reading: self.readings, known, ..census })
     }
 }
-
-const NOWHERE: Absent = Absent::because("it listens on no port that can be seen here");
-const SHARED: Absent =
-    Absent::because("its listeners are other processes' as well: a count of sockets cannot tell whose they are");
 
 /// What has been counted so far, by port.
 struct Tally<'a> {
-    ports: &'a [u16],
+    ports: Vec<bool>,
+    kept: &'a HashSet<u64>,
+    thin: u32,
+    keep: HashSet<u64>,
     listeners: BTreeMap<u16, ListenerCensus>,
+    addresses: HashMap<u16, Vec<IpAddr>>,
     close_wait: u64,
+    time_wait: u64,
+    alone: bool,
+    both_ends: u64,
+    still: u64,
 }
 
-impl Tally<'_> {
-    /// `struct inet_diag_msg`: of a connection of these ports, or a listener of them.
-    fn add(&mut self, message: &[u8]) -> Reading<()> {
-        let (state, port) = (message.get(1).copied().unwrap_or_default(), u16::from_be(half(message, 4)?));
-        if !self.ports.contains(&port) {
+impl<'a> Tally<'a> {
+    fn new(ports: &[u16], kept: &'a HashSet<u64>, thin: u32) -> Self {
+        let mut of = vec![false; 1 << 16];
+        ports.iter().for_each(|port| of[usize::from(*port)] = true);
+        Self {
+            ports: of,
+            kept,
+            thin,
+            keep: HashSet::new(),
+            listeners: BTreeMap::new(),
+            addresses: HashMap::new(),
+            close_wait: 0,
+            time_wait: 0,
+            alone: true,
+            both_ends: 0,
+            still: 0,
+        }
+    }
+
+    /// `struct inet_diag_msg`: of a connection of these ports, its other end, or a listener of them.
+    fn add(&mut self, message: &[u8], inode: u64) -> Reading<()> {
+        let state = message.get(1).copied().unwrap_or_default();
+        let (port, peer) = (u16::from_be(half(message, 4)?), u16::from_be(half(message, 6)?));
+        if !self.ports[usize::from(port)] {
+            self.both_ends += u64::from(self.ports[usize::from(peer)] && matches!(state, ESTABLISHED | CLOSE_WAIT));
+            self.alone &= state != LISTEN;
             return Ok(());
+        }
+        if state == TIME_WAIT {
+            self.time_wait += 1;
+            return Ok(());
+        }
+        if state == LISTEN {
+            self.addresses.entry(port).or_default().extend(address(message));
         }
         let listener = self.listeners.entry(port).or_insert(ListenerCensus { port, ..ListenerCensus::default() });
         match state {
             LISTEN => {
                 listener.queued += u64::from(word(message, 56)?);
                 listener.backlog = listener.backlog.max(word(message, 60)?.into());
+                return Ok(());
             }
-            ESTABLISHED => listener.established += 1,
-            CLOSE_WAIT => {
-                listener.established += 1;
-                self.close_wait += 1;
-            }
-            _ => {}
+            CLOSE_WAIT => self.close_wait += 1,
+            ESTABLISHED => {}
+            _ => return Ok(()),
+        }
+        listener.established += 1;
+        self.still += u64::from(self.kept.contains(&inode));
+        if chosen(inode, self.thin) && (self.keep.len() as u64) < 2 * KEPT {
+            self.keep.insert(inode);
         }
         Ok(())
     }
 
-    fn census(self) -> Census {
+    fn census(mut self) -> (Census, HashSet<u64>) {
+        for (port, addresses) in &mut self.addresses {
+            addresses.sort_unstable();
+            addresses.dedup();
+            if let Some(listener) = self.listeners.get_mut(port) {
+                listener.address = written(addresses);
+            }
+        }
         let listeners: Vec<ListenerCensus> = self.listeners.into_values().collect();
         let sum = |of: fn(&ListenerCensus) -> u64| listeners.iter().map(of).sum::<u64>();
         let (established, queued) = (sum(|l| l.established), sum(|l| l.queued));
-        Census {
+        let census = Census {
             connections: established.saturating_sub(queued),
+            by_socket: true,
             queued,
             close_wait: self.close_wait,
-            age_ms: 0,
-            carried: false,
+            time_wait: self.time_wait,
+            alone: self.alone,
+            both_ends: self.both_ends.min(established),
+            gone: (self.kept.len() as u64).saturating_sub(self.still),
             listeners,
-        }
+            ..Census::default()
+        };
+        (census, self.keep)
     }
+}
+
+/// Whether chance chooses this socket, one of 2 to the power of `thin`: always the same ones.
+fn chosen(inode: u64, thin: u32) -> bool {
+    // Fibonacci hashing (Knuth, TAOCP 3, 6.4): inodes come one after another.
+    thin == 0 || inode.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - thin.min(63)) == 0
+}
+
+/// The address of a listener: `id.idiag_src`.
+fn address(message: &[u8]) -> Option<IpAddr> {
+    let bytes: [u8; 16] = *message.get(8..)?.first_chunk()?;
+    Some(match i32::from(*message.first()?) {
+        libc::AF_INET => Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).into(),
+        _ => Ipv6Addr::from(bytes).into(),
+    })
+}
+
+/// Addresses for people: `*` is every one.
+fn written(addresses: &[IpAddr]) -> String {
+    if addresses.iter().any(IpAddr::is_unspecified) {
+        return "*".to_owned();
+    }
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn message(state: u8, port: u16, used: u32, max: u32) -> Vec<u8> {
+    fn message(state: u8, (port, peer): (u16, u16), used: u32, max: u32) -> Vec<u8> {
         let mut out = vec![0; 72];
+        out[0] = u8::try_from(libc::AF_INET).unwrap();
         out[1] = state;
         out[4..6].copy_from_slice(&port.to_be_bytes());
+        out[6..8].copy_from_slice(&peer.to_be_bytes());
+        out[8] = 127;
+        out[11] = 1;
         out[56..60].copy_from_slice(&used.to_ne_bytes());
         out[60..64].copy_from_slice(&max.to_ne_bytes());
         out
@@ -206,31 +196,53 @@ mod tests {
 
     #[test]
     fn what_waits_to_be_accepted_is_not_held_and_other_ports_are_others() {
-        let mut tally = Tally { ports: &[80, 443], listeners: BTreeMap::new(), close_wait: 0 };
+        let none = HashSet::new();
+        let mut tally = Tally::new(&[80, 443], &none, 0);
         let sockets = [
-            message(LISTEN, 80, 3, 128),
-            message(LISTEN, 443, 0, 511),
-            message(LISTEN, 22, 5, 9),
-            message(CLOSE_WAIT, 80, 0, 0),
-            message(ESTABLISHED, 40_000, 0, 0),
+            message(LISTEN, (80, 0), 3, 128),
+            message(LISTEN, (443, 0), 0, 511),
+            message(LISTEN, (22, 0), 5, 9),
+            message(CLOSE_WAIT, (80, 1), 0, 0),
+            message(ESTABLISHED, (40_000, 80), 0, 0),
+            message(ESTABLISHED, (40_001, 5432), 0, 0),
         ];
-        let many = std::iter::repeat_n(message(ESTABLISHED, 80, 0, 0), 10);
-        sockets.into_iter().chain(many).for_each(|m| tally.add(&m).unwrap());
-        let census = tally.census();
-        assert_eq!((census.connections, census.queued, census.close_wait), (8, 3, 1));
-        let listener = |port, established, queued, backlog| ListenerCensus { port, established, queued, backlog };
+        let many = std::iter::repeat_n(message(ESTABLISHED, (80, 9), 0, 0), 10);
+        sockets.into_iter().chain(many).for_each(|m| tally.add(&m, 7).unwrap());
+        let (census, _) = tally.census();
+        assert_eq!((census.connections, census.queued, census.close_wait, census.both_ends), (8, 3, 1, 1));
+        let address = || "127.0.0.1".to_owned();
+        let listener = |port, established, queued, backlog| ListenerCensus {
+            address: address(),
+            port,
+            established,
+            queued,
+            backlog,
+        };
         assert_eq!(census.listeners, [listener(80, 11, 3, 128), listener(443, 0, 0, 511)]);
-        assert!(Tally { ports: &[80], listeners: BTreeMap::new(), close_wait: 0 }.add(&[0; 3]).is_err(), "cut short");
+        assert!(Tally::new(&[80], &none, 0).add(&[0; 3], 0).is_err(), "cut short");
     }
 
     #[test]
-    fn descriptors_carry_the_count_on() {
-        let census = Census { connections: 100, ..Census::default() };
-        let answer = Answer { census: Ok(census), at: Instant::now(), descriptors: Some(130) };
-        let source = CensusSource { answer: Arc::new(Mutex::new(answer)) };
-        for (now, want) in [(Ok(130), 100), (Ok(180), 150), (Ok(20), 0), (Err(Absent::because("x")), 100)] {
-            let census = source.read(&now).unwrap();
-            assert_eq!((census.connections, census.carried), (want, now.is_ok()));
-        }
+    fn which_connections_have_gone_is_told_by_some_of_them() {
+        let count = |kept: &HashSet<u64>, thin, inodes: std::ops::Range<u64>| {
+            let mut tally = Tally::new(&[80], kept, thin);
+            inodes.for_each(|inode| tally.add(&message(ESTABLISHED, (80, 9), 0, 0), inode).unwrap());
+            tally.census()
+        };
+        let (_, few) = count(&HashSet::new(), 0, 0..900);
+        assert_eq!(few.len(), 900);
+        // A tenth of them has been replaced.
+        assert_eq!(count(&few, 0, 90..990).0.gone, 90);
+        let (_, some) = count(&HashSet::new(), 7, 0..100_000);
+        assert!((700..900).contains(&some.len()), "one of 128: {}", some.len());
+        let gone = count(&some, 7, 50_000..150_000).0.gone as f64 / some.len() as f64;
+        assert!((gone - 0.5).abs() < 0.05, "{gone}");
+    }
+
+    #[test]
+    fn a_listener_of_every_address_is_one() {
+        let of = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(written(&[of("0.0.0.0"), of("::")]), "*");
+        assert_eq!(written(&[of("10.0.0.1"), of("127.0.0.1")]), "10.0.0.1, 127.0.0.1");
     }
 }

@@ -9,16 +9,15 @@ use std::str::FromStr;
 
 use super::listeners;
 use super::process;
+use super::program::first_sockets;
 use super::source::Roots;
-
-/// Descriptors of a process that are looked at for listeners: a server opens them before its connections.
-const FIRST: usize = 1024;
+use super::tree::{self, Seen, in_cgroup};
 
 /// What `--attach` takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
-    /// The process with this number.
-    Pid(u32),
+    /// The processes with these numbers.
+    Pids(Vec<u32>),
     /// Those called so.
     Name(String),
     /// Those that listen on this port, in this network namespace.
@@ -49,14 +48,33 @@ impl FromStr for Selector {
                 _ => Ok(Self::Container(name)),
             };
         }
-        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-            return if text.trim().is_empty() {
-                Err("an empty name is no process".to_owned())
-            } else {
-                Ok(Self::Name(text.to_owned()))
-            };
+        if text.trim().is_empty() {
+            return Err("an empty name is no process".to_owned());
         }
-        parse_pid(text).map(Self::Pid)
+        if !text.bytes().all(|b| b.is_ascii_digit() || b == b',') {
+            return Ok(Self::Name(text.to_owned()));
+        }
+        text.split(',').map(parse_pid).collect::<Result<_, _>>().map(Self::Pids)
+    }
+}
+
+impl Selector {
+    /// Whether it means a cgroup: everything in it, also what comes later.
+    pub fn is_group(&self) -> bool {
+        matches!(self, Self::Unit(_) | Self::Cgroup(_) | Self::Container(_))
+    }
+
+    /// Whether it means this process; who listens on a port is not asked here.
+    pub(crate) fn means(&self, roots: &Roots, process: &Seen) -> bool {
+        let within = |is_meant: &dyn Fn(&str) -> bool| in_cgroup(roots, process.pid, is_meant);
+        match self {
+            Self::Pids(pids) => pids.contains(&process.pid),
+            Self::Name(name) => is_called(roots, process, name),
+            Self::Port(_) => false,
+            Self::Unit(name) => within(&|path| path.split('/').any(|part| part == name)),
+            Self::Cgroup(group) => within(&|path| is_below(path, group)),
+            Self::Container(id) => within(&|path| path.split('/').any(|part| is_container(part, id))),
+        }
     }
 }
 
@@ -72,7 +90,7 @@ pub fn parse_pid(text: &str) -> Result<u32, String> {
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Pid(pid) => write!(f, "{pid}"),
+            Self::Pids(pids) => f.write_str(&pids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
             Self::Name(name) => f.write_str(name),
             Self::Port(port) => write!(f, ":{port}"),
             Self::Unit(name) => write!(f, "unit:{name}"),
@@ -99,51 +117,37 @@ pub struct Candidate {
     pub ports: Vec<u16>,
 }
 
-/// What is known of a process before it is watched.
-struct Seen {
-    pid: u32,
-    parent: u32,
-    comm: String,
-    kernel: bool,
-}
-
 /// Whether it is one of the kernel's own threads, which have no connections.
 pub fn is_kernel_thread(roots: &Roots, pid: u32) -> bool {
-    seen(roots, pid).is_some_and(|p| p.kernel)
+    tree::seen(roots, pid).is_some_and(|p| p.kernel)
 }
 
-/// The processes that a selector means, by number; never this one.
+/// The processes that a selector means, by number; never this one. Without a selector, those that listen. Unless `alone`, of
+/// those of which one descends from another only that other one.
 ///
 /// # Errors
 /// Where who listens cannot be asked: why, as a sentence.
-pub fn find(roots: &Roots, selector: &Selector) -> Result<Vec<Candidate>, String> {
+pub fn find(roots: &Roots, selector: Option<&Selector>, alone: bool) -> Result<Vec<Candidate>, String> {
+    let by_port = matches!(selector, None | Some(Selector::Port(_)));
     let ports = listeners::open(roots, None).and_then(|socket| listeners::inodes(&socket, &mut Vec::new()));
-    if let (Selector::Port(_), Err(why)) = (selector, &ports) {
+    if let (true, Err(why)) = (by_port, &ports) {
         return Err(format!("who listens cannot be seen: {why}"));
     }
     let ports = ports.unwrap_or_default();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let all = tree::every(roots);
     let mut found = Vec::new();
-    for process in numbers(roots).into_iter().filter_map(|pid| seen(roots, pid)) {
-        if process.kernel || process.pid == std::process::id() {
-            continue;
-        }
-        let meant = match selector {
-            Selector::Pid(pid) => process.pid == *pid,
-            Selector::Name(name) => is_called(roots, &process, name),
-            // Asked of those alone that could be meant, below.
-            Selector::Port(_) => true,
-            Selector::Unit(name) => in_cgroup(roots, process.pid, |path| path.split('/').any(|part| part == name)),
-            Selector::Cgroup(group) => in_cgroup(roots, process.pid, |path| is_below(path, group)),
-            Selector::Container(id) => {
-                in_cgroup(roots, process.pid, |path| path.split('/').any(|part| is_container(part, id)))
-            }
-        };
-        if !meant {
+    for process in all.iter().filter(|p| !p.kernel && p.pid != std::process::id()) {
+        if !by_port && !selector.is_some_and(|selector| selector.means(roots, process)) {
             continue;
         }
         let own = ports_of(roots, process.pid, &ports);
-        if matches!(selector, Selector::Port(port) if !own.contains(port)) {
+        let listens = match selector {
+            Some(Selector::Port(port)) => own.contains(port),
+            Some(_) => true,
+            None => !own.is_empty(),
+        };
+        if !listens {
             continue;
         }
         let place = roots.proc.join(process.pid.to_string());
@@ -151,26 +155,19 @@ pub fn find(roots: &Roots, selector: &Selector) -> Result<Vec<Candidate>, String
         found.push(Candidate {
             pid: process.pid,
             parent: process.parent,
-            name: process.comm,
+            name: process.comm.clone(),
             user: user(&users, uid),
             descriptors: process::descriptors(&place.join("fd")).ok().flatten(),
             ports: own,
         });
     }
+    if !alone {
+        let pids: Vec<u32> = found.iter().map(|c| c.pid).collect();
+        let tops = tree::tops(&all, &pids);
+        found.retain(|c| tops.contains(&c.pid));
+    }
     found.sort_by_key(|c| c.pid);
     Ok(found)
-}
-
-/// Every process there is.
-fn numbers(roots: &Roots) -> Vec<u32> {
-    let entries = fs::read_dir(&roots.proc).into_iter().flatten().flatten();
-    entries.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect()
-}
-
-fn seen(roots: &Roots, pid: u32) -> Option<Seen> {
-    let text = fs::read_to_string(roots.proc.join(format!("{pid}/stat"))).ok()?;
-    let stat = process::stat(&text).ok().filter(|stat| !stat.ended)?;
-    Some(Seen { pid, parent: stat.parent, comm: stat.comm.to_owned(), kernel: stat.kernel })
 }
 
 /// By the name that the kernel keeps, which is cut after 15 bytes, or by that of the program it was started as.
@@ -182,12 +179,6 @@ fn is_called(roots: &Roots, process: &Seen, name: &str) -> bool {
         path.rsplit('/').next().is_some_and(|program| program == name)
     };
     process.comm == name || started_as()
-}
-
-/// Whether one of the cgroups of a process, of any hierarchy, is meant.
-fn in_cgroup(roots: &Roots, pid: u32, is_meant: impl Fn(&str) -> bool) -> bool {
-    let text = fs::read_to_string(roots.proc.join(format!("{pid}/cgroup"))).unwrap_or_default();
-    text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).any(is_meant)
 }
 
 /// Whether a cgroup is the named one or below it; the name may begin with where version 2, or a controller, is mounted.
@@ -206,13 +197,8 @@ fn is_container(part: &str, id: &str) -> bool {
 }
 
 /// The ports whose listeners are among the first descriptors of a process.
-pub(crate) fn ports_of(roots: &Roots, pid: u32, ports: &HashMap<u64, u16>) -> Vec<u16> {
-    let entries = fs::read_dir(roots.proc.join(format!("{pid}/fd"))).into_iter().flatten().flatten();
-    let inode = |entry: fs::DirEntry| -> Option<u64> {
-        let target = fs::read_link(entry.path()).ok()?;
-        target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-    };
-    let mut own: Vec<u16> = entries.take(FIRST).filter_map(inode).filter_map(|i| ports.get(&i).copied()).collect();
+fn ports_of(roots: &Roots, pid: u32, ports: &HashMap<u64, u16>) -> Vec<u16> {
+    let mut own: Vec<u16> = first_sockets(roots, pid).0.iter().filter_map(|i| ports.get(i).copied()).collect();
     own.sort_unstable();
     own.dedup();
     own
@@ -236,7 +222,8 @@ mod tests {
     fn each_selector_is_told_by_its_form() {
         let name = |kind: fn(String) -> Selector, text: &str| Ok(kind(text.to_owned()));
         for (text, want) in [
-            ("4021", Ok(Selector::Pid(4021))),
+            ("4021", Ok(Selector::Pids(vec![4021]))),
+            ("4021,77", Ok(Selector::Pids(vec![4021, 77]))),
             (":443", Ok(Selector::Port(443))),
             ("nginx", name(Selector::Name, "nginx")),
             ("7zip", name(Selector::Name, "7zip")),
@@ -249,7 +236,7 @@ mod tests {
                 assert_eq!(selector.to_string(), text.trim_end_matches('/'));
             }
         }
-        for wrong in ["", "0", "99999999999", ":0", ":x", "unit:", "cgroup:/", "container:"] {
+        for wrong in ["", "0", "99999999999", "1,", ",", "1,0", ":0", ":x", "unit:", "cgroup:/", "container:"] {
             assert!(wrong.parse::<Selector>().is_err(), "{wrong}");
         }
     }

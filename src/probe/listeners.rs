@@ -15,7 +15,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -48,8 +47,8 @@ const SHOWN: &str = "sock_diag(7)";
 #[derive(Debug)]
 pub(crate) struct ListenerSource {
     socket: Reading<Socket>,
-    /// Ports that count; `None` is all.
-    ports: Option<RangeInclusive<u16>>,
+    /// Ports that count, in order; `None` is all.
+    ports: Option<Vec<u16>>,
     /// Number of the last question: an answer to an older one is passed over.
     seq: u32,
     last: Reading<Listeners>,
@@ -77,10 +76,12 @@ impl ListenerSource {
         Self { socket, ports: None, seq: 0, last: Err(Absent::NoSockDiag), questions: 0, asked: None, counted: None }
     }
 
-    /// Counts listeners on these ports alone.
-    pub(crate) fn only(&mut self, ports: RangeInclusive<u16>) {
-        self.ports = Some(ports);
-        self.asked = None;
+    /// Counts listeners on these ports alone, in order.
+    pub(crate) fn only(&mut self, ports: Vec<u16>) {
+        if self.ports.as_ref() != Some(&ports) {
+            self.ports = Some(ports);
+            self.asked = None;
+        }
     }
 
     /// The queues now, or as they were within the last two seconds. `counted` is what the kernel has counted by now.
@@ -276,7 +277,7 @@ pub(crate) fn half(bytes: &[u8], at: usize) -> Reading<u16> {
 /// What was counted so far.
 #[derive(Debug)]
 struct Tally {
-    ports: Option<RangeInclusive<u16>>,
+    ports: Option<Vec<u16>>,
     found: Listeners,
 }
 
@@ -287,7 +288,7 @@ impl Tally {
         let (state, port) = (message.get(1).copied().ok_or(CUT)?, half(message, 4)?);
         let queue =
             AcceptQueue { port: u16::from_be(port), used: word(message, 56)?.into(), max: word(message, 60)?.into() };
-        if state != STATE_LISTEN || self.ports.as_ref().is_some_and(|ports| !ports.contains(&queue.port)) {
+        if state != STATE_LISTEN || self.ports.as_ref().is_some_and(|ports| ports.binary_search(&queue.port).is_err()) {
             return Ok(());
         }
         let found = &mut self.found;
@@ -315,7 +316,7 @@ mod tests {
     const TOLD: &[u8] = include_bytes!("../../tests/fixtures/sock_diag-6.18");
     const SEQ: u32 = 7;
 
-    fn tally(ports: Option<RangeInclusive<u16>>) -> Tally {
+    fn tally(ports: Option<Vec<u16>>) -> Tally {
         Tally { ports, found: Listeners::default() }
     }
 
@@ -335,13 +336,13 @@ mod tests {
         assert_eq!(all.found, Listeners { reading: 0, count: 2, waiting: 10, fullest: Some(full) });
         assert!(full.is_full());
 
-        let mut one = tally(Some(9900..=9900));
+        let mut one = tally(Some(vec![9900]));
         assert_eq!(part(TOLD, SEQ, &mut |m| one.add(m)), Ok(true));
         let idle = AcceptQueue { port: 9900, used: 1, max: 511 };
         assert_eq!(one.found, Listeners { reading: 0, count: 1, waiting: 1, fullest: Some(idle) });
         assert!(!idle.is_full());
 
-        let mut none = tally(Some(1..=2));
+        let mut none = tally(Some(vec![1, 2]));
         assert_eq!(part(TOLD, SEQ, &mut |m| none.add(m)), Ok(true));
         assert_eq!(none.found, Listeners::default());
     }
@@ -455,7 +456,7 @@ mod tests {
         assert!(!asked(9, short, costly, now(6, 6)), "too costly even then");
         assert!(asked(9, costly * REST_IN_NEED, costly, now(6, 6)), "which queue it is matters now");
         let before = source.questions;
-        source.only(1..=1);
+        source.only(vec![1]);
         let _ = source.read(&mut buf, now(5, 5));
         assert_eq!(source.questions, before + 1, "for other ports at once");
     }

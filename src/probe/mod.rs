@@ -2,7 +2,7 @@
 //! socket.
 //!
 //! Every reading costs the same whatever the number of connections: nothing here reads `/proc/net/tcp` or lists a
-//! whole descriptor directory. The one thing that walks sockets, the census of a process that is no engine, does so in a
+//! whole descriptor directory. The one thing that walks sockets, the census of a program that is no engine, does so in a
 //! thread of its own and at a pace. A source that is not there has its reason in words; a parser never guesses.
 
 mod census;
@@ -21,6 +21,7 @@ mod neighbours;
 mod net;
 mod pressure;
 mod process;
+mod program;
 mod runtime;
 mod sampler;
 mod settings;
@@ -32,11 +33,13 @@ mod softnet;
 mod source;
 mod target;
 mod text;
+mod tree;
 mod user;
 mod vmstat;
 
 pub use find::{Candidate, Selector, find, is_kernel_thread, parse_pid};
 pub use machine::machine;
+pub use program::Attach;
 pub use sampler::Sampler;
 pub use source::Roots;
 pub use target::Watch;

@@ -1,6 +1,5 @@
 //! The sources of one network namespace, but for what is set in it ([`super::settings`]).
 
-use std::ops::RangeInclusive;
 use std::time::Instant;
 
 use super::conntrack;
@@ -56,8 +55,8 @@ impl NetSources {
         self.foreign
     }
 
-    /// Looks at the accept queues of these ports alone.
-    pub(crate) fn only_listeners(&mut self, ports: RangeInclusive<u16>) {
+    /// Looks at the accept queues of these ports alone, which are in order.
+    pub(crate) fn only_listeners(&mut self, ports: Vec<u16>) {
         self.listeners.only(ports);
     }
 

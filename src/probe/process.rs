@@ -29,6 +29,8 @@ pub(crate) struct Stat<'t> {
     pub(crate) ticks: u64,
     /// Threads.
     pub(crate) threads: u64,
+    /// When it was started, ticks since boot: tells it from another that gets its number later.
+    pub(crate) started: u64,
     /// Resident memory, pages.
     pub(crate) rss_pages: u64,
 }
@@ -60,7 +62,8 @@ pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
     let utime = field(14 - 10)?;
     let stime = field(0)?;
     let threads = field(20 - 16)?;
-    let rss = field(24 - 21)?;
+    let started = field(22 - 21)?;
+    let rss = field(24 - 23)?;
     let count = |n: i64| n.max(0).cast_unsigned();
     Ok(Stat {
         comm,
@@ -72,6 +75,7 @@ pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
         exiting: flags & EXITING != 0,
         ticks: count(utime).saturating_add(count(stime)),
         threads: count(threads),
+        started: count(started),
         rss_pages: count(rss),
     })
 }
@@ -144,6 +148,7 @@ mod tests {
             exiting: false,
             ticks: 12,
             threads: 3,
+            started: 71_343,
             rss_pages: 388,
         };
         assert_eq!(stat(STAT), Ok(want.clone()));

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use super::host::HostSources;
 use super::net::NetSources;
+use super::program::{Attach, ProgramSource};
 use super::settings::SettingSources;
 use super::source::Roots;
 use super::target::{OwnSources, TargetSources, Watch};
 use super::user::User;
 use crate::sample::Own;
-use crate::sample::kernel::{Kernel, Process, Reading};
+use crate::sample::kernel::{Kernel, Process, Program, Reading};
 use crate::units::micros;
 
 /// Reads every source into one [`Kernel`]. All files are opened before the ramp and kept.
@@ -21,6 +22,8 @@ pub struct Sampler {
     net: NetSources,
     settings: SettingSources,
     targets: Vec<TargetSources>,
+    /// The program that is watched, where it is none of ours: its processes are the targets, as they come and go.
+    program: Option<ProgramSource>,
     /// Threads that each user bound by `RLIMIT_NPROC` had in other processes when the last target was opened.
     others: Vec<(User, Reading<u64>)>,
     own: OwnSources,
@@ -44,6 +47,7 @@ impl Sampler {
             settings: SettingSources::open(&roots, net.is_foreign()),
             net,
             targets: Vec::with_capacity(targets.len()),
+            program: None,
             others: Vec::new(),
             own: OwnSources::open(&roots, page_size, &mut buf),
             page_size,
@@ -55,6 +59,39 @@ impl Sampler {
         }
         sampler.count_others();
         Ok(sampler)
+    }
+
+    /// Opens the machine's sources and watches a program that is no engine of ours: its processes, as they come and go.
+    ///
+    /// # Errors
+    /// None of those named exists, or they may not be read.
+    pub fn of_program(roots: Roots, attach: &Attach) -> Reading<Self> {
+        let watches: Vec<Watch> = attach.pids.iter().map(|pid| Watch::process(*pid)).collect();
+        let mut sampler = Self::new(roots, &watches)?;
+        sampler.program = Some(ProgramSource::open(&sampler.roots, attach, sampler.page_size)?);
+        Ok(sampler)
+    }
+
+    /// Takes up those processes of the program that are new among its largest, and lets go those that have ended. One that
+    /// has just ended is shown once more as such.
+    fn follow(&mut self) {
+        let Some(program) = &self.program else { return };
+        let followed = program.followed();
+        if self.targets.iter().any(TargetSources::is_alive) {
+            self.targets.retain(TargetSources::is_alive);
+        }
+        if self.targets.len() > 2 * followed.len() {
+            self.targets.retain(|target| followed.contains(&target.pid()));
+        }
+        let new: Vec<u32> = followed.into_iter().filter(|pid| self.targets.iter().all(|t| t.pid() != *pid)).collect();
+        for pid in &new {
+            // One that has ended meanwhile is none.
+            let _ = self.push(&Watch::process(*pid));
+        }
+        // What others of a user run was counted without them.
+        if !new.is_empty() {
+            self.count_others();
+        }
     }
 
     /// Watches one more process. If it is the first, its network namespace is read from now on.
@@ -79,7 +116,9 @@ impl Sampler {
     /// Counts what the users of the targets run besides. Not with each sample: it is a walk over all processes.
     fn count_others(&mut self) {
         self.others.clear();
-        let watched: Vec<u32> = self.targets.iter().map(TargetSources::pid).chain([std::process::id()]).collect();
+        let members = self.program.as_ref().map(ProgramSource::members).unwrap_or_default();
+        let targets = self.targets.iter().map(TargetSources::pid);
+        let watched: Vec<u32> = targets.chain(members).chain([std::process::id()]).collect();
         for user in self.targets.iter().filter_map(|target| target.bound_user().ok().flatten()) {
             if !self.others.iter().any(|(known, _)| *known == user) {
                 self.others.push((user, user.others(&self.roots, &watched, &mut self.buf)));
@@ -88,14 +127,16 @@ impl Sampler {
     }
 
     /// Adds to what each target uses of its `RLIMIT_NPROC` what else its user runs.
-    fn add_others(&self, targets: &mut [Process]) {
+    fn add_others(&self, targets: &mut [Process], program: Option<&Program>) {
         let dashboard = std::process::id();
         let own = Some(&self.own).filter(|_| self.targets.iter().all(|target| target.pid() != dashboard));
         let threads: Vec<u64> = targets.iter().map(|target| target.threads.as_ref().map_or(0, |n| *n)).collect();
         for (target, sources) in targets.iter_mut().zip(&self.targets) {
             let (Ok(Some(user)), Ok(Some(count))) = (sources.bound_user(), &mut target.user_threads) else { continue };
             let watched = self.targets.iter().zip(&threads).filter(|(other, _)| other.user() == Some(user));
-            let seen = watched.map(|(_, n)| n).sum::<u64>() + own.map_or(0, |own| own.threads_of(user));
+            // Of those that are too many to be watched one by one: they are the named one's children.
+            let more = program.filter(|_| self.targets[0].user() == Some(user)).map_or(0, |p| p.other_threads);
+            let seen = watched.map(|(_, n)| n).sum::<u64>() + more + own.map_or(0, |own| own.threads_of(user));
             match self.others.iter().find(|(known, _)| *known == user) {
                 Some((_, Err(why))) => target.user_threads = Err(why.clone()),
                 Some((_, Ok(others))) => count.used = seen + others,
@@ -107,7 +148,7 @@ impl Sampler {
     /// Looks at the accept queues of a run's ports alone: another program's full queue is not the run's. Without this call,
     /// at those of the whole network namespace. Call it after the first target was added.
     pub fn only_listeners(&mut self, ports: RangeInclusive<u16>) {
-        self.net.only_listeners(ports);
+        self.net.only_listeners(ports.collect());
     }
 
     /// Has the next sample read what is kept for two seconds because it is set and seldom changed: limits and sysctls. To be
@@ -128,6 +169,7 @@ impl Sampler {
     /// Reads every source once; and what this program itself costs.
     pub fn read(&mut self) -> (Kernel, Own) {
         let start = Instant::now();
+        self.follow();
         let (roots, buf) = (&self.roots, &mut self.buf);
         let (net, set) = self.net.read(&mut self.settings, start, buf);
         let sockets = net.sockstat.as_ref().ok().map(|s| s.alloc);
@@ -138,11 +180,17 @@ impl Sampler {
             let read = rest[0].read(roots, start, before.iter().zip(&processes), buf);
             processes.push(read);
         }
-        let mut kernel = Kernel { took_us: 0, host, net, processes };
+        let program = self.program.as_ref().map(|program| program.read(&processes));
+        if let Some(Ok(census)) = program.as_ref().map(|program| &program.census)
+            && !census.listeners.is_empty()
+        {
+            self.net.only_listeners(census.listeners.iter().map(|l| l.port).collect());
+        }
+        let mut kernel = Kernel { took_us: 0, host, net, processes, program };
         let own = self.own.read(buf);
         let living = kernel.processes.iter().filter(|p| p.alive && !p.is_ending()).count();
         self.host.last_words(&mut kernel.host, living, start, buf);
-        self.add_others(&mut kernel.processes);
+        self.add_others(&mut kernel.processes, kernel.program.as_ref());
         kernel.took_us = micros(start.elapsed());
         (kernel, own)
     }

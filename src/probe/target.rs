@@ -3,16 +3,14 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::census::CensusSource;
 use super::cgroup::Cgroups;
 use super::kept::{Kept, PACE};
-use super::namespace::same_network;
 use super::process::{self, Stat};
 use super::runtime;
 use super::source::{Roots, Source, exists, reason};
 use super::user::{Identity, User};
 use crate::sample::Own;
-use crate::sample::kernel::{Absent, Process, Reading, RuntimeLimit, SoftHard, UserThreads};
+use crate::sample::kernel::{Absent, AppLimit, Process, Reading, RuntimeLimit, SoftHard, UserThreads};
 use crate::sys;
 use crate::units;
 use crate::units::micros;
@@ -26,30 +24,22 @@ pub struct Watch {
     pub name: Option<String>,
     /// Whether to look in its command line and environment for what its runtime limits itself to.
     pub inspect: bool,
-    /// Whether to count its connections, socket by socket.
-    pub count: bool,
 }
 
 impl Watch {
     /// Any process, as it is.
     pub fn process(pid: u32) -> Self {
-        Self { pid, name: None, inspect: true, count: false }
+        Self { pid, name: None, inspect: true }
     }
 
     /// A process whose options are known, under another name than its own.
     pub fn named(pid: u32, name: &str) -> Self {
-        Self { pid, name: Some(name.to_owned()), inspect: false, count: false }
-    }
-
-    /// The same, and its connections.
-    #[must_use]
-    pub fn counted(self) -> Self {
-        Self { count: true, ..self }
+        Self { pid, name: Some(name.to_owned()), inspect: false }
     }
 }
 
 /// Microseconds of one clock tick in `/proc/PID/stat`: `USER_HZ` is 100 on every machine Linux runs on today.
-const TICK_US: u64 = 10_000;
+pub(crate) const TICK_US: u64 = 10_000;
 
 /// Kept-open files of a process.
 #[derive(Debug)]
@@ -70,7 +60,7 @@ pub(crate) struct TargetSources {
     /// Whether `RLIMIT_NPROC` was a limit when it was opened; where it was not, its user's threads are not counted.
     nproc_limited: bool,
     runtime: Reading<Option<RuntimeLimit>>,
-    census: Reading<CensusSource>,
+    app: Reading<Option<AppLimit>>,
     page_size: u64,
 }
 
@@ -121,11 +111,7 @@ impl TargetSources {
             identity: Identity::read(roots, &home, &mut open("status"), buf),
             nproc_limited: at_start.is_ok_and(|l| l.1.soft < u64::MAX),
             runtime,
-            census: if watch.count {
-                CensusSource::open(roots, pid, same_network(roots, pid) == Some(false))
-            } else {
-                Err(Absent::because("not counted here"))
-            },
+            app: Ok(None),
             page_size,
         })
     }
@@ -145,6 +131,10 @@ impl TargetSources {
     /// Its user, bound or not.
     pub(crate) fn user(&self) -> Option<User> {
         self.identity.as_ref().ok().map(|identity| identity.user())
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.alive
     }
 
     pub(crate) fn set_alive(&mut self, alive: bool) {
@@ -186,13 +176,7 @@ impl TargetSources {
             Some((_, read)) => (read.memcg.clone(), read.pids_cgroups.clone()),
             None => (self.cgroups.memory(buf), self.cgroups.pids(buf)),
         };
-        let census = match &self.census {
-            Ok(source) if self.alive => source.read(&descriptors),
-            Ok(_) => Err(Absent::ProcessEnded),
-            Err(why) => Err(why.clone()),
-        };
         Process {
-            census,
             pid: self.pid,
             name: self.name.clone(),
             alive: self.alive,
@@ -204,6 +188,7 @@ impl TargetSources {
             nofile,
             user_threads,
             runtime: self.runtime.clone(),
+            app: self.app.clone(),
             memcg,
             pids_cgroups,
             exempt_from_file_max: self.identity.clone().map(Identity::is_admin),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use super::absent::{Absent, Reading};
+pub use super::program::{Census, ListenerCensus, Member, Program};
 pub use crate::units::PortRange;
 
 /// Every source of the kernel, read once.
@@ -14,8 +15,12 @@ pub struct Kernel {
     pub host: Host,
     /// The network namespace of the first process (the server's, where both ends are known), or the dashboard's own.
     pub net: Net,
-    /// Every process watched, in the order in which they were named: a server before a client.
+    /// Every process watched, in the order in which they were named: a server before a client. Of a program that is no engine
+    /// of ours the one that was named, and those with the most descriptors.
     pub processes: Vec<Process>,
+    /// The program that is watched, where it is none of ours.
+    #[serde(default)]
+    pub program: Option<Program>,
 }
 
 /// Machine-wide sources.
@@ -347,6 +352,8 @@ pub struct Process {
     pub user_threads: Reading<Option<UserThreads>>,
     /// What its runtime limits itself to, from how it was started; `None` where it names no limit, or was not to be looked at.
     pub runtime: Reading<Option<RuntimeLimit>>,
+    /// The connections that its configuration allows; `None` where it is no server that is known, or names none.
+    pub app: Reading<Option<AppLimit>>,
     /// Its memory cgroup and every ancestor that can be seen, nearest first.
     pub memcg: Reading<Vec<MemCgroup>>,
     /// Its cgroup and every ancestor that can be seen, nearest first, as far as they limit tasks.
@@ -354,38 +361,6 @@ pub struct Process {
     /// Whether `fs.file-max` does not bind it: `CAP_SYS_ADMIN` in the first user namespace (`alloc_empty_file` in
     /// `fs/file_table.c`).
     pub exempt_from_file_max: Reading<bool>,
-    /// Its connections, of a process that does not count them for us.
-    pub census: Reading<Census>,
-}
-
-/// The connections of a process, by the ports it listens on.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Census {
-    /// Held: established on its listeners (`CLOSE_WAIT` too) less what waits to be accepted.
-    pub connections: u64,
-    /// Waiting to be accepted.
-    pub queued: u64,
-    /// In `CLOSE_WAIT`: the peer has closed, the process has not.
-    pub close_wait: u64,
-    /// How old the count is, milliseconds.
-    pub age_ms: u64,
-    /// `connections` has been carried on since by what the descriptors have changed by.
-    pub carried: bool,
-    /// Port by port, in order.
-    pub listeners: Vec<ListenerCensus>,
-}
-
-/// The same of one port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ListenerCensus {
-    /// The port.
-    pub port: u16,
-    /// Established, accepted or not.
-    pub established: u64,
-    /// Waiting to be accepted.
-    pub queued: u64,
-    /// How many may wait.
-    pub backlog: u64,
 }
 
 /// The runtimes whose limits are known.
@@ -411,6 +386,21 @@ pub struct RuntimeLimit {
     pub limit: u64,
     /// What sets it: `+Q 5000`, `-Xmx2g`, `the default`.
     pub set_by: String,
+}
+
+/// A limit of connections that a server is configured with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppLimit {
+    /// Connections that may be open at once, as configured.
+    pub limit: u64,
+    /// Whether that is for each process (nginx: each worker) and not for all of them.
+    pub each_process: bool,
+    /// What it does when it is met: true: it accepts and closes at once; false: it stops accepting (haproxy).
+    pub closes: bool,
+    /// The setting: `worker_connections`, `maxclients`.
+    pub setting: String,
+    /// Where it is set: `/etc/nginx/nginx.conf`, `its command line`, `the default`.
+    pub set_in: String,
 }
 
 /// A pair of limits.

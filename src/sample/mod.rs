@@ -4,6 +4,7 @@
 mod absent;
 pub mod kernel;
 mod machine;
+mod program;
 
 use std::ops::Deref;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::panel;
 use super::text::{cut, put, width, wrap};
 use super::theme::Theme;
-use crate::model::{Cost, Model};
+use crate::model::{Basis, Cost, Model};
 use crate::units;
 use crate::units::whole;
 
@@ -63,7 +63,8 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
 fn title(cost: &Cost, columns: usize) -> String {
     let Some(slope) = cost.total else { return "What one connection costs".to_owned() };
     let bytes = bytes(slope.per_connection);
-    let whole = format!("One connection costs {bytes} B ({})", cost.ends());
+    let divided = if cost.basis == Some(Basis::Quotient) { ", by division" } else { "" };
+    let whole = format!("One connection costs {bytes} B ({}{divided})", cost.ends());
     if width(&whole) <= columns { whole } else { format!("A connection costs {bytes} B") }
 }
 
@@ -88,9 +89,11 @@ fn parts(cost: &Cost) -> Vec<Part> {
     let caches = if cost.slab.is_empty() { "slab caches need root" } else { "page tables, other caches, rounding" };
     let other = (kernel - named).max(slab - named).max(0.0);
     parts.push(Part { name: "other kernel", short: "other", caches: caches.into(), bytes: other });
-    for (name, short, slope) in
-        [("server user", "server", cost.server_user), ("client user", "client", cost.client_user)]
-    {
+    for (name, short, slope) in [
+        ("server user", "server", cost.server_user),
+        ("client user", "client", cost.client_user),
+        ("its memory", "RSS", cost.user),
+    ] {
         if let Some(slope) = slope {
             parts.push(Part { name, short, caches: "resident memory".into(), bytes: slope.per_connection });
         }
@@ -150,6 +153,8 @@ mod tests {
             mem_free: None,
             total: Some(slope(6003.0)),
             kernel: Some(slope(6000.0)),
+            user: None,
+            basis: Some(Basis::SlabAndRss),
             server_user: Some(slope(3.0)),
             client_user: None,
             slab: slab.map(|(name, b)| (name.to_owned(), b)).to_vec(),

@@ -216,7 +216,7 @@ fn what_a_process_holds_is_told_from_its_queue_and_from_its_neighbours() {
         (Some(100), Some(20), Some(10)),
         "{process:?}"
     );
-    let listener = process.listeners[0];
+    let listener = &process.listeners[0];
     assert_eq!((listener.port, listener.established, listener.queued, listener.backlog), (port, 120, 20, 64));
     assert_eq!(ended.summary().process.as_ref().and_then(|p| p.connections), Some(100), "{}", ended.log());
 

@@ -15,7 +15,8 @@ pub(super) struct Announced {
 impl Announced {
     pub(super) fn update(&mut self, facts: &Facts<'_>, say: Say<'_>) {
         for limit in facts.limits {
-            // A hit limit has its own event: the failure, the drops, or the death that showed it.
+            self.met(limit, facts, say);
+            // Another limit that is hit has its own event: the failure, the drops, or the death that showed it.
             if !matches!(limit.state, LimitState::Warn | LimitState::Critical) {
                 continue;
             }
@@ -34,6 +35,23 @@ impl Announced {
             let text = (limit.info.alarm)(limit, facts.sample).unwrap_or_else(|| sentence(limit, facts));
             say(Event::new(Kind::Limit, severity, id, text).of_limit(Some(limit)));
         }
+    }
+}
+
+impl Announced {
+    /// A limit that is met and shows by nothing else.
+    fn met(&mut self, limit: &Limit, facts: &Facts<'_>, say: Say<'_>) {
+        let Some(how) = limit.met.as_ref().filter(|_| limit.state == LimitState::Hit) else { return };
+        let known = self.worst.iter_mut().find(|w| limit.is(w.0, &w.1));
+        match known {
+            Some(known) if known.2 == LimitState::Hit => return,
+            Some(known) => known.2 = LimitState::Hit,
+            None => self.worst.push((limit.info.id, limit.scope.clone(), LimitState::Hit)),
+        }
+        let name = (limit.info.phrase)(limit);
+        let text = format!("{how}: {name}{}{}", limit.in_brackets(), facts.advice(&limit.cure));
+        let id = format!("{}/{}", limit.info.id, limit.scope);
+        say(Event::new(Kind::Limit, Severity::Critical, id, text).of_limit(Some(limit)));
     }
 }
 

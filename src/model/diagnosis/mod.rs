@@ -2,6 +2,7 @@
 
 mod aftermath;
 mod failures;
+mod foreign;
 mod late;
 mod limits;
 mod losses;
@@ -21,6 +22,7 @@ use super::guard::Guard;
 use super::kernel_log::KernelLog;
 use super::now::{Now, RunPhase};
 use super::outcome::Outcome;
+use super::program::ProgramLog;
 
 /// Where events go.
 type Say<'a> = &'a mut dyn FnMut(Event);
@@ -43,6 +45,8 @@ pub(super) struct Facts<'a> {
     pub guard: &'a Guard,
     /// How far the run has come.
     pub outcome: &'a Outcome,
+    /// The program that is watched, where it is no engine.
+    pub program: &'a ProgramLog,
 }
 
 impl Facts<'_> {
@@ -87,6 +91,7 @@ pub(super) struct Diagnosis {
     losses: losses::Watch,
     silent: silent::Watch,
     late: late::Told,
+    foreign: foreign::Watch,
     aftermath: aftermath::Aftermath,
     /// Highest number of an engine's events passed on, by pid.
     passed: Vec<(u32, u64)>,
@@ -106,6 +111,7 @@ impl Diagnosis {
         self.stall.update(facts, &mut say);
         self.losses.update(facts, &mut say);
         self.late.update(facts, &mut say);
+        self.foreign.update(facts, &mut say);
         self.limits.update(facts, &mut say);
         self.pass_on(facts, &mut say);
         let new = said.split_off(held).into_iter().filter_map(|e| self.aftermath.pass(e, facts.now.phase));
