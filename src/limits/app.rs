@@ -20,7 +20,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     need,
     phrase: |limit| match &limit.place {
         Some(setting) => format!("{setting} of {}", limit.scope),
-        None => format!("a limit that {} has of its own", limit.scope),
+        None => "a limit of its own".to_owned(),
     },
     ..PLAIN
 };
@@ -42,10 +42,10 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let mut rows = known(sample, program);
     let scope = format!("{} {}", program.name, program.pid);
     if rows.is_empty() {
-        rows.push(match (&program.census, turnover.closes(None)) {
-            (Ok(census), Some(closing)) => Meter {
-                met: Some(closing.sentence(program)),
-                ..Meter::growing(ID, &scope, census.connections, census.connections, 0.0)
+        rows.push(match (&program.census, turnover.met) {
+            (Ok(census), Some(met)) => Meter {
+                met: turnover.closes(None).map(|closing| closing.sentence(program, ACCEPTED)),
+                ..Meter::independent(ID, &scope, census.connections, Some(met))
             }
             .cured(|need| more("--app-limit", "", need)),
             _ => {
@@ -57,11 +57,16 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
             }
         });
     }
+    let trims = sample.kernel.processes.iter().any(|p| matches!(&p.app, Ok(Some(own)) if own.idle.is_some()));
     for row in &mut rows {
         let (Some(used), Some(limit)) = (row.used, row.limit) else { continue };
         let full = used as f64 >= FULL * limit as f64;
-        if let Some(closing) = turnover.closes(Some(limit)).filter(|_| full) {
-            row.met = Some(closing.sentence(program));
+        // Of idle ones it closes up to 32 at a time, so that the count falls again.
+        let nearly = used + 2 * AT_ONCE >= limit && used as f64 >= 0.8 * limit as f64;
+        if let Some(closing) = turnover.makes_room().filter(|_| nearly && trims) {
+            row.met = Some(closing.sentence(program, "its oldest idle connections for new ones"));
+        } else if let Some(closing) = turnover.closes(Some(limit)).filter(|_| full) {
+            row.met = Some(closing.sentence(program, ACCEPTED));
         } else if full && context.noted.standing.is_long() {
             row.met = Some(format!("{} accepts no more, and its accept queue fills", program.name));
         }
@@ -74,51 +79,66 @@ fn known(sample: &Sample, program: &Watched) -> Vec<Meter> {
     let held = program.census.as_ref().ok().map(|census| census.connections);
     if let Some(limit) = program.app_limit {
         let scope = format!("{} {}", program.name, program.pid);
-        return vec![row(scope, held, limit, "--app-limit", "--app-limit", true)];
+        let limit = AppLimit {
+            limit,
+            idle: None,
+            each_process: false,
+            closes: true,
+            setting: "--app-limit".into(),
+            set_in: "as told".into(),
+        };
+        return vec![row(scope, held, limit)];
     }
     let of = |p: &crate::sample::Process| p.app.as_ref().ok().cloned().flatten();
     let Some(first) = sample.kernel.processes.iter().find_map(of) else { return Vec::new() };
     if !first.each_process {
         let scope = format!("{} {}", program.name, program.pid);
-        return vec![row(scope, held, first.limit, &first.setting, &first.set_in, first.closes)];
+        return vec![row(scope, held, first)];
     }
     let held_by = |pid: u32| program.members.iter().find(|m| m.pid == pid).and_then(|m| m.connections);
     let mut workers: Vec<(String, u64, AppLimit)> = sample
         .living()
+        // A master serves none.
+        .filter(|w| w.pid != program.pid || program.processes == 1)
         .filter_map(|w| Some((w.scope(), held_by(w.pid)?, of(w.process)?)))
-        // A master that holds none serves none.
-        .filter(|(_, held, _)| *held > 0 || program.processes == 1)
         .collect();
     workers.sort_by_key(|(_, held, _)| std::cmp::Reverse(*held));
     workers.truncate(SHOWN);
-    workers
-        .into_iter()
-        .map(|(scope, held, l)| row(scope, Some(held), l.limit, &l.setting, &l.set_in, l.closes))
-        .collect()
+    workers.into_iter().map(|(scope, held, limit)| row(scope, Some(held), limit)).collect()
 }
 
-fn row(scope: String, used: Option<u64>, limit: u64, setting: &str, set_in: &str, closes: bool) -> Meter {
-    let (name, place) = (setting.to_owned(), set_in.to_owned());
+fn row(scope: String, used: Option<u64>, own: AppLimit) -> Meter {
+    let full = match (own.idle, own.closes) {
+        (Some(_), _) => format!("the oldest idle ones are closed for new ones, and all {} can be busy", grouped(own.limit)),
+        (None, true) => "the server closes what it accepts".to_owned(),
+        (None, false) => "the server accepts no more".to_owned(),
+    };
     let meter = Meter {
         used,
-        reason: Some(format!(
-            "{setting} ({set_in}); when it is full, the server {}",
-            if closes { "closes what it accepts" } else { "accepts no more" }
-        )),
-        place: Some(setting.to_owned()),
+        reason: Some(format!("{} ({}); when it is full, {full}", own.setting, own.set_in)),
+        place: Some(own.setting.clone()),
+        state: used.is_none().then_some(LimitState::Unknown),
         divides: true,
-        ..Meter::growing(ID, scope, used.unwrap_or(0), limit, 4.0)
+        ..Meter::growing(ID, scope, used.unwrap_or(0), own.idle.unwrap_or(own.limit), 4.0)
     };
-    let meter = if used.is_none() { Meter { state: Some(LimitState::Unknown), ..meter } } else { meter };
-    meter.levels(0.95, 0.99).cured(move |need| more(&name, &place, need))
+    meter.levels(0.95, 0.99).cured(move |need| {
+        // A sixteenth and more is not for idle ones.
+        let need = own.idle.map_or(need, |_| round_up(need + need / 12 + AT_ONCE));
+        more(&own.setting, &own.set_in, need)
+    })
 }
 
 /// How a server is given room for so many.
 pub(super) fn more(setting: &str, set_in: &str, need: u64) -> Remedy {
-    let text = if setting.starts_with("--") {
-        "raise the server's own limit (its configuration), then reload or restart it".to_owned()
-    } else {
-        format!("{setting} {need} in {set_in}, then reload or restart it")
+    // What it takes off for itself follows.
+    let place = set_in.split_once(", ").map_or(set_in, |(place, _)| place);
+    let text = match place {
+        _ if setting.starts_with("--") => {
+            "raise it in the server's configuration, then reload or restart it".to_owned()
+        }
+        "its command line" => format!("start it with {setting} {need}"),
+        "the default" => format!("set {setting} to {need} in its configuration, then reload or restart it"),
+        file => format!("{setting} {need} in {file}, then reload or restart it"),
     };
     Remedy::advice(Level::Server, text)
 }
@@ -166,6 +186,8 @@ pub(super) struct Turnover {
     opens: Option<u64>,
     counts: VecDeque<Count>,
     closing: Option<Closing>,
+    /// What it held when it was seen to close what it accepts, and has not held more since.
+    met: Option<u64>,
 }
 
 /// A server that closes at once what it accepts.
@@ -182,15 +204,20 @@ pub(super) struct Closing {
 }
 
 impl Closing {
-    fn sentence(self, program: &Watched) -> String {
+    fn sentence(self, program: &Watched, what: &str) -> String {
         let (name, held) = (&program.name, grouped(self.held));
         if self.per_s >= 20.0 {
-            format!("{name} closes what it accepts, {:.0}/s, at {held} held", self.per_s)
+            format!("{name} closes {what}, {:.0}/s, at {held} held", self.per_s)
         } else {
-            format!("{name} closes what it accepts ({} so far), at {held} held", grouped(self.closed))
+            format!("{name} closes {what} ({} so far), at {held} held", grouped(self.closed))
         }
     }
 }
+
+/// What most servers close when they are full.
+const ACCEPTED: &str = "what it accepts";
+/// Idle connections that nginx closes at once to make room (`ngx_drain_connections`).
+const AT_ONCE: u64 = 32;
 
 const COUNTS: usize = 32;
 /// Milliseconds for which a server must have closed what it accepts.
@@ -229,6 +256,9 @@ impl Turnover {
             self.counts.pop_front();
         }
         self.closing = self.find();
+        let more = |met: &u64| census.connections > met + met / 20 + AT_ONCE;
+        let met = self.met.filter(|met| !more(met));
+        self.met = self.closes(None).map(|closing| closing.held).or(met);
     }
 
     /// Whether the server closes what it accepts; without a `limit` that is known, only where it met one before our eyes.
@@ -239,6 +269,18 @@ impl Turnover {
     /// The same of a server that did so before it was watched: short requests look alike.
     pub(super) fn may_close(&self) -> Option<Closing> {
         self.closing.filter(|closing| !closing.after_growth)
+    }
+
+    /// A server whose count has stood for two seconds or so, give or take what it closes at once, while as many came as went.
+    fn makes_room(&self) -> Option<Closing> {
+        let newest = self.counts.back()?;
+        let near = |c: &&Count| c.connections.abs_diff(newest.connections) <= 2 * AT_ONCE;
+        let first = self.counts.iter().rev().take_while(near).last()?;
+        let ms = newest.t_ms.saturating_sub(first.t_ms);
+        let closed = closed(first, newest);
+        let per_s = closed as f64 * 1000.0 / ms.max(1) as f64;
+        let closing = Closing { closed, per_s, held: newest.connections, after_growth: false };
+        (ms >= FOR_MS && closed >= CLOSED).then_some(closing)
     }
 
     fn find(&self) -> Option<Closing> {
@@ -361,6 +403,7 @@ mod tests {
         let set = |p: &mut Process, each_process| {
             p.app = Ok(Some(AppLimit {
                 limit: 500,
+                idle: None,
                 each_process,
                 closes: true,
                 setting: "worker_connections".into(),
@@ -378,9 +421,8 @@ mod tests {
         assert_eq!(known(&sample, &program)[0].limit, Some(450), "what the user says");
         program.app_limit = None;
         set(&mut sample.kernel.processes[0], true);
-        program.members[0].connections = Some(0);
         assert!(known(&sample, &program).is_empty(), "a master");
-        program.members[0].connections = Some(300);
+        (program.processes, program.members[0].connections) = (1, Some(300));
         assert_eq!(known(&sample, &program)[0].used, Some(300));
     }
 }

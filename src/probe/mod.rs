@@ -5,8 +5,10 @@
 //! whole descriptor directory. The one thing that walks sockets, the census of a program that is no engine, does so in a
 //! thread of its own and at a pace. A source that is not there has its reason in words; a parser never guesses.
 
+mod app_limit;
 mod census;
 mod cgroup;
+mod config_files;
 mod conntrack;
 mod find;
 mod host;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use super::app_limit;
 use super::cgroup::Cgroups;
 use super::kept::{Kept, PACE};
 use super::process::{self, Stat};
@@ -22,7 +23,7 @@ pub struct Watch {
     pub pid: u32,
     /// Name to show; without one, its `comm`.
     pub name: Option<String>,
-    /// Whether to look in its command line and environment for what its runtime limits itself to.
+    /// Whether to look for the limits that it keeps itself: in its command line, its environment and its configuration.
     pub inspect: bool,
 }
 
@@ -111,7 +112,7 @@ impl TargetSources {
             identity: Identity::read(roots, &home, &mut open("status"), buf),
             nproc_limited: at_start.is_ok_and(|l| l.1.soft < u64::MAX),
             runtime,
-            app: Ok(None),
+            app: if watch.inspect { app_limit::read(roots, pid) } else { Ok(None) },
             page_size,
         })
     }

@@ -352,7 +352,7 @@ pub struct Process {
     pub user_threads: Reading<Option<UserThreads>>,
     /// What its runtime limits itself to, from how it was started; `None` where it names no limit, or was not to be looked at.
     pub runtime: Reading<Option<RuntimeLimit>>,
-    /// The connections that its configuration allows; `None` where it is no server that is known, or names none.
+    /// How many connections it is configured to hold; `None` where that cannot be told, or was not to be looked at.
     pub app: Reading<Option<AppLimit>>,
     /// Its memory cgroup and every ancestor that can be seen, nearest first.
     pub memcg: Reading<Vec<MemCgroup>>,
@@ -388,18 +388,21 @@ pub struct RuntimeLimit {
     pub set_by: String,
 }
 
-/// A limit of connections that a server is configured with.
+/// A server's own limit of client connections, as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppLimit {
-    /// Connections that may be open at once, as configured.
+    /// Connections of clients that may be open at once: what is configured, less what the server takes of it for itself.
     pub limit: u64,
+    /// So many of which nobody asks anything are the most (nginx): beyond them it closes the oldest for each that comes.
+    #[serde(default)]
+    pub idle: Option<u64>,
     /// Whether that is for each process (nginx: each worker) and not for all of them.
     pub each_process: bool,
     /// What it does when it is met: true: it accepts and closes at once; false: it stops accepting (haproxy).
     pub closes: bool,
     /// The setting: `worker_connections`, `maxclients`.
     pub setting: String,
-    /// Where it is set: `/etc/nginx/nginx.conf`, `its command line`, `the default`.
+    /// Where it is set, and what was taken off: `/etc/redis/redis.conf`, `its command line`, `the default, 512 less 2 of its own`.
     pub set_in: String,
 }
 

@@ -49,7 +49,8 @@ impl Announced {
             None => self.worst.push((limit.info.id, limit.scope.clone(), LimitState::Hit)),
         }
         let name = (limit.info.phrase)(limit);
-        let text = format!("{how}: {name}{}{}", limit.in_brackets(), facts.advice(&limit.cure));
+        let numbers = if limit.place.is_some() { limit.in_brackets() } else { String::new() };
+        let text = format!("{how}: {name}{numbers}{}", facts.advice(&limit.cure));
         let id = format!("{}/{}", limit.info.id, limit.scope);
         say(Event::new(Kind::Limit, Severity::Critical, id, text).of_limit(Some(limit)));
     }
