@@ -44,6 +44,8 @@ pub enum LineAt {
 pub struct Chart {
     /// What x is.
     pub x: XAxis,
+    /// Whose memory it is; `None` is the machine's.
+    pub of: Option<String>,
     /// Curves, the most important first.
     pub curves: Vec<Curve>,
     /// Limit lines within or just beyond the axes.

@@ -35,6 +35,8 @@ pub(super) struct View<'a> {
     pub charged: Option<Slope>,
     /// Whether a connection has both its ends here.
     pub both_ends: bool,
+    /// The name of the program that is watched, where it is no engine: the chart is of its own memory.
+    pub program: Option<&'a str>,
 }
 
 impl View<'_> {
@@ -84,7 +86,10 @@ pub(super) struct History {
 impl History {
     /// Takes a sample.
     pub(super) fn update(&mut self, sample: &Sample, view: &View<'_>) {
-        let values = self.values(sample, view.headroom);
+        let values = match &sample.kernel.program {
+            Some(program) => [program.rss_bytes as f64, f64::NAN, f64::NAN],
+            None => self.values(sample, view.headroom),
+        };
         for (highest, value) in self.highest.iter_mut().zip(values) {
             *highest = highest.max(value);
         }
@@ -142,7 +147,10 @@ impl History {
         self.x_seconds.fit((seconds + view.now.eta_s.unwrap_or(0.0)).max(10.0), 10.0);
         let more = aim - peak as f64;
         let top = self.top.map_or([f64::NAN; VALUES], |t| t.1);
-        let y = if let Some(group) = view.group() {
+        let y = if view.program.is_some() {
+            let cost = view.total.map_or(0.0, |s| s.per_connection);
+            (top[MEMORY] + cost * more).max(self.highest[MEMORY]) * 1.05
+        } else if let Some(group) = view.group() {
             group.limit.map_or(0.0, |l| l as f64 * 1.05).max(self.highest[GROUP])
         } else {
             let cost = view.total.map_or(per_connection(view.both_ends), |s| s.per_connection);
@@ -172,7 +180,8 @@ impl History {
             Curve { label, segments: series.segments(at) }
         };
         let slab = if self.with_slabinfo { "socket slab" } else { "kernel slab" };
-        let mut curves = vec![curve("memory in use", MEMORY), curve(slab, SLAB)];
+        let memory = if view.program.is_some() { "resident memory" } else { "memory in use" };
+        let mut curves = vec![curve(memory, MEMORY), curve(slab, SLAB)];
         if view.group().is_some() {
             curves.insert(0, curve("cgroup charge", GROUP));
         }
@@ -180,6 +189,7 @@ impl History {
         let (forecast, band) = self.forecast(x, view).unzip();
         Chart {
             x,
+            of: view.program.map(ToOwned::to_owned),
             curves,
             lines: self.lines(x, view),
             forecast,
@@ -196,6 +206,8 @@ impl History {
         let sight = IN_SIGHT * view.aim(self.peak.unwrap_or(0));
         for limit in view.limits {
             let at = match (limit.info.oom, limit.unit, limit.limit) {
+                // Those bound more than what is drawn.
+                (Some(_), ..) if view.program.is_some() => continue,
                 (Some(Oom::Machine), _, Some(bytes)) => LineAt::Bytes(bytes as f64),
                 (Some(Oom::Cgroup), _, Some(bytes)) if view.group().is_some_and(|g| g.scope == limit.scope) => {
                     LineAt::Bytes(bytes as f64)
@@ -231,7 +243,7 @@ impl History {
         let limit = view.nearest()?;
         let Forecast::At { connections, seconds, .. } = limit.forecast else { return None };
         let (count, values) = self.top?;
-        let (value, slope) = match view.group() {
+        let (value, slope) = match view.group().filter(|_| view.program.is_none()) {
             Some(_) => (GROUP, view.charged?),
             None => (MEMORY, view.total?),
         };

@@ -40,7 +40,7 @@ pub use event::{About, Event, EventLog, Kind, Severity};
 pub use failures::happened;
 pub use guard::safe_target;
 pub use now::{CountSource, Now, RunPhase, Stale};
-pub use summary::{EventLine, SampleLine, Summary, Verdict};
+pub use summary::{EventLine, MemberLine, ProcessLine, SampleLine, Summary, Verdict};
 
 use crate::protocol::Role;
 use crate::sample::{Machine, Sample};
@@ -279,6 +279,17 @@ impl Model {
         Limit::row(self.limits(), about.id, about.scope.as_deref())
     }
 
+    /// The watched program, where it is no engine.
+    pub fn program(&self) -> Option<ProcessLine> {
+        let program = self.last.as_ref()?.kernel.program.as_ref()?;
+        Some(self.observer.program.line(program))
+    }
+
+    /// Connections of one of its processes over the run, in `columns` equal steps of time; empty before the second sample.
+    pub fn held_by(&self, pid: u32, columns: usize) -> Vec<f64> {
+        self.observer.program.columns(pid, columns)
+    }
+
     /// Real memory headroom.
     pub fn headroom(&self) -> Option<Headroom> {
         self.learning.learnt().headroom
@@ -299,7 +310,8 @@ impl Model {
 
     /// The memory chart.
     pub fn chart(&self, x: XAxis) -> Chart {
-        self.outlook.history.chart(x, &steps::view(&self.now, &self.outlook.table, self.learning.learnt()))
+        let Some(sample) = &self.last else { return Chart::default() };
+        self.outlook.history.chart(x, &steps::view(sample, &self.now, &self.outlook.table, self.learning.learnt()))
     }
 
     /// What happened.

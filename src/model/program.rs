@@ -6,6 +6,7 @@ use crate::sample::{Census, Member, Program, Sample};
 
 use super::entry;
 use super::rate::{CpuShare, Rate};
+use super::series::Series;
 use super::summary::{MemberLine, ProcessLine};
 
 /// What the rate at which unclosed connections pile up is taken over, microseconds.
@@ -20,6 +21,8 @@ pub(super) struct ProgramLog {
     reading: u64,
     /// Connections that each process was last seen with.
     held: HashMap<u32, u64>,
+    /// The same over the run, of those that are shown.
+    tracks: Vec<(u32, Series)>,
 }
 
 /// Processes that are remembered, those that have ended among them.
@@ -27,7 +30,7 @@ const MOST_HELD: usize = 1024;
 
 impl Default for ProgramLog {
     fn default() -> Self {
-        Self { cpu: Vec::new(), close_wait: Rate::over(LEAK_US), reading: 0, held: HashMap::new() }
+        Self { cpu: Vec::new(), close_wait: Rate::over(LEAK_US), reading: 0, held: HashMap::new(), tracks: Vec::new() }
     }
 }
 
@@ -43,6 +46,13 @@ impl ProgramLog {
         }
         self.cpu.retain(|(pid, _)| program.members.iter().any(|m| m.pid == *pid));
         self.held.extend(program.members.iter().filter_map(|m| Some((m.pid, m.connections?))));
+        for member in program.members.iter().take(LISTED) {
+            let track = &mut entry(&mut self.tracks, |t| t.0 == member.pid, || (member.pid, Series::default())).1;
+            if let Some(held) = member.connections {
+                track.push(sample.t_ms, held, [held as f64, f64::NAN, f64::NAN]);
+            }
+        }
+        self.tracks.retain(|(pid, _)| program.members.iter().any(|m| m.pid == *pid));
         if self.held.len() > MOST_HELD {
             self.held.retain(|pid, _| program.members.iter().any(|m| m.pid == *pid));
         }
@@ -61,6 +71,11 @@ impl ProgramLog {
     /// Connections that a process was last seen with.
     pub(super) fn held_by(&self, pid: u32) -> Option<u64> {
         self.held.get(&pid).copied()
+    }
+
+    /// The connections of a process over the run in `columns` equal steps of time; empty before the second sample.
+    pub(super) fn columns(&self, pid: u32, columns: usize) -> Vec<f64> {
+        self.tracks.iter().find(|t| t.0 == pid).map_or(Vec::new(), |t| t.1.columns(columns))
     }
 
     /// How fast connections pile up that the peer has closed and the program has not, per second.

@@ -46,17 +46,11 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
         refused: now.refused,
         lifetime_us: now.lifetime,
         stale: now.stale.iter().map(|s| s.role).collect(),
-        process: process(model),
+        process: model.program(),
         own_cpu_share: now.own_cpu_share,
         own_rss_bytes: now.own_rss_bytes,
         sample_us: now.sample_us,
     }
-}
-
-/// What is known of a watched program that is no engine.
-fn process(model: &Model) -> Option<ProcessLine> {
-    let program = model.last_sample()?.kernel.program.as_ref()?;
-    Some(model.observer.program.line(program))
 }
 
 pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary {
@@ -112,7 +106,7 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
         handshake: client.map(|c| c.handshake).filter(|h| h.count > 0),
         greeted: client.filter(|c| c.greet).map(|c| c.greeted),
         traffic: client.and_then(|c| c.traffic),
-        process: process(model).map(|p| ProcessLine { connections: held.then(|| run.peak()), ..p }),
+        process: model.program().map(|p| ProcessLine { connections: held.then(|| run.peak()), ..p }),
         dashboard: run.dashboard(),
     }
 }

@@ -99,6 +99,28 @@ impl Series {
         segments
     }
 
+    /// The first quantity in `columns` equal steps of time: the most within each, on straight lines between samples; empty
+    /// before the second sample.
+    pub(super) fn columns(&self, columns: usize) -> Vec<f64> {
+        let points = self.segments(|p| Some((p.t_ms, p.values[0]))).concat();
+        let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
+        if points.len() < 2 {
+            return Vec::new();
+        }
+        let step = (last.0 - first.0) / columns.max(1) as f64;
+        let at = |t: f64| {
+            let next = points.partition_point(|p| p.0 < t).clamp(1, points.len() - 1);
+            let (a, b) = (points[next - 1], points[next]);
+            a.1 + (b.1 - a.1) * ((t - a.0) / (b.0 - a.0).max(1.0)).clamp(0.0, 1.0)
+        };
+        let column = |c: usize| {
+            let (from, to) = (first.0 + step * c as f64, first.0 + step * (c + 1) as f64);
+            let inside = &points[points.partition_point(|p| p.0 < from)..points.partition_point(|p| p.0 <= to)];
+            inside.iter().map(|p| p.1).fold(at(to), f64::max)
+        };
+        (0..columns).map(column).collect()
+    }
+
     /// Merges neighbours; never across a gap.
     fn halve(&mut self) {
         self.stride = self.stride.saturating_mul(2);

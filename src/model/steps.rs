@@ -148,20 +148,22 @@ impl Outlook {
         if !moment.is_over() {
             self.guard.update(&moment.now, self.table.guard_inputs());
         }
-        let view = view(&moment.now, &self.table, *learnt);
+        let view = view(moment.sample, &moment.now, &self.table, *learnt);
         self.history.update(moment.sample, &view);
         Judged { limits: self.table.limits(), guard: &self.guard }
     }
 }
 
 /// What the chart needs besides its history.
-pub(super) fn view<'a>(now: &'a Now, table: &'a LimitTable, learnt: Learnt<'_>) -> View<'a> {
+pub(super) fn view<'a>(sample: &'a Sample, now: &'a Now, table: &'a LimitTable, learnt: Learnt<'_>) -> View<'a> {
+    let program = sample.kernel.program.as_ref().map(|program| program.name.as_str());
     let group = table.limits().iter().find(|l| l.info.oom == Some(Oom::Cgroup));
     View {
         now,
         limits: table.limits(),
         headroom: learnt.headroom,
-        total: learnt.cost.total,
+        total: if program.is_some() { learnt.cost.user } else { learnt.cost.total },
+        program,
         charged: group.and_then(|g| table.slope(g.info.id, &g.scope)),
         both_ends: learnt.cost.both_ends,
     }

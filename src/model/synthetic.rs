@@ -3,10 +3,11 @@
 
 use crate::protocol::{EngineStats, Hello, Latency, PROTOCOL, Phase, Role};
 use crate::sample::{
-    Absent, AcceptQueue, Conntrack, EngineReading, FileNr, Host, Kernel, Link, Listeners, Mem, MemCgroup, Member,
-    Neighbours, Net, Own, PortRange, Process, Program, Received, Sample, SlabCache, Sockstat, SoftHard, Softnet,
-    TcpCounters, TcpExt,
+    Absent, AcceptQueue, Census, Conntrack, EngineReading, FileNr, Host, Kernel, Link, ListenerCensus, Listeners, Mem,
+    MemCgroup, Member, Neighbours, Net, Own, PortRange, Process, Program, Received, Sample, SlabCache, Sockstat,
+    SoftHard, Softnet, TcpCounters, TcpExt,
 };
+use crate::units;
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
@@ -133,6 +134,38 @@ pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofi
         pids_cgroups: Ok(Vec::new()),
         exempt_from_file_max: Ok(false),
     }];
+}
+
+/// So many connections of one port, which this program alone listens on.
+pub fn census(connections: u64, port: u16) -> Census {
+    let listener = ListenerCensus { address: "*".into(), port, established: connections, queued: 0, backlog: 4096 };
+    Census { connections, by_socket: true, alone: true, listeners: vec![listener], ..Census::default() }
+}
+
+/// The same program as a master that holds nothing, and workers that share its connections, numbered from the next on.
+pub fn workers(sample: &mut Sample, shares: &[f64]) {
+    let master = sample.kernel.processes[0].clone();
+    let Some(program) = &mut sample.kernel.program else { return };
+    let held = program.census.as_ref().map_or(0, |census| census.connections);
+    for (i, share) in shares.iter().enumerate() {
+        let pid = master.pid + 1 + i as u32;
+        let own = units::whole(held as f64 * share);
+        let process = Process { pid, descriptors: Ok(own + 10), ..master.clone() };
+        program.members.push(Member {
+            pid,
+            connections: Some(own),
+            descriptors: Some(own + 10),
+            at_rest: Some(10),
+            ..program.members[0].clone()
+        });
+        sample.kernel.processes.push(process);
+    }
+    program.processes += shares.len() as u64;
+    program.members[0].connections = Some(0);
+    program.rss_bytes *= program.processes;
+    sample.kernel.processes[0].descriptors = Ok(12);
+    program.members[0].descriptors = Some(12);
+    program.descriptors = program.members.iter().map(|m| m.descriptors).sum();
 }
 
 fn build(t_ms: u64, n: u64, engines: bool) -> Sample {

@@ -20,8 +20,7 @@ use std::collections::{HashMap, HashSet};
 use super::config_files::{ConfigFile, ConfigFiles};
 use super::listeners;
 use super::namespace::same_network;
-use super::process;
-use super::program::first_sockets;
+use super::process::{self, first_sockets};
 use super::source::{Roots, Source, reason};
 use crate::sample::kernel::{Absent, AppLimit, Reading};
 

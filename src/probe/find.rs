@@ -8,8 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 
 use super::listeners;
-use super::process;
-use super::program::first_sockets;
+use super::process::{self, first_sockets};
 use super::source::Roots;
 use super::tree::{self, Seen, in_cgroup};
 

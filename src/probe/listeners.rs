@@ -78,10 +78,8 @@ impl ListenerSource {
 
     /// Counts listeners on these ports alone, in order.
     pub(crate) fn only(&mut self, ports: Vec<u16>) {
-        if self.ports.as_ref() != Some(&ports) {
-            self.ports = Some(ports);
-            self.asked = None;
-        }
+        self.ports = Some(ports);
+        self.asked = None;
     }
 
     /// The queues now, or as they were within the last two seconds. `counted` is what the kernel has counted by now.

@@ -1,10 +1,12 @@
 //! `/proc/PID/stat`, `/proc/PID/status` and `/proc/PID/limits`.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::source::Roots;
 use super::text::odd;
 use crate::sample::kernel::{Reading, SoftHard};
 
@@ -46,6 +48,28 @@ const KERNEL_THREAD: i64 = 0x0020_0000;
 /// What stat(2) says.
 pub(crate) fn descriptors(fd: &Path) -> io::Result<Option<u64>> {
     Ok(Some(fs::metadata(fd)?.size()).filter(|n| *n > 0))
+}
+
+/// Descriptors of a process that are looked at: what it opened before its connections is among them.
+const FIRST: usize = 1024;
+
+/// Among the first descriptors of a process the inodes of its sockets, and how many are none.
+pub(crate) fn first_sockets(roots: &Roots, pid: u32) -> (HashSet<u64>, u64) {
+    let entries = fs::read_dir(roots.proc.join(format!("{pid}/fd"))).into_iter().flatten().flatten();
+    let (mut sockets, mut others) = (HashSet::new(), 0);
+    for entry in entries.take(FIRST) {
+        match inode(&entry) {
+            Some(inode) => drop(sockets.insert(inode)),
+            None => others += 1,
+        }
+    }
+    (sockets, others)
+}
+
+/// The inode of the socket that a descriptor is, where it is one.
+fn inode(entry: &fs::DirEntry) -> Option<u64> {
+    let target = fs::read_link(entry.path()).ok()?;
+    target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// Parses `/proc/PID/stat`.

@@ -24,6 +24,8 @@ pub struct Sampler {
     targets: Vec<TargetSources>,
     /// The program that is watched, where it is none of ours: its processes are the targets, as they come and go.
     program: Option<ProgramSource>,
+    /// The ports that it was last seen to listen on.
+    ports: Vec<u16>,
     /// Threads that each user bound by `RLIMIT_NPROC` had in other processes when the last target was opened.
     others: Vec<(User, Reading<u64>)>,
     own: OwnSources,
@@ -48,6 +50,7 @@ impl Sampler {
             net,
             targets: Vec::with_capacity(targets.len()),
             program: None,
+            ports: Vec::new(),
             others: Vec::new(),
             own: OwnSources::open(&roots, page_size, &mut buf),
             page_size,
@@ -181,10 +184,10 @@ impl Sampler {
             processes.push(read);
         }
         let program = self.program.as_ref().map(|program| program.read(&processes));
-        if let Some(Ok(census)) = program.as_ref().map(|program| &program.census)
-            && !census.listeners.is_empty()
-        {
-            self.net.only_listeners(census.listeners.iter().map(|l| l.port).collect());
+        let ports: Vec<u16> = program.iter().flat_map(Program::ports).collect();
+        if !ports.is_empty() && ports != self.ports {
+            self.net.only_listeners(ports.clone());
+            self.ports = ports;
         }
         let mut kernel = Kernel { took_us: 0, host, net, processes, program };
         let own = self.own.read(buf);

@@ -29,6 +29,13 @@ pub struct Program {
     pub app_limit: Option<u64>,
 }
 
+impl Program {
+    /// The ports that it listens on, in order.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.census.iter().flat_map(|census| &census.listeners).map(|listener| listener.port)
+    }
+}
+
 /// One process of a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {

@@ -19,18 +19,19 @@ const GUTTER: u16 = 8;
 
 /// Draws the panel.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<LimitState>, theme: Theme) {
+    let whose = chart.of.as_ref().map_or(String::new(), |of| format!(" of {of}"));
     let mut name = match chart.x {
-        XAxis::Connections => "Memory over connections",
-        XAxis::Time => "Memory over time",
+        XAxis::Connections => format!("Memory{whose} over connections"),
+        XAxis::Time => format!("Memory{whose} over time"),
     };
     let entries = legend(chart, theme);
     let room = |name: &str| area.width.saturating_sub(width(name) as u16 + 6);
     // Rather a shorter name than curves nobody can tell apart.
-    if legend_width(&entries, false) > room(name) {
-        name = "Memory";
+    if legend_width(&entries, false) > room(&name) {
+        "Memory".clone_into(&mut name);
     }
-    let inner = panel::frame(buf, area, name, theme);
-    draw_legend(buf, area, room(name), entries, theme);
+    let inner = panel::frame(buf, area, &name, theme);
+    draw_legend(buf, area, room(&name), entries, theme);
     if inner.height < 3 || inner.width < GUTTER + 12 {
         return;
     }

@@ -14,14 +14,19 @@ use crate::units;
 
 /// Draws the panel: the count and its bar; below it, where there is room, what the kernel counts beside it.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
-    let title = match model.now().source {
-        _ if model.last_sample().is_none() => "Connections",
-        CountSource::Client => "Connections established, counted by the client",
-        CountSource::Server => "Connections accepted, counted by the server",
-        CountSource::Process => "Connections held by the process, by the ports it listens on",
-        CountSource::Namespace => "Established sockets, counted by the kernel",
+    let program = model.program();
+    let title = match (model.now().source, &program) {
+        _ if model.last_sample().is_none() => "Connections".to_owned(),
+        (CountSource::Client, _) => "Connections established, counted by the client".to_owned(),
+        (CountSource::Server, _) => "Connections accepted, counted by the server".to_owned(),
+        (CountSource::Process, Some(program)) if program.queued.is_some() => {
+            format!("Connections that {} holds, on the ports it listens on", program.name)
+        }
+        (CountSource::Process, Some(program)) => format!("Connections that {} holds, by its descriptors", program.name),
+        (CountSource::Process, None) => "Connections held".to_owned(),
+        (CountSource::Namespace, _) => "Established sockets, counted by the kernel".to_owned(),
     };
-    let inner = panel::frame(buf, area, title, theme);
+    let title = title.as_str();
     if let Some(listen) = &model.setup().listen {
         panel::remark(buf, area, title, &format!("server listens on {listen}"), theme);
     }
@@ -117,7 +122,7 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         let old = now.silent_ms(Role::Server).is_some();
         parts.push(("at server", number(now.accepted, 9), if old { theme.dim() } else { theme.text() }));
     }
-    if now.failures > 0 || now.source != CountSource::Namespace {
+    if now.failures > 0 || counted_by(model).is_some() {
         parts.push(("failures", number(Some(now.failures), 7), failures));
     }
     for (caption, count) in [("lost", now.lost), ("refused", now.refused)] {
@@ -125,12 +130,16 @@ fn details(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
             parts.push((caption, number(count, 7), theme.state(LimitState::Warn)));
         }
     }
-    if let [process] = model.engines()
-        && process.role.is_none()
-    {
-        parts.push(("descriptors", number(process.open_descriptors(), 9), theme.text()));
-        let rss = process.rss_bytes.as_ref().map_or_else(|_| "–".to_owned(), |b| units::bytes(*b));
+    if let Some(program) = model.program() {
+        parts.push(("waiting", number(program.queued, 6), theme.text()));
+        if let Some(left) = program.close_wait.filter(|n| *n > 0) {
+            parts.push(("CLOSE_WAIT", number(Some(left), 6), theme.text()));
+        }
+        parts.push(("descriptors", number(program.descriptors, 9), theme.text()));
+        let rss = program.rss_bytes.map_or_else(|| "–".to_owned(), units::bytes);
         parts.push(("RSS", format!("{rss:>8}"), theme.text()));
+        let cpu = program.cpu_percent.map_or_else(|| "–".to_owned(), |p| format!("{p:.0} %"));
+        parts.push(("CPU", format!("{cpu:>6}"), theme.text()));
     }
     parts.push(("sockets", number(now.sockets, 10), theme.text()));
     if now.source == CountSource::Client {

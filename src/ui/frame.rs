@@ -7,8 +7,8 @@ use ratatui::layout::Rect;
 use super::keys::Screen;
 use super::state::View;
 use super::theme::Theme;
-use super::{banner, chart, connections, cost, engines, events, header, help, limit_table, limits, statusbar};
-use crate::model::Model;
+use super::{banner, chart, connections, cost, engines, events, header, help, limit_table, limits, program, statusbar};
+use crate::model::{Model, ProcessLine};
 
 /// From this size on there is room for panels side by side with the chart.
 const WIDE: (u16, u16) = (110, 28);
@@ -36,12 +36,17 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
         // One row more for where the target came from, if that needs saying and costs no panel.
         let note = shown.setup().target_note.is_some() && area.height >= WIDE.1;
         connections::draw(buf, rest.top(if note { 4 } else { 3 }), shown, theme);
-        match view.screen {
-            Screen::Overview if area.width >= WIDE.0 && area.height >= WIDE.1 => wide(buf, rest, shown, view, theme),
-            Screen::Overview => stacked(buf, rest, shown, view, theme),
-            Screen::Memory => memory(buf, rest, shown, view, theme),
-            Screen::Limits => limit_table::draw(buf, rest.0, shown, view.chosen(shown), theme),
-            Screen::Engines => engines::draw(buf, rest.0, shown, theme),
+        let wide_enough = area.width >= WIDE.0 && area.height >= WIDE.1;
+        let watched = shown.program();
+        match (view.screen, &watched) {
+            (Screen::Overview, Some(program)) if wide_enough => wide_program(buf, rest, shown, program, view, theme),
+            (Screen::Overview, Some(program)) => stacked_program(buf, rest, shown, program, view, theme),
+            (Screen::Engines, Some(program)) => whole_program(buf, rest, shown, program, theme),
+            (Screen::Overview, None) if wide_enough => wide(buf, rest, shown, view, theme),
+            (Screen::Overview, None) => stacked(buf, rest, shown, view, theme),
+            (Screen::Memory, _) => memory(buf, rest, shown, view, theme),
+            (Screen::Limits, _) => limit_table::draw(buf, rest.0, shown, view.chosen(shown), theme),
+            (Screen::Engines, None) => engines::draw(buf, rest.0, shown, theme),
         }
     }
     if view.help {
@@ -114,6 +119,51 @@ fn stacked(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: 
         let both = Rect { y: rest.0.y, height: rest.0.height + low.height, ..low };
         events::draw(buf, both, model, view.chosen_event(model), theme);
     }
+}
+
+/// ```text
+/// processes                 │ limits
+/// listens on                │ chart
+/// events                    │
+/// ```
+fn wide_program(buf: &mut Buffer, rest: Rows, model: &Model, watched: &ProcessLine, view: &View, theme: Theme) {
+    let right = (rest.0.width * 2 / 5).clamp(limits::full_width(), 90);
+    let (left, right) = beside(rest.0, right);
+    let (processes, listeners) = program::heights(watched);
+    let (mut left, mut right) = (Rows(left), Rows(right));
+    let most = left.0.height * 2 / 5;
+    program::processes(buf, left.top(processes.min(most)), model, watched, theme);
+    program::listeners(buf, left.top(listeners.min(most / 2)), watched, theme);
+    events::draw(buf, left.0, model, view.chosen_event(model), theme);
+    limits::draw(buf, right.top(right.0.height * 2 / 5), model, theme);
+    draw_chart(buf, right.0, model, view, theme);
+}
+
+/// ```text
+/// processes
+/// listens on
+/// limits
+/// chart, where there is room
+/// events
+/// ```
+fn stacked_program(buf: &mut Buffer, mut rest: Rows, model: &Model, watched: &ProcessLine, view: &View, theme: Theme) {
+    let height = rest.0.height;
+    let (processes, listeners) = program::heights(watched);
+    program::processes(buf, rest.top(processes.min((height / 3).max(4))), model, watched, theme);
+    program::listeners(buf, rest.top(listeners.min((height / 5).max(3))), watched, theme);
+    limits::draw(buf, rest.top((height / 4).max(4)), model, theme);
+    if rest.0.height >= 14 {
+        draw_chart(buf, rest.top(rest.0.height - 6), model, view, theme);
+    }
+    events::draw(buf, rest.0, model, view.chosen_event(model), theme);
+}
+
+/// All its processes, and what it listens on.
+fn whole_program(buf: &mut Buffer, mut rest: Rows, model: &Model, watched: &ProcessLine, theme: Theme) {
+    let (processes, listeners) = program::heights(watched);
+    let below = rest.bottom(listeners.min(rest.0.height / 3));
+    program::processes(buf, rest.top(processes), model, watched, theme);
+    program::listeners(buf, below, watched, theme);
 }
 
 /// The chart over as much as possible, the cost below it.

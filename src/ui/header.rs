@@ -25,7 +25,11 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     };
     column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", phase.word()), style) + 1;
     column = put(buf, area, column, 0, &units::clock(now.t_ms), theme.text()) + 2;
-    let parts: Vec<String> = [endpoint(model), processes(model)].into_iter().flatten().collect();
+    let mut parts: Vec<String> = [endpoint(model), processes(model)].into_iter().flatten().collect();
+    if model.program().is_some() {
+        // Which server it is matters more than where.
+        parts.reverse();
+    }
     let wanted = parts.iter().map(|part| width(part) as u16 + 2).sum::<u16>();
     let own = own_cost(model);
     // On a narrow screen what runs matters more than how long reading the kernel took.
@@ -46,12 +50,26 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
 
 /// `server 4021  client 4022`, or a foreign process by its name.
 fn processes(model: &Model) -> Option<String> {
+    if let Some(program) = model.program() {
+        let more = if program.processes > 1 {
+            format!(" ({} processes)", units::grouped(program.processes))
+        } else {
+            String::new()
+        };
+        return Some(format!("{} {}{more}", program.name, program.pid));
+    }
     let names: Vec<String> = model.engines().iter().map(|e| format!("{} {}", e.name, e.pid)).collect();
     (!names.is_empty()).then(|| names.join("  "))
 }
 
+/// Where the run connects to; what a foreign program listens on.
 fn endpoint(model: &Model) -> Option<String> {
-    model.setup().endpoint.clone()
+    let Some(program) = model.program() else { return model.setup().endpoint.clone() };
+    let mut on: Vec<String> = program.listeners.iter().take(3).map(|l| format!("{}:{}", l.address, l.port)).collect();
+    if program.listeners.len() > 3 {
+        on.push("…".to_owned());
+    }
+    (!on.is_empty()).then(|| format!("on {}", on.join(", ")))
 }
 
 /// The dashboard's own cost: time to read the kernel once, then as below.

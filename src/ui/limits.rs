@@ -56,8 +56,9 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
 /// The label, with whose limit it is where two have the same: `descr server`, `descr client`.
 pub(super) fn label(model: &Model, limit: &Limit) -> String {
     let twins = model.limits().iter().filter(|l| l.info.id == limit.info.id).count();
-    let scope = limit.scope.as_str();
-    if twins < 2 || width(scope) > 6 {
+    // Of the processes of one program the number tells them apart.
+    let scope = limit.scope.rsplit(' ').next().unwrap_or_default();
+    if twins < 2 || width(scope) > 7 {
         return cut(limit.info.label, LABEL.into());
     }
     let room = usize::from(LABEL) - 1 - width(scope);

@@ -35,6 +35,7 @@ mod limit_table;
 mod limits;
 mod lines;
 mod panel;
+mod program;
 mod raster;
 mod state;
 mod statusbar;

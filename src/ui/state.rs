@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::keys::{self, Command, Screen};
 use crate::limits::LimitId;
 use crate::model::chart::XAxis;
-use crate::model::{Model, RunPhase};
+use crate::model::{Basis, Model, RunPhase};
 use crate::protocol::Role;
 
 /// What a key press asks of the program.
@@ -76,9 +76,12 @@ impl View {
         self.failure = Some(text.into());
     }
 
-    /// What runs along the chart's x axis. A count that nobody drives hardly moves: watching is drawn over time.
+    /// What runs along the chart's x axis. A count that nobody drives hardly moves: watching is drawn
+    /// over time, until what a connection takes shows.
     pub(super) fn axis(&self, model: &Model) -> XAxis {
-        let driven = model.setup().target.is_some() || model.now().phase != RunPhase::Watching;
+        let cost = model.cost();
+        let grows = cost.user.is_some() && cost.basis != Some(Basis::Quotient);
+        let driven = model.setup().target.is_some() || model.now().phase != RunPhase::Watching || grows;
         self.axis.unwrap_or(if driven { XAxis::Connections } else { XAxis::Time })
     }
 

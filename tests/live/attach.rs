@@ -128,7 +128,10 @@ fn a_process_is_found_by_its_port_its_cgroup_and_its_name() {
     assert_eq!(refused.code, Some(2), "{refused:#?}");
     let refused = refused.stderr;
     let (list, line) = refused.trim_end().rsplit_once('\n').unwrap();
-    assert_eq!(line, "c1m-top: --attach c1mt-sleeper: 2 processes are called so; name one by its number");
+    assert_eq!(
+        line,
+        "c1m-top: --attach c1mt-sleeper: 2 processes have that name; give the number of one, or several with commas"
+    );
     for pid in [first.id(), second.id()] {
         let row = list.lines().find(|l| l.split_whitespace().next() == Some(&pid.to_string()));
         assert!(row.is_some_and(|row| row.contains("root") && row.contains("c1mt-sleeper")), "{refused}");

@@ -3,13 +3,13 @@
 use c1m_top::model::event::Severity;
 use c1m_top::model::{Cause, Event, Kind, Model, Setup, synthetic};
 use c1m_top::protocol::{ErrorCount, FailedCall, Phase, Role, Stop, StopCause};
-use c1m_top::sample::{AcceptQueue, Listeners, Machine};
+use c1m_top::sample::{AcceptQueue, AppLimit, Listeners, Machine};
 
 /// A scene: its name and what makes it.
 pub(crate) type Scene = (&'static str, fn() -> Model);
 
 /// Every scene.
-pub(crate) const ALL: [Scene; 8] = [
+pub(crate) const ALL: [Scene; 9] = [
     ("first", first),
     ("ramp", ramp),
     ("hold", hold),
@@ -17,6 +17,7 @@ pub(crate) const ALL: [Scene; 8] = [
     ("exited", exited),
     ("stopped", stopped),
     ("foreign", foreign),
+    ("workers", workers),
     ("host", host),
 ];
 
@@ -145,8 +146,37 @@ pub(crate) fn foreign() -> Model {
     for i in 0..30 {
         let mut sample = synthetic::sample(3000 + i * 40, i * 1000);
         synthetic::foreign(&mut sample, 812, "beam.smp", 3050 + i * 40, 65_536);
+        let mut census = synthetic::census(3000 + i * 40, 5222);
+        (census.queued, census.listeners[0].queued, census.listeners[0].backlog) = (480, 480, 511);
+        sample.kernel.program.as_mut().unwrap().census = Ok(census);
         let fullest = Some(AcceptQueue { port: 5222, used: 480, max: 511 });
         sample.kernel.net.listeners = Ok(Listeners { reading: 1, count: 4, waiting: 480, fullest });
+        model.update(&sample);
+    }
+    model
+}
+
+/// A master and three workers, of which one takes most of a ramp and comes near its own limit.
+pub(crate) fn workers() -> Model {
+    let mut model = Model::new(watching());
+    for i in 0..40 {
+        let held = i * 700;
+        let mut sample = synthetic::sample(held, i * 1000);
+        synthetic::foreign(&mut sample, 8121, "nginx", 12, 65_536);
+        let program = sample.kernel.program.as_mut().unwrap();
+        program.rss_bytes += held * 131;
+        program.census = Ok(synthetic::census(held, 443));
+        synthetic::workers(&mut sample, &[0.66, 0.2, 0.14]);
+        for process in sample.kernel.processes.iter_mut().skip(1) {
+            process.app = Ok(Some(AppLimit {
+                limit: 20_000,
+                idle: None,
+                each_process: true,
+                closes: true,
+                setting: "worker_connections".into(),
+                set_in: "/etc/nginx/nginx.conf".into(),
+            }));
+        }
         model.update(&sample);
     }
     model
