@@ -338,7 +338,8 @@ fn cores_echo_so_many_messages_and_no_more() {
 fn the_runtime_of_a_program_that_runs_bounds_it() {
     let running = |limit: Option<(Runtime, u64, &str)>, ask: &Ask| {
         let mut sample = machine(2_000_000, 2_000_000, false);
-        let limit = limit.map(|(runtime, limit, set_by)| RuntimeLimit { runtime, limit, set_by: set_by.into() });
+        let limit =
+            limit.map(|(runtime, limit, set_by)| RuntimeLimit { runtime, limit, set_by: set_by.into(), besides: 0 });
         sample.kernel.processes[0].runtime = Ok(limit);
         run(ask, &sample)
     };

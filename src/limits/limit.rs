@@ -100,6 +100,14 @@ impl Forecast {
             _ => None,
         }
     }
+
+    /// Half width of its uncertainty, connections.
+    pub fn plus_minus(self) -> Option<u64> {
+        match self {
+            Forecast::At { plus_minus, .. } => Some(plus_minus),
+            _ => None,
+        }
+    }
 }
 
 /// One limit now.

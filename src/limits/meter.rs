@@ -144,6 +144,37 @@ pub struct Guarded {
 /// Doubt in a cost that has not been measured yet: half of the distance is left until it has.
 const DOUBT: f64 = 2.0;
 
+/// A use that is known within bounds only, and a limit that is met somewhere between two marks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Doubt {
+    /// The use is at least so much, own unit.
+    pub least: f64,
+    /// And at most so much.
+    pub most: f64,
+    /// The limit may be met when the use is here,
+    pub from: f64,
+    /// and has been met when it is here.
+    pub to: f64,
+    /// A connection adds at least so much, whatever its slope says.
+    pub floor: f64,
+}
+
+impl Doubt {
+    /// The middle of the use: what its slope is taken of.
+    pub fn middle(&self) -> f64 {
+        f64::midpoint(self.least, self.most)
+    }
+
+    /// Connections from now to where the limit is met, at least and at most; `span` connections lie behind the slope. The
+    /// true use may have been at one bound when that began, and be at the other one now.
+    pub fn left(&self, slope: Slope, span: f64) -> (f64, f64) {
+        let doubt = slope.spread + (self.most - self.least) / 2.0 / span.max(1.0);
+        let most = (slope.per_connection + doubt).max(self.floor);
+        let least = (slope.per_connection - doubt).max(self.floor);
+        ((self.from - self.most).max(0.0) / most, (self.to - self.least).max(0.0) / least)
+    }
+}
+
 /// One limit as read.
 pub struct Meter {
     /// Which.
@@ -164,6 +195,8 @@ pub struct Meter {
     /// Where the run is and where it ends, in connections or the limit's own unit, where that is finer or nearer to the truth
     /// than use and bound.
     pub progress: Option<(f64, f64)>,
+    /// The bounds of the use where it is not known exactly.
+    pub doubt: Option<Doubt>,
     /// How the use behaves.
     pub growth: Growth,
     /// What a connection is expected to add before that has been measured.
@@ -203,6 +236,7 @@ impl Meter {
             followed: None,
             slope: None,
             progress: None,
+            doubt: None,
             growth: Growth::WithConnections { noise },
             expected: 1.0,
             levels: (0.9, 0.95),

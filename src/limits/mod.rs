@@ -45,7 +45,7 @@ pub use limit::{Forecast, Limit, LimitState, Unit};
 pub(crate) use memcg::{all_chains, chains};
 pub use memcg::{bound, charge, room, tightest};
 pub use memory::per_connection;
-pub use meter::{Context, Growth, Guarded, Keeps, Meter, Noted};
+pub use meter::{Context, Doubt, Growth, Guarded, Keeps, Meter, Noted};
 pub use need::{Given, Need, Verdict};
 pub use slope::Slope;
 pub use time_wait::fin_forecast;

@@ -1,7 +1,8 @@
 //! What the runtime of a watched process limits itself to: ports of BEAM, heaps of others.
 
-use crate::sample::{Runtime, RuntimeLimit, Watched};
+use crate::sample::{HeapSource, HeapUse, Runtime, RuntimeLimit, Watched};
 
+use super::meter::Doubt;
 use super::nofile::of_one_table;
 use super::prelude::*;
 
@@ -11,7 +12,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     label: "runtime",
     unit: Unit::Count,
     help: "What a watched program limits itself to when it starts: BEAM's ports (+Q), the heap of V8 and the JVM, Go's GOMEMLIMIT.",
-    sources: "/proc/PID/cmdline, /proc/PID/environ; descriptors, or resident memory",
+    sources: "/proc/PID/cmdline, /proc/PID/environ; descriptors, /proc/PID/maps, hsperfdata, or resident memory",
     read,
     need,
     phrase: |limit| {
@@ -28,8 +29,20 @@ const ID: LimitId = LimitId::Runtime;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// What a heap moves by without any connection: garbage that waits for its collector.
+/// What resident memory moves by without any connection: garbage that waits for its collector.
 const GARBAGE: f64 = 16.0 * MIB;
+
+/// Shares of a heap that is certainly in use from which on it is an alarm. V8 gives up from 0.8 on, when collecting takes most
+/// of its time ("Ineffective mark-compacts near heap limit"; measured at 0.80, 0.80, 0.81, 0.87 and 0.92).
+const LEVELS: (f64, f64) = (0.8, 0.95);
+/// Where V8 may give up, as shares of its limit: pages are not all full when it does.
+const V8_ENDS: (f64, f64) = (0.8, 1.05);
+/// Where a JVM throws `OutOfMemoryError`: with all of it in use, or when collecting takes nearly all of its time.
+const JVM_ENDS: (f64, f64) = (0.95, 1.05);
+/// What a connection takes of a heap at the least, bytes. A bare socket of node 20: 960 B.
+const V8_LEAST: f64 = 900.0;
+/// The same of a JVM: a channel with its key in `OpenJDK` 17 is 600 B.
+const JVM_LEAST: f64 = 500.0;
 
 fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let sample = context.sample;
@@ -70,9 +83,64 @@ fn ports(target: Watched<'_>, limit: &RuntimeLimit) -> Meter {
     meter
 }
 
-/// Bytes of a heap, against resident memory, which is more. Never an alarm: a heap may fill to its limit and be
-/// collected, and memory may lie outside of it.
+/// Bytes of a heap, within the bounds that can be told from outside.
 fn heap(target: Watched<'_>, limit: &RuntimeLimit) -> Meter {
+    let why = match &target.process.heap {
+        Ok(Some(heap)) => return heap_in_use(target, limit, *heap),
+        Ok(None) => String::new(),
+        Err(why) => format!("; its heap: {why}"),
+    };
+    resident(target, limit, &why)
+}
+
+/// A heap that is read. An alarm is raised for what is certainly in use and counts against the limit.
+fn heap_in_use(target: Watched<'_>, limit: &RuntimeLimit, heap: HeapUse) -> Meter {
+    let runtime = limit.runtime;
+    let doubt = doubt(runtime, heap);
+    let share = heap.least_bytes as f64 / heap.limit_bytes.max(1) as f64;
+    let state = match share {
+        share if share >= LEVELS.1 => LimitState::Critical,
+        share if share >= LEVELS.0 => LimitState::Warn,
+        _ => LimitState::Ok,
+    };
+    let middle = u64::midpoint(heap.least_bytes, heap.most_bytes);
+    let used = middle.min(heap.limit_bytes).max(heap.least_bytes);
+    let [least, most] = [heap.least_bytes, heap.most_bytes].map(bytes);
+    let how = match heap.by {
+        HeapSource::Pages => "its pages do not tell old from young, and only the old ones count",
+        HeapSource::PerfData => "the last collection left the one, and what has come since may be garbage",
+    };
+    let ends = match runtime {
+        Runtime::V8 => "when it is full, it ends with \"heap out of memory\"",
+        _ => "a full one throws OutOfMemoryError",
+    };
+    Meter {
+        unit: Unit::Bytes,
+        state: Some(state),
+        reason: Some(format!("{}: {least} to {most} in use ({how}); {ends}", limit.set_by)),
+        followed: Some(doubt.middle()),
+        doubt: Some(doubt),
+        ..Meter::growing(ID, target.scope(), used, heap.limit_bytes, 0.0).expecting(0.0)
+    }
+    .cured(move |need| more_heap(runtime, need))
+}
+
+/// Within which bounds a heap is used, and where it ends.
+fn doubt(runtime: Runtime, heap: HeapUse) -> Doubt {
+    let (ends, floor) = if runtime == Runtime::V8 { (V8_ENDS, V8_LEAST) } else { (JVM_ENDS, JVM_LEAST) };
+    let limit = heap.limit_bytes as f64;
+    Doubt {
+        least: heap.least_bytes as f64,
+        most: heap.most_bytes as f64,
+        from: ends.0 * limit,
+        to: ends.1 * limit,
+        floor,
+    }
+}
+
+/// Bytes of a heap that cannot be read, against resident memory, which is more. Never an alarm: a heap may fill to its limit
+/// and be collected, and memory may lie outside of it.
+fn resident(target: Watched<'_>, limit: &RuntimeLimit, why: &str) -> Meter {
     let used = match &target.process.rss_bytes {
         Err(why) => {
             let meter = Meter::unknown(ID, target.scope(), why);
@@ -84,13 +152,17 @@ fn heap(target: Watched<'_>, limit: &RuntimeLimit) -> Meter {
     let meter = Meter {
         unit: Unit::Bytes,
         state: Some(LimitState::Ok),
-        reason: Some(format!("{}: {}", limit.set_by, heap_note(runtime))),
+        reason: Some(format!("{}: {}{why}", limit.set_by, heap_note(runtime))),
         ..Meter::growing(ID, target.scope(), used, limit.limit, GARBAGE).expecting(0.0)
     };
     let meter = meter.cured(move |need| more_heap(runtime, need));
     match runtime {
-        // What grows with connections in JavaScript stays until it goes: the slope means something.
-        Runtime::V8 => meter,
+        // What grows with connections in JavaScript stays until it goes: the slope means something. But none of it may be heap.
+        Runtime::V8 => {
+            let (most_bytes, limit_bytes) = (used, limit.limit);
+            let doubt = doubt(runtime, HeapUse { least_bytes: 0, most_bytes, limit_bytes, by: HeapSource::Pages });
+            Meter { used: Some(used.min(limit.limit)), followed: Some(doubt.middle()), doubt: Some(doubt), ..meter }
+        }
         _ => Meter { growth: Growth::Independent, ..meter },
     }
 }

@@ -6,10 +6,11 @@ use signal_hook::low_level::signal_name;
 
 use crate::limits::{Headroom, all_chains, bound, tightest};
 use crate::protocol::Role;
-use crate::sample::{MemCgroup, Sample, Watched};
+use crate::sample::{HeapUse, MemCgroup, Sample, Watched};
 use crate::units;
 
 use super::engine::{Cause, Death};
+use super::entry;
 use super::kernel_log::{self as logged, KernelLog};
 use super::now::{Now, RunPhase};
 
@@ -20,6 +21,13 @@ const BACK_MS: u64 = 30_000;
 const DENSE: usize = 4;
 /// See [`DENSE`].
 const APART_MS: u64 = 1000;
+/// A heap of which so much was certainly in use, and perhaps so much, when its process was last seen: that is why it is gone.
+/// V8 gives up from 0.8 on ("Ineffective mark-compacts near heap limit").
+const FULL_HEAP: (f64, f64) = (0.8, 0.9);
+
+/// How long the fullest heap counts, milliseconds.
+const LATE_MS: u64 = 3000;
+
 /// `SIGKILL`, signal(7).
 const SIGKILL: i32 = 9;
 
@@ -34,10 +42,22 @@ struct Seen {
     alive: Vec<(u32, Option<u64>, Vec<MemCgroup>)>,
 }
 
+/// The heap of a process when it was fullest of late: a JVM whose threads end collects once more before it exits.
+#[derive(Debug, Clone)]
+struct Heap {
+    pid: u32,
+    t_ms: u64,
+    used: HeapUse,
+    /// What sets its limit.
+    set_by: String,
+}
+
 /// The last samples.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Witness {
     seen: VecDeque<Seen>,
+    /// The heap of each process of late.
+    heaps: Vec<Heap>,
 }
 
 impl Witness {
@@ -47,6 +67,14 @@ impl Witness {
         let known = |pid| self.seen.back().is_some_and(|s| s.alive.iter().any(|a| a.0 == pid && a.1.is_some()));
         if sample.kernel.processes.iter().any(|t| t.is_ending() && known(t.pid)) {
             return;
+        }
+        for process in sample.kernel.processes.iter().filter(|t| t.alive) {
+            let (Ok(Some(heap)), Ok(Some(limit))) = (&process.heap, &process.runtime) else { continue };
+            let new = || Heap { pid: process.pid, t_ms: sample.t_ms, used: *heap, set_by: limit.set_by.clone() };
+            let known = entry(&mut self.heaps, |h| h.pid == process.pid, new);
+            if heap.least_bytes >= known.used.least_bytes || known.t_ms + LATE_MS < sample.t_ms {
+                (known.t_ms, known.used) = (sample.t_ms, *heap);
+            }
         }
         // A cgroup that is full may hold up the dashboard as well, for longer than that: the last samples stay in any case.
         while self.seen.len() > DENSE && self.seen.front().is_some_and(|s| s.t_ms + BACK_MS < sample.t_ms) {
@@ -102,6 +130,9 @@ impl Witness {
             // The log names the process. Without it the counters tell, by when they rose; but only of one that SIGKILL ended,
             // for the counters are not its own: a process that vanished may have ended while another one was killed.
             Cause::Signal(SIGKILL) | Cause::Vanished => match log.verdict(pid) {
+                logged::Verdict::NotKilled | logged::Verdict::Unknown if status == Cause::Vanished => {
+                    self.vanished(pid)
+                }
                 logged::Verdict::NotKilled => status,
                 logged::Verdict::ByMachine => Cause::OomKilled { cgroup: None },
                 logged::Verdict::ByCgroup => {
@@ -112,7 +143,6 @@ impl Witness {
                 logged::Verdict::Killed => {
                     after.and_then(|s| self.oom(pid, s)).unwrap_or(Cause::OomKilled { cgroup: None })
                 }
-                logged::Verdict::Unknown if status == Cause::Vanished => status,
                 logged::Verdict::Unknown => after.and_then(|s| self.oom(pid, s)).unwrap_or(status),
             },
             other => other,
@@ -120,6 +150,21 @@ impl Witness {
         let death = Death { role, name: name.to_owned(), pid, cause, at_connections, t_ms: now.t_ms };
         let text = self.sentence(&death) + &log.quote_kill(pid);
         (death, text)
+    }
+
+    /// Why a process is gone that nobody saw end.
+    fn vanished(&self, pid: u32) -> Cause {
+        let full = |heap: &HeapUse| {
+            let of = |share: f64| share * heap.limit_bytes as f64;
+            heap.least_bytes as f64 >= of(FULL_HEAP.0) && heap.most_bytes as f64 >= of(FULL_HEAP.1)
+        };
+        if self.heaps.iter().any(|h| h.pid == pid && full(&h.used)) { Cause::OutOfHeap } else { Cause::Vanished }
+    }
+
+    /// Its heap when that was last read, if it may have been full, for the sentence.
+    fn heap(&self, pid: u32) -> String {
+        let full = |heap: &HeapUse| heap.most_bytes as f64 >= FULL_HEAP.1 * heap.limit_bytes as f64;
+        self.heaps.iter().find(|h| h.pid == pid && full(&h.used)).map_or(String::new(), |h| of_heap(&h.used, &h.set_by))
     }
 
     /// The OOM kill that took `pid`, if the counters show one.
@@ -192,7 +237,11 @@ impl Witness {
                 let name = signal_name(*signal).map_or(String::new(), |name| format!(" ({name})"));
                 format!("{who} was ended by signal {signal}{name} {at}")
             }
-            Cause::Vanished => format!("{who} is gone {at}; it was not started here, so how it ended cannot be seen"),
+            Cause::OutOfHeap => format!("{who} is gone {at}{}: it ran out of heap", self.heap(death.pid)),
+            Cause::Vanished => {
+                let heap = self.heap(death.pid);
+                format!("{who} is gone {at}; it was not started here, so how it ended cannot be seen{heap}")
+            }
             Cause::OomKilled { cgroup: Some(path) } => {
                 let group = self.chain(death.pid).and_then(|c| c.iter().find(|g| g.path == *path));
                 let limit = group.and_then(bound);
@@ -208,11 +257,20 @@ impl Witness {
     }
 }
 
+/// How full a heap was.
+fn of_heap(heap: &HeapUse, set_by: &str) -> String {
+    let share = |bytes: u64| bytes.min(heap.limit_bytes) as f64 / heap.limit_bytes.max(1) as f64 * 100.0;
+    let (least, most) = (share(heap.least_bytes), share(heap.most_bytes));
+    let limit = units::bytes(heap.limit_bytes);
+    let share = if most - least < 1.0 { format!("{least:.0}") } else { format!("{least:.0} to {most:.0}") };
+    format!("; its heap was at {share} % of its limit of {limit} ({set_by})")
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::synthetic;
     use super::*;
-    use crate::sample::{Absent, Log, LogLine, LogTopic};
+    use crate::sample::{Absent, HeapSource, Log, LogLine, LogTopic, Runtime, RuntimeLimit};
 
     const LIMIT: u64 = 400 << 20;
     const SERVER: (Option<Role>, &str) = (Some(Role::Server), "server");
@@ -460,6 +518,60 @@ mod tests {
             &KernelLog::default(),
         );
         assert_eq!(death.cause, Cause::Signal(9));
+    }
+
+    #[test]
+    fn a_full_heap_is_why_its_process_is_gone() {
+        const MIB: u64 = 1 << 20;
+        let limit = RuntimeLimit {
+            runtime: Runtime::V8,
+            limit: 64 * MIB,
+            set_by: "--max-old-space-size=64".into(),
+            besides: 32 * MIB,
+        };
+        let of = |heap: Option<(u64, u64)>, status: Cause| {
+            let mut sample = synthetic::host_only(0);
+            synthetic::foreign(&mut sample, 77, "node", 900, 1024);
+            sample.kernel.processes[0].runtime = Ok(Some(limit.clone()));
+            sample.kernel.processes[0].heap = Ok(heap.map(|(least, most)| HeapUse {
+                least_bytes: least * MIB,
+                most_bytes: most * MIB,
+                limit_bytes: 64 * MIB,
+                by: HeapSource::Pages,
+            }));
+            let mut witness = Witness::default();
+            let now = Now { connections: 4_300, ..Now::default() };
+            witness.update(&sample, &now);
+            // Collected once more on its way out.
+            if let Ok(Some(heap)) = &mut sample.kernel.processes[0].heap {
+                (heap.least_bytes, heap.most_bytes) = (0, MIB);
+            }
+            witness.update(&sample, &now);
+            sample.kernel.processes[0].alive = false;
+            sample.kernel.processes[0].heap = Err(Absent::ProcessEnded);
+            witness.update(&sample, &now);
+            witness.judge((None, "node"), 77, status, Some(&sample), &now, &KernelLog::default())
+        };
+        let (death, text) = of(Some((56, 88)), Cause::Vanished);
+        assert_eq!(death.cause, Cause::OutOfHeap);
+        assert_eq!(
+            text,
+            "node (77) is gone at 4,300 connections; its heap was at 88 to 100 % of its limit of 64.0 MiB \
+             (--max-old-space-size=64): it ran out of heap"
+        );
+        let (death, text) = of(Some((63, 63)), Cause::Vanished);
+        assert!(death.cause == Cause::OutOfHeap && text.contains("was at 98 % of its limit"), "{text}");
+        // What may be is said as that, and what is too little is not said.
+        let (death, text) = of(Some((30, 62)), Cause::Vanished);
+        assert!(
+            death.cause == Cause::Vanished && text.contains("cannot be seen; its heap was at 47 to 97 %"),
+            "{text}"
+        );
+        for heap in [None, Some((10, 42)), Some((56, 57))] {
+            let (death, text) = of(heap, Cause::Vanished);
+            assert!(death.cause == Cause::Vanished && !text.contains("heap"), "{text}");
+        }
+        assert_eq!(of(Some((63, 63)), Cause::Signal(9)).0.cause, Cause::Signal(9));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use signal_hook::low_level::signal_name;
 
-use crate::limits::{Limit, Oom};
+use crate::limits::{Limit, LimitId, Oom};
 use crate::protocol::{EngineStats, Phase, Role};
 use crate::sample::{Process, Sample, Watched};
 
@@ -26,6 +26,7 @@ impl fmt::Display for Cause {
             Cause::OomKilled { cgroup: None } => {
                 f.write_str("killed by the kernel (OOM): the machine is out of memory")
             }
+            Cause::OutOfHeap => f.write_str("it is gone, and its heap was full"),
             Cause::Vanished => f.write_str("it is gone, and nobody saw how"),
         }
     }
@@ -105,6 +106,7 @@ impl Death {
     pub(super) fn met(&self, limit: &Limit) -> bool {
         let cgroup = match &self.cause {
             Cause::OomKilled { cgroup } => cgroup.as_ref(),
+            Cause::OutOfHeap => return limit.is(LimitId::Runtime, &format!("{} {}", self.name, self.pid)),
             _ => return false,
         };
         limit.info.oom == self.cause.oom() && cgroup.is_none_or(|path| limit.scope == *path)
@@ -134,6 +136,8 @@ pub enum Cause {
         /// Path of the cgroup.
         cgroup: Option<String>,
     },
+    /// It is gone, and nobody could see how; but the heap that its runtime limits was full.
+    OutOfHeap,
     /// It is gone, and nobody could see how (a process that is not our child).
     Vanished,
 }

@@ -171,7 +171,7 @@ impl Model {
             self.account.witness.judge((role, name), pid, status, self.last.as_ref(), &self.now, &self.observer.log);
         let severity = match death.cause {
             Cause::Exit(0) => Severity::Info,
-            Cause::Vanished if role.is_none() => Severity::Warning,
+            Cause::Vanished | Cause::OutOfHeap if role.is_none() => Severity::Warning,
             _ => Severity::Critical,
         };
         self.observer.roster.died(&death);

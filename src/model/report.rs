@@ -13,6 +13,7 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
     let nearest_limit = model.nearest().map(|limit| NearestLimit {
         id: limit.info.id,
         connections: limit.forecast.connections(),
+        plus_minus: limit.forecast.plus_minus(),
         seconds: match limit.forecast {
             Forecast::At { seconds, .. } => seconds,
             _ => None,
@@ -92,6 +93,7 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
                 limit: l.limit,
                 state: l.state,
                 forecast_connections: l.forecast.connections(),
+                forecast_plus_minus: l.forecast.plus_minus(),
                 reason: l.reason.clone(),
             })
             .collect(),

@@ -216,6 +216,9 @@ pub struct NearestLimit {
     pub id: LimitId,
     /// Count at which it is reached; null when it has been hit and no forecast was possible.
     pub connections: Option<u64>,
+    /// Half width of the uncertainty, connections.
+    #[serde(default)]
+    pub plus_minus: Option<u64>,
     /// Seconds until then; null while the count stands still.
     pub seconds: Option<f64>,
 }
@@ -361,6 +364,9 @@ pub struct LimitLine {
     pub state: LimitState,
     /// Count at which it is reached.
     pub forecast_connections: Option<u64>,
+    /// Half width of the uncertainty of that, connections.
+    #[serde(default)]
+    pub forecast_plus_minus: Option<u64>,
     /// Why it is unknown, not applicable, or was hit.
     pub reason: Option<String>,
 }

@@ -8,7 +8,7 @@ use crate::limits::{
 use crate::protocol::Role;
 use crate::units;
 
-use super::engine::Death;
+use super::engine::{Cause, Death};
 use super::entry;
 use super::failures::Failure;
 use super::now::{CountSource, Now, RunPhase};
@@ -129,13 +129,16 @@ impl LimitTable {
         self.mark_killed(seen.deaths);
     }
 
-    /// Marks the limit that an OOM kill met, and puts the nearest first.
+    /// Marks the limit that an OOM kill or a full heap met, and puts the nearest first.
     pub(super) fn mark_killed(&mut self, deaths: &[Death]) {
         for death in deaths {
             let found = self.limits.iter_mut().find(|l| death.met(l));
             if let Some(limit) = found {
                 limit.state = LimitState::Hit;
-                limit.reason = Some(format!("the OOM killer took {}", death.process()));
+                limit.reason = Some(match death.cause {
+                    Cause::OutOfHeap => format!("{} ran out of it", death.process()),
+                    _ => format!("the OOM killer took {}", death.process()),
+                });
             }
         }
         self.limits.sort_by(order);
@@ -153,7 +156,7 @@ impl LimitTable {
         if used.is_nan() {
             return;
         }
-        let range = if meter.unit == Unit::Bytes { RANGE_BYTES } else { RANGE_COUNT };
+        let range = if meter.unit == Unit::Bytes && meter.doubt.is_none() { RANGE_BYTES } else { RANGE_COUNT };
         let new = || (meter.id, meter.scope.clone(), Trend::new(noise, range));
         entry(&mut self.trends, |t| t.0 == meter.id && t.1 == meter.scope, new).2.add(connections, used);
     }
@@ -173,8 +176,8 @@ impl LimitTable {
         self.keep(&meter, now);
         let trend = self.trend(meter.id, &meter.scope);
         let slope = meter.slope.or_else(|| trend.and_then(Trend::slope)).or_else(|| quotient(&meter, now));
-        let forecast = forecast(&meter, slope, now);
         let seen = trend.map_or(0.0, Trend::span);
+        let forecast = forecast(&meter, slope, seen, now);
         self.guard_inputs.extend(guard_input(&meter, slope, now));
         let hit = self.hits.iter().find(|h| h.id == meter.id && h.scope == meter.scope);
         let state = if hit.is_some() { LimitState::Hit } else { judge(&meter, forecast, slope, seen, now) };
@@ -253,8 +256,8 @@ fn quotient(meter: &Meter, now: &Now) -> Option<Slope> {
     (held >= RANGE_COUNT).then(|| Slope { per_connection: each, spread: 0.02 * each, points: 0 })
 }
 
-/// When the limit is met, by this slope.
-fn forecast(meter: &Meter, slope: Option<Slope>, now: &Now) -> Forecast {
+/// When the limit is met, by this slope, which was seen over so many connections.
+fn forecast(meter: &Meter, slope: Option<Slope>, seen: f64, now: &Now) -> Forecast {
     match meter.growth {
         Growth::NotTracking => return Forecast::NotTracking,
         Growth::Independent => return Forecast::Never,
@@ -262,6 +265,20 @@ fn forecast(meter: &Meter, slope: Option<Slope>, now: &Now) -> Forecast {
     }
     let (Some(used), Some(limit)) = (meter.used, meter.limit) else { return Forecast::NotYet };
     let Some(slope) = slope else { return Forecast::NotYet };
+    let anything = now.target.unwrap_or(0).max(now.connections).max(1_000_000);
+    let seconds = |left: f64| now.trend_per_s.filter(|r| *r > 0.0 && rising(now)).map(|r| left / r);
+    if let Some(doubt) = meter.doubt {
+        let (least, most) = doubt.left(slope, seen);
+        if now.connections as f64 + least > BEYOND * anything as f64 {
+            return Forecast::Never;
+        }
+        let left = f64::midpoint(least, most);
+        return Forecast::At {
+            connections: whole(now.connections as f64 + left),
+            plus_minus: whole(((most - least) / 2.0).ceil()),
+            seconds: seconds(left),
+        };
+    }
     if !slope.grows() {
         return Forecast::Never;
     }
@@ -269,14 +286,13 @@ fn forecast(meter: &Meter, slope: Option<Slope>, now: &Now) -> Forecast {
     // From where the run is, by the slope of the ramp: a constant offset, before or after the ramp, cancels out.
     let left = (end - at).max(0.0) / slope.per_connection;
     let at = now.connections as f64 + left;
-    let anything = now.target.unwrap_or(0).max(now.connections).max(1_000_000);
     if at > BEYOND * anything as f64 {
         return Forecast::Never;
     }
     Forecast::At {
         connections: whole(at),
         plus_minus: whole((left * slope.spread / slope.per_connection).ceil()),
-        seconds: now.trend_per_s.filter(|r| *r > 0.0 && rising(now)).map(|r| left / r),
+        seconds: seconds(left),
     }
 }
 

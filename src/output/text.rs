@@ -60,8 +60,13 @@ fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
     }
     if let Some(limit) = model.nearest() {
         write!(text, "  next {}", limit.info.label)?;
-        if let Some(at) = limit.forecast.connections() {
-            write!(text, " at {}", short_count(at))?;
+        if let Some((at, doubt)) = limit.forecast.connections().zip(limit.forecast.plus_minus()) {
+            // A number that may be a quarter off is none.
+            if doubt > at / 4 {
+                write!(text, " at {} to {}", short_count(at.saturating_sub(doubt)), short_count(at + doubt))?;
+            } else {
+                write!(text, " at {}", short_count(at))?;
+            }
         }
     }
     if let Some(percent) = now.memory_pressure_percent.filter(|p| *p > 0.0) {

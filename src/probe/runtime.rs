@@ -9,6 +9,10 @@ const PORTS: u64 = 65_536;
 /// Fewest and most that `+Q` and `ERL_MAX_PORTS` can ask for (erl(1)).
 const PORTS_RANGE: (u64, u64) = (1024, 134_217_727);
 
+/// Half of V8's young generation at the most, unless set (`v8.getHeapStatistics().heap_size_limit` of node 20 is three of
+/// these above the old space).
+const SEMI_SPACE: u64 = 16 << 20;
+
 /// Options of `node` that take the next word, as far as they are in use before the name of a script (node(1)).
 const NODE_TAKES: [&str; 11] = [
     "-r",
@@ -75,7 +79,10 @@ impl Start {
             Runtime::Go => self.var("GOMEMLIMIT").and_then(|v| Some((go_bytes(v)?, format!("GOMEMLIMIT={v}")))),
         };
         match (found, &self.environ) {
-            (Some((limit, set_by)), _) => Ok(Some(RuntimeLimit { runtime, limit, set_by })),
+            (Some((limit, set_by)), _) => {
+                let besides = if runtime == Runtime::V8 { self.young_of_node() } else { 0 };
+                Ok(Some(RuntimeLimit { runtime, limit, set_by, besides }))
+            }
             (None, Ok(_)) => Ok(None),
             (None, Err(why)) => {
                 Err(Absent::Because(format!("none on its command line; its environment: {why}").into()))
@@ -120,18 +127,28 @@ impl Start {
         self.args.windows(2).any(|pair| pair == ["inet_backend", "socket"])
     }
 
-    /// `--max-old-space-size=`, MiB; the last one counts, the command line's after that of `NODE_OPTIONS`.
+    /// `--max-old-space-size=`, MiB.
     fn heap_of_node(&self) -> Option<(u64, String)> {
+        self.mib_of_node("--max-old-space-size")
+    }
+
+    /// What V8's young generation takes at the most: two halves of `--max-semi-space-size=`.
+    fn young_of_node(&self) -> u64 {
+        let half = self.mib_of_node("--max-semi-space-size").map_or(SEMI_SPACE, |found| found.0);
+        half.saturating_mul(2)
+    }
+
+    /// An option of V8 in MiB; the last one counts, the command line's after that of `NODE_OPTIONS`.
+    fn mib_of_node(&self, option: &str) -> Option<(u64, String)> {
         let vars = self.var("NODE_OPTIONS").unwrap_or_default().split_ascii_whitespace();
         let words = vars.chain(options(&self.args, &NODE_TAKES));
-        let heaps = words.filter_map(|word| {
+        let sizes = words.filter_map(|word| {
             // V8 takes either mark within a name.
             let (name, value) = word.split_once('=')?;
             let mib: u64 = value.parse().ok()?;
-            (name.replace('_', "-") == "--max-old-space-size" && mib > 0)
-                .then(|| (mib.saturating_mul(1 << 20), word.to_owned()))
+            (name.replace('_', "-") == option && mib > 0).then(|| (mib.saturating_mul(1 << 20), word.to_owned()))
         });
-        heaps.last()
+        sizes.last()
     }
 
     /// `-Xmx`, or its other name; the last one counts.
@@ -253,6 +270,13 @@ mod tests {
         for args in ["node|app.js|--max-old-space-size=300", "node|--max-old-space-size|300", "node|app.js", "node"] {
             assert_eq!(find(args, Ok("")), Ok(None), "{args}");
         }
+        let young = |words: &str| {
+            let args = words.split('|').map(ToOwned::to_owned).collect();
+            Start { args, environ: Ok(Vec::new()) }.limit(None, None).unwrap().unwrap().besides
+        };
+        assert_eq!(young("node|--max-old-space-size=300|app.js"), 32 * MIB);
+        assert_eq!(young("node|--max-old-space-size=300|--max_semi_space_size=64|app.js"), 128 * MIB);
+        assert_eq!(young("java|-Xmx1g|Main"), 0);
         let why = find("node|app.js", Err(HIDDEN)).unwrap_err().to_string();
         assert_eq!(why, "none on its command line; its environment: needs root (/proc/7/environ)");
     }

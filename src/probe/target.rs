@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::app_limit;
 use super::cgroup::Cgroups;
+use super::heap::HeapProbe;
 use super::kept::{Kept, PACE};
 use super::process::{self, Stat};
 use super::runtime;
@@ -62,6 +63,7 @@ pub(crate) struct TargetSources {
     nproc_limited: bool,
     runtime: Reading<Option<RuntimeLimit>>,
     app: Reading<Option<AppLimit>>,
+    heap: HeapProbe,
     page_size: u64,
 }
 
@@ -111,6 +113,7 @@ impl TargetSources {
             cgroups: Cgroups::open(roots, pid, buf),
             identity: Identity::read(roots, &home, &mut open("status"), buf),
             nproc_limited: at_start.is_ok_and(|l| l.1.soft < u64::MAX),
+            heap: HeapProbe::open(roots, pid, runtime.as_ref().ok().and_then(Option::as_ref)),
             runtime,
             app: if watch.inspect { app_limit::read(roots, pid) } else { Ok(None) },
             page_size,
@@ -177,6 +180,7 @@ impl TargetSources {
             Some((_, read)) => (read.memcg.clone(), read.pids_cgroups.clone()),
             None => (self.cgroups.memory(buf), self.cgroups.pids(buf)),
         };
+        let heap = if self.alive && !live.exiting { self.heap.read(now, buf) } else { Err(Absent::ProcessEnded) };
         Process {
             pid: self.pid,
             name: self.name.clone(),
@@ -190,6 +194,7 @@ impl TargetSources {
             user_threads,
             runtime: self.runtime.clone(),
             app: self.app.clone(),
+            heap,
             memcg,
             pids_cgroups,
             exempt_from_file_max: self.identity.clone().map(Identity::is_admin),

@@ -354,6 +354,8 @@ pub struct Process {
     pub runtime: Reading<Option<RuntimeLimit>>,
     /// How many connections it is configured to hold; `None` where that cannot be told, or was not to be looked at.
     pub app: Reading<Option<AppLimit>>,
+    /// What its runtime has in the heap that it limits; `None` where it limits none, or none that can be told from outside.
+    pub heap: Reading<Option<HeapUse>>,
     /// Its memory cgroup and every ancestor that can be seen, nearest first.
     pub memcg: Reading<Vec<MemCgroup>>,
     /// Its cgroup and every ancestor that can be seen, nearest first, as far as they limit tasks.
@@ -386,6 +388,32 @@ pub struct RuntimeLimit {
     pub limit: u64,
     /// What sets it: `+Q 5000`, `-Xmx2g`, `the default`.
     pub set_by: String,
+    /// Bytes that the heap may have besides what `limit` bounds: V8's young generation. 0 of any other.
+    #[serde(default)]
+    pub besides: u64,
+}
+
+/// What is in a heap. From outside it is known within bounds only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeapUse {
+    /// At least so many bytes count against the limit.
+    pub least_bytes: u64,
+    /// At most so many.
+    pub most_bytes: u64,
+    /// The limit, bytes.
+    pub limit_bytes: u64,
+    /// How it was read.
+    pub by: HeapSource,
+}
+
+/// How a heap is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeapSource {
+    /// V8's pages, in `/proc/PID/maps`.
+    Pages,
+    /// What a JVM writes for its tools, in `/tmp/hsperfdata_USER/PID`.
+    PerfData,
 }
 
 /// A server's own limit of client connections, as it is configured.

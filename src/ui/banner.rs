@@ -78,6 +78,7 @@ mod tests {
             (Cause::Signal(64), "signal 64"),
             (Cause::Exit(101), "exit code 101"),
             (Cause::OomKilled { cgroup: None }, "machine is out of memory"),
+            (Cause::OutOfHeap, "its heap was full"),
             (Cause::Vanished, "nobody saw"),
         ] {
             one.cause = cause;

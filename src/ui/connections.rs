@@ -27,6 +27,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         (CountSource::Namespace, _) => "Established sockets, counted by the kernel".to_owned(),
     };
     let title = title.as_str();
+    let inner = panel::frame(buf, area, title, theme);
     if let Some(listen) = &model.setup().listen {
         panel::remark(buf, area, title, &format!("server listens on {listen}"), theme);
     }

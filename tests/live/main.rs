@@ -14,6 +14,7 @@ mod attach;
 mod bad_input;
 mod control;
 mod death;
+mod heap;
 mod hostile;
 mod limits;
 mod names;
