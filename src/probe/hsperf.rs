@@ -20,7 +20,7 @@ const TEXT: u8 = b'B';
 /// An old generation of which less than a part in so many is free takes nothing in: after a collection, data stays in eden.
 const FULL: u64 = 20;
 /// Readings over which the least of eden is what no collection has freed.
-const READINGS: usize = 8;
+const READINGS: usize = 4;
 
 /// The counters of a heap, bytes. 0 where the collector in use writes none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
