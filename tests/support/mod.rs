@@ -18,7 +18,7 @@ mod wait;
 pub(crate) use cgroup::{Cgroup, Controller, Version, hierarchy};
 pub(crate) use control::Control;
 pub(crate) use home::Home;
-pub(crate) use namespace::{Net, is_in_own_namespace, sockstat};
+pub(crate) use namespace::{Net, is_among_own_processes, is_in_own_namespace, sockstat};
 pub(crate) use process::{AS_NOBODY, NOBODY, Started, run_again, succeed, without_privilege};
 pub(crate) use require::{Need, are_met, first_missing, permits, print_uncaptured, slab_objects, tries};
 pub(crate) use run::{BINARY, Engines, Finished, Printed, Run, engines_of, program};
@@ -26,4 +26,4 @@ pub(crate) use setting::HostSetting;
 pub(crate) use wait::{PATIENCE, is_running, poll, wait_until, wait_within};
 
 // Exported, a macro is at the root of the crate and none is told to be unused.
-pub(crate) use crate::{both_versions, own_namespace, require, test_name};
+pub(crate) use crate::{both_versions, own_namespace, own_processes, require, test_name};

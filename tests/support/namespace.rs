@@ -22,16 +22,44 @@ macro_rules! own_namespace {
     };
 }
 
+/// As [`own_namespace!`](crate::own_namespace), with process ids of its own too: whatever the test starts, and what that
+/// starts in turn, ends with it. Takes root.
+#[macro_export]
+macro_rules! own_processes {
+    () => {
+        if !$crate::support::is_among_own_processes($crate::test_name!()) {
+            return;
+        }
+    };
+}
+
 /// Whether this is the test inside its namespace; else runs it there. `name` is its full name (`module::function`).
 pub(crate) fn is_in_own_namespace(name: &str) -> bool {
+    is_inside(name, &[Need::NetworkNamespace], || unshare(r#"exec "$0" "$@""#))
+}
+
+/// As [`is_in_own_namespace`], with process ids of its own.
+pub(crate) fn is_among_own_processes(name: &str) -> bool {
+    is_inside(name, &[Need::Root, Need::PidNamespace], || contained(r#""$0" "$@""#))
+}
+
+fn is_inside(name: &str, needs: &[Need], enter: impl Fn() -> Command) -> bool {
     if std::env::var(INSIDE).is_ok_and(|inside| inside == name) {
         return true;
     }
-    if !are_met(name, &[Need::NetworkNamespace]) {
-        return false;
+    if are_met(name, needs) {
+        run_again(name, enter().arg(std::env::current_exe().unwrap()).env(INSIDE, name));
     }
-    run_again(name, unshare(r#"exec "$0" "$@""#).arg(std::env::current_exe().unwrap()).env(INSIDE, name));
     false
+}
+
+/// A shell that is the first process of new namespaces, the network's with loopback up. When it ends, or the thread that
+/// started it, every process in there is killed.
+pub(super) fn contained(line: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args("--pdeathsig KILL unshare --net --pid --fork --kill-child --mount-proc sh -c".split(' '));
+    command.arg(format!("ip link set lo up && {line}"));
+    command
 }
 
 /// A shell in a new network namespace whose loopback is up.

@@ -22,6 +22,8 @@ pub(crate) enum Need {
     NetworkNamespace,
     /// Pairs of virtual links in such a namespace.
     Veth,
+    /// For a whole test: `own_processes!`.
+    PidNamespace,
     /// A pid namespace in which the number of the next process can be chosen.
     NextPid,
     Cgroup(Controller, Version),
@@ -114,6 +116,10 @@ impl Need {
             Need::NetworkNamespace => namespace::refused(":").map(|e| format!("no network namespace can be made: {e}")),
             Need::Veth => {
                 namespace::refused("ip link add type veth").map(|e| format!("no virtual link can be made: {e}"))
+            }
+            Need::PidNamespace => {
+                let done = namespace::contained(":").output().is_ok_and(|out| out.status.success());
+                unless(done, "no pid namespace can be made")
             }
             Need::NextPid => {
                 let mut shell = std::process::Command::new("unshare");
