@@ -233,6 +233,53 @@ fn what_a_test_started_ends_with_it() {
     assert!(said.contains("/no/such/program"), "{said}");
 }
 
+/// Set to what the process is called that the inner run leaves behind, and to `yes` where the inner run then stays.
+const LEFT: &str = "C1M_TOP_TEST_LEFT_BEHIND";
+const STAYS: &str = "C1M_TOP_TEST_STAYS";
+
+#[test]
+fn what_a_test_left_behind_ends_with_it_even_when_it_is_killed() {
+    const NAME: &str = "what_a_test_left_behind_ends_with_it_even_when_it_is_killed";
+    if is_inner_run(NAME) {
+        own_processes!();
+        // Of another session, and nobody's child: the server that a script starts.
+        let line = "(exec setsid bash -c 'exec -a \"$0\" sleep 600' \"$0\" &) >/dev/null 2>&1 </dev/null";
+        support::succeed(Command::new("bash").args(["-c", line]).arg(left()));
+        wait_until("the process", || is_there(&left()).then_some(()));
+        if std::env::var_os(STAYS).is_some() {
+            std::thread::sleep(Duration::from_mins(2));
+        }
+        return;
+    }
+    require!(Root, PidNamespace);
+    for stays in [false, true] {
+        let left = format!("left-behind-by-{}-{stays}", std::process::id());
+        let mut test = Command::new(std::env::current_exe().unwrap());
+        test.args(["--exact", NAME, "--nocapture"]).env(INSIDE, NAME).env(LEFT, &left);
+        if stays {
+            let test = Started::spawn(test.env(STAYS, "yes"));
+            wait_until("the process", || is_there(&left).then_some(()));
+            // Killed: without a chance to put anything in order.
+            drop(test);
+        } else {
+            let out = test.output().unwrap();
+            assert!(out.status.success(), "{}", text(&out));
+        }
+        wait_until("the end of the process", || (!is_there(&left)).then_some(()));
+    }
+}
+
+fn left() -> String {
+    std::env::var(LEFT).unwrap()
+}
+
+/// Whether a process calls itself so.
+fn is_there(name: &str) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path().join("cmdline")));
+    let mut lines = processes.filter_map(|path| fs::read(path).ok());
+    lines.any(|line| line.split(|b| *b == 0).next() == Some(name.as_bytes()))
+}
+
 #[test]
 fn a_test_that_runs_again_has_been_run() {
     const NAME: &str = "a_test_that_runs_again_has_been_run";

@@ -192,6 +192,7 @@ mod tests {
     fn chart() -> Chart {
         Chart {
             x: XAxis::Connections,
+            of: None,
             curves: vec![Curve { label: "memory in use", segments: vec![vec![(0.0, 0.0), (1e6, 8e9)]] }],
             lines: vec![
                 line("first at 1.00 M", LineAt::Connections(1.00e6), true),

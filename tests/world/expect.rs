@@ -61,6 +61,8 @@ pub(crate) enum Check {
     Advised,
     /// Neither end offers a longer queue to a server that does not accept.
     NoLongerQueue,
+    /// A client that gets no answer names the commonest causes first.
+    CommonFirst,
     /// The tree's processes and their shares are told.
     Members,
     /// How the watching ended.
@@ -74,13 +76,14 @@ pub(crate) enum Check {
 }
 
 /// Those that one filling shows.
-const OF_ONE_FILLING: [Check; 9] = [
+const OF_ONE_FILLING: [Check; 10] = [
     Check::Half,
     Check::Held,
     Check::Hit,
     Check::Said,
     Check::Advised,
     Check::NoLongerQueue,
+    Check::CommonFirst,
     Check::Members,
     Check::Watcher,
     Check::Client,
@@ -216,6 +219,12 @@ impl Case {
                 let mut events = ends.into_iter().flatten().flat_map(|end| &end.events);
                 let offered = events.find(|e| e.text.contains("somaxconn"));
                 ensure(offered.is_none(), || offered.unwrap().text.clone())
+            }
+            Check::CommonFirst => {
+                let event = filled.client.as_ref().and_then(|c| c.event("client/connect/ETIMEDOUT"));
+                let Some(text) = event.map(|e| e.text.as_str()) else { return Ok(()) };
+                let of = |word: &str| text.find(word).unwrap_or(usize::MAX);
+                ensure(of("accept queue") < of("conntrack"), || text.to_owned())
             }
             Check::Members if self.tree => self.members_hold(filled),
             Check::Watcher => same(&watcher.summary().verdict, &self.watcher),

@@ -33,7 +33,7 @@ pub(crate) struct Filled {
 /// Time in which the watcher counts what was opened last.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// Opens so many connections to a server, at a rate that takes three seconds, while it is watched; ends the watching while all
+/// Opens so many connections to a server, at a rate that takes three seconds or a little more, while it is watched; ends the watching while all
 /// are there that will be.
 pub(crate) fn fill(server: &Server, filler: Filler, connections: u64) -> Filled {
     let mut watcher = Run::start(&format!("--attach {} --interval 200ms --duration 2m", server.attach));
@@ -47,7 +47,8 @@ pub(crate) fn fill(server: &Server, filler: Filler, connections: u64) -> Filled 
 }
 
 fn ours(server: &Server, connections: u64, watcher: Run) -> Filled {
-    let rate = connections.div_ceil(3);
+    // Not so fast that a queue of 128 overflows while a server takes a breath.
+    let rate = connections.div_ceil(3).min(700);
     let mut client = Run::start(&format!(
         "--client 127.0.0.1 {} --ports 1 --target {connections} --rate {rate} --no-guard --hold 4s --duration 1m \
          --interval 200ms",

@@ -354,12 +354,15 @@ fn java(place: &Place) {
     succeed(Command::new("javac").args(["-J-Xshare:auto", "-proc:none", "-d"]).arg(&place.dir).arg(source));
 }
 
-/// A user for Java alone: `RLIMIT_NPROC` counts every thread of a user, on the whole machine.
-const THREADS_OF: u32 = 64_123;
+/// A user for this test alone: `RLIMIT_NPROC` counts every thread of a user, on the whole machine.
+fn nobody_else() -> u32 {
+    let namespace = fs::metadata("/proc/self/ns/pid").unwrap().ino();
+    1_000_000 + u32::try_from(namespace % 1_000_000).unwrap()
+}
 
 /// Java with a thread for each connection, and so many of them for its user.
 pub(crate) fn java_by_threads(threads: u64) -> Server {
-    let place = Place::of(Some(THREADS_OF));
+    let place = Place::of(Some(nobody_else()));
     java(&place);
     // The limit has to be set for the user: root may pass it (getrlimit(2)).
     let mut command = place.command(ENOUGH, "prlimit");
