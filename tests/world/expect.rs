@@ -209,7 +209,9 @@ impl Case {
             }
             Check::Hit => {
                 let mut rows = watcher.summary().limits.iter().filter(|l| l.id.name() == self.limit);
-                let hit = rows.clone().any(|row| row.state == LimitState::Hit);
+                // A limit of the server's own belongs to it, by name and number.
+                let is_its = |scope: &str| self.limit != "app" || scope.starts_with(&format!("{} ", self.name));
+                let hit = rows.clone().any(|row| row.state == LimitState::Hit && is_its(&row.scope));
                 ensure(hit, || format!("{:?}", rows.next()))
             }
             Check::Said => self.event_has(filled, self.says),
