@@ -275,6 +275,13 @@ pub fn still_full(sample: &Sample) -> String {
     full(sample).map_or(String::new(), still)
 }
 
+/// What helps a server that does not accept, or too slowly for a queue to drain: no longer queue.
+pub fn not_accepting() -> Cure {
+    let why = "is the server stopped, out of descriptors (grep files /proc/PID/limits), at a limit of its own, or short of CPU? \
+               A longer queue only puts it off";
+    Remedy::advice(Level::Server, why).into()
+}
+
 /// `480 of 511 wait`.
 fn waiting(queue: AcceptQueue) -> String {
     format!("{} of {} wait", grouped(queue.used), grouped(queue.max))
@@ -321,9 +328,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         if let Some(cure) = &cured {
             cure.clone()
         } else if standing {
-            let why = "is the server stopped, out of descriptors (grep files /proc/PID/limits) or short of CPU? A larger \
-                       backlog only puts it off";
-            Remedy::advice(Level::Server, why).into()
+            not_accepting()
         } else {
             faster_or_larger()
         }

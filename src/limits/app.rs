@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use crate::sample::{AppLimit, Program as Watched, Sample};
 
+use super::meter::Doubt;
 use super::prelude::*;
+use super::slope::Slope;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -57,16 +59,16 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
             }
         });
     }
-    let trims = sample.kernel.processes.iter().any(|p| matches!(&p.app, Ok(Some(own)) if own.idle.is_some()));
     for row in &mut rows {
         let (Some(used), Some(limit)) = (row.used, row.limit) else { continue };
         let full = used as f64 >= FULL * limit as f64;
         // Of idle ones it closes up to 32 at a time, so that the count falls again.
-        let nearly = used + 2 * AT_ONCE >= limit && used as f64 >= 0.8 * limit as f64;
-        if let Some(closing) = turnover.makes_room().filter(|_| nearly && trims) {
-            row.met = Some(closing.sentence(program, "its oldest idle connections for new ones"));
-        } else if let Some(closing) = turnover.closes(Some(limit)).filter(|_| full) {
+        let idle = row.doubt.as_ref().map(|doubt| doubt.from);
+        let nearly = idle.is_some_and(|idle| (used + 2 * AT_ONCE) as f64 >= idle && used as f64 >= 0.8 * idle);
+        if let Some(closing) = turnover.closes(Some(limit)).filter(|_| full) {
             row.met = Some(closing.sentence(program, ACCEPTED));
+        } else if let Some(closing) = turnover.makes_room().filter(|_| nearly) {
+            row.met = Some(closing.sentence(program, "its oldest idle connections for new ones"));
         } else if full && context.noted.standing.is_long() {
             row.met = Some(format!("{} accepts no more, and its accept queue fills", program.name));
         }
@@ -87,13 +89,13 @@ fn known(sample: &Sample, program: &Watched) -> Vec<Meter> {
             setting: "--app-limit".into(),
             set_in: "as told".into(),
         };
-        return vec![row(scope, held, limit)];
+        return vec![of_all(row(scope, held, limit))];
     }
     let of = |p: &crate::sample::Process| p.app.as_ref().ok().cloned().flatten();
     let Some(first) = sample.kernel.processes.iter().find_map(of) else { return Vec::new() };
     if !first.each_process {
         let scope = format!("{} {}", program.name, program.pid);
-        return vec![row(scope, held, first)];
+        return vec![of_all(row(scope, held, first))];
     }
     let held_by = |pid: u32| program.members.iter().find(|m| m.pid == pid).and_then(|m| m.connections);
     let mut workers: Vec<(String, u64, AppLimit)> = sample
@@ -105,6 +107,11 @@ fn known(sample: &Sample, program: &Watched) -> Vec<Meter> {
     workers.sort_by_key(|(_, held, _)| std::cmp::Reverse(*held));
     workers.truncate(SHOWN);
     workers.into_iter().map(|(scope, held, limit)| row(scope, Some(held), limit)).collect()
+}
+
+/// A limit of all processes together: a connection is one.
+fn of_all(meter: Meter) -> Meter {
+    Meter { slope: Some(Slope { per_connection: 1.0, spread: 0.0, points: 1 }), ..meter }
 }
 
 fn row(scope: String, used: Option<u64>, own: AppLimit) -> Meter {
@@ -119,7 +126,15 @@ fn row(scope: String, used: Option<u64>, own: AppLimit) -> Meter {
         place: Some(own.setting.clone()),
         state: used.is_none().then_some(LimitState::Unknown),
         divides: true,
-        ..Meter::growing(ID, scope, used.unwrap_or(0), own.idle.unwrap_or(own.limit), 4.0)
+        // Somewhere between the most that can be idle and the most that can be busy: whether they ask anything is not seen.
+        doubt: used.zip(own.idle).map(|(used, idle)| Doubt {
+            least: used as f64,
+            most: used as f64,
+            from: idle as f64,
+            to: own.limit as f64,
+            floor: 1e-3,
+        }),
+        ..Meter::growing(ID, scope, used.unwrap_or(0), own.limit, 4.0)
     };
     meter.levels(0.95, 0.99).cured(move |need| {
         // A sixteenth and more is not for idle ones.
@@ -222,6 +237,8 @@ const AT_ONCE: u64 = 32;
 const COUNTS: usize = 32;
 /// Milliseconds for which a server must have closed what it accepts.
 const FOR_MS: u64 = 1800;
+/// The same of one that is at a limit which is known.
+const SURELY_MS: u64 = 900;
 /// Connections that it must have closed.
 const CLOSED: u64 = 10;
 /// Share of those held that may go without any having come.
@@ -280,7 +297,7 @@ impl Turnover {
         let closed = closed(first, newest);
         let per_s = closed as f64 * 1000.0 / ms.max(1) as f64;
         let closing = Closing { closed, per_s, held: newest.connections, after_growth: false };
-        (ms >= FOR_MS && closed >= CLOSED).then_some(closing)
+        (ms >= SURELY_MS && closed >= CLOSED).then_some(closing)
     }
 
     fn find(&self) -> Option<Closing> {
@@ -292,7 +309,7 @@ impl Turnover {
         // It was met somewhere between two counts: a client that is refused comes back less and less often.
         let edge = before.last().map_or(during.first()?.0, |(a, _)| a);
         let closed = closed(edge, newest);
-        if ms < FOR_MS || closed < CLOSED {
+        if ms < SURELY_MS || closed < CLOSED {
             return None;
         }
         let per_s = closed as f64 * 1000.0 / ms as f64;
@@ -302,7 +319,7 @@ impl Turnover {
         let closed_before = self::closed(start, edge) as f64;
         let seconds = edge.t_ms.saturating_sub(start.t_ms).max(1) as f64 / 1000.0;
         let grew = kept >= 50 && kept as f64 >= 0.1 * newest.connections as f64;
-        let after_growth = grew && closed_before <= KEEPS * kept as f64 && closed_before / seconds <= BEFORE * per_s;
+        let after_growth = ms >= FOR_MS && grew && closed_before <= KEEPS * kept as f64 && closed_before / seconds <= BEFORE * per_s;
         Some(Closing { closed, per_s, held: newest.connections, after_growth })
     }
 }

@@ -100,7 +100,7 @@ pub fn socket_memory(sample: &Sample) -> Option<u64> {
 /// The same, with the resident memory of the watched processes, all of a program's.
 pub(super) fn connection_memory(sample: &Sample) -> Option<u64> {
     let user = match &sample.kernel.program {
-        Some(program) => program.rss_bytes,
+        Some(program) => program.private_bytes(),
         None => sample.living().filter_map(|t| t.process.rss_bytes.as_ref().ok()).sum(),
     };
     socket_memory(sample).map(|kernel| kernel + user)

@@ -25,8 +25,8 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     read,
     need,
     phrase: |limit| match limit.scope.as_str() {
-        role @ ("server" | "client") => format!("the descriptor limit of the {role}"),
-        process => format!("the descriptor limit of {process}"),
+        process if process.contains(' ') => format!("the descriptor limit of {process}"),
+        role => format!("the descriptor limit of the {role}"),
     },
     ..PLAIN
 };
@@ -58,6 +58,9 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
 /// first.
 const SHOWN: usize = 4;
 
+/// As full as this, of the fullest, a table must be to be shown.
+const LEAST: f64 = 0.1;
+
 /// The processes of a foreign program with the fullest tables.
 fn fullest(sample: &Sample) -> Vec<u32> {
     let mut foreign: Vec<Watched<'_>> = sample.watched().filter(|t| t.engine.is_none()).collect();
@@ -68,6 +71,9 @@ fn fullest(sample: &Sample) -> Vec<u32> {
         _ => 0.0,
     };
     foreign.sort_by(|a, b| share(b).total_cmp(&share(a)));
+    // A helper that has hardly any open says nothing beside one that has thousands.
+    let least = foreign.first().map_or(0.0, |t| share(t) * LEAST);
+    foreign.retain(|t| share(t) >= least);
     foreign.into_iter().take(SHOWN).map(|t| t.pid).collect()
 }
 
@@ -114,7 +120,9 @@ fn table(target: Watched<'_>, nr_open: Option<u64>, least: Option<u64>) -> Meter
                 let (pid, limit) = (target.pid, *nofile);
                 let meter = Meter::growing(ID, scope, *used, limit.soft, 8.0).levels(0.95, 0.99);
                 let meter = meter.cured(move |need| raise_running(pid, need, limit, nr_open));
-                Meter { divides: true, ..meter }
+                // Its next descriptor fails with EMFILE: nobody outside sees that it does.
+                let met = (*used >= limit.soft).then(|| format!("{} has no descriptor left", target.scope()));
+                Meter { divides: true, met, ..meter }
             }
             (Err(why), _) | (_, Err(why)) => Meter::unknown(ID, scope, why),
         },

@@ -52,21 +52,32 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         let why = if none { "no process watched" } else { "c1m-top's engines set none" };
         return out.push(Meter::not_applicable(ID, "process", why));
     }
-    out.extend(foreign.filter(|t| t.alive).map(|target| match &target.process.runtime {
+    // Of the many processes of a program those that have a limit are enough.
+    let living: Vec<Watched<'_>> = foreign.filter(|t| t.alive).collect();
+    let limited = living.iter().any(|t| matches!(t.process.runtime, Ok(Some(_))));
+    let shown = living.iter().enumerate().filter(|(i, t)| match t.process.runtime {
+        Ok(Some(_)) => true,
+        _ => *i == 0 && !limited,
+    });
+    out.extend(shown.map(|(_, target)| match &target.process.runtime {
         Err(why) => Meter::unknown(ID, target.scope(), why),
         Ok(None) => Meter::not_applicable(ID, target.scope(), "its start options set none"),
-        Ok(Some(limit)) if limit.runtime == Runtime::Beam => ports(target, limit),
-        Ok(Some(limit)) => heap(target, limit),
+        Ok(Some(limit)) if limit.runtime == Runtime::Beam => ports(context, *target, limit),
+        Ok(Some(limit)) => heap(*target, limit),
     }));
 }
 
 /// Ports, which nobody outside can count: of the descriptors each socket is one.
-fn ports(target: Watched<'_>, limit: &RuntimeLimit) -> Meter {
+fn ports(context: &Context<'_>, target: Watched<'_>, limit: &RuntimeLimit) -> Meter {
     let used = match &target.process.descriptors {
         Err(why) => return Meter { limit: Some(limit.limit), ..Meter::unknown(ID, target.scope(), why) },
         Ok(used) => *used,
     };
+    // It has a few ports fewer than descriptors: what it does tells that they are used up.
+    let full = context.noted.turnover.closes(Some(limit.limit)).is_some() || context.noted.standing.is_long();
+    let met = used >= limit.limit && full;
     let meter = Meter {
+        met: met.then(|| format!("{} has no port left, and takes no more connections", target.scope())),
         divides: true,
         reason: Some(format!("ports ({}); each open descriptor is taken for one, as a socket is", limit.set_by)),
         ..Meter::growing(ID, target.scope(), used, limit.limit, 8.0).levels(0.95, 0.99).cured(more_ports)

@@ -101,6 +101,13 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         meter.expected = per_connection;
         meter.set_noise(NOISE);
     }
+    // Of another program nobody outside sees that the next one fails with EAGAIN.
+    let full = meter.used.zip(meter.limit).is_some_and(|(used, limit)| used >= limit);
+    let scope = &meter.scope;
+    meter.met = context.sample.kernel.program.as_ref().filter(|_| full).map(|program| match scope.as_str() {
+        "user" => format!("the user of {} may have no more threads", program.name),
+        _ => format!("{} may have no more threads ({scope})", program.name),
+    });
     // Two engines, each with a worker more than its connections need by now.
     meter.guarded = Some(Guarded { step: 2.0, ..meter.guarded() });
     out.push(meter);

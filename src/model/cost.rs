@@ -116,7 +116,7 @@ impl CostTrends {
             let of_role = sample.living().filter(|w| w.role() == role);
             let rss: Vec<u64> = of_role.filter_map(|w| w.process.rss_bytes.as_ref().ok().copied()).collect();
             let bytes = match &kernel.program {
-                Some(program) if role.is_none() => Some(program.rss_bytes),
+                Some(program) if role.is_none() => Some(program.private_bytes()),
                 _ => (!rss.is_empty()).then(|| rss.iter().sum()),
             };
             if let Some(bytes) = bytes {
@@ -222,7 +222,7 @@ const DOUBT: f64 = 0.2;
 /// A program's resident memory divided by the connections it holds.
 fn quotient(program: &Program) -> Option<Slope> {
     let held = program.census.as_ref().ok().map(|c| c.connections as f64).filter(|held| *held >= RANGE)?;
-    Some(by_division(program.rss_bytes as f64 / held))
+    Some(by_division(program.private_bytes() as f64 / held))
 }
 
 /// The slab caches of which each socket has an object, in an epoll set as nearly all are.

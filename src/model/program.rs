@@ -101,6 +101,7 @@ impl ProgramLog {
             name: program.name.clone(),
             processes: program.processes,
             rss_bytes: Some(program.rss_bytes).filter(|bytes| *bytes > 0),
+            shared_bytes: Some(program.shared_bytes).filter(|_| program.rss_bytes > 0),
             cpu_percent: (!shares.is_empty()).then(|| percent(shares.iter().sum())),
             descriptors: program.descriptors,
             connections: census.map(|c| c.connections),

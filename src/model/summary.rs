@@ -98,6 +98,9 @@ pub struct ProcessLine {
     pub processes: u64,
     /// Resident memory of all of them, bytes.
     pub rss_bytes: Option<u64>,
+    /// Of it, files and shared memory, which several of them may have in common, bytes.
+    #[serde(default)]
+    pub shared_bytes: Option<u64>,
     /// CPU of all of them, percent of one core.
     #[serde(default)]
     pub cpu_percent: Option<f64>,

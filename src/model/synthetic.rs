@@ -112,6 +112,7 @@ pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofi
         processes: 1,
         members: vec![member],
         rss_bytes: 50 * MIB,
+        shared_bytes: 0,
         other_threads: 0,
         descriptors: Some(descriptors),
         census: Err(Absent::because("not counted")),

@@ -117,10 +117,11 @@ impl LimitTable {
         self.trends.clear();
     }
 
-    /// Takes a sample, and what failed since the one before. With an engine dead, or its counters `old`, the table stays as it
+    /// Takes a sample, and what failed since the one before. With an engine or the watched program dead, or counters `old`, the table stays as it
     /// was, but for what was hit. A cure makes a limit `spare` times as large as the target needs.
     pub(super) fn update(&mut self, context: &Context<'_>, now: &Now, seen: Seen<'_>) {
-        if !(now.phase == RunPhase::EngineDied || seen.old) || self.limits.is_empty() {
+        let ended = context.sample.kernel.program.as_ref().is_some_and(|program| program.processes == 0);
+        if !(now.phase == RunPhase::EngineDied || ended || seen.old) || self.limits.is_empty() {
             let meters = limits::read(context);
             self.collect_hits(context, &meters, seen.failures);
             self.guard_inputs.clear();

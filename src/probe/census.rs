@@ -19,6 +19,9 @@ const LISTEN: u8 = 10;
 /// Sockets of one count that the next one looks for.
 const KEPT: u64 = 1024;
 
+/// Others in the namespace take nothing in that matters, if they have one connection for so many of the program's.
+const FEW: u64 = 20;
+
 /// What one count hands on to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
@@ -68,7 +71,9 @@ struct Tally<'a> {
     addresses: HashMap<u16, Vec<IpAddr>>,
     close_wait: u64,
     time_wait: u64,
-    alone: bool,
+    /// Ports that other programs listen on, and connections there.
+    others: Vec<bool>,
+    of_others: u64,
     both_ends: u64,
     still: u64,
 }
@@ -86,7 +91,8 @@ impl<'a> Tally<'a> {
             addresses: HashMap::new(),
             close_wait: 0,
             time_wait: 0,
-            alone: true,
+            others: vec![false; 1 << 16],
+            of_others: 0,
             both_ends: 0,
             still: 0,
         }
@@ -98,7 +104,11 @@ impl<'a> Tally<'a> {
         let (port, peer) = (u16::from_be(half(message, 4)?), u16::from_be(half(message, 6)?));
         if !self.ports[usize::from(port)] {
             self.both_ends += u64::from(self.ports[usize::from(peer)] && matches!(state, ESTABLISHED | CLOSE_WAIT));
-            self.alone &= state != LISTEN;
+            match state {
+                LISTEN => self.others[usize::from(port)] = true,
+                ESTABLISHED => self.of_others += u64::from(self.others[usize::from(port)]),
+                _ => {}
+            }
             return Ok(());
         }
         if state == TIME_WAIT {
@@ -144,7 +154,7 @@ impl<'a> Tally<'a> {
             queued,
             close_wait: self.close_wait,
             time_wait: self.time_wait,
-            alone: self.alone,
+            alone: self.of_others * FEW <= established,
             both_ends: self.both_ends.min(established),
             gone: (self.kept.len() as u64).saturating_sub(self.still),
             listeners,

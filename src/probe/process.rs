@@ -104,6 +104,11 @@ pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
     })
 }
 
+/// Of the resident memory, pages of files and of shared memory: the third number of `/proc/PID/statm`.
+pub(crate) fn shared_pages(statm: &str) -> Option<u64> {
+    statm.split_ascii_whitespace().nth(2)?.parse().ok()
+}
+
 /// The line `name` of `/proc/PID/limits`; `u64::MAX` is unlimited.
 pub(crate) fn limit(text: &str, name: &str) -> Reading<SoftHard> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)).ok_or(odd("lacks a line"))?;
@@ -207,6 +212,12 @@ mod tests {
         for text in ["", "Max open files", "Max open files 1", "Max open files x y", "Max open files -1 2"] {
             assert!(limit(text, "Max open files").is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_shared_is_the_third_number() {
+        assert_eq!(shared_pages("3133 388 120 9 0 99 0\n"), Some(120));
+        assert_eq!((shared_pages("3133 388"), shared_pages("")), (None, None));
     }
 
     #[test]

@@ -52,7 +52,38 @@ pub(crate) fn every(roots: &Roots) -> Vec<Seen> {
     numbers.filter_map(|pid| seen(roots, pid)).collect()
 }
 
-/// The paths of a process' cgroups, one for each hierarchy.
+/// Walks over all processes, one after another.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    strangers: HashMap<u32, Seen>,
+    walks: u32,
+}
+
+/// Every so many walks those who are no members are looked at anew: one of them may have ended, and its number have been given
+/// to another.
+const ANEW: u32 = 16;
+
+impl Walk {
+    /// Every process there is. Of those that were no members the last time nothing is read again.
+    pub(crate) fn every(&mut self, roots: &Roots, is_member: impl Fn(u32) -> bool) -> Vec<Seen> {
+        self.walks += 1;
+        if self.walks.is_multiple_of(ANEW) {
+            self.strangers.clear();
+        }
+        let entries = fs::read_dir(&roots.proc).into_iter().flatten().flatten();
+        let numbers = entries.filter_map(|e| e.file_name().to_str()?.parse().ok());
+        let all: Vec<Seen> = numbers
+            .filter_map(|pid| match self.strangers.get(&pid) {
+                Some(known) if !is_member(pid) => Some(known.clone()),
+                _ => seen(roots, pid),
+            })
+            .collect();
+        self.strangers = all.iter().map(|p| (p.pid, p.clone())).collect();
+        all
+    }
+}
+
+/// Whether one of the cgroups of a process, of any hierarchy, is meant.
 pub(crate) fn in_cgroup(roots: &Roots, pid: u32, is_meant: impl Fn(&str) -> bool) -> bool {
     let text = fs::read_to_string(roots.proc.join(format!("{pid}/cgroup"))).unwrap_or_default();
     text.lines().filter_map(|line| line.splitn(3, ':').nth(2)).any(is_meant)
@@ -83,6 +114,11 @@ impl Tree {
     /// Of those named.
     pub(crate) fn new(named: &[u32], alone: bool) -> Self {
         Self { named: named.to_vec(), alone, members: HashMap::new() }
+    }
+
+    /// Whether it was a member when last looked at.
+    pub(crate) fn has(&self, pid: u32) -> bool {
+        self.members.contains_key(&pid)
     }
 
     /// Its processes among all; `more` says which others belong to it: those of a cgroup.

@@ -26,7 +26,7 @@ const TABLE: &[(i32, &str, &str)] = &[
     (
         libc::ETIMEDOUT,
         "ETIMEDOUT",
-        "no answer came: packets are dropped on the way, by a full conntrack table or a firewall, or the other host is down",
+        "no answer came: the server does not accept (its accept queue or its descriptor table is full), or packets are dropped on the way, by a full conntrack table or a firewall, or the other host is down",
     ),
     (libc::ECONNREFUSED, "ECONNREFUSED", "nothing listens there, or a firewall refuses"),
     (

@@ -17,6 +17,10 @@ pub struct Program {
     pub members: Vec<Member>,
     /// Resident memory of all processes, bytes; what they share counts in each.
     pub rss_bytes: u64,
+    /// Of it, what is not a process' own, bytes: files and shared memory, which several may have in common (`shared` of
+    /// `/proc/PID/statm`).
+    #[serde(default)]
+    pub shared_bytes: u64,
     /// Threads of those processes that are not among the watched ones ([`super::Kernel::processes`]).
     pub other_threads: u64,
     /// Open descriptors of all processes; `None` where the kernel does not count them (before Linux 6.2), or this user may not
@@ -30,6 +34,11 @@ pub struct Program {
 }
 
 impl Program {
+    /// Memory that its processes have for themselves, bytes.
+    pub fn private_bytes(&self) -> u64 {
+        self.rss_bytes.saturating_sub(self.shared_bytes)
+    }
+
     /// The ports that it listens on, in order.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         self.census.iter().flat_map(|census| &census.listeners).map(|listener| listener.port)
@@ -73,7 +82,8 @@ pub struct Census {
     pub time_wait: u64,
     /// Connections that its network namespace had taken in by then (`PassiveOpens`), where that can be read.
     pub opens: Option<u64>,
-    /// Whether nothing else listens in its network namespace: what is taken in there is its own.
+    /// Whether nothing else that listens in its network namespace has connections worth a word: what is taken in there is its
+    /// own.
     pub alone: bool,
     /// Those whose other end is a socket of the same network namespace.
     pub both_ends: u64,

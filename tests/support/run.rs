@@ -75,6 +75,15 @@ impl Printed {
         self.summary.as_ref().and_then(of).unwrap_or(0)
     }
 
+    /// How far the forecast that was shown nearest to `at` connections may be off.
+    pub(crate) fn doubt(&self, id: &str, at: f64) -> Option<u64> {
+        let shown = self.samples.iter().filter_map(|s| Some((s.established, s.nearest_limit.as_ref()?)));
+        let of_limit = shown.filter(|(_, limit)| limit.id.name() == id && limit.connections.is_some());
+        let distance = |n: u64| (n as f64 - at).abs();
+        let near = of_limit.filter(|f| f.0 > 0).min_by(|a, b| distance(a.0).total_cmp(&distance(b.0)))?;
+        near.1.plus_minus
+    }
+
     /// What was forecast for a limit when the count was nearest to `at`: the count then, and the forecast.
     pub(crate) fn forecast(&self, id: &str, at: f64) -> Option<(u64, u64)> {
         let near = self.samples.iter().filter_map(|s| {

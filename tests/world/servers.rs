@@ -195,7 +195,8 @@ pub(crate) fn redis(maxclients: u64) -> Server {
     let place = Place::new();
     let mut command = place.command(ENOUGH, "redis-server");
     command.args(["--port", "6379", "--bind", "127.0.0.1", "--save", ""]);
-    command.args(["--maxclients", &maxclients.to_string()]);
+    // With its title it overwrites its command line, from which nobody could read the limit then.
+    command.args(["--maxclients", &maxclients.to_string(), "--set-proc-title", "no"]);
     place.start(&mut command, "redis-server", 6379)
 }
 

@@ -10,7 +10,7 @@ mod phases;
 mod silent;
 mod stall;
 
-use crate::limits::{Counters, Cure, Limit, LimitId, logged_by, shown_by, still_full};
+use crate::limits::{Counters, Cure, Limit, LimitId, logged_by, not_accepting, shown_by, still_full};
 use crate::protocol::{FailedCall, Role};
 use crate::sample::{LogTopic, Sample};
 use crate::units;
@@ -166,6 +166,7 @@ fn counters(facts: &Facts<'_>, say: Say<'_>) {
             None => (String::new(), (info.cure)()),
         };
         let still = if info.still_full { still_full(facts.sample) } else { String::new() };
+        let cure = if still.is_empty() { cure } else { not_accepting() };
         let log = facts.log.quote(info.log);
         let total = units::grouped(risen.total);
         let text = format!("{}{used}{still} ({} +{total}){log}{}", info.what, info.proof, facts.advice(&cure));
