@@ -5,7 +5,7 @@ use super::summary::{
     BytesPerConnection, LimitLine, NearestLimit, ProcessLine, SampleKind, SampleLine, Summary, SummaryKind, Verdict,
 };
 use super::{CountSource, Model};
-use crate::limits::{self, Forecast, Headroom, LimitState};
+use crate::limits::{self, Forecast, Headroom, LimitId, LimitState};
 use crate::protocol::Role;
 
 pub(super) fn sample_line(model: &Model) -> SampleLine {
@@ -119,6 +119,8 @@ fn stopped_by(model: &Model, verdict: Verdict) -> Option<String> {
     let stop = model.engines().iter().find_map(|e| e.stats.as_ref()?.stop.as_ref());
     match verdict {
         Verdict::LimitHit => stop.and_then(limits::stopped_by).map(|limit| limit.name().to_owned()).or_else(hit),
+        // No call failed: the server has accepted, and closed. The kernel does not do that.
+        Verdict::ServerRefuses if stop.is_some_and(|s| s.call.errno == 0) => Some(LimitId::App.name().to_owned()),
         Verdict::ServerRefuses | Verdict::ServerStalled => stop.map(|s| s.cause.name().to_owned()),
         Verdict::GuardStopped => model.guard_limit().map(|id| id.name().to_owned()),
         Verdict::EngineKilled | Verdict::ProcessDied => {

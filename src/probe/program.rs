@@ -31,6 +31,8 @@ const LEAST: Duration = Duration::from_secs(1);
 const REST: u32 = 100;
 /// How often the thread looks whether anybody still wants to know.
 const NAP: Duration = Duration::from_millis(100);
+/// Descriptors that are listed again whenever their number has changed.
+const FEW: u64 = 128;
 /// Processes of which they are: a backend for each connection has few, and nobody looks at each.
 const LISTED: usize = 64;
 /// Processes that are told of one by one.
@@ -90,6 +92,8 @@ struct Known {
     /// Descriptors that are no sockets; with the sockets that are no connections once those are known.
     at_rest: u64,
     counted: bool,
+    /// How many it had open then.
+    descriptors: Option<u64>,
 }
 
 impl ProgramSource {
@@ -278,7 +282,7 @@ impl Asking {
         process::descriptors(&self.roots.proc.join(format!("{pid}/fd"))).ok().flatten()
     }
 
-    /// Lists the first descriptors of those processes that have not been looked into. Once somebody listens elsewhere, of all:
+    /// Lists the first descriptors of those processes that have not been looked into, or have few. Once somebody listens elsewhere, of all:
     /// a server that is reloaded opens others.
     fn look_into(&mut self, members: &[(Member, &Seen)]) {
         let Ok(socket) = &self.socket else { return };
@@ -288,15 +292,17 @@ impl Asking {
             self.inodes = inodes;
             self.ports.clear();
         }
-        for (_, process) in members.iter().take(LISTED) {
+        for (member, process) in members.iter().take(LISTED) {
             let (started, known) = self.known.entry(process.pid).or_default();
-            if known.counted {
+            // Of one that has few it costs little to see what it has opened besides, a pipe to each new worker.
+            let few = member.descriptors.is_some_and(|open| open <= FEW && known.descriptors != Some(open));
+            if known.counted && !few {
                 continue;
             }
             let (sockets, at_rest) = first_sockets(&self.roots, process.pid);
             self.ports.extend(sockets.iter().filter_map(|inode| self.inodes.get(inode)));
             *started = process.started;
-            *known = Known { sockets, at_rest, counted: false };
+            *known = Known { sockets, at_rest, counted: false, descriptors: member.descriptors };
         }
         self.ports.sort_unstable();
         self.ports.dedup();

@@ -21,5 +21,6 @@ mod names;
 mod readme;
 mod refusing;
 mod run;
+mod tree;
 mod tty;
 mod verdicts;

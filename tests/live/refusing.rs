@@ -170,7 +170,7 @@ fn a_server_that_closes_at_once_is_not_hammered_and_given_up() {
         run.assert_event("phase/stopped", &[text, held, "not of this machine"]);
         let summary = run.summary();
         let ended = (summary.verdict, run.code, summary.stopped_by.as_deref());
-        assert_eq!(ended, (Verdict::ServerRefuses, Some(3), Some("refused")), "{}", run.log());
+        assert_eq!(ended, (Verdict::ServerRefuses, Some(3), Some("app")), "{}", run.log());
         assert!(summary.lost > Some(0) && summary.lifetime_us.is_some_and(|l| l.count > 0), "{summary:?}");
     }
 }
