@@ -111,7 +111,6 @@ pub struct RunArgs {
     /// listens on, unit:NAME.service, cgroup:PATH or container:ID; on a terminal, choose from a list. A run of c1m-top's own
     /// is controlled too.
     #[arg(long, value_name = "PROCESS", num_args = 0..=1, conflicts_with_all = ["server", "client"], help_heading = "What to run")]
-    #[expect(clippy::option_option, reason = "without a value the user chooses from a list")]
     pub attach: Option<Option<Selector>>,
 
     /// Watch the processes that --attach names, and not those they have started.

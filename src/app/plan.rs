@@ -21,6 +21,7 @@ pub(super) struct Plan {
     pub(super) client: Option<ClientConfig>,
     /// What the client's host name was taken for.
     pub(super) endpoint_note: Option<String>,
+    #[expect(clippy::option_option, reason = "without a value the user chooses from a list")]
     pub(super) attach: Option<Option<Selector>>,
     /// Not what the attached processes have started.
     pub(super) only: bool,

@@ -42,22 +42,8 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     };
     let turnover = &context.noted.turnover;
     let mut rows = known(sample, program);
-    let scope = format!("{} {}", program.name, program.pid);
     if rows.is_empty() {
-        rows.push(match (&program.census, turnover.met) {
-            (Ok(census), Some(met)) => Meter {
-                met: turnover.closes(None).map(|closing| closing.sentence(program, ACCEPTED)),
-                ..Meter::independent(ID, &scope, census.connections, Some(met))
-            }
-            .cured(|need| more("--app-limit", "", need)),
-            _ => {
-                let why = "none is known: its configuration does not name it, or cannot be read (--app-limit does)";
-                let short = turnover.may_close().map_or(String::new(), |closing| {
-                    format!("; it takes and closes {:.0}/s at once: short requests, or a limit", closing.per_s)
-                });
-                Meter::not_applicable(ID, &scope, why.to_owned() + &short)
-            }
-        });
+        rows.push(shown(program, turnover));
     }
     for row in &mut rows {
         let (Some(used), Some(limit)) = (row.used, row.limit) else { continue };
@@ -74,6 +60,23 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         }
     }
     out.append(&mut rows);
+}
+
+/// The row of a server of which no limit is known: what it held when it was seen to close what it accepts.
+fn shown(program: &Watched, turnover: &Turnover) -> Meter {
+    let scope = format!("{} {}", program.name, program.pid);
+    if let (Ok(census), Some(met)) = (&program.census, turnover.met) {
+        let meter = Meter {
+            met: turnover.closes(None).map(|closing| closing.sentence(program, ACCEPTED)),
+            ..Meter::independent(ID, scope, census.connections, Some(met))
+        };
+        return meter.cured(|need| more("--app-limit", "", need));
+    }
+    let why = "none is known: its configuration does not name it, or cannot be read (--app-limit does)";
+    let short = turnover.may_close().map_or(String::new(), |closing| {
+        format!("; it takes and closes {:.0}/s at once: short requests, or a limit", closing.per_s)
+    });
+    Meter::not_applicable(ID, scope, why.to_owned() + &short)
 }
 
 /// The limits that are known before they are met.

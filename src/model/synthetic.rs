@@ -149,8 +149,7 @@ pub fn workers(sample: &mut Sample, shares: &[f64]) {
     let master = sample.kernel.processes[0].clone();
     let Some(program) = &mut sample.kernel.program else { return };
     let held = program.census.as_ref().map_or(0, |census| census.connections);
-    for (i, share) in shares.iter().enumerate() {
-        let pid = master.pid + 1 + i as u32;
+    for (pid, share) in (master.pid + 1..).zip(shares) {
         let own = units::whole(held as f64 * share);
         let process = Process { pid, descriptors: Ok(own + 10), ..master.clone() };
         program.members.push(Member {

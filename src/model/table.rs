@@ -254,7 +254,7 @@ fn quotient(meter: &Meter, now: &Now) -> Option<Slope> {
     let held = now.connections as f64;
     let each = used / held;
     // What is at rest counts as the connections'.
-    (held >= RANGE_COUNT).then(|| Slope { per_connection: each, spread: 0.02 * each, points: 0 })
+    (held >= RANGE_COUNT).then_some(Slope { per_connection: each, spread: 0.02 * each, points: 0 })
 }
 
 /// When the limit is met, by this slope, which was seen over so many connections.

@@ -39,7 +39,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
         let wide_enough = area.width >= WIDE.0 && area.height >= WIDE.1;
         let watched = shown.program();
         match (view.screen, &watched) {
-            (Screen::Overview, Some(program)) if wide_enough => wide_program(buf, rest, shown, program, view, theme),
+            (Screen::Overview, Some(program)) if wide_enough => wide_program(buf, &rest, shown, program, view, theme),
             (Screen::Overview, Some(program)) => stacked_program(buf, rest, shown, program, view, theme),
             (Screen::Engines, Some(program)) => whole_program(buf, rest, shown, program, theme),
             (Screen::Overview, None) if wide_enough => wide(buf, rest, shown, view, theme),
@@ -126,7 +126,7 @@ fn stacked(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: 
 /// listens on                │ chart
 /// events                    │
 /// ```
-fn wide_program(buf: &mut Buffer, rest: Rows, model: &Model, watched: &ProcessLine, view: &View, theme: Theme) {
+fn wide_program(buf: &mut Buffer, rest: &Rows, model: &Model, watched: &ProcessLine, view: &View, theme: Theme) {
     let right = (rest.0.width * 2 / 5).clamp(limits::full_width(), 90);
     let (left, right) = beside(rest.0, right);
     let (processes, listeners) = program::heights(watched);

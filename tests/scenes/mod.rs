@@ -148,7 +148,9 @@ pub(crate) fn foreign() -> Model {
         synthetic::foreign(&mut sample, 812, "beam.smp", 3050 + i * 40, 65_536);
         let mut census = synthetic::census(3000 + i * 40, 5222);
         (census.queued, census.listeners[0].queued, census.listeners[0].backlog) = (480, 480, 511);
-        sample.kernel.program.as_mut().unwrap().census = Ok(census);
+        if let Some(program) = &mut sample.kernel.program {
+            program.census = Ok(census);
+        }
         let fullest = Some(AcceptQueue { port: 5222, used: 480, max: 511 });
         sample.kernel.net.listeners = Ok(Listeners { reading: 1, count: 4, waiting: 480, fullest });
         model.update(&sample);
@@ -163,9 +165,10 @@ pub(crate) fn workers() -> Model {
         let held = i * 700;
         let mut sample = synthetic::sample(held, i * 1000);
         synthetic::foreign(&mut sample, 8121, "nginx", 12, 65_536);
-        let program = sample.kernel.program.as_mut().unwrap();
-        program.rss_bytes += held * 131;
-        program.census = Ok(synthetic::census(held, 443));
+        if let Some(program) = &mut sample.kernel.program {
+            program.rss_bytes += held * 131;
+            program.census = Ok(synthetic::census(held, 443));
+        }
         synthetic::workers(&mut sample, &[0.66, 0.2, 0.14]);
         for process in sample.kernel.processes.iter_mut().skip(1) {
             process.app = Ok(Some(AppLimit {
