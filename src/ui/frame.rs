@@ -123,8 +123,8 @@ fn stacked(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: 
 
 /// ```text
 /// processes                 │ limits
-/// listens on                │ chart
-/// events                    │
+/// listens on                │
+/// chart                     │ events
 /// ```
 fn wide_program(buf: &mut Buffer, rest: &Rows, model: &Model, watched: &ProcessLine, view: &View, theme: Theme) {
     let right = (rest.0.width * 2 / 5).clamp(limits::full_width(), 90);
@@ -134,9 +134,9 @@ fn wide_program(buf: &mut Buffer, rest: &Rows, model: &Model, watched: &ProcessL
     let most = left.0.height * 2 / 5;
     program::processes(buf, left.top(processes.min(most)), model, watched, theme);
     program::listeners(buf, left.top(listeners.min(most / 2)), watched, theme);
-    events::draw(buf, left.0, model, view.chosen_event(model), theme);
-    limits::draw(buf, right.top(right.0.height * 2 / 5), model, theme);
-    draw_chart(buf, right.0, model, view, theme);
+    draw_chart(buf, left.0, model, view, theme);
+    limits::draw(buf, right.top(right.0.height / 2), model, theme);
+    events::draw(buf, right.0, model, view.chosen_event(model), theme);
 }
 
 /// ```text
@@ -150,7 +150,7 @@ fn stacked_program(buf: &mut Buffer, mut rest: Rows, model: &Model, watched: &Pr
     let height = rest.0.height;
     let (processes, listeners) = program::heights(watched);
     program::processes(buf, rest.top(processes.min((height / 3).max(4))), model, watched, theme);
-    program::listeners(buf, rest.top(listeners.min((height / 5).max(3))), watched, theme);
+    program::listeners(buf, rest.top(listeners.min((height / 5).max(4))), watched, theme);
     limits::draw(buf, rest.top((height / 4).max(4)), model, theme);
     if rest.0.height >= 14 {
         draw_chart(buf, rest.top(rest.0.height - 6), model, view, theme);

@@ -63,7 +63,9 @@ pub(super) fn label(model: &Model, limit: &Limit) -> String {
     }
     let room = usize::from(LABEL) - 1 - width(scope);
     let short: String = limit.info.label.chars().take(room).collect();
-    format!("{short} {scope}")
+    // Half a word behind a whole one says nothing.
+    let whole = short.rsplit_once(' ').filter(|_| !limit.info.label[short.len()..].is_empty());
+    format!("{} {scope}", whole.map_or(short.as_str(), |(whole, _)| whole))
 }
 
 /// `file-max     ██████░░░░░  53 %  at 1.23 M  warn`; with room to spare also use, bound and seconds.
