@@ -168,7 +168,11 @@ impl Case {
                 ensure(self.holds.contains(&held), || format!("{held} held, and not {:?}", self.holds))?;
                 // The summary has the peak, which nginx goes back from.
                 let last = watcher.samples.iter().rev().filter_map(|s| s.process.as_ref());
-                let counted = last.filter_map(|p| p.connections).find(|n| *n > 0);
+                let counted = match self.watcher {
+                    // What was left of one that died says nothing.
+                    Verdict::ProcessDied => watcher.summary().process.as_ref().and_then(|p| p.connections),
+                    _ => last.filter_map(|p| p.connections).find(|n| *n > 0),
+                };
                 // What a client opened last may wait to be accepted by one that died.
                 let room = if self.watcher == Verdict::ProcessDied { self.within } else { 0.01 };
                 let near = counted.is_some_and(|n| share_off(n as f64, held as f64) <= room);
