@@ -15,6 +15,7 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -393,12 +394,24 @@ pub fn wake_with_parent() -> io::Result<()> {
     Ok(set_parent_process_death_signal(Some(Signal::CONT))?)
 }
 
-/// Moves the calling thread, and it alone, into a network namespace: sockets that it opens from now on belong there.
+/// Moves the calling thread, and it alone, into a network namespace: sockets and files of `/proc/sys/net` that it opens from now
+/// on belong there.
 ///
 /// # Errors
 /// What setns(2) says; `EPERM` without `CAP_SYS_ADMIN`.
 pub fn enter_network(namespace: BorrowedFd<'_>) -> io::Result<()> {
     Ok(move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))?)
+}
+
+/// A sysfs that shows the interfaces of the calling thread's network namespace: its root directory. It is attached to no place
+/// and gone when it is closed.
+///
+/// # Errors
+/// What fsopen(2) and its kin say: `EPERM` without `CAP_SYS_ADMIN`, `ENOSYS` before Linux 5.2.
+pub fn sysfs_of_this_network() -> io::Result<OwnedFd> {
+    let context = fsopen("sysfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(context.as_fd())?;
+    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)?)
 }
 
 /// Sends a signal to one process.

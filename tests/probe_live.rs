@@ -140,6 +140,7 @@ both_versions!(
 fn the_network_namespace_of_the_target_is_the_one_that_is_read() {
     own_namespace!();
     let other = Net::new();
+    other.sh("cd /proc/sys/net && echo 300 > core/somaxconn && echo 20000 21000 > ipv4/ip_local_port_range");
     // Something that this namespace has and the other one has not.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let here = watching(&[]).read().0.net;
@@ -153,11 +154,11 @@ fn the_network_namespace_of_the_target_is_the_one_that_is_read() {
     assert_eq!(there.scope, format!("of {}", other.pid()));
     assert_eq!(there.sockstat.unwrap().inuse, 0);
     assert_eq!(there.tcp.unwrap().passive_opens, 0);
-    assert_eq!(
-        there.somaxconn.unwrap_err().to_string(),
-        "set in the target's network namespace, not visible from this one"
-    );
-    assert_eq!(there.tcp_mem, here.tcp_mem);
+    assert_eq!((there.somaxconn, there.ports.unwrap().usable()), (Ok(300), 1001), "opened inside the other namespace");
+    assert_ne!(here.somaxconn, Ok(300));
+    assert_eq!((there.tcp_mem, there.max_orphans), (here.tcp_mem, here.max_orphans), "the machine's");
+    assert!(there.ehash_entries.is_ok() && there.max_buffers.is_ok() && there.max_tw.is_ok());
+    assert_eq!(sampler.unseen(), None);
     let none = Ok(Listeners { reading: 1, ..Listeners::default() });
     assert_eq!(there.listeners, none, "asked inside the other namespace");
     let again = watching(&[]).read().0.net;
@@ -169,7 +170,18 @@ fn the_network_namespace_of_the_target_is_the_one_that_is_read() {
     let after = sampler.read().0;
     assert!(!after.processes[0].alive);
     assert_eq!(after.net.sockstat.unwrap().inuse, 0);
-    assert_eq!(after.net.listeners, none);
+    assert_eq!((after.net.listeners, after.net.somaxconn), (none, Ok(300)));
+}
+
+#[test]
+fn the_links_of_another_network_namespace_are_seen() {
+    require!(Root, Veth);
+    let (one, other) = (Net::new(), Net::new());
+    one.join(&other);
+    for (net, name) in [(&one, "v0"), (&other, "v1")] {
+        let link = watching(&[net.pid()]).read().0.net.link;
+        assert_eq!(link.unwrap_err().to_string(), format!("{name} reports no link speed (virtual)"));
+    }
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub(super) fn choose(selector: Option<&Selector>, only: bool, app_limit: Option<
         }
         (_, many) => match picked(many)? {
             Some(pid) => Ok(attach(vec![pid])),
-            None => Err(refused(too_many(selector, many.len()))),
+            None => Err(refused(too_many(selector, many))),
         },
     }
 }
@@ -61,7 +61,7 @@ pub(super) fn choose(selector: Option<&Selector>, only: bool, app_limit: Option<
 /// Why there is nothing to attach to.
 fn none(selector: Option<&Selector>) -> String {
     // Who listens is told to those alone who may look into the process.
-    let seen = if sys::euid() == 0 { "" } else { ", as far as this user can see: root sees all" };
+    let seen = if sys::euid() == 0 { " or any other" } else { ", as far as this user can see: root sees all" };
     match selector {
         None => format!("no process listens in this network namespace{seen}"),
         Some(Selector::Port(port)) => format!("no process listens on port {port} in this network namespace{seen}"),
@@ -71,8 +71,10 @@ fn none(selector: Option<&Selector>) -> String {
 }
 
 /// Why it is not known which is meant.
-fn too_many(selector: Option<&Selector>, count: usize) -> String {
+fn too_many(selector: Option<&Selector>, found: &[Candidate]) -> String {
+    let count = found.len();
     let what = match selector {
+        None if found.iter().any(|c| c.place.is_some()) => "listen in other network namespaces".to_owned(),
         None => "listen here".to_owned(),
         Some(Selector::Port(port)) => format!("listen on port {port}"),
         Some(_) => "have that name".to_owned(),
@@ -112,16 +114,20 @@ fn list(found: &[Candidate]) -> String {
         let more = if c.ports.len() > 4 { ", …" } else { "" };
         if ports.is_empty() { "–".to_owned() } else { format!("{}{more}", ports.join(", ")) }
     };
-    let row = |pid: &str, parent: &str, user: &str, descriptors: &str, name: &str, ports: &str| {
-        format!("  {pid:>8}  {parent:>8}  {user:<12}  {descriptors:>11}  {name:<16}  {ports}\n")
+    // Either all are in another network namespace, or none is.
+    let elsewhere = found.iter().any(|c| c.place.is_some());
+    let row = |pid: &str, parent: &str, user: &str, descriptors: &str, name: &str, ports: &str, place: &str| {
+        let place = if elsewhere { format!("{place:<22}  ") } else { String::new() };
+        format!("  {pid:>8}  {parent:>8}  {user:<12}  {descriptors:>11}  {name:<16}  {place}{ports}\n")
     };
     let lines = found.iter().take(MOST_LISTED).map(|c| {
         let descriptors = c.descriptors.map_or("–".to_owned(), units::grouped);
-        row(&c.pid.to_string(), &c.parent.to_string(), &c.user, &descriptors, &name(c), &ports(c))
+        let place = c.place.as_deref().unwrap_or("–");
+        row(&c.pid.to_string(), &c.parent.to_string(), &c.user, &descriptors, &name(c), &ports(c), place)
     });
     let more = found.len().saturating_sub(MOST_LISTED);
     let rest = if more > 0 { format!("  and {more} more\n") } else { String::new() };
-    let head = row("PID", "PARENT", "USER", "DESCRIPTORS", "NAME", "LISTENS ON");
+    let head = row("PID", "PARENT", "USER", "DESCRIPTORS", "NAME", "LISTENS ON", "WHERE");
     std::iter::once(head).chain(lines).chain(std::iter::once(rest)).collect()
 }
 

@@ -13,7 +13,9 @@ use super::plan::Plan;
 use crate::client;
 use crate::engine::config::{self, EngineConfig};
 use crate::model::{Setup, safe_target};
-use crate::probe::{self, Roots, Sampler, Watch};
+use crate::probe::{self, Roots, Sampler, Unseen, Watch};
+use crate::sample::Absent;
+use crate::sys;
 use crate::units::{grouped, micros};
 
 /// A run that is ready to start.
@@ -76,6 +78,7 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
     if let Some(hello) = links.first().map(Link::hello) {
         sampler.only_listeners(hello.port..=hello.port.saturating_add(hello.ports.saturating_sub(1)));
     }
+    notes.push(("attach/namespace", sampler.unseen().as_ref().map(not_seen)));
     let setup = setup(&plan, &links, note);
     let terms = Terms {
         own_client: plan.client.is_some(),
@@ -89,6 +92,20 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
     };
     let notes = notes.into_iter().filter_map(|(id, text)| Some((id, text?))).collect();
     Ok(Ready { engines, links, sampler, setup, terms, tuned, notes })
+}
+
+/// What is lost of a target in another network namespace, and who would have it.
+fn not_seen(unseen: &Unseen) -> String {
+    let Unseen { pid, why, what } = unseen;
+    let (refused, who) = match why {
+        Absent::NeedsRoot { .. } if sys::euid() == 0 => {
+            ("for which this program lacks CAP_SYS_ADMIN".to_owned(), "; root of the machine sees them")
+        }
+        Absent::NeedsRoot { .. } => ("which this user may not enter".to_owned(), "; root sees them"),
+        why => (format!("which cannot be entered ({why})"), ""),
+    };
+    let what = what.join(", ");
+    format!("process {pid} is in another network namespace, {refused}: {what} are not seen{who}")
 }
 
 /// A run that names no target aims at one million, or at what this machine can hold. Returns the sentence that says so. A

@@ -4,7 +4,7 @@ use crate::protocol::Severity;
 use crate::sample::{LogTopic, Sample, TcpExt};
 
 use super::cure::{Cure, Level, Remedy};
-use super::{LIMITS, LimitId};
+use super::{LIMITS, LimitId, other_network};
 
 /// One counter and its sentence.
 #[derive(Debug)]
@@ -35,6 +35,17 @@ pub struct CounterInfo {
     pub still_full: bool,
     /// What the kernel logs with it.
     pub log: &'static [LogTopic],
+}
+
+impl CounterInfo {
+    /// What helps, where this sample was taken.
+    pub fn cure_in(&self, sample: &Sample) -> Cure {
+        let cure = (self.cure)();
+        match other_network(&sample.kernel) {
+            Some(pid) => cure.inside_network_of(pid),
+            None => cure,
+        }
+    }
 }
 
 /// A column of `TcpExt`.

@@ -146,6 +146,20 @@ impl Cure {
         self
     }
 
+    /// The same for a process in another network namespace: sysctls of that namespace are set inside it, and not by `tune`, which
+    /// sets this one's.
+    #[must_use]
+    pub(super) fn inside_network_of(mut self, pid: &str) -> Self {
+        for remedy in self.0.iter_mut().filter(|remedy| remedy.level == Level::Namespace) {
+            let Some(command) = remedy.command.take_if(|command| command.starts_with("sysctl ")) else { continue };
+            let inside = format!("nsenter -t {pid} -n {command}");
+            remedy.text = remedy.text.replace(&command, &inside);
+            remedy.command = Some(inside);
+            remedy.setting = None;
+        }
+        self
+    }
+
     /// `. Cure: …`, to end a sentence with; empty where there is nothing to do.
     pub fn advice(&self) -> String {
         if self.is_empty() { String::new() } else { format!(". Cure: {self}") }
@@ -262,6 +276,21 @@ mod tests {
             serde_json::json!({"text": "--ports 7", "command": null, "level": "process", "privilege": null})
         );
         assert_eq!((&json[1]["level"], &json[1]["privilege"]), (&"namespace".into(), &"root".into()));
+    }
+
+    #[test]
+    fn what_belongs_to_another_network_namespace_is_set_inside_it() {
+        let cure = Cure::from([
+            Remedy::sysctl("net.core.somaxconn", 8192),
+            Remedy::host_sysctl("net.ipv4.tcp_mem", 7),
+            Remedy::sysctl("fs.nr_open", 9),
+            Remedy::advice(Level::Namespace, "a NOTRACK rule"),
+        ]);
+        let inside = cure.clone().inside_network_of("4021");
+        assert_eq!(inside.0[0].text, "nsenter -t 4021 -n sysctl -w net.core.somaxconn=8192");
+        assert_eq!(inside.0[0].command.as_ref(), Some(&inside.0[0].text));
+        assert_eq!(inside.0[0].setting, None, "tune would set it here");
+        assert_eq!(inside.0[1..], cure.0[1..], "the machine's, and what is no command");
     }
 
     #[test]

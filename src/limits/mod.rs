@@ -33,7 +33,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::protocol::{EngineStats, Stop, StopCause};
-use crate::sample::{LogTopic, Sample};
+use crate::sample::{Kernel, LogTopic, Sample};
 
 pub use accept_queue::{not_accepting, still_full};
 pub use ask::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
@@ -267,7 +267,18 @@ pub fn read(context: &Context<'_>) -> Vec<Meter> {
     for limit in LIMITS {
         (limit.read)(context, &mut meters);
     }
+    if let Some(pid) = other_network(&context.sample.kernel) {
+        for meter in &mut meters {
+            let (here, pid) = (std::mem::replace(&mut meter.cure, Box::new(|_| Cure::none())), pid.to_owned());
+            meter.cure = Box::new(move |need| here(need).inside_network_of(&pid));
+        }
+    }
     meters
+}
+
+/// The process whose network namespace was read, where that is not the dashboard's own.
+fn other_network(kernel: &Kernel) -> Option<&str> {
+    kernel.net.scope.strip_prefix("of ")
 }
 
 /// What a target needs of every limit.
@@ -275,6 +286,11 @@ pub fn needs(given: &Given<'_>) -> Vec<Need> {
     let mut needs = Vec::with_capacity(LIMITS.len() + 4);
     for limit in LIMITS {
         (limit.need)(given, &mut needs);
+    }
+    if let Some(pid) = other_network(given.kernel) {
+        for need in &mut needs {
+            need.cure = std::mem::take(&mut need.cure).inside_network_of(pid);
+        }
     }
     needs
 }

@@ -104,7 +104,7 @@ fn descriptors(roots: &Roots, pid: u32, buf: &mut Vec<u8>) -> Option<u64> {
 
 /// Addresses that it listens on. Several sockets of one address (`reuseport`) are one for each worker.
 fn listening(roots: &Roots, pid: u32, buf: &mut Vec<u8>) -> Reading<u64> {
-    let socket = listeners::open(roots, (same_network(roots, pid) == Some(false)).then_some(pid))?;
+    let socket = listeners::open(roots, (same_network(&roots.proc, pid) == Some(false)).then_some(pid))?;
     let mut addresses = HashMap::new();
     // `struct inet_diag_msg`: the family, then port and address.
     listeners::each(&socket, LISTEN, buf, &mut |message| {

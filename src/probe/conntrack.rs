@@ -1,7 +1,6 @@
 //! Connection tracking: entries, maximum, drops.
 //!
-//! The count of this namespace is `nf_conntrack_count`. Files of `/proc/sys` always show the reader's own namespace; that
-//! of another one is the column `entries` of `/proc/PID/net/stat/nf_conntrack`, which has a row per core, all with the same
+//! The count is `nf_conntrack_count`, opened inside the namespace; that of one that cannot be entered is the column `entries` of `/proc/PID/net/stat/nf_conntrack`, which has a row per core, all with the same
 //! `entries` (`net/netfilter/nf_conntrack_standalone.c`).
 
 use super::text::per_core;

@@ -1,7 +1,7 @@
 //! Which processes a selector of `--attach` means, read once before anything is watched, and the ports that a process listens
 //! on: here the first of its descriptors are listed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,7 +19,7 @@ pub enum Selector {
     Pids(Vec<u32>),
     /// Those called so.
     Name(String),
-    /// Those that listen on this port, in this network namespace.
+    /// Those that listen on this port: in this network namespace, or where nothing does, in another one.
     Port(u16),
     /// Those of a systemd unit.
     Unit(String),
@@ -112,8 +112,10 @@ pub struct Candidate {
     pub user: String,
     /// Open descriptors, where the kernel tells (Linux 6.2) and this user may ask.
     pub descriptors: Option<u64>,
-    /// Ports it listens on in this network namespace, in order.
+    /// Ports it listens on, in order.
     pub ports: Vec<u16>,
+    /// Where, if that is not this network namespace: its container, or what the kernel calls that namespace.
+    pub place: Option<String>,
 }
 
 /// Whether it is one of the kernel's own threads, which have no connections.
@@ -121,8 +123,9 @@ pub fn is_kernel_thread(roots: &Roots, pid: u32) -> bool {
     tree::seen(roots, pid).is_some_and(|p| p.kernel)
 }
 
-/// The processes that a selector means, by number; never this one. Without a selector, those that listen. Unless `alone`, of
-/// those of which one descends from another only that other one.
+/// The processes that a selector means, by number; never this one. Without a selector, those that listen. Where nothing listens in
+/// this network namespace, others are asked that this user may enter. Unless `alone`, of those of which one descends from
+/// another only that other one.
 ///
 /// # Errors
 /// Where who listens cannot be asked: why, as a sentence.
@@ -132,15 +135,40 @@ pub fn find(roots: &Roots, selector: Option<&Selector>, alone: bool) -> Result<V
     if let (true, Err(why)) = (by_port, &ports) {
         return Err(format!("who listens cannot be seen: {why}"));
     }
-    let ports = ports.unwrap_or_default();
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let all = tree::every(roots);
+    let others: Vec<&Seen> = all.iter().filter(|p| !p.kernel && p.pid != std::process::id()).collect();
+    let mut found = listed(roots, selector, &others, &ports.unwrap_or_default());
+    if by_port && found.is_empty() {
+        found = listed(roots, selector, &others, &ports_elsewhere(roots, &others));
+        found.iter_mut().for_each(|candidate| candidate.place = place(roots, candidate.pid));
+    }
+    if !alone {
+        let pids: Vec<u32> = found.iter().map(|c| c.pid).collect();
+        let tops = tree::tops(&all, &pids);
+        found.retain(|c| tops.contains(&c.pid));
+    }
+    found.sort_by_key(|c| c.pid);
+    Ok(found)
+}
+
+/// Those of `processes` that are meant. `ports` has the listeners that there are, by the inode of their socket.
+fn listed(
+    roots: &Roots,
+    selector: Option<&Selector>,
+    processes: &[&Seen],
+    ports: &HashMap<u64, u16>,
+) -> Vec<Candidate> {
+    let by_port = matches!(selector, None | Some(Selector::Port(_)));
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let mut found = Vec::new();
-    for process in all.iter().filter(|p| !p.kernel && p.pid != std::process::id()) {
+    if by_port && ports.is_empty() {
+        return found;
+    }
+    for process in processes {
         if !by_port && !selector.is_some_and(|selector| selector.means(roots, process)) {
             continue;
         }
-        let own = ports_of(roots, process.pid, &ports);
+        let own = ports_of(roots, process.pid, ports);
         let listens = match selector {
             Some(Selector::Port(port)) => own.contains(port),
             Some(_) => true,
@@ -158,15 +186,37 @@ pub fn find(roots: &Roots, selector: Option<&Selector>, alone: bool) -> Result<V
             user: user(&users, uid),
             descriptors: process::descriptors(&place.join("fd")).ok().flatten(),
             ports: own,
+            place: None,
         });
     }
-    if !alone {
-        let pids: Vec<u32> = found.iter().map(|c| c.pid).collect();
-        let tops = tree::tops(&all, &pids);
-        found.retain(|c| tops.contains(&c.pid));
+    found
+}
+
+/// The listeners of every other network namespace in which one of `processes` is and that may be entered, each asked once. No
+/// two sockets of a machine have the same inode, whatever their namespaces.
+fn ports_elsewhere(roots: &Roots, processes: &[&Seen]) -> HashMap<u64, u16> {
+    let mut asked: HashSet<_> = network(roots, "self").into_iter().collect();
+    let (mut found, mut buf) = (HashMap::new(), Vec::new());
+    for process in processes {
+        if network(roots, &process.pid.to_string()).is_some_and(|network| asked.insert(network))
+            && let Ok(socket) = listeners::open(roots, Some(process.pid))
+        {
+            found.extend(listeners::inodes(&socket, &mut buf).unwrap_or_default());
+        }
     }
-    found.sort_by_key(|c| c.pid);
-    Ok(found)
+    found
+}
+
+/// What the kernel calls the network namespace of a process: `net:[4026532281]`.
+fn network(roots: &Roots, process: &str) -> Option<String> {
+    Some(fs::read_link(roots.proc.join(process).join("ns/net")).ok()?.to_string_lossy().into_owned())
+}
+
+/// Where a process in another network namespace is.
+fn place(roots: &Roots, pid: u32) -> Option<String> {
+    let text = fs::read_to_string(roots.proc.join(format!("{pid}/cgroup"))).unwrap_or_default();
+    let container = text.split(['/', '\n']).find_map(container);
+    container.map(|id| format!("container {id:.12}")).or_else(|| network(roots, &pid.to_string()))
 }
 
 /// By the name that the kernel keeps, which is cut after 15 bytes, or by that of the program it was started as.
@@ -188,11 +238,17 @@ fn is_below(path: &str, group: &str) -> bool {
     !group.is_empty() && (named(group) || after_controller.is_some_and(|group| named(&group)))
 }
 
-/// Whether a part of a cgroup's path is that of a container: `ID`, `docker-ID.scope`, `cri-containerd-ID.scope`, `libpod-ID`.
-fn is_container(part: &str, id: &str) -> bool {
+/// The id of the container whose part of a cgroup's path this is: `ID`, `docker-ID.scope`, `cri-containerd-ID.scope`,
+/// `libpod-ID`.
+fn container(part: &str) -> Option<&str> {
     let part = part.strip_suffix(".scope").unwrap_or(part);
     let own = part.rsplit('-').next().unwrap_or(part);
-    own.len() >= 32 && own.bytes().all(|b| b.is_ascii_hexdigit()) && own.starts_with(id)
+    (own.len() >= 32 && own.bytes().all(|b| b.is_ascii_hexdigit())).then_some(own)
+}
+
+/// Whether a part of a cgroup's path is that of a container whose id begins so.
+fn is_container(part: &str, id: &str) -> bool {
+    container(part).is_some_and(|own| own.starts_with(id))
 }
 
 /// The ports whose listeners are among the first descriptors of a process.

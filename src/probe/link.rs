@@ -3,9 +3,10 @@
 use super::source::{Roots, Source};
 use crate::sample::kernel::{Absent, Link, Reading};
 
-/// The fastest interface that is up, loopback left out.
-pub(crate) fn fastest(roots: &Roots, buf: &mut Vec<u8>) -> Reading<Link> {
-    let names = Source::open(roots, "/proc/net/dev").get(buf, |text| Ok(names(text)))?;
+/// The fastest interface that is up, loopback left out. `list` is `/proc/net/dev`, or that of another namespace, whose
+/// interfaces `roots.sys` has to show then.
+pub(crate) fn fastest(roots: &Roots, list: &str, buf: &mut Vec<u8>) -> Reading<Link> {
+    let names = Source::open(roots, list).get(buf, |text| Ok(names(text)))?;
     let (mut seen, mut silent, mut best) = (false, Vec::new(), None::<Link>);
     for name in names {
         let mut read = |file: &str| {
@@ -41,7 +42,7 @@ pub(crate) fn fastest(roots: &Roots, buf: &mut Vec<u8>) -> Reading<Link> {
     })
 }
 
-/// The interfaces of this network namespace, from `/proc/net/dev`: two lines of heading, then `eth0: numbers`.
+/// The interfaces of a network namespace, from `/proc/net/dev`: two lines of heading, then `eth0: numbers`.
 fn names(text: &str) -> Vec<String> {
     let lines = text.lines().filter_map(|line| line.split_once(':'));
     lines.map(|(name, _)| name.trim()).filter(|name| *name != "lo" && !name.is_empty()).map(ToOwned::to_owned).collect()
@@ -71,7 +72,7 @@ mod tests {
     fn the_fastest_that_is_up_counts() {
         let dir = tempfile::tempdir().unwrap();
         let roots = Roots { proc: dir.path().join("proc"), sys: dir.path().join("sys") };
-        let found = || fastest(&roots, &mut Vec::new());
+        let found = || fastest(&roots, "/proc/net/dev", &mut Vec::new());
         assert_eq!(found().unwrap_err().to_string(), "this kernel has no /proc/net/dev");
         interface(dir.path(), "lo", "unknown", Some("100000"));
         assert_eq!(found().unwrap_err().to_string(), "no interface but loopback is visible in /sys/class/net");

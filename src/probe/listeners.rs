@@ -13,13 +13,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::namespace::Namespace;
 use super::source::{Roots, reason};
 use super::text::odd;
 use crate::sample::kernel::{Absent, AcceptQueue, Listeners, Reading};
@@ -176,20 +175,10 @@ fn netlink() -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The same in the namespace of `pid`: opened by a thread that enters it and ends.
+/// The same in the namespace of `pid`.
 fn elsewhere(roots: &Roots, pid: u32) -> Reading<Socket> {
-    let shown = format!("/proc/{pid}/ns/net");
-    let failed = |error: &io::Error| reason(error, &shown, Some(&Absent::ProcessEnded));
-    let namespace = File::open(roots.place(&shown)).map_err(|error| failed(&error))?;
-    let thread = std::thread::Builder::new().name("namespace".into()).spawn(move || {
-        sys::enter_network(namespace.as_fd())?;
-        netlink()
-    });
-    match thread.map(std::thread::JoinHandle::join) {
-        Ok(Ok(Ok(socket))) => Ok(socket),
-        Ok(Ok(Err(error))) | Err(error) => Err(failed(&error)),
-        Ok(Err(_)) => Err(odd("the thread that looks into the target's network namespace failed")),
-    }
+    let socket = Namespace::of(&roots.proc, pid).and_then(|namespace| namespace.inside(netlink));
+    socket.map_err(|error| reason(&error, &format!("/proc/{pid}/ns/net"), Some(&Absent::ProcessEnded)))
 }
 
 /// What went wrong with the socket, in words.

@@ -23,6 +23,7 @@ mod meminfo;
 mod namespace;
 mod neighbours;
 mod net;
+mod network;
 mod pressure;
 mod process;
 mod program;
@@ -43,6 +44,7 @@ mod vmstat;
 
 pub use find::{Candidate, Selector, find, is_kernel_thread, parse_pid};
 pub use machine::machine;
+pub use network::Unseen;
 pub use program::Attach;
 pub use sampler::Sampler;
 pub use source::Roots;

@@ -4,19 +4,18 @@ use std::time::Instant;
 
 use super::conntrack;
 use super::listeners::{Counted, ListenerSource};
-use super::namespace::same_network;
+use super::network::{Network, Unseen};
 use super::settings::{SettingSources, Settings};
 use super::source::{Roots, Source};
 use super::text::number;
-use super::{link, snmp, sockstat};
+use super::{snmp, sockstat};
 use crate::sample::kernel::{Absent, Conntrack, Link, Net, Reading, Received};
 
 /// Kept-open files, and a netlink socket.
 #[derive(Debug)]
 pub(crate) struct NetSources {
     scope: String,
-    /// Whether the namespace is another than the dashboard's own.
-    foreign: bool,
+    network: Network,
     sockstat: Source,
     sockstat6: Source,
     snmp: Source,
@@ -32,27 +31,32 @@ impl NetSources {
     ///
     /// An open file of `/proc/PID/net` keeps its namespace, so that it stays readable when the process has ended.
     pub(crate) fn open(roots: &Roots, pid: Option<u32>, buf: &mut Vec<u8>) -> Self {
-        let other = pid.filter(|&pid| same_network(roots, pid) == Some(false));
+        let network = Network::of(roots, pid);
+        let other = network.other();
         let net = other.map_or_else(|| "/proc/net".to_owned(), |pid| format!("/proc/{pid}/net"));
         let of_net = |file: &str| Source::open(roots, format!("{net}/{file}"));
-        let tracking = |path: &str| Source::open_or(roots, path, Absent::NotTracking);
         Self {
             scope: other.map_or_else(|| "this".to_owned(), |pid| format!("of {pid}")),
-            foreign: other.is_some(),
             sockstat: of_net("sockstat"),
             sockstat6: Source::open_or(roots, format!("{net}/sockstat6"), Absent::because("IPv6 is switched off")),
             snmp: of_net("snmp"),
             netstat: of_net("netstat"),
-            conntrack_stat: tracking(&format!("{net}/stat/nf_conntrack")),
-            conntrack_count: tracking("/proc/sys/net/netfilter/nf_conntrack_count"),
-            link: if other.is_some() { Err(Absent::InTargetsNamespace) } else { link::fastest(roots, buf) },
+            conntrack_stat: Source::open_or(roots, format!("{net}/stat/nf_conntrack"), Absent::NotTracking),
+            conntrack_count: network.own("netfilter/nf_conntrack_count", Some(Absent::NotTracking)),
+            link: network.link(buf),
             listeners: ListenerSource::open(roots, other),
+            network,
         }
     }
 
-    /// Whether the namespace is another than the dashboard's own.
-    pub(crate) fn is_foreign(&self) -> bool {
-        self.foreign
+    /// The namespace.
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// What is not known of it, with these settings, where it is another one that cannot be entered.
+    pub(crate) fn unseen(&self, settings: &SettingSources) -> Option<Unseen> {
+        self.network.unseen(settings.unseen())
     }
 
     /// Looks at the accept queues of these ports alone, which are in order.
@@ -114,7 +118,10 @@ impl NetSources {
     ) -> Reading<Conntrack> {
         let max = set.conntrack_max.clone()?;
         let drop = tracked.as_ref().ok().map(|t| t.drop);
-        let count = if self.foreign { tracked?.entries } else { self.conntrack_count.get(buf, number)? };
+        let count = match self.conntrack_count.unseen() {
+            Some(_) => tracked?.entries,
+            None => self.conntrack_count.get(buf, number)?,
+        };
         Ok(Conntrack { count, max, drop })
     }
 }

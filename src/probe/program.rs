@@ -100,7 +100,7 @@ impl ProgramSource {
     /// Looks once and goes on.
     pub(crate) fn open(roots: &Roots, attach: &Attach, page_size: u64) -> Reading<Self> {
         let first = *attach.pids.first().ok_or(Absent::because("no process was named"))?;
-        let other = same_network(roots, first) == Some(false);
+        let other = same_network(&roots.proc, first) == Some(false);
         let mut asking = Asking {
             roots: roots.clone(),
             attach: attach.clone(),

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::host::HostSources;
 use super::net::NetSources;
+use super::network::Unseen;
 use super::program::{Attach, ProgramSource};
 use super::settings::SettingSources;
 use super::source::Roots;
@@ -46,7 +47,7 @@ impl Sampler {
         let net = NetSources::open(&roots, targets.first().map(|watch| watch.pid), &mut buf);
         let mut sampler = Self {
             host: HostSources::open(&roots, page_size, &mut buf),
-            settings: SettingSources::open(&roots, net.is_foreign()),
+            settings: SettingSources::open(&roots, net.network()),
             net,
             targets: Vec::with_capacity(targets.len()),
             program: None,
@@ -106,7 +107,7 @@ impl Sampler {
         self.count_others();
         if self.targets.len() == 1 {
             self.net = NetSources::open(&self.roots, Some(watch.pid), &mut self.buf);
-            self.settings = SettingSources::open(&self.roots, self.net.is_foreign());
+            self.settings = SettingSources::open(&self.roots, self.net.network());
         }
         Ok(())
     }
@@ -152,6 +153,11 @@ impl Sampler {
     /// at those of the whole network namespace. Call it after the first target was added.
     pub fn only_listeners(&mut self, ports: RangeInclusive<u16>) {
         self.net.only_listeners(ports.collect());
+    }
+
+    /// What is not known of the network namespace that is read, where that is another one that this user may not enter.
+    pub fn unseen(&self) -> Option<Unseen> {
+        self.net.unseen(&self.settings)
     }
 
     /// Has the next sample read what is kept for two seconds because it is set and seldom changed: limits and sysctls. To be

@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use super::kept::{Kept, PACE};
+use super::network::Network;
 use super::source::{Roots, Source};
 use super::text::{number, numbers, odd};
 use crate::sample::kernel::{Absent, PortRange, Reading, TcpExt};
@@ -23,8 +24,6 @@ pub(crate) struct SettingSources {
 
 #[derive(Debug)]
 struct Files {
-    /// Whether the network namespace looked at is not the one that `/proc/sys/net` shows: the reader's own.
-    foreign: bool,
     nr_open: Source,
     max_user_watches: Source,
     threads_max: Source,
@@ -63,30 +62,29 @@ pub(crate) struct Settings {
 }
 
 impl SettingSources {
-    /// Opens them; `foreign`: for a network namespace that is not the reader's own.
-    pub(crate) fn open(roots: &Roots, foreign: bool) -> Self {
+    /// Opens them, those of `network` inside it.
+    pub(crate) fn open(roots: &Roots, network: &Network) -> Self {
         let open = |path: &str| Source::open(roots, format!("/proc/sys/{path}"));
         // The host-wide ones exist in the first namespace only.
-        let net = |path: &str| Source::open_or(roots, format!("/proc/sys/net/{path}"), Absent::NotInThisNamespace);
-        let conntrack_max = "/proc/sys/net/netfilter/nf_conntrack_max";
+        let own = |path: &str| network.own(path, Some(Absent::NotInThisNamespace));
+        let of_machine = |path: &str| network.of_machine(path, Some(Absent::NotInThisNamespace));
         let files = Files {
-            foreign,
             nr_open: open("fs/nr_open"),
             max_user_watches: open("fs/epoll/max_user_watches"),
             threads_max: open("kernel/threads-max"),
             pid_max: open("kernel/pid_max"),
-            conntrack_max: Source::open_or(roots, conntrack_max, Absent::NotTracking),
-            tcp_mem: net("ipv4/tcp_mem"),
-            port_range: net("ipv4/ip_local_port_range"),
-            reserved_ports: net("ipv4/ip_local_reserved_ports"),
-            rmem: net("ipv4/tcp_rmem"),
-            wmem: net("ipv4/tcp_wmem"),
-            max_tw: net("ipv4/tcp_max_tw_buckets"),
-            max_orphans: net("ipv4/tcp_max_orphans"),
-            somaxconn: net("core/somaxconn"),
-            max_syn_backlog: net("ipv4/tcp_max_syn_backlog"),
-            syncookies: net("ipv4/tcp_syncookies"),
-            ehash_entries: open("net/ipv4/tcp_ehash_entries"),
+            conntrack_max: network.own_or_of_machine("netfilter/nf_conntrack_max", Some(Absent::NotTracking)),
+            tcp_mem: of_machine("ipv4/tcp_mem"),
+            port_range: own("ipv4/ip_local_port_range"),
+            reserved_ports: own("ipv4/ip_local_reserved_ports"),
+            rmem: own("ipv4/tcp_rmem"),
+            wmem: own("ipv4/tcp_wmem"),
+            max_tw: own("ipv4/tcp_max_tw_buckets"),
+            max_orphans: of_machine("ipv4/tcp_max_orphans"),
+            somaxconn: own("core/somaxconn"),
+            max_syn_backlog: own("ipv4/tcp_max_syn_backlog"),
+            syncookies: own("ipv4/tcp_syncookies"),
+            ehash_entries: network.own("ipv4/tcp_ehash_entries", None),
         };
         Self { files, kept: Kept::every(PACE) }
     }
@@ -94,6 +92,14 @@ impl SettingSources {
     /// The settings now, or as they were within the last two seconds if nothing has been refused since.
     pub(crate) fn read(&mut self, now: Instant, refusals: Refusals, buf: &mut Vec<u8>) -> &Settings {
         self.kept.get(now, refusals, || self.files.read(buf))
+    }
+
+    /// Those that are not seen because they belong to a network namespace that cannot be entered.
+    pub(crate) fn unseen(&self) -> impl Iterator<Item = &str> {
+        let files = &self.files;
+        let own = [&files.somaxconn, &files.port_range, &files.reserved_ports, &files.max_tw, &files.max_syn_backlog];
+        let more = [&files.syncookies, &files.rmem, &files.wmem, &files.ehash_entries];
+        own.into_iter().chain(more).filter_map(Source::unseen)
     }
 
     /// Has the next sample read them.
@@ -104,10 +110,6 @@ impl SettingSources {
 
 impl Files {
     fn read(&mut self, buf: &mut Vec<u8>) -> Settings {
-        let foreign = self.foreign;
-        let own = |source: &mut Source, buf: &mut Vec<u8>, parse: fn(&str) -> Reading<u64>| {
-            if foreign { Err(Absent::InTargetsNamespace) } else { source.get(buf, parse) }
-        };
         Settings {
             nr_open: self.nr_open.get(buf, number),
             max_user_watches: self.max_user_watches.get(buf, number),
@@ -117,28 +119,22 @@ impl Files {
             tcp_mem: self.tcp_mem.get(buf, numbers),
             ports: self.ports(buf),
             max_buffers: self.max_buffers(buf),
-            max_tw: own(&mut self.max_tw, buf, number),
+            max_tw: self.max_tw.get(buf, number),
             max_orphans: self.max_orphans.get(buf, number),
-            somaxconn: own(&mut self.somaxconn, buf, number),
-            max_syn_backlog: own(&mut self.max_syn_backlog, buf, number),
-            syncookies: own(&mut self.syncookies, buf, number),
-            ehash_entries: own(&mut self.ehash_entries, buf, buckets),
+            somaxconn: self.somaxconn.get(buf, number),
+            max_syn_backlog: self.max_syn_backlog.get(buf, number),
+            syncookies: self.syncookies.get(buf, number),
+            ehash_entries: self.ehash_entries.get(buf, buckets),
         }
     }
 
     fn max_buffers(&mut self, buf: &mut Vec<u8>) -> Reading<[u64; 2]> {
-        if self.foreign {
-            return Err(Absent::InTargetsNamespace);
-        }
         let [_, _, read] = self.rmem.get(buf, numbers)?;
         let [_, _, write] = self.wmem.get(buf, numbers)?;
         Ok([read, write])
     }
 
     fn ports(&mut self, buf: &mut Vec<u8>) -> Reading<PortRange> {
-        if self.foreign {
-            return Err(Absent::InTargetsNamespace);
-        }
         let range = self.port_range.get(buf, |text| PortRange::parse(text).map_err(odd))?;
         self.reserved_ports.get(buf, |list| range.without(list).map_err(odd))
     }

@@ -7,7 +7,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::namespace::Namespace;
 use crate::sample::kernel::{Absent, Reading};
 
 /// Bytes asked for in one read. The kernel hands out what it has, for some files a page at a time.
@@ -60,32 +62,67 @@ pub(crate) struct Source {
     missing: Option<Absent>,
     /// Whether the first read has it all, unless it fills what was asked for: true of `/proc/sys` and of a cgroup's files.
     value: bool,
-    /// Whether a file that could not be opened is tried again: it may come later (a module is loaded) or a descriptor
-    /// may be free again. Never for a file of a process, whose number may by then belong to another one.
-    retry: bool,
+    retry: Retry,
+}
+
+/// Whether a file that could not be opened is tried again: it may come later (a module is loaded) or a descriptor may be free
+/// again.
+#[derive(Debug)]
+enum Retry {
+    /// A file of a process, whose number may by then belong to another one.
+    Never,
+    /// By whoever reads.
+    Here,
+    /// In this network namespace: opened by whoever reads, it would be another one's file.
+    Inside(Arc<Namespace>),
 }
 
 impl Source {
     /// Opens a machine-wide file, which is tried again at each reading while it cannot be opened.
     pub(crate) fn open(roots: &Roots, shown: impl Into<String>) -> Self {
-        Self::new(roots, shown.into(), None, true)
+        Self::new(roots, shown.into(), None, Retry::Here)
     }
 
     /// The same, with what it means when the file is not there.
     pub(crate) fn open_or(roots: &Roots, shown: impl Into<String>, missing: Absent) -> Self {
-        Self::new(roots, shown.into(), Some(missing), true)
+        Self::new(roots, shown.into(), Some(missing), Retry::Here)
     }
 
     /// Opens a file of one process or cgroup, once.
     pub(crate) fn open_once(roots: &Roots, shown: impl Into<String>, missing: Absent) -> Self {
-        Self::new(roots, shown.into(), Some(missing), false)
+        Self::new(roots, shown.into(), Some(missing), Retry::Never)
     }
 
-    fn new(roots: &Roots, shown: String, missing: Option<Absent>, retry: bool) -> Self {
-        let path = roots.place(&shown);
-        let file = File::open(&path).map_err(|error| reason(&error, &shown, missing.as_ref()));
+    /// Opens a file of `/proc/sys/net` that is to be the one of this network namespace, now and whenever it is tried again.
+    pub(crate) fn open_inside(
+        roots: &Roots,
+        shown: impl Into<String>,
+        missing: Option<Absent>,
+        namespace: &Arc<Namespace>,
+    ) -> Self {
+        Self::new(roots, shown.into(), missing, Retry::Inside(Arc::clone(namespace)))
+    }
+
+    /// One that is not looked for, for this reason.
+    pub(crate) fn absent(shown: impl Into<String>, why: Absent) -> Self {
+        let shown = shown.into();
+        Self { file: Err(why), path: PathBuf::new(), shown, missing: None, value: true, retry: Retry::Never }
+    }
+
+    fn new(roots: &Roots, shown: String, missing: Option<Absent>, retry: Retry) -> Self {
         let value = shown.starts_with("/proc/sys/") || shown.starts_with("/sys/fs/cgroup/");
-        Self { file, path, shown, missing, value, retry }
+        let path = roots.place(&shown);
+        let mut source = Self { file: Err(Absent::ProcessEnded), path, shown, missing, value, retry };
+        source.try_open();
+        source
+    }
+
+    fn try_open(&mut self) {
+        let opened = match &self.retry {
+            Retry::Inside(namespace) => namespace.inside(|| File::open(&self.path)),
+            Retry::Never | Retry::Here => File::open(&self.path),
+        };
+        self.file = opened.map_err(|error| self.reason(&error));
     }
 
     /// Whether the file is open.
@@ -93,10 +130,17 @@ impl Source {
         self.file.is_ok()
     }
 
+    /// Its name without the directories, where it is not looked for because it belongs to a network namespace that cannot be
+    /// entered.
+    pub(crate) fn unseen(&self) -> Option<&str> {
+        let unseen = matches!(self.file, Err(Absent::InTargetsNamespace));
+        unseen.then(|| self.shown.rsplit_once('/').map_or(self.shown.as_str(), |(_, name)| name))
+    }
+
     /// The whole content now, in `buf`.
     pub(crate) fn read<'b>(&mut self, buf: &'b mut Vec<u8>) -> Reading<&'b str> {
-        if self.file.is_err() && self.retry {
-            self.file = File::open(&self.path).map_err(|error| self.reason(&error));
+        if self.file.is_err() && !matches!(self.retry, Retry::Never) {
+            self.try_open();
         }
         let file = self.file.as_ref().map_err(Absent::clone)?;
         match if self.value { read_value(file, buf) } else { read_all(file, buf) } {

@@ -12,6 +12,7 @@ mod support;
 
 mod attach;
 mod bad_input;
+mod container;
 mod control;
 mod death;
 mod heap;

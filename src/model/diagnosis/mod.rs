@@ -163,7 +163,7 @@ fn counters(facts: &Facts<'_>, say: Say<'_>) {
             // What has fallen again since it was full would seem to contradict.
             Some(row) if row.share() < Some(0.5) => (String::new(), row.cure.clone()),
             Some(row) => (row.in_brackets(), row.cure.clone()),
-            None => (String::new(), (info.cure)()),
+            None => (String::new(), info.cure_in(facts.sample)),
         };
         let still = if info.still_full { still_full(facts.sample) } else { String::new() };
         let cure = if still.is_empty() { cure } else { not_accepting() };
