@@ -118,10 +118,8 @@ impl NetSources {
     ) -> Reading<Conntrack> {
         let max = set.conntrack_max.clone()?;
         let drop = tracked.as_ref().ok().map(|t| t.drop);
-        let count = match self.conntrack_count.unseen() {
-            Some(_) => tracked?.entries,
-            None => self.conntrack_count.get(buf, number)?,
-        };
+        let is_unseen = self.conntrack_count.unseen().is_some();
+        let count = if is_unseen { tracked?.entries } else { self.conntrack_count.get(buf, number)? };
         Ok(Conntrack { count, max, drop })
     }
 }

@@ -3,6 +3,7 @@
 //! `/proc/PID/net` shows the counters of another namespace to anybody. What is set there, the speed of its links and its sockets
 //! are for those alone who may enter it.
 
+use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ impl Network {
     /// That of `pid`, or the dashboard's own.
     pub(crate) fn of(roots: &Roots, pid: Option<u32>) -> Self {
         let other = pid.filter(|&pid| same_network(&roots.proc, pid) == Some(false));
-        let enter = |pid| {
+        let enter = |pid| -> io::Result<Arc<Namespace>> {
             let namespace = Namespace::of(&roots.proc, pid)?;
             namespace.inside(|| Ok(()))?;
             Ok(Arc::new(namespace))

@@ -4,11 +4,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use c1m_top::sys;
-
 use super::support::{
-    AS_NOBODY, Cgroup, Controller, Finished, Home, Printed, Run, Started, Version, both_versions, own_namespace,
-    program, require, succeed, wait_until,
+    AS_NOBODY, Cgroup, Controller, Home, Printed, Run, Started, Version, both_versions, own_namespace, program,
+    require, succeed, wait_until,
 };
 
 /// The port that is listened on inside.
@@ -132,15 +130,11 @@ fn eater(cgroup: impl FnOnce(&str) -> Cgroup, accepts: u64) -> Container {
     Container::start(cgroup, &format!("exec {} {} {PORT} {accepts}", python.display(), script.display()), &name)
 }
 
-/// What `check` says of a limit of a running process: what is there now.
-fn present(pid: u32, id: &str, words: &[&str]) -> Option<u64> {
-    let mut command = if words.is_empty() { program() } else { Command::new(words[0]) };
-    if let Some((_, rest)) = words.split_first() {
-        Home::share(command.args(rest).arg(super::support::BINARY));
-    }
-    let out = command.args(["check", "--target", "1m", "--role", "server", "--output", "json", "--pid"]);
-    let out = out.arg(pid.to_string()).output().unwrap();
-    let report: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+/// What `check` says that there is of a limit, for a process that runs.
+fn present(pid: u32, id: &str) -> Option<u64> {
+    let mut command = program();
+    command.args(["check", "--target", "1m", "--role", "server", "--output", "json", "--pid"]).arg(pid.to_string());
+    let report: serde_json::Value = serde_json::from_slice(&command.output().unwrap().stdout).unwrap();
     let row = report["limits"].as_array().unwrap().iter().find(|row| row["id"] == id);
     row.unwrap_or_else(|| panic!("no limit {id}: {report:#}"))["present"].as_u64()
 }
@@ -180,13 +174,14 @@ fn a_container_is_seen_from_outside_with_all_that_bounds_it() {
     drop(client);
 
     // What is set inside, and what is the same for the whole machine.
-    assert_eq!(present(container.outer, "accept-queue", &[]), Some(SOMAXCONN));
-    let unseen = succeed_as_nobody(container.outer);
+    assert_eq!(present(container.outer, "accept_queue"), Some(SOMAXCONN));
+    let look = format!("--attach {} --duration 300ms --interval 100ms", container.outer);
+    let unseen = Run::under(&AS_NOBODY, &look).finish();
+    assert_eq!(unseen.code, Some(0), "{unseen:#?}");
     let said = unseen.assert_event("attach/namespace", &["which this user may not enter: ", "; root sees them"]);
     for name in ["somaxconn", "ip_local_port_range", "tcp_max_tw_buckets"] {
         assert!(said.text.contains(name) && said.count == 1, "{}", said.text);
     }
-    drop(unseen);
 
     // A second one that listens on the same port: which is meant is asked, and where each is.
     let second = eater(|name| Cgroup::pids(Version::V1, name, 100), 5_000);
@@ -196,14 +191,6 @@ fn a_container_is_seen_from_outside_with_all_that_bounds_it() {
         let row = refused.stderr.lines().find(|l| l.split_whitespace().next() == Some(&one.outer.to_string()));
         assert!(row.is_some_and(|row| row.contains(&format!("container {}", one.short()))), "{}", refused.stderr);
     }
-}
-
-/// A look at a process by a user without privilege.
-fn succeed_as_nobody(pid: u32) -> Finished {
-    assert_eq!(sys::euid(), 0);
-    let ended = Run::under(&AS_NOBODY, &format!("--attach {pid} --duration 300ms --interval 100ms")).finish();
-    assert_eq!(ended.code, Some(0), "{ended:#?}");
-    ended
 }
 
 fn a_kill_for_memory_inside(version: Version) {
