@@ -179,8 +179,12 @@ fn the_links_of_another_network_namespace_are_seen() {
     let (one, other) = (Net::new(), Net::new());
     one.join(&other);
     for (net, name) in [(&one, "v0"), (&other, "v1")] {
-        let link = watching(&[net.pid()]).read().0.net.link;
-        assert_eq!(link.unwrap_err().to_string(), format!("{name} reports no link speed (virtual)"));
+        let want = format!("{name} reports no link speed (virtual)");
+        // It takes the second one a moment to be up.
+        wait_until(&want, || {
+            let link = watching(&[net.pid()]).read().0.net.link;
+            (link.unwrap_err().to_string() == want).then_some(())
+        });
     }
 }
 

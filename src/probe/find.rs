@@ -140,7 +140,9 @@ pub fn find(roots: &Roots, selector: Option<&Selector>, alone: bool) -> Result<V
     let mut found = listed(roots, selector, &others, &ports.unwrap_or_default());
     if by_port && found.is_empty() {
         found = listed(roots, selector, &others, &ports_elsewhere(roots, &others));
-        found.iter_mut().for_each(|candidate| candidate.place = place(roots, candidate.pid));
+        for candidate in &mut found {
+            candidate.place = place(roots, candidate.pid);
+        }
     }
     if !alone {
         let pids: Vec<u32> = found.iter().map(|c| c.pid).collect();

@@ -148,7 +148,9 @@ fn a_container_is_seen_from_outside_with_all_that_bounds_it() {
     let selectors = [format!("container:{}", container.short()), container.outer.to_string(), format!(":{PORT}")];
     let mut watchers: Vec<Run> =
         selectors.iter().map(|s| Run::start(&format!("--attach {s} --interval 200ms --duration 2m"))).collect();
-    watchers.iter_mut().for_each(|w| w.until("samples of a server at rest", |p| p.samples.len() > 2));
+    for watcher in &mut watchers {
+        watcher.until("samples of a server at rest", |p| p.samples.len() > 2);
+    }
     let client = container.fill(CONNECTIONS);
     for (selector, mut watcher) in selectors.iter().zip(watchers) {
         let counted = |p: &Printed| {
