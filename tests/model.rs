@@ -270,9 +270,9 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
                 (table.count, table.max) = (20_000, 20_000);
             },
             Severity::Warning,
-            "client: connect failed with ETIMEDOUT 5 times: no answer came: packets are dropped on the way, by a full \
-             conntrack table or a firewall, or the other host is down; connection tracking is full (conntrack 20,000 of \
-             20,000). Cure: sysctl -w net.netfilter.nf_conntrack_max=1230000, or a NOTRACK rule for the ports of this run",
+            "client: connect failed with ETIMEDOUT 5 times: no answer came: the server does not accept (its accept queue or its \
+             descriptor table is full), or packets are dropped on the way, by a full conntrack table or a firewall, or the other \
+             host is down; connection tracking is full (conntrack 20,000 of 20,000). Cure: sysctl -w net.netfilter.nf_conntrack_max=1230000, or a NOTRACK rule for the ports of this run",
         ),
         (
             "client/connect/EHOSTUNREACH",

@@ -54,6 +54,9 @@ impl Trend {
         }
         if x > highest {
             self.settled = 0;
+        } else if self.points.len() == 1 {
+            // Nothing has grown yet: what a program takes before its first connection is where that begins, however long it
+            // warms up.
         } else if self.settled < SETTLE {
             self.settled += 1;
         } else {
@@ -85,6 +88,17 @@ impl Trend {
     /// points lie ten ranges apart (a ramp shorter than a few intervals).
     pub fn slope(&self) -> Option<Slope> {
         self.slope
+    }
+
+    /// The growth from the lowest point to the newest, which anyone can check by hand: a heap that was collected begins
+    /// anew there. `None` without a slope, or when too little has been opened since.
+    pub fn from_lowest(&self) -> Option<f64> {
+        self.slope?;
+        let newest = self.tail?;
+        // The last of equals.
+        let lowest = self.points.iter().rev().min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let span = newest.0 - lowest.0;
+        (span >= self.range).then(|| (newest.1 - lowest.1) / span)
     }
 
     /// Connections between the first and the newest point.
@@ -215,6 +229,23 @@ mod tests {
         (0..49).for_each(|i| trend.add(48_000 - i * 1000, 490_000.0));
         let slope = trend.slope().unwrap();
         assert!((slope.per_connection - 10.0).abs() < 0.2, "{slope:?}");
+    }
+
+    #[test]
+    fn growth_begins_at_the_lowest_point() {
+        // 7 MB before the first connection, 7 MB of code compiled with the first few, then 2,500 B each.
+        let warms_up = trend_of(24, 500, |x| 7e6 + f64::from(x > 0) * 7e6 + 2500.0 * x as f64);
+        let by_hand = (7e6 + 2500.0 * 11_500.0) / 11_500.0;
+        assert!((warms_up.from_lowest().unwrap() / by_hand - 1.0).abs() < 1e-9);
+        assert!((warms_up.slope().unwrap().per_connection / 2500.0 - 1.0).abs() < 0.1);
+        // 72 MB of what earlier connections left, until it is collected.
+        let collected = trend_of(24, 500, |x| if x < 3500 { 72e6 } else { 12e6 + 2500.0 * x as f64 });
+        assert!((collected.from_lowest().unwrap() / 2500.0 - 1.0).abs() < 1e-9);
+        assert!(trend_of(24, 500, |x| 72e6 - 100.0 * x as f64).from_lowest().is_none(), "it only falls");
+        let mut waits = Trend::new(0.0, 2000.0);
+        (0..50).for_each(|i| waits.add(0, f64::from(i) * 1e6));
+        (1..10).for_each(|i| waits.add(i * 1000, 49e6 + (i * 1000) as f64));
+        assert!((waits.from_lowest().unwrap() - 1.0).abs() < 1e-9, "from what it was last at rest");
     }
 
     #[test]

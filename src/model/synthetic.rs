@@ -178,6 +178,9 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
             obj_size,
             // Slabs are 32 KiB at most: use grows in steps.
             bytes: (base + per * n).next_multiple_of(32 * 1024),
+            // As many bytes for each object as it grows by.
+            objs_per_slab: objs,
+            slab_bytes: per,
         })
         .collect();
     let slab_bytes: u64 = slab.iter().map(|c| c.bytes).sum();

@@ -91,10 +91,11 @@ fn cache(name: &str, line: &str, page_size: u64) -> Option<SlabCache> {
     let mut data = parts.nth(1)?.split_ascii_whitespace().skip(1).map(|word| word.parse::<u64>().ok());
     let active_objs = head.next()??;
     let obj_size = head.nth(1)??;
-    let pages = head.nth(1)??;
+    let objs_per_slab = head.next()??;
+    let slab_bytes = head.next()??.saturating_mul(page_size);
     let slabs = data.nth(1)??;
-    let bytes = slabs.saturating_mul(pages).saturating_mul(page_size);
-    Some(SlabCache { name: name.to_owned(), active_objs, obj_size, bytes })
+    let bytes = slabs.saturating_mul(slab_bytes);
+    Some(SlabCache { name: name.to_owned(), active_objs, obj_size, bytes, objs_per_slab, slab_bytes })
 }
 
 #[cfg(test)]
@@ -112,7 +113,15 @@ mod tests {
     fn bytes_are_slabs_times_pages() {
         let text = format!("{HEAD}ext4_inode_cache 1 1 1 1 1 : tunables 0 0 0 : slabdata 1 1 0\n{TCP}");
         let caches = parse(&text, &no_sysfs(), 4096).unwrap();
-        let want = SlabCache { name: "TCP".into(), active_objs: 630_501, obj_size: 2368, bytes: 48_501 * 8 * 4096 };
+        let want = SlabCache {
+            name: "TCP".into(),
+            active_objs: 630_501,
+            obj_size: 2368,
+            bytes: 48_501 * 8 * 4096,
+            objs_per_slab: 13,
+            slab_bytes: 8 * 4096,
+        };
+        assert_eq!(crate::units::whole(want.each_bytes().round()), 2521, "a slab of 32 KiB has room for 13");
         assert_eq!(caches, [want]);
     }
 

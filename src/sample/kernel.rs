@@ -143,6 +143,20 @@ pub struct SlabCache {
     pub obj_size: u64,
     /// Pages times slabs, bytes: what the cache takes from the machine.
     pub bytes: u64,
+    /// Objects that one slab has room for; 0 in a record that does not tell.
+    #[serde(default)]
+    pub objs_per_slab: u64,
+    /// Pages of one slab, bytes.
+    #[serde(default)]
+    pub slab_bytes: u64,
+}
+
+impl SlabCache {
+    /// What one object takes of a full slab, bytes: its size, and its part of what is left over at the end.
+    #[expect(clippy::cast_precision_loss, reason = "sizes of slabs and objects")]
+    pub fn each_bytes(&self) -> f64 {
+        if self.objs_per_slab == 0 { self.obj_size as f64 } else { self.slab_bytes as f64 / self.objs_per_slab as f64 }
+    }
 }
 
 /// `/proc/sys/fs/file-nr`.

@@ -11,6 +11,7 @@
 mod support;
 
 mod cases;
+mod costs;
 mod expect;
 mod fill;
 mod servers;
