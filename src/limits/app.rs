@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::sample::{AppLimit, Program as Watched, Sample};
 
-use super::meter::Doubt;
+use super::Doubt;
 use super::prelude::*;
 use super::slope::Slope;
 

@@ -244,14 +244,18 @@ fn fill(server: &Server, what: &str, fill: Fill) -> Row {
     }
     client.until_holding();
     here.iter_mut().for_each(Run::until_holding);
-    elsewhere.into_iter().for_each(|run| drop(run.finish()));
+    for run in elsewhere {
+        run.finish();
+    }
     std::thread::sleep(SETTLED);
     let after = Truth::read(server.attach);
     let watcher = watcher.interrupt();
     let (user, grown) = after.since(&before, fill.connections);
     let row = Row::new(format!("{what}, {:?}", fill.beside), &watcher, user, grown, &after, fill.connections);
     client.interrupt();
-    here.into_iter().for_each(|run| drop(run.interrupt()));
+    for run in here {
+        run.interrupt();
+    }
     wait_until("all being closed", || (sockstat("inuse") < 100).then_some(()));
     row
 }
