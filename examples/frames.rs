@@ -1,4 +1,5 @@
 //! Prints a frame made from synthetic data, to look at: `cargo run --example frames -- ramp 120x40 overview dark braille`.
+//! `ports peers` are the peers of a listener.
 //! With `live` in place of a scene the ramp runs in the real terminal, keys included.
 
 #![expect(clippy::cast_possible_truncation, reason = "one of sixteen colours")]
@@ -54,6 +55,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if has(word) {
             view.on_key(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE), &model);
         }
+    }
+    if has("peers") {
+        for code in [KeyCode::Char('4'), KeyCode::Down, KeyCode::Enter, KeyCode::Enter] {
+            view.on_key(KeyEvent::new(code, KeyModifiers::NONE), &model);
+        }
+        view.peers_told(443, Ok(scenes::peers()), &model);
     }
     if has("fault") {
         view.fail("thread probe failed at src/probe/mod.rs:12: index out of bounds");

@@ -5,12 +5,14 @@
 mod support;
 
 use std::fs::File;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use c1m_top::probe::{Roots, Sampler, Watch};
-use c1m_top::sample::{AcceptQueue, Listeners, Process};
+use c1m_top::probe::{Roots, Sampler, Watch, peers};
+use c1m_top::sample::{Absent, AcceptQueue, Listeners, Peers, Process};
 use c1m_top::sys;
 use socket2::{Domain, Socket, Type};
 
@@ -219,6 +221,88 @@ fn what_waits_in_an_accept_queue_is_counted_for_both_families() {
     let more = connect("[::1]:9900", 2);
     assert_eq!(sample(), Listeners { reading: 4, count: 2, waiting: 10, fullest: Some(queue(8)) });
     drop((held, more));
+}
+
+/// A connection from this address to port 9900, and the server's end of it.
+fn connected(from: &str, to: &str, listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let (from, to): (SocketAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
+    let socket = Socket::new(Domain::for_address(from), Type::STREAM, None).unwrap();
+    socket.bind(&from.into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    (socket.into(), listener.accept().unwrap().0)
+}
+
+#[test]
+fn peers_are_told_by_network_and_the_one_that_is_silent_by_its_address() {
+    const PORT: u16 = 9900;
+    own_namespace!();
+    let own = std::process::id();
+    let ask = |pid| peers(&Roots::default(), pid, PORT).unwrap();
+    // Of both families: connections of IPv4 are mapped addresses to it.
+    let both = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+    both.set_only_v6(false).unwrap();
+    both.bind(&"[::]:9900".parse::<SocketAddr>().unwrap().into()).unwrap();
+    both.listen(64).unwrap();
+    let listener = TcpListener::from(both);
+    assert_eq!(Peers { cpu_us: 0, ..ask(own) }, Peers::default(), "nobody yet; the listener is no peer");
+
+    let (silent, silent_server) = connected("127.0.3.9:0", "127.0.0.1:9900", &listener);
+    let since = Instant::now();
+    let mut talking: Vec<(TcpStream, TcpStream)> = Vec::new();
+    for (network, count) in [(1, 20), (2, 10), (3, 4)] {
+        for i in 1..=count {
+            // Two connections from each address of the second network.
+            let host = if network == 2 { (i + 1) / 2 } else { i };
+            talking.push(connected(&format!("127.0.{network}.{host}:0"), "127.0.0.1:9900", &listener));
+        }
+    }
+    talking.push(connected("[::1]:0", "[::1]:9900", &listener));
+    // One whose data nobody reads.
+    let (mut unread, _unread_server) = connected("127.0.2.200:0", "127.0.0.1:9900", &listener);
+    unread.write_all(&[7; 300]).unwrap();
+    let mut byte = [0];
+    while since.elapsed() < Duration::from_secs(2) {
+        for (client, server) in &mut talking {
+            client.write_all(b"x").unwrap();
+            server.read_exact(&mut byte).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let waiting = TcpStream::connect("127.0.0.1:9900").unwrap();
+    let told = ask(own);
+    let rows: Vec<(String, u64, u64)> = told.top.iter().map(|n| (n.to_string(), n.connections, n.addresses)).collect();
+    let row = |network: &str, connections, addresses| (network.to_owned(), connections, addresses);
+    let want = [
+        row("127.0.1.0/24", 20, 20),
+        row("127.0.2.0/24", 11, 6),
+        row("127.0.3.0/24", 5, 5),
+        row("127.0.0.0/24", 1, 1),
+        row("::/56", 1, 1),
+    ];
+    assert_eq!(rows, want);
+    assert_eq!((told.connections, told.addresses, told.networks), (38, 33, 5));
+    assert_eq!((told.queued, told.close_wait, told.untold), (1, 0, 0));
+    // No time is asserted but that it waited for: this one has been silent for two seconds, all others have talked since.
+    let oldest = told.oldest[0];
+    assert_eq!((oldest.peer, oldest.unread), (silent.local_addr().unwrap(), 0));
+    assert!(oldest.idle_ms >= 1_990, "{oldest:?}");
+    assert_eq!(told.oldest.len(), Peers::OLDEST);
+    assert!(told.oldest[1].idle_ms < oldest.idle_ms, "{:?}", told.oldest);
+    let of_unread = told.oldest.iter().find(|idle| idle.unread > 0).expect("it has been silent almost as long");
+    assert_eq!((of_unread.peer, of_unread.unread), (unread.local_addr().unwrap(), 300));
+    assert_eq!(told.idle.iter().sum::<u64>(), 38);
+
+    // The same port elsewhere is another one; and what the peer has closed is still there.
+    let other = Net::new();
+    assert_eq!(ask(other.pid()).connections, 0, "asked inside the other namespace");
+    drop(silent);
+    wait_until("the end that the peer has closed", || (ask(own).close_wait == 1).then_some(()));
+    assert_eq!(ask(own).connections, 38);
+    drop((silent_server, waiting));
+
+    let mut ended = Started::spawn(&mut Command::new("true"));
+    ended.wait().unwrap();
+    assert_eq!(peers(&Roots::default(), ended.id(), PORT), Err(Absent::ProcessEnded));
 }
 
 /// Looks at process 1, which belongs to somebody else.

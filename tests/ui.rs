@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use c1m_top::model::{Model, Setup, Severity, synthetic};
 use c1m_top::protocol::Role;
-use c1m_top::sample::Sample;
+use c1m_top::sample::{Absent, Peers, Sample};
 use c1m_top::ui::{self, Action, Marker, Palette, Screen, Theme, View};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
@@ -96,13 +96,109 @@ fn frames_look_as_stored() {
         check("engines", &stopped, &after("4", &stopped), size);
         check("help", &ramp, &after("?", &ramp), size);
         check("close-asks", &ramp, &after("c", &ramp), size);
+        let ports = scenes::ports();
+        check("listeners", &ports, &after("4", &ports), size);
+        check("peers-asks", &ports, &asking(&ports), size);
+        check("peers", &ports, &peers(&ports), size);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The second listener chosen and opened: it has too many sockets not to ask.
+fn asking(model: &Model) -> View {
+    let mut view = after("4j", model);
+    assert_eq!(press(&mut view, model, KeyCode::Enter), Some(Action::Redraw));
+    view
+}
+
+/// Its peers.
+fn peers(model: &Model) -> View {
+    let mut view = asking(model);
+    assert_eq!(press(&mut view, model, KeyCode::Enter), Some(Action::Peers(443)));
+    view.peers_told(443, Ok(scenes::peers()), model);
+    view
+}
+
+#[test]
+fn a_listener_leads_to_its_peers_and_asks_where_they_are_many() {
+    let model = scenes::ports();
+    let shown = |view: &View, size| text(&frame(&model, view, Theme::default(), size));
+    let wide = (120, 40);
+    let mut view = after("4", &model);
+    assert!(shown(&view, wide).contains("▸*:80 ") && shown(&view, wide).contains("Enter peers"));
+
+    // Few: at once, and another key in between changes nothing.
+    assert_eq!(press(&mut view, &model, KeyCode::Enter), Some(Action::Peers(80)));
+    assert!(shown(&view, wide).contains("Peers of *:80") && shown(&view, wide).contains("counting its sockets"));
+    assert_eq!(press(&mut view, &model, KeyCode::Enter), None, "they are being counted");
+    view.peers_told(443, Ok(scenes::peers()), &model);
+    assert!(shown(&view, wide).contains("counting its sockets"), "the answer is another one's");
+    view.peers_told(80, Err(Absent::ProcessEnded), &model);
+    assert!(shown(&view, wide).contains("cannot be counted: the process has ended"), "{}", shown(&view, wide));
+    assert_eq!(press(&mut view, &model, KeyCode::Esc), Some(Action::Redraw));
+    assert!(shown(&view, wide).contains("Listens on"));
+
+    // Many: the cost comes first. Anything but Enter is no.
+    let mut view = asking(&model);
+    let cost = "Counts 91,223 sockets one by one: about 0.13 s of one core.";
+    assert!(shown(&view, wide).contains(cost) && shown(&view, wide).contains("Enter again does it"));
+    assert!(
+        shown(&view, (80, 24)).contains("91,223 sockets: about 0.13 s") && shown(&view, (40, 12)).contains("0.13 s")
+    );
+    assert_eq!(press(&mut view, &model, KeyCode::Esc), Some(Action::Redraw));
+    assert!(!shown(&view, wide).contains("Counts") && shown(&view, wide).contains("▸*:443"));
+
+    // Counted again, what was known stays until then.
+    let mut view = peers(&model);
+    assert!(shown(&view, wide).contains("12,345 addresses") && shown(&view, wide).contains("Enter count again"));
+    press(&mut view, &model, KeyCode::Enter);
+    assert_eq!(press(&mut view, &model, KeyCode::Enter), Some(Action::Peers(443)));
+    assert!(shown(&view, wide).contains("12,345 addresses") && shown(&view, wide).contains("counting …"));
+    for (left, gone) in [("Listens on", "Peers of"), ("▸*:80", "▸*:443")] {
+        assert_eq!(press(&mut view, &model, KeyCode::Esc), Some(Action::Redraw));
+        assert!(shown(&view, wide).contains(left) && !shown(&view, wide).contains(gone), "{left}");
+    }
+    assert_eq!(press(&mut view, &model, KeyCode::Esc), None);
+    view.peers_told(443, Ok(scenes::peers()), &model);
+    assert!(!shown(&view, wide).contains("Peers of"), "nobody looks at it any more");
+}
+
+#[test]
+fn every_listener_and_every_network_that_is_told_can_be_reached() {
+    let model = scenes::ports();
+    let mut view = after("4jjjjj", &model);
+    let shown = |view: &View| text(&frame(&model, view, Theme::default(), (80, 24)));
+    assert!(shown(&view).contains("▸[::1]:8404"), "{}", shown(&view));
+    assert_eq!(press(&mut view, &model, KeyCode::Char('k')), Some(Action::Redraw));
+    assert!(shown(&view).contains("▸*:443"), "{}", shown(&view));
+
+    let mut view = peers(&model);
+    assert!(!shown(&view).contains("198.51.119.0/24") && shown(&view).contains("more networks"));
+    for _ in 0..100 {
+        press(&mut view, &model, KeyCode::Down);
+    }
+    assert!(shown(&view).contains("▸198.51.119.0/24"), "{}", shown(&view));
+    // Fewer by the next count: the mark stays on a row.
+    let few = Peers { top: scenes::peers().top[..2].to_vec(), networks: 2, ..scenes::peers() };
+    view.peers_told(443, Ok(few), &model);
+    assert!(shown(&view).contains("198.51.100.0/24") && !shown(&view).contains("more network"), "{}", shown(&view));
+}
+
+#[test]
+fn nothing_that_listens_has_no_peers() {
+    for (model, keys) in
+        [(scenes::host(), "4"), (scenes::stopped(), "4"), (scenes::ports(), "2"), (scenes::ports(), "3")]
+    {
+        let mut view = after(keys, &model);
+        assert_eq!(press(&mut view, &model, KeyCode::Enter), None, "{keys}");
+    }
 }
 
 #[test]
 fn no_size_breaks_a_frame() {
     let scenes: Vec<Model> = scenes::ALL.iter().map(|(_, make)| make()).collect();
+    let ports = scenes::ports();
+    let opened = peers(&ports);
     let small = (0..=5).flat_map(|w| (0..=5).map(move |h| (w, h)));
     let usual = (20..=130).step_by(5).flat_map(|w| (5..=45).step_by(4).map(move |h| (w, h)));
     for size in small.chain(usual).chain([(1, 200), (400, 1), (300, 120)]) {
@@ -115,6 +211,7 @@ fn no_size_breaks_a_frame() {
                 "thread probe failed at somewhere: a long reason that needs more than one row on a narrow screen",
             );
             frame(model, &view, Theme::new(Palette::Dark, marker), size);
+            frame(&ports, &opened, Theme::new(Palette::Dark, marker), size);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
 
+use super::peers::Told;
 use super::watcher::Report;
 use crate::ui::Input;
 
@@ -19,6 +20,8 @@ pub(super) enum Message {
     Input(Input),
     /// A signal.
     Signal(i32),
+    /// Who is connected to a listener.
+    Peers(Box<Told>),
     /// The probe thread has ended, in a panic.
     ProbeFailed,
 }
@@ -32,6 +35,12 @@ impl From<Report> for Message {
 impl From<Input> for Message {
     fn from(input: Input) -> Self {
         Message::Input(input)
+    }
+}
+
+impl From<Told> for Message {
+    fn from(told: Told) -> Self {
+        Message::Peers(Box::new(told))
     }
 }
 

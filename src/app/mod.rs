@@ -12,6 +12,7 @@
 //! | `processes`, `ending` | the engines and how they die; the end of a run, step by step |
 //! | `message`, `state`, `view` | what comes to that loop; what is known; where it is shown |
 //! | `screen` | the dashboard |
+//! | `peers` | who is connected to a listener, when asked |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
 //! | `engine_process` | the other side: what `c1m-top engine` runs |
 
@@ -25,6 +26,7 @@ mod engine_process;
 mod link;
 mod message;
 mod no_thread;
+mod peers;
 mod plan;
 mod processes;
 mod run;

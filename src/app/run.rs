@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::controller::Controller;
 use super::ending::Over;
 use super::message::{self, Message};
+use super::peers::Asker;
 use super::processes::Processes;
 use super::screen::Screen;
 use super::session::Session;
@@ -45,7 +46,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
     };
     let processes = Processes::new(engines, links.len());
     let (probe, thread) = watcher::start(sampler, links, interval, to.clone()).map_err(failed)?;
-    message::report_panic(thread, to);
+    message::report_panic(thread, to.clone());
     let mut model = Model::new(setup);
     for (id, sentence) in notes {
         model.note(Severity::Info, id, sentence);
@@ -55,7 +56,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
         model.note(severity, &format!("tuned/{}", done.key), done.to_string());
     }
     let controller = Controller::new(terms, Instant::now());
-    let mut session = Session::new(model, controller, processes, probe, view, tuned);
+    let mut session = Session::new(model, controller, processes, probe, Asker::new(to), view, tuned);
     let end = session.until_end(&messages);
     Over::new(session, end).stop_engines().report()
 }

@@ -8,6 +8,7 @@ use crossterm::event::KeyEvent;
 use super::message::Message;
 use crate::cli::MarkerArg;
 use crate::model::Model;
+use crate::sample::{Peers, Reading};
 use crate::sys;
 use crate::ui::{self, Action, Marker, Terminal, Theme, View};
 
@@ -38,6 +39,12 @@ impl Screen {
 
     pub(super) fn key(&mut self, key: KeyEvent, model: &Model) -> Option<Action> {
         self.view.on_key(key, model)
+    }
+
+    /// Who is connected to a port has been counted.
+    pub(super) fn peers(&mut self, port: u16, peers: Reading<Peers>, model: &Model) {
+        self.view.peers_told(port, peers, model);
+        self.dirty();
     }
 
     /// What is shown has changed.

@@ -9,6 +9,7 @@ use super::Failure;
 use super::advise::Tuned;
 use super::controller::{Controller, Step};
 use super::message::Message;
+use super::peers::Asker;
 use super::processes::Processes;
 use super::state::State;
 use super::view::{Reader, View};
@@ -25,6 +26,7 @@ pub(super) struct Session {
     pub(super) controller: Controller,
     pub(super) processes: Processes,
     pub(super) probe: Handle,
+    peers: Asker,
     pub(super) view: View,
     interrupted: bool,
     /// A sample was ordered and has not come.
@@ -48,11 +50,12 @@ impl Session {
         controller: Controller,
         processes: Processes,
         probe: Handle,
+        peers: Asker,
         view: View,
         tuned: Option<Tuned>,
     ) -> Self {
         let state = State::new(model);
-        Self { state, controller, processes, probe, view, interrupted: false, asked: false, _tuned: tuned }
+        Self { state, controller, processes, probe, peers, view, interrupted: false, asked: false, _tuned: tuned }
     }
 
     /// The loop.
@@ -141,6 +144,11 @@ impl Session {
                 self.state.note(Severity::Warning, "engine_refused", text);
                 Ok(None)
             }
+            Message::Peers(told) => {
+                self.peers.answered();
+                self.view.peers(told.port, told.peers, &self.state);
+                Ok(None)
+            }
             Message::Input(Input::Gone) | Message::Signal(SIGHUP | SIGQUIT) => Ok(Some(End::AtOnce)),
             Message::Signal(SIGTSTP) => self.view.suspend().map(|()| None),
             Message::Input(Input::Key(key)) => {
@@ -170,6 +178,12 @@ impl Session {
                 return self.carry_out(steps);
             }
             Some(Action::Suspend) => return self.view.suspend().map(|()| None),
+            Some(Action::Peers(port)) => {
+                if let Some(program) = self.state.program() {
+                    self.peers.ask(program.pid, port);
+                }
+                return Ok(None);
+            }
             Some(Action::PauseToggle) => Controller::toggle_pause(&self.state),
             Some(action @ (Action::RateUp | Action::RateDown)) => {
                 let Some(step) = self.controller.change_rate(&self.state, action == Action::RateUp) else {

@@ -8,6 +8,7 @@ use super::Failure;
 use super::screen::Screen;
 use crate::model::{Model, Summary};
 use crate::output::{Unwritten, Writer, summary_text};
+use crate::sample::{Peers, Reading};
 use crate::sys;
 use crate::ui::Action;
 
@@ -42,6 +43,13 @@ impl View {
         match self {
             View::Screen(screen) => screen.key(key, model),
             View::Lines(_) => None,
+        }
+    }
+
+    /// Who is connected to a port has been counted.
+    pub(super) fn peers(&mut self, port: u16, peers: Reading<Peers>, model: &Model) {
+        if let View::Screen(screen) = self {
+            screen.peers(port, peers, model);
         }
     }
 

@@ -123,8 +123,8 @@ impl ListenerSource {
         let mut tally = Tally { ports: self.ports.clone(), found };
         for family in [libc::AF_INET, libc::AF_INET6] {
             self.seq = self.seq.wrapping_add(1);
-            let told =
-                dump(socket, (family as u8, 1 << STATE_LISTEN, self.seq), buf, &mut |message| tally.add(message));
+            let asked = Question::states(1 << STATE_LISTEN);
+            let told = dump(socket, (family as u8, asked, self.seq), buf, &mut |message| tally.add(message));
             if told.is_err() {
                 // The rest of a dump that was not understood would refuse the next one (EBUSY).
                 let _ = (0..PARTS).find(|_| (&mut &*socket).read(buf).is_err());
@@ -143,13 +143,36 @@ pub(crate) fn open(roots: &Roots, other: Option<u32>) -> Reading<Socket> {
     }
 }
 
+/// Which TCP sockets of the namespace are asked for, and what of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question {
+    /// States, a bit each.
+    pub states: u32,
+    /// Their own port; 0 is every one. The kernel passes over all others without a message.
+    pub port: u16,
+    /// With `struct tcp_info`, as an attribute ([`INFO`]) after `struct inet_diag_msg`.
+    pub info: bool,
+}
+
+impl Question {
+    /// Every socket in these states, without more.
+    fn states(states: u32) -> Self {
+        Self { states, port: 0, info: false }
+    }
+}
+
 /// Hands out every TCP socket of the namespace that is in one of these states (a bit each), of both families.
 pub(crate) fn each(socket: &Socket, states: u32, buf: &mut Vec<u8>, each: &mut Each<'_>) -> Reading<()> {
+    each_of(socket, Question::states(states), buf, each)
+}
+
+/// Hands out the TCP sockets of the namespace that are asked for, of both families.
+pub(crate) fn each_of(socket: &Socket, asked: Question, buf: &mut Vec<u8>, each: &mut Each<'_>) -> Reading<()> {
     if buf.len() < PART {
         buf.resize(PART, 0);
     }
     for family in [libc::AF_INET, libc::AF_INET6] {
-        dump(socket, (family as u8, states, family.cast_unsigned()), buf, each)?;
+        dump(socket, (family as u8, asked, family.cast_unsigned()), buf, each)?;
     }
     Ok(())
 }
@@ -192,9 +215,14 @@ fn why(error: &io::Error) -> Absent {
 /// Takes one `struct inet_diag_msg`.
 pub(crate) type Each<'a> = dyn FnMut(&[u8]) -> Reading<()> + 'a;
 
-/// Asks for the sockets of one family in these states, and hands out what comes with that number, to the end.
-fn dump(socket: &Socket, (family, states, seq): (u8, u32, u32), buf: &mut [u8], each: &mut Each<'_>) -> Reading<()> {
-    socket.send(&question(family, states, seq)).map_err(|error| why(&error))?;
+/// Asks for the sockets of one family, and hands out what comes with that number, to the end.
+fn dump(
+    socket: &Socket,
+    (family, asked, seq): (u8, Question, u32),
+    buf: &mut [u8],
+    each: &mut Each<'_>,
+) -> Reading<()> {
+    socket.send(&question(family, asked, seq)).map_err(|error| why(&error))?;
     for _ in 0..PARTS {
         let len = match (&mut &*socket).read(buf) {
             Ok(len) => len,
@@ -208,19 +236,24 @@ fn dump(socket: &Socket, (family, states, seq): (u8, u32, u32), buf: &mut [u8], 
     Err(odd("more sockets than can be counted"))
 }
 
-/// `struct nlmsghdr` and `struct inet_diag_req_v2` (`include/uapi/linux/inet_diag.h`): every TCP socket of a family in
-/// these states.
-fn question(family: u8, states: u32, seq: u32) -> [u8; 72] {
+/// `struct nlmsghdr` and `struct inet_diag_req_v2` (`include/uapi/linux/inet_diag.h`): every TCP socket of a family that is
+/// asked for.
+fn question(family: u8, asked: Question, seq: u32) -> [u8; 72] {
     let mut out = [0; 72];
     let mut put = |at: usize, bytes: &[u8]| out[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &72_u32.to_ne_bytes());
     put(4, &SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     put(6, &((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16).to_ne_bytes());
     put(8, &seq.to_ne_bytes());
-    put(16, &[family, libc::IPPROTO_TCP as u8]);
-    put(20, &states.to_ne_bytes());
+    let extensions = if asked.info { 1 << (INFO - 1) } else { 0 };
+    put(16, &[family, libc::IPPROTO_TCP as u8, extensions]);
+    put(20, &asked.states.to_ne_bytes());
+    put(24, &asked.port.to_be_bytes());
     out
 }
+
+/// `INET_DIAG_INFO` of `include/uapi/linux/inet_diag.h`: the attribute that is `struct tcp_info`.
+pub(crate) const INFO: u16 = 2;
 
 /// `TCP_LISTEN` of `include/net/tcp_states.h`.
 const STATE_LISTEN: u8 = 10;

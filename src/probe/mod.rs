@@ -2,8 +2,8 @@
 //! socket.
 //!
 //! Every reading costs the same whatever the number of connections: nothing here reads `/proc/net/tcp` or lists a
-//! whole descriptor directory. The one thing that walks sockets, the census of a program that is no engine, does so in a
-//! thread of its own and at a pace. A source that is not there has its reason in words; a parser never guesses.
+//! whole descriptor directory. Two things walk sockets: the census of a program that is no engine, in a thread of its own and at a
+//! pace, and the peers of one port, when the user asks for them. A source that is not there has its reason in words; a parser never guesses.
 
 mod app_limit;
 mod census;
@@ -24,6 +24,7 @@ mod namespace;
 mod neighbours;
 mod net;
 mod network;
+mod peers;
 mod pressure;
 mod process;
 mod program;
@@ -45,6 +46,7 @@ mod vmstat;
 pub use find::{Candidate, Selector, find, is_kernel_thread, parse_pid};
 pub use machine::machine;
 pub use network::Unseen;
+pub use peers::peers;
 pub use program::Attach;
 pub use sampler::Sampler;
 pub use source::Roots;

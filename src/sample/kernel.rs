@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 pub use super::absent::{Absent, Reading};
+pub use super::peers::{IdlePeer, Network, Peers};
 pub use super::program::{Census, ListenerCensus, Member, Program};
 pub use crate::units::PortRange;
 

@@ -4,6 +4,7 @@
 mod absent;
 pub mod kernel;
 mod machine;
+mod peers;
 mod program;
 
 use std::ops::Deref;

@@ -7,7 +7,9 @@ use ratatui::layout::Rect;
 use super::keys::Screen;
 use super::state::View;
 use super::theme::Theme;
-use super::{banner, chart, connections, cost, engines, events, header, help, limit_table, limits, program, statusbar};
+use super::{
+    banner, chart, connections, cost, engines, events, header, help, limit_table, limits, peers, program, statusbar,
+};
 use crate::model::{Model, ProcessLine};
 
 /// From this size on there is room for panels side by side with the chart.
@@ -41,7 +43,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
         match (view.screen, &watched) {
             (Screen::Overview, Some(program)) if wide_enough => wide_program(buf, &rest, shown, program, view, theme),
             (Screen::Overview, Some(program)) => stacked_program(buf, rest, shown, program, view, theme),
-            (Screen::Engines, Some(program)) => whole_program(buf, rest, shown, program, theme),
+            (Screen::Engines, Some(program)) => whole_program(buf, rest, shown, program, view, theme),
             (Screen::Overview, None) if wide_enough => wide(buf, rest, shown, view, theme),
             (Screen::Overview, None) => stacked(buf, rest, shown, view, theme),
             (Screen::Memory, _) => memory(buf, rest, shown, view, theme),
@@ -133,7 +135,7 @@ fn wide_program(buf: &mut Buffer, rest: &Rows, model: &Model, watched: &ProcessL
     let (mut left, mut right) = (Rows(left), Rows(right));
     let most = left.0.height * 2 / 5;
     program::processes(buf, left.top(processes.min(most)), model, watched, theme);
-    program::listeners(buf, left.top(listeners.min(most / 2)), watched, theme);
+    program::listeners(buf, left.top(listeners.min(most / 2)), watched, None, theme);
     draw_chart(buf, left.0, model, view, theme);
     limits::draw(buf, right.top(right.0.height / 2), model, theme);
     events::draw(buf, right.0, model, view.chosen_event(model), theme);
@@ -150,7 +152,7 @@ fn stacked_program(buf: &mut Buffer, mut rest: Rows, model: &Model, watched: &Pr
     let height = rest.0.height;
     let (processes, listeners) = program::heights(watched);
     program::processes(buf, rest.top(processes.min((height / 3).max(4))), model, watched, theme);
-    program::listeners(buf, rest.top(listeners.min((height / 5).max(4))), watched, theme);
+    program::listeners(buf, rest.top(listeners.min((height / 5).max(4))), watched, None, theme);
     limits::draw(buf, rest.top((height / 4).max(4)), model, theme);
     if rest.0.height >= 14 {
         draw_chart(buf, rest.top(rest.0.height - 6), model, view, theme);
@@ -158,12 +160,15 @@ fn stacked_program(buf: &mut Buffer, mut rest: Rows, model: &Model, watched: &Pr
     events::draw(buf, rest.0, model, view.chosen_event(model), theme);
 }
 
-/// All its processes, and what it listens on.
-fn whole_program(buf: &mut Buffer, mut rest: Rows, model: &Model, watched: &ProcessLine, theme: Theme) {
+/// All its processes, and what it listens on; or who is connected there.
+fn whole_program(buf: &mut Buffer, mut rest: Rows, model: &Model, watched: &ProcessLine, view: &View, theme: Theme) {
+    if let Some(opened) = &view.opened {
+        return peers::draw(buf, rest.0, watched, opened, theme);
+    }
     let (processes, listeners) = program::heights(watched);
     let below = rest.bottom(listeners.min(rest.0.height / 3));
     program::processes(buf, rest.top(processes), model, watched, theme);
-    program::listeners(buf, below, watched, theme);
+    program::listeners(buf, below, watched, Some(view.chosen_listener(watched)), theme);
 }
 
 /// The chart over as much as possible, the cost below it.
@@ -189,6 +194,9 @@ fn small_screen(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, th
         Screen::Overview => {}
         Screen::Memory => memory(buf, rest, model, view, theme),
         Screen::Limits => limit_table::draw(buf, rest.0, model, view.chosen(model), theme),
-        Screen::Engines => engines::draw(buf, rest.0, model, theme),
+        Screen::Engines => match model.program() {
+            Some(watched) => whole_program(buf, rest, model, &watched, view, theme),
+            None => engines::draw(buf, rest.0, model, theme),
+        },
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Key {
     codes: &'static [KeyCode],
     /// How it is written.
     pub(super) label: &'static str,
-    /// One or two words for the status bar.
+    /// One or two words for the status bar; empty: only where the key opens or closes something there.
     pub(super) short: &'static str,
     /// A sentence for the help.
     pub(super) help: &'static str,
@@ -115,7 +115,7 @@ pub(super) static KEYS: &[Key] = {
             "engines",
             4,
             C::Show(Screen::Engines),
-            "The processes: descriptors, CPU, errors, times",
+            "The processes: descriptors, CPU, errors, times; of a watched program what it listens on too",
         ),
         key(&[Char('t')], "t", "time axis", 7, C::Axis, "Memory over connections, or over time"),
         key(&[Char('f'), Char(' ')], "f", "freeze", 5, C::Freeze, "Hold the picture still; collecting goes on"),
@@ -123,10 +123,24 @@ pub(super) static KEYS: &[Key] = {
         drive(&[Char('+'), Char('=')], "+", "faster", 6, C::RateUp, "Raise the connection rate"),
         drive(&[Char('-'), Char('_')], "-", "slower", 6, C::RateDown, "Lower the connection rate"),
         drive(&[Char('c')], "c", "close", 3, C::Close, "Close all connections at a steady pace (asks first)"),
-        key(&[KeyCode::Up, Char('k'), KeyCode::PageUp], "↑", "", 9, C::Up, "Up in events and limits"),
-        key(&[KeyCode::Down, Char('j'), KeyCode::PageDown], "↓", "", 9, C::Down, "Down in events and limits"),
-        key(&[Esc], "Esc", "", 9, C::Back, "Closes what is open, then goes back to the newest, then to now"),
-        key(&[KeyCode::Enter], "Enter", "", 9, C::Open, "From an event to the limit it is about"),
+        key(&[KeyCode::Up, Char('k'), KeyCode::PageUp], "↑", "", 9, C::Up, "Up in events, limits, listeners, networks"),
+        key(
+            &[KeyCode::Down, Char('j'), KeyCode::PageDown],
+            "↓",
+            "",
+            9,
+            C::Down,
+            "Down in events, limits, listeners, networks",
+        ),
+        key(&[Esc], "Esc", "", 2, C::Back, "Closes what is open, then goes back to the newest, then to now"),
+        key(
+            &[KeyCode::Enter],
+            "Enter",
+            "",
+            2,
+            C::Open,
+            "From an event to the limit it is about; from a listener to its peers: counted one by one, of many asks first",
+        ),
     ]
 };
 

@@ -5,6 +5,7 @@
 //! | `frame` | the layout for a size; calls the panels |
 //! | `header`, `banner`, `statusbar`, `help` | what every screen has |
 //! | `connections`, `limits`, `cost`, `events`, `engines` | one panel each |
+//! | `program`, `peers` | a watched program: its processes and listeners; who is connected to one of them |
 //! | `limit_table` | the screen of all limits, and what there is to know of the chosen one |
 //! | `chart`, `axis`, `lines`, `raster` | memory over connections or time |
 //! | `panel`, `text` | rule, bar, percentage; cut, pad, wrap |
@@ -35,6 +36,7 @@ mod limit_table;
 mod limits;
 mod lines;
 mod panel;
+mod peers;
 mod program;
 mod raster;
 mod state;

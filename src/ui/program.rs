@@ -118,8 +118,8 @@ fn cost(model: &Model) -> String {
     }
 }
 
-/// What it listens on: who is connected there, who waits.
-pub(super) fn listeners(buf: &mut Buffer, area: Rect, program: &ProcessLine, theme: Theme) {
+/// What it listens on: who is connected there, who waits. Where one is chosen, that one is always on the screen.
+pub(super) fn listeners(buf: &mut Buffer, area: Rect, program: &ProcessLine, chosen: Option<usize>, theme: Theme) {
     let inner = panel::frame(buf, area, "Listens on", theme);
     if program.listeners.is_empty() {
         put(buf, inner, 1, 0, "no port that can be seen here", theme.dim());
@@ -127,21 +127,22 @@ pub(super) fn listeners(buf: &mut Buffer, area: Rect, program: &ProcessLine, the
     }
     let columns = [(34, "established"), (44, "waiting"), (55, "may wait")];
     put(buf, inner, 1, 0, "address and port", theme.dim());
-    for (column, heading) in columns {
+    for (column, heading) in columns.into_iter().filter(|(column, _)| *column <= inner.width) {
         put_right(buf, inner, column, 0, heading, theme.dim());
     }
-    let rows = usize::from(inner.height.saturating_sub(1));
-    for (row, listener) in program.listeners.iter().take(rows).enumerate() {
-        let row = row as u16 + 1;
-        let last = usize::from(row) == rows && program.listeners.len() > rows;
-        if last {
-            let left = program.listeners.len() - rows + 1;
-            put(buf, inner, 1, row, &format!("and {left} more ports"), theme.dim());
-            return;
+    let all = program.listeners.len();
+    let room = usize::from(inner.height.saturating_sub(1));
+    let rows = if all > room { room.saturating_sub(1) } else { room };
+    let first = chosen.map_or(0, |chosen| (chosen + 1).saturating_sub(rows));
+    if all > room && room > 0 {
+        put(buf, inner, 1, room as u16, &format!("and {} more ports", all - rows), theme.dim());
+    }
+    for (place, listener) in program.listeners.iter().enumerate().skip(first).take(rows) {
+        let row = (place - first) as u16 + 1;
+        if chosen == Some(place) {
+            put(buf, inner, 0, row, theme.chosen_mark(), theme.strong());
         }
-        let address =
-            if listener.address.contains(':') { format!("[{}]", listener.address) } else { listener.address.clone() };
-        put(buf, inner, 1, row, &cut(&format!("{address}:{}", listener.port), 21), theme.text());
+        put(buf, inner, 1, row, &cut(&endpoint(&listener.address, listener.port), 21), theme.text());
         let full = listener.queued > 0 && listener.queued * 10 >= listener.backlog * 9;
         let waiting = if full { theme.state(LimitState::Warn) } else { theme.text() };
         let cells = [
@@ -149,8 +150,13 @@ pub(super) fn listeners(buf: &mut Buffer, area: Rect, program: &ProcessLine, the
             (44, listener.queued, waiting),
             (55, listener.backlog, theme.text()),
         ];
-        for (column, number, style) in cells {
+        for (column, number, style) in cells.into_iter().filter(|(column, ..)| *column <= inner.width) {
             put_right(buf, inner, column, row, &units::grouped(number), style);
         }
     }
+}
+
+/// Address and port as people write them: `*:443`, `[::1]:80`.
+pub(super) fn endpoint(address: &str, port: u16) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }

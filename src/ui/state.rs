@@ -5,8 +5,9 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::keys::{self, Command, Screen};
 use crate::limits::LimitId;
 use crate::model::chart::XAxis;
-use crate::model::{Basis, Model, RunPhase};
+use crate::model::{Basis, Model, ProcessLine, RunPhase};
 use crate::protocol::Role;
+use crate::sample::{Peers, Reading};
 
 /// What a key press asks of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Action {
     RateDown,
     /// Close every connection at a steady pace. Already confirmed.
     Close,
+    /// Have the peers of this port of the watched program counted. Already confirmed.
+    Peers(u16),
     /// Give the terminal back and stop, until the shell lets the program go on.
     Suspend,
     /// Only draw again.
@@ -34,10 +37,34 @@ pub(super) enum Question {
     Close,
     /// Quit, which closes them too.
     Quit,
+    /// Count the peers of a port, which so many sockets make costly.
+    Peers { port: u16, sockets: u64 },
 }
 
 /// Connections of this program's own above which quitting is asked about: so many take a while to open again.
 const MANY: u64 = 10_000;
+
+/// Sockets from which on counting them one by one is asked about: 28 ms of one core.
+const COSTLY: u64 = 20_000;
+
+/// The listener whose peers are on the screen.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    pub(super) port: u16,
+    /// They are being counted.
+    pub(super) counting: bool,
+    /// The last answer.
+    pub(super) told: Option<Told>,
+    /// The row chosen among its networks.
+    pub(super) row: usize,
+}
+
+/// An answer, and when it came.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) peers: Reading<Peers>,
+    pub(super) at_ms: u64,
+}
 
 /// The viewer's choices.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +81,10 @@ pub struct View {
     event: Option<String>,
     /// The limit chosen, by id and scope: rows change places. `None` is the nearest.
     limit: Option<(LimitId, String)>,
+    /// The listener chosen, by port: others come and go. `None` is the first.
+    listener: Option<u16>,
+    /// The peers that are looked at.
+    pub(super) opened: Option<Opened>,
     /// What a helper thread died of.
     pub(super) failure: Option<String>,
 }
@@ -96,6 +127,11 @@ impl View {
                 _ => asked.map(|_| Action::Redraw),
             };
         }
+        if let Some(Question::Peers { port, .. }) = asked
+            && event.code == KeyCode::Enter
+        {
+            return Some(self.ask_peers(port));
+        }
         if let Some(question) = asked {
             return Some(answer(question, event));
         }
@@ -118,6 +154,8 @@ impl View {
                 self.screen = screen;
                 self.event = None;
                 self.limit = None;
+                self.listener = None;
+                self.opened = None;
                 self.help = false;
             }
             Command::Axis => {
@@ -131,7 +169,7 @@ impl View {
             }
             Command::Up => self.step(model, -1),
             Command::Down => self.step(model, 1),
-            Command::Open => self.open(model)?,
+            Command::Open => return self.open(model),
         }
         Some(Action::Redraw)
     }
@@ -141,8 +179,10 @@ impl View {
     fn back(&mut self) -> Option<()> {
         if self.help {
             self.help = false;
-        } else if self.event.is_some() || self.limit.is_some() {
-            (self.event, self.limit) = (None, None);
+        } else if self.opened.is_some() {
+            self.opened = None;
+        } else if self.event.is_some() || self.limit.is_some() || self.listener.is_some() {
+            (self.event, self.limit, self.listener) = (None, None, None);
         } else {
             self.frozen.take()?;
         }
@@ -167,16 +207,66 @@ impl View {
                 let row = self.chosen(shown).saturating_add_signed(by).min(shown.limits().len().saturating_sub(1));
                 self.limit = shown.limits().get(row).map(|l| (l.info.id, l.scope.clone()));
             }
-            Screen::Memory | Screen::Engines => {}
+            Screen::Engines => {
+                if let Some(opened) = &mut self.opened {
+                    let networks = opened.told.as_ref().and_then(|t| t.peers.as_ref().ok()).map_or(0, |p| p.top.len());
+                    opened.row = opened.row.saturating_add_signed(by).min(networks.saturating_sub(1));
+                } else if let Some(program) = shown.program() {
+                    let row = self.chosen_listener(&program).saturating_add_signed(by);
+                    let listeners = &program.listeners;
+                    self.listener = listeners.get(row).or(listeners.last()).filter(|_| row > 0).map(|l| l.port);
+                }
+            }
+            Screen::Memory => {}
+        }
+    }
+
+    /// Opens the chosen row; `None` where nothing can be opened.
+    fn open(&mut self, model: &Model) -> Option<Action> {
+        match self.screen {
+            _ if self.help => None,
+            Screen::Overview => self.open_event(model).map(|()| Action::Redraw),
+            Screen::Engines => self.open_listener(model),
+            Screen::Memory | Screen::Limits => None,
+        }
+    }
+
+    /// Goes from the chosen listener to its peers, or has those that are looked at counted again. Asks first where they are many.
+    fn open_listener(&mut self, model: &Model) -> Option<Action> {
+        let program = self.shown(model).program()?;
+        let port = match &self.opened {
+            Some(opened) if opened.counting => return None,
+            Some(opened) => opened.port,
+            None => program.listeners.get(self.chosen_listener(&program))?.port,
+        };
+        let sockets = program.listeners.iter().find(|l| l.port == port).map_or(0, |l| l.established);
+        if sockets < COSTLY {
+            return Some(self.ask_peers(port));
+        }
+        self.question = Some(Question::Peers { port, sockets });
+        Some(Action::Redraw)
+    }
+
+    /// Opens the peers of a port, which are to be counted now.
+    fn ask_peers(&mut self, port: u16) -> Action {
+        let opened = self.opened.take().filter(|opened| opened.port == port);
+        let new = Opened { port, counting: true, told: None, row: 0 };
+        self.opened = Some(opened.map_or(new, |opened| Opened { counting: true, ..opened }));
+        Action::Peers(port)
+    }
+
+    /// The peers of a port have been counted: shown, if they are still looked at.
+    pub fn peers_told(&mut self, port: u16, peers: Reading<Peers>, model: &Model) {
+        if let Some(opened) = self.opened.as_mut().filter(|opened| opened.port == port) {
+            opened.counting = false;
+            opened.row = opened.row.min(peers.as_ref().map_or(0, |p| p.top.len().saturating_sub(1)));
+            opened.told = Some(Told { peers, at_ms: model.now().t_ms });
         }
     }
 
     /// Goes from the first event shown to the limit it is about; `None` where it is about none.
-    fn open(&mut self, model: &Model) -> Option<()> {
+    fn open_event(&mut self, model: &Model) -> Option<()> {
         let shown = self.shown(model);
-        if self.help || self.screen != Screen::Overview {
-            return None;
-        }
         let event = shown.events().all().iter().rev().nth(self.chosen_event(shown))?;
         let limit = shown.limit_of(event)?;
         let chosen = (limit.info.id, limit.scope.clone());
@@ -189,6 +279,11 @@ impl View {
         let events = model.events().all();
         let is = |e: &crate::model::Event| self.event.as_ref() == Some(&e.id);
         events.iter().rev().position(is).unwrap_or(0)
+    }
+
+    /// The row of the listener chosen.
+    pub(super) fn chosen_listener(&self, program: &ProcessLine) -> usize {
+        program.listeners.iter().position(|l| Some(l.port) == self.listener).unwrap_or(0)
     }
 
     /// The row of the limit chosen.
@@ -205,6 +300,12 @@ fn answer(question: Question, event: KeyEvent) -> Action {
         (Question::Quit, KeyCode::Char('y' | 'Y')) => Action::Quit,
         _ => Action::Redraw,
     }
+}
+
+/// Whether a program is watched that listens somewhere.
+pub(super) fn has_listeners(model: &Model) -> bool {
+    let program = model.last_sample().and_then(|sample| sample.kernel.program.as_ref());
+    program.is_some_and(|program| program.ports().next().is_some())
 }
 
 /// Whether there is a client engine to pause, to speed up or to close.

@@ -144,6 +144,30 @@ impl Drop for Tty {
     }
 }
 
+#[test]
+fn a_listener_of_a_watched_program_leads_to_its_peers() {
+    own_namespace!();
+    // This process is the program that is watched.
+    let listener = std::net::TcpListener::bind("127.0.0.1:9900").unwrap();
+    let held: Vec<_> = (0..30)
+        .map(|_| (std::net::TcpStream::connect("127.0.0.1:9900").unwrap(), listener.accept().unwrap()))
+        .collect();
+    let mut tty = Tty::start(&format!("--attach {} --only --interval 100ms", std::process::id()), 24, 80, &[]);
+    tty.shows("WATCHING");
+    tty.press("4");
+    tty.shows("127.0.0.1:9900");
+    tty.press("\r");
+    tty.shows("30 connections from 1 address");
+    tty.shows("127.0.0.0/24");
+    tty.press("\u{1b}");
+    tty.shows("Listens on");
+    assert!(!tty.text().contains("Peers of"), "{}", tty.text());
+    tty.press("q");
+    assert_eq!(tty.ended().exit_code(), 0);
+    tty.is_restored();
+    drop(held);
+}
+
 /// No engine is left.
 fn engines_end(engines: Engines) {
     for pid in [engines.server.unwrap(), engines.client.unwrap()] {

@@ -3,13 +3,13 @@
 use c1m_top::model::event::Severity;
 use c1m_top::model::{Cause, Event, Kind, Model, Setup, synthetic};
 use c1m_top::protocol::{ErrorCount, FailedCall, Phase, Role, Stop, StopCause};
-use c1m_top::sample::{AcceptQueue, AppLimit, Listeners, Machine};
+use c1m_top::sample::{AcceptQueue, AppLimit, IdlePeer, ListenerCensus, Listeners, Machine, Network, Peers};
 
 /// A scene: its name and what makes it.
 pub(crate) type Scene = (&'static str, fn() -> Model);
 
 /// Every scene.
-pub(crate) const ALL: [Scene; 9] = [
+pub(crate) const ALL: [Scene; 10] = [
     ("first", first),
     ("ramp", ramp),
     ("hold", hold),
@@ -18,6 +18,7 @@ pub(crate) const ALL: [Scene; 9] = [
     ("stopped", stopped),
     ("foreign", foreign),
     ("workers", workers),
+    ("ports", ports),
     ("host", host),
 ];
 
@@ -183,6 +184,59 @@ pub(crate) fn workers() -> Model {
         model.update(&sample);
     }
     model
+}
+
+/// A program that listens on three ports, of which the second has most of its connections.
+pub(crate) fn ports() -> Model {
+    let mut model = Model::new(watching());
+    let listener = |address: &str, port, established| ListenerCensus {
+        address: address.to_owned(),
+        port,
+        established,
+        queued: 0,
+        backlog: 511,
+    };
+    for i in 0..20 {
+        let held = 91_516 + i;
+        let mut sample = synthetic::sample(held, i * 1000);
+        synthetic::foreign(&mut sample, 8121, "haproxy", held + 40, 1_048_576);
+        let mut census = synthetic::census(held, 443);
+        census.listeners = vec![listener("*", 80, 312), listener("*", 443, 91_204 + i), listener("::1", 8404, 0)];
+        sample.kernel.program.as_mut().unwrap().census = Ok(census);
+        model.update(&sample);
+    }
+    model
+}
+
+/// Who is connected to the second port of [`ports`]: more networks and idle connections than any screen has rows.
+pub(crate) fn peers() -> Peers {
+    let network = |i: u64| {
+        let v6 = i % 5 == 2;
+        let address = if v6 { format!("2001:db8:{i:x}:ff00::") } else { format!("198.51.{}.0", 100 + i) };
+        let connections = 30_000 >> i.min(12);
+        let addresses = connections.div_ceil(7).min(254);
+        Network { address: address.parse().unwrap(), bits: if v6 { 56 } else { 24 }, connections, addresses }
+    };
+    let idle = |i: u64| {
+        let peer = match i % 3 {
+            1 => format!("[2001:db8:aaaa:bb00:cccc:dddd:eeee:{i:x}]:{}", 50_000 + i),
+            _ => format!("198.51.100.{}:{}", 10 + i, 40_000 + i),
+        };
+        let unread = if i % 4 == 1 { 4_096 * i } else { 0 };
+        IdlePeer { peer: peer.parse().unwrap(), idle_ms: 8_123_000 >> i, unread }
+    };
+    Peers {
+        connections: 91_223,
+        queued: 12,
+        close_wait: 340,
+        addresses: 12_345,
+        networks: 1_410,
+        top: (0..20).map(network).collect(),
+        idle: [60_411, 22_000, 8_000, 700, 100, 12],
+        untold: 0,
+        oldest: (0..10).map(idle).collect(),
+        cpu_us: 127_712,
+    }
 }
 
 /// The machine alone.

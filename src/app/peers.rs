@@ -1,0 +1,67 @@
+//! Counting the peers of a listener: in a thread of its own, for it takes as long as there are sockets.
+
+use std::panic;
+use std::sync::mpsc::SyncSender;
+use std::thread;
+
+use super::message::Message;
+use crate::probe::{self, Roots};
+use crate::sample::{Absent, Peers, Reading};
+
+/// Who is connected to a port, as a message.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// The port that was asked about.
+    pub(super) port: u16,
+    /// The answer.
+    pub(super) peers: Reading<Peers>,
+}
+
+/// Asks, one question at a time.
+#[derive(Debug)]
+pub(super) struct Asker {
+    to: SyncSender<Message>,
+    /// A thread counts.
+    busy: bool,
+    /// What was asked meanwhile, the newest alone: the user looks at that.
+    next: Option<(u32, u16)>,
+}
+
+impl Asker {
+    pub(super) fn new(to: SyncSender<Message>) -> Self {
+        Self { to, busy: false, next: None }
+    }
+
+    /// Has the peers of a port counted, in the network namespace of that process. Exactly one message comes of it, unless
+    /// another question is asked before its turn.
+    pub(super) fn ask(&mut self, pid: u32, port: u16) {
+        if self.busy {
+            self.next = Some((pid, port));
+            return;
+        }
+        self.busy = true;
+        let to = self.to.clone();
+        let count = move || {
+            // A defect in it must not leave the screen waiting.
+            let counted = panic::catch_unwind(|| probe::peers(&Roots::default(), pid, port));
+            let peers = counted.unwrap_or_else(|_| Err(Absent::because("counting its sockets failed")));
+            // An error means that the program is ending.
+            let _ = to.send(Told { port, peers }.into());
+        };
+        if let Err(error) = thread::Builder::new().name("peers".into()).spawn(count) {
+            self.busy = false;
+            let peers = Err(Absent::Because(error.to_string().into()));
+            let told = Message::Peers(Box::new(Told { port, peers }));
+            // Never waits: the loop itself is what empties the channel. One that is full has the user ask again.
+            let _ = self.to.try_send(told);
+        }
+    }
+
+    /// An answer has come.
+    pub(super) fn answered(&mut self) {
+        self.busy = false;
+        if let Some((pid, port)) = self.next.take() {
+            self.ask(pid, port);
+        }
+    }
+}
