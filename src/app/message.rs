@@ -7,8 +7,8 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
 
-use super::peers::Told;
 use super::watcher::Report;
+use crate::sample::{Peers, Reading};
 use crate::ui::Input;
 
 /// One thing that comes.
@@ -20,8 +20,8 @@ pub(super) enum Message {
     Input(Input),
     /// A signal.
     Signal(i32),
-    /// Who is connected to a listener.
-    Peers(Box<Told>),
+    /// Who is connected to a port, counted as the user asked.
+    Peers(u16, Box<Reading<Peers>>),
     /// The probe thread has ended, in a panic.
     ProbeFailed,
 }
@@ -35,12 +35,6 @@ impl From<Report> for Message {
 impl From<Input> for Message {
     fn from(input: Input) -> Self {
         Message::Input(input)
-    }
-}
-
-impl From<Told> for Message {
-    fn from(told: Told) -> Self {
-        Message::Peers(Box::new(told))
     }
 }
 

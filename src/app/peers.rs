@@ -6,16 +6,7 @@ use std::thread;
 
 use super::message::Message;
 use crate::probe::{self, Roots};
-use crate::sample::{Absent, Peers, Reading};
-
-/// Who is connected to a port, as a message.
-#[derive(Debug)]
-pub(super) struct Told {
-    /// The port that was asked about.
-    pub(super) port: u16,
-    /// The answer.
-    pub(super) peers: Reading<Peers>,
-}
+use crate::sample::Absent;
 
 /// Asks, one question at a time.
 #[derive(Debug)]
@@ -46,14 +37,13 @@ impl Asker {
             let counted = panic::catch_unwind(|| probe::peers(&Roots::default(), pid, port));
             let peers = counted.unwrap_or_else(|_| Err(Absent::because("counting its sockets failed")));
             // An error means that the program is ending.
-            let _ = to.send(Told { port, peers }.into());
+            let _ = to.send(Message::Peers(port, Box::new(peers)));
         };
         if let Err(error) = thread::Builder::new().name("peers".into()).spawn(count) {
             self.busy = false;
             let peers = Err(Absent::Because(error.to_string().into()));
-            let told = Message::Peers(Box::new(Told { port, peers }));
-            // Never waits: the loop itself is what empties the channel. One that is full has the user ask again.
-            let _ = self.to.try_send(told);
+            // Without waiting: the loop itself is what empties the channel. One that is full has the user ask again.
+            let _ = self.to.try_send(Message::Peers(port, Box::new(peers)));
         }
     }
 

@@ -144,9 +144,9 @@ impl Session {
                 self.state.note(Severity::Warning, "engine_refused", text);
                 Ok(None)
             }
-            Message::Peers(told) => {
+            Message::Peers(port, peers) => {
                 self.peers.answered();
-                self.view.peers(told.port, told.peers, &self.state);
+                self.view.peers(port, *peers, &self.state);
                 Ok(None)
             }
             Message::Input(Input::Gone) | Message::Signal(SIGHUP | SIGQUIT) => Ok(Some(End::AtOnce)),

@@ -286,14 +286,14 @@ mod tests {
         let mut state = 1_u64;
         let mut next = move || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize
+            usize::try_from(state >> 33).unwrap()
         };
         let mut tally = Tally { port: 80, ..Tally::default() };
         for _ in 0..20_000 {
             let mut bytes = whole.clone();
             for _ in 0..=next() % 8 {
                 let at = next() % bytes.len();
-                bytes[at] = [0, 1, 4, 0x7f, 0x80, 0xff, next() as u8][next() % 7];
+                bytes[at] = [0, 1, 4, 0x7f, 0x80, 0xff, next().to_le_bytes()[0]][next() % 7];
             }
             let _ = tally.add(&bytes);
         }

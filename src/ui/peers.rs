@@ -1,5 +1,7 @@
 //! Who is connected to a listener: the networks that most connections come from, how long nothing has moved, and where.
 
+use std::net::SocketAddr;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -123,8 +125,11 @@ fn summary(peers: &Peers, columns: usize) -> String {
 fn networks(buf: &mut Buffer, area: Rect, peers: &Peers, chosen: usize, theme: Theme) {
     let inner = panel::frame(buf, area, "From, /24 and /56", theme);
     let wide = inner.width > ADDRESSES;
-    let (connections, share) =
-        if inner.width > SHARE { (CONNECTIONS, SHARE) } else { (inner.width.saturating_sub(7), inner.width - 1) };
+    let (connections, share) = if inner.width > SHARE {
+        (CONNECTIONS, SHARE)
+    } else {
+        (inner.width.saturating_sub(7), inner.width.saturating_sub(1))
+    };
     put(buf, inner, 1, 0, "network", theme.dim());
     put_right(buf, inner, connections, 0, "connections", theme.dim());
     put_right(buf, inner, share, 0, "share", theme.dim());
@@ -184,7 +189,7 @@ fn oldest(buf: &mut Buffer, area: Rect, peers: &Peers, theme: Theme) {
     put_right(buf, inner, unread, 0, "unread", theme.dim());
     for (row, one) in peers.oldest.iter().take(usize::from(inner.height.saturating_sub(1))).enumerate() {
         let row = row as u16 + 1;
-        put(buf, inner, 1, row, &cut(&one.peer.to_string(), usize::from(idle.saturating_sub(13))), theme.text());
+        put(buf, inner, 1, row, &shortened(one.peer, usize::from(idle.saturating_sub(13))), theme.text());
         let time = if one.idle_ms < 1000 { "under 1 s".to_owned() } else { units::millis(one.idle_ms / 1000 * 1000) };
         put_right(buf, inner, idle, row, &time, theme.text());
         if one.unread > 0 {
@@ -193,9 +198,29 @@ fn oldest(buf: &mut Buffer, area: Rect, peers: &Peers, theme: Theme) {
     }
 }
 
+/// Address and port in so many columns. What is cut is the end of the address: the port tells it from its neighbours.
+fn shortened(peer: SocketAddr, most: usize) -> String {
+    let whole = peer.to_string();
+    let end = format!("…{}:{}", if peer.is_ipv6() { "]" } else { "" }, peer.port());
+    match most.checked_sub(width(&end)) {
+        Some(left) if whole.len() > most => format!("{}{end}", &whole[..left]),
+        _ => whole,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_address_keeps_its_port() {
+        let v6: SocketAddr = "[2001:db8:aaaa:bb00:cccc:dddd:eeee:1]:50001".parse().unwrap();
+        assert_eq!(shortened(v6, 43), v6.to_string());
+        assert_eq!(shortened(v6, 30), "[2001:db8:aaaa:bb00:cc…]:50001");
+        let v4: SocketAddr = "198.51.100.10:40000".parse().unwrap();
+        assert_eq!(shortened(v4, 15), "198.51.1…:40000");
+        assert_eq!(shortened(v4, 3), v4.to_string(), "cut where it is drawn");
+    }
 
     #[test]
     fn what_does_not_fit_of_the_summary_is_left_out_whole() {

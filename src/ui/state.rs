@@ -208,9 +208,8 @@ impl View {
                 self.limit = shown.limits().get(row).map(|l| (l.info.id, l.scope.clone()));
             }
             Screen::Engines => {
-                if let Some(opened) = &mut self.opened {
-                    let networks = opened.told.as_ref().and_then(|t| t.peers.as_ref().ok()).map_or(0, |p| p.top.len());
-                    opened.row = opened.row.saturating_add_signed(by).min(networks.saturating_sub(1));
+                if self.opened.is_some() {
+                    self.step_network(by);
                 } else if let Some(program) = shown.program() {
                     let row = self.chosen_listener(&program).saturating_add_signed(by);
                     let listeners = &program.listeners;
@@ -219,6 +218,13 @@ impl View {
             }
             Screen::Memory => {}
         }
+    }
+
+    /// One row up or down among the networks of the peers.
+    fn step_network(&mut self, by: isize) {
+        let Some(opened) = &mut self.opened else { return };
+        let networks = opened.told.as_ref().and_then(|t| t.peers.as_ref().ok()).map_or(0, |p| p.top.len());
+        opened.row = opened.row.saturating_add_signed(by).min(networks.saturating_sub(1));
     }
 
     /// Opens the chosen row; `None` where nothing can be opened.

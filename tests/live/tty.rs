@@ -155,7 +155,7 @@ fn a_listener_of_a_watched_program_leads_to_its_peers() {
     let mut tty = Tty::start(&format!("--attach {} --only --interval 100ms", std::process::id()), 24, 80, &[]);
     tty.shows("WATCHING");
     tty.press("4");
-    tty.shows("127.0.0.1:9900");
+    tty.shows("Enter peers");
     tty.press("\r");
     tty.shows("30 connections from 1 address");
     tty.shows("127.0.0.0/24");
