@@ -186,9 +186,9 @@ fn every_listener_and_every_network_that_is_told_can_be_reached() {
 
 #[test]
 fn nothing_that_listens_has_no_peers() {
-    for (model, keys) in
-        [(scenes::host(), "4"), (scenes::stopped(), "4"), (scenes::ports(), "2"), (scenes::ports(), "3")]
-    {
+    for (name, keys) in [("host", "4"), ("stopped", "4"), ("ports", "2"), ("ports", "3")] {
+        let (_, make) = scenes::ALL.iter().find(|(scene, _)| *scene == name).unwrap();
+        let model = make();
         let mut view = after(keys, &model);
         assert_eq!(press(&mut view, &model, KeyCode::Enter), None, "{keys}");
     }

@@ -14,6 +14,8 @@ use crate::model::{Model, ProcessLine};
 
 /// From this size on there is room for panels side by side with the chart.
 const WIDE: (u16, u16) = (110, 28);
+/// Rows that processes and listeners need to have one of each.
+const BOTH: u16 = 8;
 /// Below this size panels make no sense: a few rows of numbers instead.
 const SMALL: (u16, u16) = (60, 16);
 
@@ -166,6 +168,10 @@ fn whole_program(buf: &mut Buffer, mut rest: Rows, model: &Model, watched: &Proc
         return peers::draw(buf, rest.0, watched, opened, theme);
     }
     let (processes, listeners) = program::heights(watched);
+    if rest.0.height < BOTH {
+        // What can be chosen from.
+        return program::listeners(buf, rest.0, watched, Some(view.chosen_listener(watched)), theme);
+    }
     let below = rest.bottom(listeners.min(rest.0.height / 3));
     program::processes(buf, rest.top(processes), model, watched, theme);
     program::listeners(buf, below, watched, Some(view.chosen_listener(watched)), theme);

@@ -137,7 +137,7 @@ pub(super) static KEYS: &[Key] = {
             &[KeyCode::Enter],
             "Enter",
             "",
-            2,
+            3,
             C::Open,
             "From an event to the limit it is about; from a listener to its peers: counted one by one, of many asks first",
         ),

@@ -17,6 +17,8 @@ use crate::units;
 const BESIDE: u16 = 100;
 /// Below this width there is no column but networks, connections and shares.
 const NARROW: u16 = 78;
+/// Below this height there is no more than the networks.
+const TIGHT: u16 = 9;
 /// Columns of the panel of idle times beside the networks, where the idle connections are below.
 const TIMES: u16 = 30;
 
@@ -51,6 +53,9 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, program: &ProcessLine, opened: 
     };
     put(buf, inner, 1, 0, &summary(told, usize::from(inner.width.saturating_sub(2))), theme.text());
     inner = below(inner, 1);
+    if inner.height < TIGHT {
+        return table(buf, inner, told, opened.row, theme);
+    }
     if inner.width >= BESIDE {
         let left = Rect { width: ADDRESSES + 1, ..inner };
         let right = Rect { x: inner.x + left.width + 2, width: inner.width - left.width - 2, ..inner };
@@ -121,9 +126,14 @@ fn summary(peers: &Peers, columns: usize) -> String {
     text
 }
 
-/// The networks that most come from; the chosen one is always among those on the screen.
+/// The networks that most come from.
 fn networks(buf: &mut Buffer, area: Rect, peers: &Peers, chosen: usize, theme: Theme) {
     let inner = panel::frame(buf, area, "From, /24 and /56", theme);
+    table(buf, inner, peers, chosen, theme);
+}
+
+/// A row for each network; the chosen one is always on the screen.
+fn table(buf: &mut Buffer, inner: Rect, peers: &Peers, chosen: usize, theme: Theme) {
     let wide = inner.width > ADDRESSES;
     let (connections, share) = if inner.width > SHARE {
         (CONNECTIONS, SHARE)
@@ -146,7 +156,8 @@ fn networks(buf: &mut Buffer, area: Rect, peers: &Peers, chosen: usize, theme: T
         put(buf, inner, 1, line, &cut(&network.to_string(), usize::from(connections.saturating_sub(11))), theme.text());
         put_right(buf, inner, connections, line, &units::grouped(network.connections), theme.text());
         let part = network.connections as f64 / peers.connections.max(1) as f64;
-        put_right(buf, inner, share, line, &panel::percent(part), theme.text());
+        let part = if part < 0.01 { "< 1 %".to_owned() } else { panel::percent(part) };
+        put_right(buf, inner, share, line, &part, theme.text());
         if wide {
             put_right(buf, inner, ADDRESSES, line, &units::grouped(network.addresses), theme.text());
         }

@@ -1,5 +1,7 @@
 //! Models in states worth looking at, made from synthetic samples: for the frame snapshots and `examples/frames.rs`.
 
+use std::net::{IpAddr, SocketAddr};
+
 use c1m_top::model::event::Severity;
 use c1m_top::model::{Cause, Event, Kind, Model, Setup, synthetic};
 use c1m_top::protocol::{ErrorCount, FailedCall, Phase, Role, Stop, StopCause};
@@ -202,7 +204,9 @@ pub(crate) fn ports() -> Model {
         synthetic::foreign(&mut sample, 8121, "haproxy", held + 40, 1_048_576);
         let mut census = synthetic::census(held, 443);
         census.listeners = vec![listener("*", 80, 312), listener("*", 443, 91_204 + i), listener("::1", 8404, 0)];
-        sample.kernel.program.as_mut().unwrap().census = Ok(census);
+        if let Some(program) = &mut sample.kernel.program {
+            program.census = Ok(census);
+        }
         model.update(&sample);
     }
     model
@@ -210,20 +214,22 @@ pub(crate) fn ports() -> Model {
 
 /// Who is connected to the second port of [`ports`]: more networks and idle connections than any screen has rows.
 pub(crate) fn peers() -> Peers {
-    let network = |i: u64| {
+    let network = |i: u8| {
         let v6 = i % 5 == 2;
-        let address = if v6 { format!("2001:db8:{i:x}:ff00::") } else { format!("198.51.{}.0", 100 + i) };
-        let connections = 30_000 >> i.min(12);
+        let address: IpAddr =
+            if v6 { [0x2001, 0xdb8, i.into(), 0xff00, 0, 0, 0, 0].into() } else { [198, 51, 100 + i, 0].into() };
+        let connections = 30_000_u64 >> i.min(12);
         let addresses = connections.div_ceil(7).min(254);
-        Network { address: address.parse().unwrap(), bits: if v6 { 56 } else { 24 }, connections, addresses }
+        Network { address, bits: if v6 { 56 } else { 24 }, connections, addresses }
     };
-    let idle = |i: u64| {
-        let peer = match i % 3 {
-            1 => format!("[2001:db8:aaaa:bb00:cccc:dddd:eeee:{i:x}]:{}", 50_000 + i),
-            _ => format!("198.51.100.{}:{}", 10 + i, 40_000 + i),
+    let idle = |i: u8| {
+        let address: IpAddr = match i % 3 {
+            1 => [0x2001, 0xdb8, 0xaaaa, 0xbb00, 0xcccc, 0xdddd, 0xeeee, i.into()].into(),
+            _ => [198, 51, 100, 10 + i].into(),
         };
-        let unread = if i % 4 == 1 { 4_096 * i } else { 0 };
-        IdlePeer { peer: peer.parse().unwrap(), idle_ms: 8_123_000 >> i, unread }
+        let peer = SocketAddr::new(address, 40_000 + u16::from(i));
+        let unread = if i % 4 == 1 { 4_096 * u64::from(i) } else { 0 };
+        IdlePeer { peer, idle_ms: 8_123_000 >> i, unread }
     };
     Peers {
         connections: 91_223,
