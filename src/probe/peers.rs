@@ -34,7 +34,7 @@ const BITS_V6: u8 = 56;
 /// # Errors
 /// The process has ended, its namespace may not be entered, or the kernel does not answer.
 pub fn peers(roots: &Roots, pid: u32, port: u16) -> Reading<Peers> {
-    let other = match same_network(roots, pid) {
+    let other = match same_network(&roots.proc, pid) {
         None if !exists(&roots.proc.join(pid.to_string())) => return Err(Absent::ProcessEnded),
         same => same == Some(false),
     };

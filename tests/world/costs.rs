@@ -244,7 +244,7 @@ fn fill(server: &Server, what: &str, fill: Fill) -> Row {
     }
     client.until_holding();
     here.iter_mut().for_each(Run::until_holding);
-    for run in elsewhere {
+    if let Some(run) = elsewhere {
         run.finish();
     }
     std::thread::sleep(SETTLED);
@@ -253,7 +253,7 @@ fn fill(server: &Server, what: &str, fill: Fill) -> Row {
     let (user, grown) = after.since(&before, fill.connections);
     let row = Row::new(format!("{what}, {:?}", fill.beside), &watcher, user, grown, &after, fill.connections);
     client.interrupt();
-    for run in here {
+    if let Some(run) = here {
         run.interrupt();
     }
     wait_until("all being closed", || (sockstat("inuse") < 100).then_some(()));
