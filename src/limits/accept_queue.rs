@@ -6,6 +6,7 @@ use super::cure::raise_running;
 use super::memcg::{bound, charge, tightest};
 use super::prelude::*;
 use super::app;
+use super::Noted;
 
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
@@ -105,6 +106,9 @@ pub(super) struct Standing {
     again: bool,
     /// Milliseconds it has stood.
     ms: u64,
+    /// `PassiveOpens` and what waited at the last sample, and what was accepted in the namespace between that and the one before.
+    last: Option<(u64, u64)>,
+    accepted: u64,
     program: Option<Untaken>,
 }
 
@@ -176,6 +180,11 @@ impl Standing {
             let known = self.since.filter(|known| (known.0, known.2) == (queue.port, opens));
             known.unwrap_or((queue.port, sample.t_ms, opens))
         });
+        let waiting = net.listeners.as_ref().map_or(0, |l| l.waiting);
+        if let Some(opens) = opens {
+            let before = self.last.replace((opens, waiting));
+            self.accepted = before.map_or(0, |(then, waited)| (opens + waited).saturating_sub(then + waiting));
+        }
         let reading = net.listeners.as_ref().map_or(0, |l| l.reading);
         if self.since.is_none_or(|known| known.1 == sample.t_ms) {
             (self.first, self.again) = (reading, false);
@@ -183,6 +192,11 @@ impl Standing {
         self.again |= reading != self.first;
         self.ms = self.since.map_or(0, |known| sample.t_ms.saturating_sub(known.1));
         self.program = Untaken::of(sample, self.program.take());
+    }
+
+    /// Whether so many have just been accepted that a queue which is full was filled by a burst.
+    pub(super) fn is_burst(&self, queue: AcceptQueue) -> bool {
+        self.accepted > 2 * queue.max
     }
 
     /// Whether a server has accepted nothing for so long that it does not.
@@ -275,8 +289,14 @@ pub fn still_full(sample: &Sample) -> String {
     full(sample).map_or(String::new(), still)
 }
 
-/// What helps a server that does not accept, or too slowly for a queue to drain: no longer queue.
-pub fn not_accepting() -> Cure {
+/// What helps where a queue has overflowed and is full still: no longer one, unless a server that accepts met a burst.
+pub fn overflowed(sample: &Sample, noted: &Noted) -> Cure {
+    let stands = full(sample).is_some_and(|queue| !noted.standing.is_burst(queue));
+    if stands { not_accepting() } else { faster_or_larger() }
+}
+
+/// What helps a server that does not accept.
+fn not_accepting() -> Cure {
     let why = "is the server stopped, out of descriptors (grep files /proc/PID/limits), at a limit of its own, or short of CPU? \
                A longer queue only puts it off";
     Remedy::advice(Level::Server, why).into()

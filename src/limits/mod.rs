@@ -35,7 +35,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::protocol::{EngineStats, Stop, StopCause};
 use crate::sample::{Kernel, LogTopic, Sample};
 
-pub use accept_queue::{not_accepting, still_full};
+pub use accept_queue::{overflowed, still_full};
 pub use ask::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
 pub use counters::{CounterInfo, Counters};
 pub(crate) use cure::mib;

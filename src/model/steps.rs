@@ -198,6 +198,7 @@ impl Account {
             guard: judged.guard,
             outcome: &self.outcome,
             program: &seen.program,
+            noted: &seen.noted,
         };
         self.diagnosis.update(&facts, &mut self.events);
         self.run.update(sample, now, judged.limits, interval_ms);

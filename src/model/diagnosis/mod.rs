@@ -10,7 +10,7 @@ mod phases;
 mod silent;
 mod stall;
 
-use crate::limits::{Counters, Cure, Limit, LimitId, logged_by, not_accepting, shown_by, still_full};
+use crate::limits::{Counters, Cure, Limit, LimitId, Noted, logged_by, overflowed, shown_by, still_full};
 use crate::protocol::{FailedCall, Role};
 use crate::sample::{LogTopic, Sample};
 use crate::units;
@@ -47,6 +47,8 @@ pub(super) struct Facts<'a> {
     pub outcome: &'a Outcome,
     /// The program that is watched, where it is no engine.
     pub program: &'a ProgramLog,
+    /// What earlier samples showed.
+    pub noted: &'a Noted,
 }
 
 impl Facts<'_> {
@@ -166,7 +168,7 @@ fn counters(facts: &Facts<'_>, say: Say<'_>) {
             None => (String::new(), info.cure_in(facts.sample)),
         };
         let still = if info.still_full { still_full(facts.sample) } else { String::new() };
-        let cure = if still.is_empty() { cure } else { not_accepting() };
+        let cure = if info.still_full { overflowed(facts.sample, facts.noted) } else { cure };
         let log = facts.log.quote(info.log);
         let total = units::grouped(risen.total);
         let text = format!("{}{used}{still} ({} +{total}){log}{}", info.what, info.proof, facts.advice(&cure));
