@@ -83,6 +83,8 @@ pub(super) struct LimitTable {
     tracks: Vec<Track>,
     hits: Vec<Hit>,
     limits: Vec<Limit>,
+    /// The limits when the watched program was last alive.
+    before_end: Vec<Limit>,
     guard_inputs: Vec<GuardInput>,
 }
 
@@ -117,11 +119,14 @@ impl LimitTable {
         self.trends.clear();
     }
 
-    /// Takes a sample, and what failed since the one before. With an engine or the watched program dead, or counters `old`, the table stays as it
+    /// Takes a sample, and what failed since the one before. With an engine dead, or its counters `old`, the table stays as it
     /// was, but for what was hit. A cure makes a limit `spare` times as large as the target needs.
     pub(super) fn update(&mut self, context: &Context<'_>, now: &Now, seen: Seen<'_>) {
         let ended = context.sample.kernel.program.as_ref().is_some_and(|program| program.processes == 0);
-        if !(now.phase == RunPhase::EngineDied || ended || seen.old) || self.limits.is_empty() {
+        if ended && self.before_end.is_empty() {
+            self.before_end = self.limits.clone();
+        }
+        if !(now.phase == RunPhase::EngineDied || seen.old) || self.limits.is_empty() {
             let meters = limits::read(context);
             self.collect_hits(context, &meters, seen.failures);
             self.guard_inputs.clear();
@@ -133,6 +138,10 @@ impl LimitTable {
     /// Marks the limit that an OOM kill or a full heap met, and puts the nearest first.
     pub(super) fn mark_killed(&mut self, deaths: &[Death]) {
         for death in deaths {
+            if !self.limits.iter().any(|l| death.met(l)) {
+                // Nothing is read of a program that has ended: what it met is the row that it had.
+                self.limits.extend(self.before_end.iter().find(|l| death.met(l)).cloned());
+            }
             let found = self.limits.iter_mut().find(|l| death.met(l));
             if let Some(limit) = found {
                 limit.state = LimitState::Hit;
