@@ -133,7 +133,7 @@ impl Untaken {
     fn of(sample: &Sample, before: Option<Self>) -> Option<Self> {
         let program = sample.kernel.program.as_ref()?;
         let census = program.census.as_ref().ok().filter(|census| census.by_socket && census.queued >= WAIT)?;
-        let held = census.listeners.iter().map(|l| l.established).sum::<u64>().saturating_sub(census.queued);
+        let held = census.counted();
         match before {
             Some(before) if before.reading == census.reading => Some(before),
             // Listeners are read before connections, so that one may be on its way from here to there.
@@ -225,7 +225,7 @@ impl Standing {
         }
         let held = program.census.as_ref().map_or(0, |census| census.connections);
         let own = living.iter().find_map(|w| w.app.as_ref().ok().cloned().flatten()).filter(|own| !own.each_process);
-        if let Some(own) = own.filter(|own| held as f64 >= 0.97 * own.limit as f64) {
+        if let Some(own) = own.filter(|own| app::is_full(held, own.limit)) {
             let text = format!(
                 "it holds {}, and {} ({}) allows {}",
                 grouped(held),

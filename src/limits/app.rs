@@ -35,6 +35,11 @@ const SHOWN: usize = 4;
 /// From this share of a known limit on a server that behaves as if it were full is.
 const FULL: f64 = 0.97;
 
+/// Whether a server with so many is at this limit, if it behaves so.
+pub(super) fn is_full(used: u64, limit: u64) -> bool {
+    used as f64 >= FULL * limit as f64
+}
+
 fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let sample = context.sample;
     let Some(program) = &sample.kernel.program else {
@@ -47,7 +52,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     }
     for row in &mut rows {
         let (Some(used), Some(limit)) = (row.used, row.limit) else { continue };
-        let full = used as f64 >= FULL * limit as f64;
+        let full = is_full(used, limit);
         // Of idle ones it closes up to 32 at a time, so that the count falls again.
         let idle = row.doubt.as_ref().map(|doubt| doubt.from);
         let nearly = idle.is_some_and(|idle| (used + 2 * AT_ONCE) as f64 >= idle && used as f64 >= 0.8 * idle);
@@ -64,7 +69,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
 
 /// The row of a server of which no limit is known: what it held when it was seen to close what it accepts.
 fn shown(program: &Watched, turnover: &Turnover) -> Meter {
-    let scope = format!("{} {}", program.name, program.pid);
+    let scope = program.scope();
     if let (Ok(census), Some(met)) = (&program.census, turnover.met) {
         let meter = Meter {
             met: turnover.closes(None).map(|closing| closing.sentence(program, ACCEPTED)),
@@ -83,7 +88,6 @@ fn shown(program: &Watched, turnover: &Turnover) -> Meter {
 fn known(sample: &Sample, program: &Watched) -> Vec<Meter> {
     let held = program.census.as_ref().ok().map(|census| census.connections);
     if let Some(limit) = program.app_limit {
-        let scope = format!("{} {}", program.name, program.pid);
         let limit = AppLimit {
             limit,
             idle: None,
@@ -92,13 +96,12 @@ fn known(sample: &Sample, program: &Watched) -> Vec<Meter> {
             setting: "--app-limit".into(),
             set_in: "as told".into(),
         };
-        return vec![of_all(row(scope, held, limit))];
+        return vec![of_all(program, held, limit)];
     }
     let of = |p: &crate::sample::Process| p.app.as_ref().ok().cloned().flatten();
     let Some(first) = sample.kernel.processes.iter().find_map(of) else { return Vec::new() };
     if !first.each_process {
-        let scope = format!("{} {}", program.name, program.pid);
-        return vec![of_all(row(scope, held, first))];
+        return vec![of_all(program, held, first)];
     }
     let held_by = |pid: u32| program.members.iter().find(|m| m.pid == pid).and_then(|m| m.connections);
     let mut workers: Vec<(String, u64, AppLimit)> = sample
@@ -113,8 +116,9 @@ fn known(sample: &Sample, program: &Watched) -> Vec<Meter> {
 }
 
 /// A limit of all processes together: a connection is one.
-fn of_all(meter: Meter) -> Meter {
-    Meter { slope: Some(Slope { per_connection: 1.0, spread: 0.0, points: 1 }), ..meter }
+fn of_all(program: &Watched, held: Option<u64>, own: AppLimit) -> Meter {
+    let one = Slope { per_connection: 1.0, spread: 0.0, points: 1 };
+    Meter { slope: Some(one), ..row(program.scope(), held, own) }
 }
 
 fn row(scope: String, used: Option<u64>, own: AppLimit) -> Meter {
@@ -163,12 +167,7 @@ pub(super) fn more(setting: &str, set_in: &str, need: u64) -> Remedy {
 
 /// What it allows itself is known of a server that runs.
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
-    let holders = given.holders();
-    let other = holders.iter().find_map(|holder| match holder.program {
-        Program::Other { processes } => Some((holder, processes.max(1))),
-        Program::Own => None,
-    });
-    let Some((holder, processes)) = other else {
+    let Some((holder, processes)) = given.other() else {
         return out.push(Need::not_applicable(ID, "c1m-top's engines set themselves no limit"));
     };
     let app = holder.process.filter(|_| given.ask.running).map(|p| (p, &p.app));
@@ -266,7 +265,7 @@ impl Turnover {
         self.counts.push_back(Count {
             t_ms,
             // As counted, and not as carried on since.
-            connections: census.listeners.iter().map(|l| l.established).sum::<u64>().saturating_sub(census.queued),
+            connections: census.counted(),
             queued: census.queued,
             opens: last.map_or(0, |last| last.opens) + own,
             known: census.known,

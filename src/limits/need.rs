@@ -81,6 +81,14 @@ impl Given<'_> {
         found
     }
 
+    /// The first of them that is another program, and its processes.
+    pub(super) fn other(&self) -> Option<(Holder<'_>, u64)> {
+        self.holders().into_iter().find_map(|holder| match holder.program {
+            Program::Other { processes } => Some((holder, processes.max(1))),
+            Program::Own => None,
+        })
+    }
+
     /// How large a limit has to be for the run to use so much of it, below the share at which its guard holds.
     pub(super) fn guarded(&self, used: u64) -> u64 {
         whole((used as f64 / self.ask.share()).ceil())

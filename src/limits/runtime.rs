@@ -211,12 +211,7 @@ fn more_ports(need: u64) -> Remedy {
 
 /// What a program limits itself to when it starts; of one that runs it can be read.
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
-    let holders = given.holders();
-    let other = holders.iter().find_map(|holder| match holder.program {
-        Program::Other { processes } => Some((holder, processes.max(1))),
-        Program::Own => None,
-    });
-    let Some((holder, processes)) = other else {
+    let Some((holder, processes)) = given.other() else {
         return out.push(Need::not_applicable(ID, "c1m-top's engines set themselves no limit"));
     };
     let Some(process) = holder.process.filter(|_| given.ask.running) else {
@@ -234,7 +229,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
             "its start options set none; what its configuration bounds is not seen from here (nginx: worker_connections)",
         ),
         Ok(Some(limit)) if limit.runtime == Runtime::Beam => {
-            let (need, besides) = of_one_table(given, holder, processes);
+            let (need, besides) = of_one_table(given, &holder, processes);
             Need::compare(ID, "", limit.limit, need)
                 .met_at(limit.limit.saturating_sub(besides).saturating_mul(processes))
                 .because(format!("ports ({}): one for each socket, unless with inet_backend socket", limit.set_by))

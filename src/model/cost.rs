@@ -270,7 +270,7 @@ impl CostTrends {
 fn has_both_ends(program: &Program) -> bool {
     let census = program.census.as_ref().ok().filter(|census| census.by_socket);
     census.is_some_and(|census| {
-        let established: u64 = census.listeners.iter().map(|l| l.established).sum();
+        let established = census.established();
         established > 0 && census.both_ends as f64 > 0.9 * established as f64
     })
 }

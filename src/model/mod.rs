@@ -98,6 +98,7 @@ pub struct Model {
     outlook: Outlook,
     account: Account,
     last: Option<Sample>,
+    program: Option<ProcessLine>,
 }
 
 impl Model {
@@ -121,6 +122,7 @@ impl Model {
         let judged = self.outlook.take(&moment, &learnt, &self.observer, &self.account.deaths);
         self.account.take(&moment, &judged, &self.observer, self.setup.interval_ms);
         self.now = moment.now;
+        self.program = sample.kernel.program.as_ref().map(|program| self.observer.program.line(program));
         self.last = Some(sample.clone());
         for process in self.observer.roster.left().to_vec() {
             self.note_parting(&process);
@@ -280,9 +282,8 @@ impl Model {
     }
 
     /// The watched program, where it is no engine.
-    pub fn program(&self) -> Option<ProcessLine> {
-        let program = self.last.as_ref()?.kernel.program.as_ref()?;
-        Some(self.observer.program.line(program))
+    pub fn program(&self) -> Option<&ProcessLine> {
+        self.program.as_ref()
     }
 
     /// Connections of one of its processes over the run, in `columns` equal steps of time; empty before the second sample.

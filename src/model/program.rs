@@ -1,10 +1,9 @@
 //! What can be said of a watched program that is no engine: its processes, their CPU and connections, and how those change.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::sample::{Census, Member, Program, Sample};
 
-use super::entry;
 use super::rate::{CpuShare, Rate};
 use super::series::Series;
 use super::summary::{MemberLine, ProcessLine};
@@ -15,22 +14,29 @@ const LEAK_US: u64 = 30_000_000;
 /// What is followed from sample to sample.
 #[derive(Debug, Clone)]
 pub(super) struct ProgramLog {
-    cpu: Vec<(u32, CpuShare)>,
+    /// By process, those that have ended among them.
+    processes: HashMap<u32, Followed>,
     close_wait: Rate,
     /// Number of the count last seen.
     reading: u64,
-    /// Connections that each process was last seen with.
-    held: HashMap<u32, u64>,
-    /// The same over the run, of those that are shown.
-    tracks: Vec<(u32, Series)>,
 }
 
-/// Processes that are remembered, those that have ended among them.
-const MOST_HELD: usize = 1024;
+/// One process.
+#[derive(Debug, Clone, Default)]
+struct Followed {
+    cpu: CpuShare,
+    /// Connections that it was last seen with.
+    held: Option<u64>,
+    /// The same over the run, of one that is shown.
+    track: Series,
+}
+
+/// Processes that are remembered.
+const MOST: usize = 1024;
 
 impl Default for ProgramLog {
     fn default() -> Self {
-        Self { cpu: Vec::new(), close_wait: Rate::over(LEAK_US), reading: 0, held: HashMap::new(), tracks: Vec::new() }
+        Self { processes: HashMap::new(), close_wait: Rate::over(LEAK_US), reading: 0 }
     }
 }
 
@@ -39,22 +45,17 @@ impl ProgramLog {
     pub(super) fn update(&mut self, sample: &Sample) {
         let Some(program) = &sample.kernel.program else { return };
         let t_us = sample.t_ms * 1000;
-        for member in &program.members {
-            entry(&mut self.cpu, |c| c.0 == member.pid, || (member.pid, CpuShare::default()))
-                .1
-                .add(t_us, member.cpu_us);
-        }
-        self.cpu.retain(|(pid, _)| program.members.iter().any(|m| m.pid == *pid));
-        self.held.extend(program.members.iter().filter_map(|m| Some((m.pid, m.connections?))));
-        for member in program.members.iter().take(LISTED) {
-            let track = &mut entry(&mut self.tracks, |t| t.0 == member.pid, || (member.pid, Series::default())).1;
-            if let Some(held) = member.connections {
-                track.push(sample.t_ms, held, [held as f64, f64::NAN, f64::NAN]);
+        for (place, member) in program.members.iter().enumerate() {
+            let process = self.processes.entry(member.pid).or_default();
+            process.cpu.add(t_us, member.cpu_us);
+            process.held = member.connections.or(process.held);
+            if let Some(held) = member.connections.filter(|_| place < LISTED) {
+                process.track.push(sample.t_ms, held, [held as f64, f64::NAN, f64::NAN]);
             }
         }
-        self.tracks.retain(|(pid, _)| program.members.iter().any(|m| m.pid == *pid));
-        if self.held.len() > MOST_HELD {
-            self.held.retain(|pid, _| program.members.iter().any(|m| m.pid == *pid));
+        if self.processes.len() > MOST {
+            let living: HashSet<u32> = program.members.iter().map(|m| m.pid).collect();
+            self.processes.retain(|pid, _| living.contains(pid));
         }
         let Ok(census) = &program.census else { return };
         if std::mem::replace(&mut self.reading, census.reading) == census.reading {
@@ -64,18 +65,18 @@ impl ProgramLog {
     }
 
     /// CPU of a process, share of one core.
-    pub(super) fn cpu_share(&self, pid: u32) -> Option<f64> {
-        self.cpu.iter().find(|c| c.0 == pid).and_then(|c| c.1.share())
+    fn cpu_share(&self, pid: u32) -> Option<f64> {
+        self.processes.get(&pid)?.cpu.share()
     }
 
     /// Connections that a process was last seen with.
     pub(super) fn held_by(&self, pid: u32) -> Option<u64> {
-        self.held.get(&pid).copied()
+        self.processes.get(&pid)?.held
     }
 
     /// The connections of a process over the run in `columns` equal steps of time; empty before the second sample.
     pub(super) fn columns(&self, pid: u32, columns: usize) -> Vec<f64> {
-        self.tracks.iter().find(|t| t.0 == pid).map_or(Vec::new(), |t| t.1.columns(columns))
+        self.processes.get(&pid).map_or(Vec::new(), |process| process.track.columns(columns))
     }
 
     /// How fast connections pile up that the peer has closed and the program has not, per second.

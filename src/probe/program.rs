@@ -188,8 +188,7 @@ fn member_threads(process: &Process) -> u64 {
 
 /// Gives each process its part of the connections: they are where the descriptors are that are not at rest.
 fn share_out(program: &mut Program) {
-    let held = |m: &Member| Some(m.descriptors?.saturating_sub(m.at_rest?));
-    let all: u64 = program.members.iter().filter_map(held).sum();
+    let all: u64 = program.members.iter().filter_map(Member::held).sum();
     let Ok(census) = &program.census else { return };
     let one = program.processes <= 1;
     for member in &mut program.members {
@@ -197,7 +196,7 @@ fn share_out(program: &mut Program) {
             Some(census.connections)
         } else {
             // Between two counts the sum may be ahead of what is open.
-            held(member).map(|n| (census.connections * n + all / 2).checked_div(all).unwrap_or(0).min(n))
+            member.held().map(|n| (census.connections * n + all / 2).checked_div(all).unwrap_or(0).min(n))
         };
     }
 }
@@ -232,7 +231,7 @@ impl Asking {
         // Those that were named come first, in their order; then the largest.
         let named = |m: &Member| self.attach.pids.iter().position(|pid| *pid == m.pid).unwrap_or(usize::MAX);
         members.sort_by_key(|(m, _)| (named(m), std::cmp::Reverse(m.descriptors), m.pid));
-        let before = sum(members.iter().map(|(m, _)| m.descriptors));
+        let before = members.iter().map(|(m, _)| m.descriptors).sum::<Option<u64>>();
         self.look_into(&members);
         let (census, at) = (self.census(), Instant::now());
         for (member, _) in &mut members {
@@ -240,12 +239,12 @@ impl Asking {
             member.at_rest = known.filter(|known| known.counted).map(|known| known.at_rest);
         }
         // Of a program whose connections came or went meanwhile the middle is nearest.
-        let after = sum(members.iter().map(|(m, _)| self.descriptors(m.pid)));
+        let after = members.iter().map(|(m, _)| self.descriptors(m.pid)).sum::<Option<u64>>();
         let descriptors = before.zip(after).map(|(a, b)| u64::midpoint(a, b));
         let census = whose(census, descriptors, members.iter().map(|(m, _)| m));
         let first = members.first().map(|(m, _)| (m.pid, m.name.clone()));
         let (pid, name) = first.unwrap_or((self.attach.pids[0], String::new()));
-        let mut program = Program {
+        let program = Program {
             pid,
             name,
             processes: members.len() as u64,
@@ -257,7 +256,6 @@ impl Asking {
             app_limit: self.attach.app_limit,
             members: members.into_iter().map(|(m, _)| m).take(MEMBERS).collect(),
         };
-        share_out(&mut program);
         Answer { program, at }
     }
 
@@ -325,11 +323,6 @@ impl Asking {
     }
 }
 
-/// The sum, where each is known.
-fn sum(numbers: impl Iterator<Item = Option<u64>>) -> Option<u64> {
-    numbers.sum()
-}
-
 /// The count, if the sockets can be this program's alone; its descriptors tell where they cannot.
 fn whose<'a>(
     census: Reading<Census>,
@@ -343,7 +336,7 @@ fn whose<'a>(
         Ok(_) => SHARED,
         Err(why) => why,
     };
-    let held = sum(members.map(|m| Some(m.descriptors?.saturating_sub(m.at_rest?))));
+    let held: Option<u64> = members.map(Member::held).sum();
     held.map(|connections| Census { connections, ..Census::default() }).ok_or(why)
 }
 

@@ -76,13 +76,13 @@ impl Sampler {
         Ok(sampler)
     }
 
-    /// Takes up those processes of the program that are new among its largest, and lets go those that have ended. One that
-    /// has just ended is shown once more as such.
+    /// Takes up those processes of the program that are new among its largest, and lets go those that have ended, once the
+    /// walk over all processes has seen that too: before that it still names them.
     fn follow(&mut self) {
         let Some(program) = &self.program else { return };
         let followed = program.followed();
         if self.targets.iter().any(TargetSources::is_alive) {
-            self.targets.retain(TargetSources::is_alive);
+            self.targets.retain(|target| target.is_alive() || followed.contains(&target.pid()));
         }
         if self.targets.len() > 2 * followed.len() {
             self.targets.retain(|target| followed.contains(&target.pid()));

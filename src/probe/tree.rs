@@ -47,9 +47,12 @@ pub(crate) fn seen(roots: &Roots, pid: u32) -> Option<Seen> {
 
 /// Every process there is: some 10 us for each.
 pub(crate) fn every(roots: &Roots) -> Vec<Seen> {
+    numbers(roots).filter_map(|pid| seen(roots, pid)).collect()
+}
+
+fn numbers(roots: &Roots) -> impl Iterator<Item = u32> {
     let entries = fs::read_dir(&roots.proc).into_iter().flatten().flatten();
-    let numbers = entries.filter_map(|e| e.file_name().to_str()?.parse().ok());
-    numbers.filter_map(|pid| seen(roots, pid)).collect()
+    entries.filter_map(|e| e.file_name().to_str()?.parse().ok())
 }
 
 /// Walks over all processes, one after another.
@@ -70,9 +73,7 @@ impl Walk {
         if self.walks.is_multiple_of(ANEW) {
             self.strangers.clear();
         }
-        let entries = fs::read_dir(&roots.proc).into_iter().flatten().flatten();
-        let numbers = entries.filter_map(|e| e.file_name().to_str()?.parse().ok());
-        let all: Vec<Seen> = numbers
+        let all: Vec<Seen> = numbers(roots)
             .filter_map(|pid| match self.strangers.get(&pid) {
                 Some(known) if !is_member(pid) => Some(known.clone()),
                 _ => seen(roots, pid),

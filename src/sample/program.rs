@@ -1,5 +1,7 @@
 //! A watched program that is no engine of ours: a process, and those that descend from it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::absent::Reading;
@@ -33,7 +35,42 @@ pub struct Program {
     pub app_limit: Option<u64>,
 }
 
+impl Member {
+    /// Its descriptors that are connections.
+    pub fn held(&self) -> Option<u64> {
+        Some(self.descriptors?.saturating_sub(self.at_rest?))
+    }
+}
+
+impl Census {
+    /// Established on its listeners, accepted or not.
+    pub fn established(&self) -> u64 {
+        self.listeners.iter().map(|listener| listener.established).sum()
+    }
+
+    /// What it held when its sockets were counted; `connections` has been carried on since.
+    pub fn counted(&self) -> u64 {
+        self.established().saturating_sub(self.queued)
+    }
+}
+
+/// `*:443`, `[::1]:8404`.
+impl fmt::Display for ListenerCensus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.address.contains(':') {
+            write!(f, "[{}]:{}", self.address, self.port)
+        } else {
+            write!(f, "{}:{}", self.address, self.port)
+        }
+    }
+}
+
 impl Program {
+    /// What its limits belong to, for people: `nginx 4021`.
+    pub fn scope(&self) -> String {
+        format!("{} {}", self.name, self.pid)
+    }
+
     /// Memory that its processes have for themselves, bytes.
     pub fn private_bytes(&self) -> u64 {
         self.rss_bytes.saturating_sub(self.shared_bytes)

@@ -201,7 +201,7 @@ fn small_screen(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, th
         Screen::Memory => memory(buf, rest, model, view, theme),
         Screen::Limits => limit_table::draw(buf, rest.0, model, view.chosen(model), theme),
         Screen::Engines => match model.program() {
-            Some(watched) => whole_program(buf, rest, model, &watched, view, theme),
+            Some(watched) => whole_program(buf, rest, model, watched, view, theme),
             None => engines::draw(buf, rest.0, model, theme),
         },
     }

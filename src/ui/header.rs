@@ -65,7 +65,7 @@ fn processes(model: &Model) -> Option<String> {
 /// Where the run connects to; what a foreign program listens on.
 fn endpoint(model: &Model) -> Option<String> {
     let Some(program) = model.program() else { return model.setup().endpoint.clone() };
-    let mut on: Vec<String> = program.listeners.iter().take(3).map(|l| format!("{}:{}", l.address, l.port)).collect();
+    let mut on: Vec<String> = program.listeners.iter().take(3).map(ToString::to_string).collect();
     if program.listeners.len() > 3 {
         on.push("…".to_owned());
     }

@@ -211,7 +211,7 @@ impl View {
                 if self.opened.is_some() {
                     self.step_network(by);
                 } else if let Some(program) = shown.program() {
-                    let row = self.chosen_listener(&program).saturating_add_signed(by);
+                    let row = self.chosen_listener(program).saturating_add_signed(by);
                     let listeners = &program.listeners;
                     self.listener = listeners.get(row).or(listeners.last()).filter(|_| row > 0).map(|l| l.port);
                 }
@@ -243,7 +243,7 @@ impl View {
         let port = match &self.opened {
             Some(opened) if opened.counting => return None,
             Some(opened) => opened.port,
-            None => program.listeners.get(self.chosen_listener(&program))?.port,
+            None => program.listeners.get(self.chosen_listener(program))?.port,
         };
         let sockets = program.listeners.iter().find(|l| l.port == port).map_or(0, |l| l.established);
         if sockets < COSTLY {
