@@ -14,16 +14,6 @@ pub enum EngineConfig {
     Client(ClientConfig),
 }
 
-impl EngineConfig {
-    /// What both roles share.
-    pub fn common(&self) -> &Common {
-        match self {
-            EngineConfig::Server(c) => &c.common,
-            EngineConfig::Client(c) => &c.common,
-        }
-    }
-}
-
 /// What both roles share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Common {
