@@ -5,11 +5,10 @@ mod listen;
 mod worker;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
-
-pub use listen::Listeners;
 
 use crate::engine::closing::Closing;
 use crate::engine::config::{self, ServerConfig};
@@ -22,7 +21,7 @@ use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severi
 #[derive(Debug)]
 struct Shared {
     counters: Counters,
-    listeners: Listeners,
+    listeners: Arc<[OwnedFd]>,
     /// Workers that accept at once.
     slots: usize,
     paused: AtomicBool,
@@ -44,11 +43,11 @@ pub struct Server {
 /// A sentence for the user: a port in use, an address that is not local, a limit that leaves no descriptor.
 pub fn start(config: ServerConfig) -> io::Result<(Server, usize)> {
     main_loop::prepare()?;
-    let listeners = Listeners::bind(&config)?;
+    let listeners = listen::bind(&config)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let max = config.common.workers.map_or(MOST_WORKERS, |n| n as usize);
     let slots = cores.min(max).min(listeners.len()).min(MOST_SLOTS);
-    let inherited = Arc::clone(listeners.sockets());
+    let inherited = Arc::clone(&listeners);
     let shared = Arc::new(Shared {
         counters: Counters::new()?,
         listeners,
