@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 use crate::engine::closing::Closing;
-use crate::engine::config::{self, ServerConfig};
+use crate::engine::config::ServerConfig;
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::pool::{MOST_SLOTS, MOST_WORKERS, Pool};
-use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity, errno};
+use crate::protocol::{Command, EngineStats, Hello, Phase, Role, Severity, errno};
 
 /// What the main thread and the workers of a server share.
 #[derive(Debug)]
@@ -62,18 +62,7 @@ pub fn start(config: ServerConfig) -> io::Result<(Server, usize)> {
 
 impl Engine for Server {
     fn hello(&self, owner: u32) -> Hello {
-        Hello {
-            protocol: PROTOCOL,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            role: Role::Server,
-            pid: std::process::id(),
-            owner,
-            target: self.config.common.target,
-            address: config::describe(&self.config.listen),
-            port: self.config.common.port,
-            ports: self.config.common.ports,
-            page: self.shared.counters.page().number(),
-        }
+        self.config.common.hello(Role::Server, owner, &self.config.listen, self.shared.counters.page())
     }
 
     fn stats(&self) -> EngineStats {
