@@ -59,33 +59,6 @@ impl Verdict {
     }
 }
 
-/// The `kind` of a [`SampleLine`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SampleKind {
-    /// `sample`.
-    #[default]
-    Sample,
-}
-
-/// The `kind` of an [`EventLine`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// `event`.
-    #[default]
-    Event,
-}
-
-/// The `kind` of a [`Summary`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SummaryKind {
-    /// `summary`.
-    #[default]
-    Summary,
-}
-
 /// A watched program that is no engine: a process, and those that descend from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProcessLine {
@@ -141,9 +114,8 @@ pub struct MemberLine {
 
 /// One line per interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename = "sample")]
 pub struct SampleLine {
-    /// `sample`.
-    pub kind: SampleKind,
     /// Milliseconds since the dashboard started.
     pub t_ms: u64,
     /// What the run is doing.
@@ -228,9 +200,8 @@ pub struct NearestLimit {
 
 /// One line per event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename = "event")]
 pub struct EventLine {
-    /// `event`.
-    pub kind: EventKind,
     /// Milliseconds since the dashboard started.
     pub t_ms: u64,
     /// How bad.
@@ -255,7 +226,6 @@ pub struct EventLine {
 impl From<&Event> for EventLine {
     fn from(event: &Event) -> Self {
         Self {
-            kind: EventKind::Event,
             t_ms: event.t_ms,
             severity: event.severity,
             id: event.id.clone(),
@@ -270,9 +240,8 @@ impl From<&Event> for EventLine {
 
 /// The last line: what the run came to. The keys are the machine interface; README lists them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename = "summary")]
 pub struct Summary {
-    /// `summary`.
-    pub kind: SummaryKind,
     /// How it ended.
     pub verdict: Verdict,
     /// Id of the limit that stopped it.
