@@ -6,13 +6,15 @@
 
 #[path = "../tests/scenes/mod.rs"]
 mod scenes;
+#[path = "../tests/synthetic/mod.rs"]
+mod synthetic;
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
-use c1m_top::model::{Model, Setup, synthetic};
+use c1m_top::model::{Model, Setup};
 use c1m_top::ui::{self, Action, Input, Marker, Palette, Screen, Theme, View};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::backend::TestBackend;

@@ -19,6 +19,10 @@
 //! | [`cli`] | the command line, types only | `output`, `model`, `probe`, `units` |
 //! | [`app`] | modes, processes, threads: the only one that sees all | everything |
 
+// What tests share names this crate as the tests beside `src/` do.
+#[cfg(test)]
+extern crate self as c1m_top;
+
 pub mod advise;
 pub mod app;
 pub mod cli;

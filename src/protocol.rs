@@ -226,7 +226,6 @@ pub struct EngineEvent {
     /// One sentence.
     pub text: String,
     /// The failed call behind it, if one is.
-    #[serde(default)]
     pub call: Option<FailedCall>,
 }
 
@@ -362,7 +361,6 @@ pub struct EngineStats {
     pub descriptors: u64,
     /// Client: connections its address plan allows (sources × destination ports × usable local ports, less what other
     /// programs hold where known). `None` for a server, or before the plan is made.
-    #[serde(default)]
     pub capacity: Option<u64>,
     /// Server: echo bytes waiting for slow readers. Client: 0.
     pub buffered_bytes: u64,

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod support;
+#[expect(dead_code, reason = "what other tests use")]
+mod synthetic;
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +14,6 @@ use c1m_top::advise::{
     Addresses, Ask, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, check, obsolete, table,
 };
 use c1m_top::limits::{LimitId, Need, Verdict};
-use c1m_top::model::synthetic;
 use c1m_top::sample::{
     Absent, Conntrack, Link, Machine, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads,
 };

@@ -4,9 +4,11 @@
 
 mod scenario;
 mod support;
+#[expect(dead_code, reason = "what other tests use")]
+mod synthetic;
 
 use c1m_top::limits::LimitId;
-use c1m_top::model::{LimitState, Model, Setup, Verdict, synthetic};
+use c1m_top::model::{LimitState, Model, Setup, Verdict};
 use c1m_top::protocol::Role;
 use c1m_top::sample::Sample;
 

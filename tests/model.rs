@@ -3,13 +3,17 @@
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 #![expect(clippy::unwrap_used, reason = "in the helpers of tests: what is missing there fails the test")]
 
+#[expect(dead_code, reason = "what other tests use")]
+mod synthetic;
+
 use c1m_top::model::chart::{Chart, LineAt};
-use c1m_top::model::synthetic::{self, engine, set_target, with_memcg};
 use c1m_top::model::{
     Cause, CountSource, Event, Forecast, Limit, LimitState, Model, RunPhase, Setup, Severity, Verdict, XAxis,
 };
 use c1m_top::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Phase, Role, Stop, StopCause, Traffic};
 use c1m_top::sample::{Absent, AcceptQueue, Listeners, Sample};
+
+use synthetic::{engine, set_target, with_memcg};
 
 fn model(target: u64) -> Model {
     Model::new(Setup { target: Some(target), interval_ms: 500, ..Setup::default() })

@@ -150,8 +150,7 @@ fn the_network_namespace_of_the_target_is_the_one_that_is_read() {
     let one = here.listeners.unwrap();
     assert_eq!((one.count, one.waiting), (1, 0));
 
-    let mut sampler = watching(&[]);
-    sampler.add(&Watch::process(other.pid())).unwrap();
+    let mut sampler = watching(&[other.pid()]);
     let there = sampler.read().0.net;
     assert_eq!(there.scope, format!("of {}", other.pid()));
     assert_eq!(there.sockstat.unwrap().inuse, 0);

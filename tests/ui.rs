@@ -6,12 +6,13 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod scenes;
+mod synthetic;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use c1m_top::model::{Model, Setup, Severity, synthetic};
+use c1m_top::model::{Model, Setup, Severity};
 use c1m_top::protocol::Role;
 use c1m_top::sample::{Absent, Peers, Sample};
 use c1m_top::ui::{self, Action, Marker, Palette, Screen, Theme, View};

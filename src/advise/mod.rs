@@ -28,9 +28,8 @@ pub use proposal::Proposal;
 
 /// Everything found out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename = "check")]
 pub struct Report {
-    /// Always `check`.
-    pub kind: &'static str,
     /// This machine.
     pub machine: Machine,
     /// Connections asked for.
@@ -72,25 +71,16 @@ pub fn check(ask: &Ask, kernel: &Kernel, around: &Surroundings) -> Report {
         .filter(|r| r.fails && (fits || r.verdict == Verdict::TooSmall))
         .filter_map(|r| Some(First { id: r.id, scope: r.scope.clone(), connections: r.met_at_connections? }))
         .min_by_key(|f| f.connections);
+    let each = per_connection(ask.role == Side::Both) + ask.user_bytes as f64;
     Report {
-        kind: "check",
         machine: around.machine.clone(),
         target: ask.target,
         role: ask.role,
         program: ask.program.name(),
         fits,
         first_limit: first,
-        memory_needed_bytes: memory_needed(ask),
+        memory_needed_bytes: whole(ask.target as f64 * each),
         bandwidth_bits_per_s: ask.payload_bits_per_s(ask.target),
         limits,
     }
-}
-
-/// Bytes a connection takes on this machine.
-fn bytes_per_connection(ask: &Ask) -> f64 {
-    per_connection(ask.role == Side::Both) + ask.user_bytes as f64
-}
-
-fn memory_needed(ask: &Ask) -> u64 {
-    whole(ask.target as f64 * bytes_per_connection(ask))
 }

@@ -23,9 +23,8 @@ pub struct Change {
 
 /// What is proposed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename = "tune")]
 pub struct Proposal {
-    /// Always `tune`.
-    pub kind: &'static str,
     /// Whether the target fits once everything here is set.
     pub fits_then: bool,
     /// Sysctls.
@@ -68,7 +67,6 @@ impl Proposal {
     /// From the limits that are too small.
     pub fn new(report: &Report, obsolete: Vec<Finding>) -> Self {
         let mut new = Self {
-            kind: "tune",
             fits_then: true,
             sysctl: Vec::new(),
             nofile: None,

@@ -34,7 +34,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
     if args.limits {
         match args.ask.output {
             ReportArg::Text => print(&catalogue::write())?,
-            ReportArg::Json => print_json(&Limits { kind: "limits", limits: catalogue::entries() })?,
+            ReportArg::Json => print_json(&Limits { limits: catalogue::entries() })?,
         }
         return Ok(FITS);
     }
@@ -48,8 +48,8 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
 
 /// Every limit there is, as JSON.
 #[derive(Serialize)]
+#[serde(tag = "kind", rename = "limits")]
 struct Limits {
-    kind: &'static str,
     limits: Vec<catalogue::Entry>,
 }
 
@@ -88,7 +88,7 @@ pub(super) fn tune(args: &TuneArgs) -> Result<u8, Failure> {
 fn finish(done: &[Done], nothing: &str, state: &Path, output: ReportArg) -> Result<u8, Failure> {
     let kept = state.exists().then_some(state);
     if output == ReportArg::Json {
-        print_json(&Changed { kind: "changed", done, state: kept })?;
+        print_json(&Changed { done, state: kept })?;
     } else {
         let mut text: String = if done.is_empty() { format!("{nothing}\n") } else { lines(done) };
         if let Some(state) = kept {
@@ -101,8 +101,8 @@ fn finish(done: &[Done], nothing: &str, state: &Path, output: ReportArg) -> Resu
 
 /// What was done, as JSON.
 #[derive(Serialize)]
+#[serde(tag = "kind", rename = "changed")]
 struct Changed<'a> {
-    kind: &'static str,
     done: &'a [Done],
     /// The state file, while there is something to put back.
     state: Option<&'a Path>,

@@ -145,7 +145,9 @@ impl Controller {
         let Some(client) = model.engine(Role::Client) else { return };
         match client.phase() {
             // Somebody else's dashboard has closed everything: a run that nobody watches has come to its end.
-            Some(Phase::Closed) if self.state == State::Running && !self.terms.interactive => return self.end(steps),
+            Some(Phase::Closed) if self.state == State::Running && !self.terms.interactive => {
+                return steps.extend(self.end());
+            }
             Some(Phase::Closing | Phase::Closed) | None => return,
             // Held back for a moment is not stopped by the guard.
             Some(phase) => self.guarded = phase == Phase::Guarded,
@@ -173,7 +175,7 @@ impl Controller {
             steps.push(Step::Order(Order::Tell(Some(Role::Server), command)));
         }
         if open == 0 || now.duration_since(progress) > CLOSE_STALLED {
-            return self.end(steps);
+            return steps.extend(self.end());
         }
         self.state = State::Closing { progress, left: open.min(left), next: now + CLOSE_LOOK, both };
     }
@@ -227,31 +229,21 @@ impl Controller {
 
     /// Every engine of an attached run has ended because it was told to: there is nothing left to watch.
     pub(super) fn on_farewell(&mut self) -> Vec<Step> {
-        let mut steps = Vec::new();
-        if !self.terms.interactive {
-            self.end(&mut steps);
-        }
-        steps
+        if self.terms.interactive { Vec::new() } else { self.end() }
     }
 
     /// The user wants to leave: closes first, and at the second time leaves at once.
     pub(super) fn quit(&mut self) -> Vec<Step> {
         match self.state {
             State::Warming | State::Running => self.close(),
-            State::Closing { .. } | State::Ended => {
-                let mut steps = Vec::new();
-                self.end(&mut steps);
-                steps
-            }
+            State::Closing { .. } | State::Ended => self.end(),
         }
     }
 
     /// Closes what is ours; ends at once where nothing is.
     fn close(&mut self) -> Vec<Step> {
-        let mut steps = Vec::new();
         if !self.terms.own_client && !self.terms.own_server {
-            self.end(&mut steps);
-            return steps;
+            return self.end();
         }
         let now = Instant::now();
         self.state =
@@ -259,16 +251,12 @@ impl Controller {
         let command = Command::Close { mode: self.terms.close, per_s: self.terms.close_rate };
         // The client closes, so that the server's end goes with the reset; a server alone closes its own.
         let role = if self.terms.own_client { Role::Client } else { Role::Server };
-        steps.push(Step::Order(Order::Tell(Some(role), command)));
-        steps.push(Step::Order(Order::Sample));
-        steps
+        vec![Step::Order(Order::Tell(Some(role), command)), Step::Order(Order::Sample)]
     }
 
-    fn end(&mut self, steps: &mut Vec<Step>) {
-        if self.state != State::Ended {
-            self.state = State::Ended;
-            steps.push(Step::End);
-        }
+    fn end(&mut self) -> Vec<Step> {
+        let before = std::mem::replace(&mut self.state, State::Ended);
+        if before == State::Ended { Vec::new() } else { vec![Step::End] }
     }
 
     /// Whether everything is being closed before the end.

@@ -1,5 +1,5 @@
 //! The end of a run, in the order in which it must be: the engines end, what they died of is known, the summary is written,
-//! the sysctls are put back. Each step takes what the one before gives.
+//! the sysctls are put back.
 
 use std::time::Duration;
 
@@ -17,56 +17,31 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// a second.
 const HASTE: Duration = LAST_CLOSE.saturating_add(Duration::from_millis(200));
 
-/// A run whose loop has ended; its engines are still there.
-#[derive(Debug)]
-pub(super) struct Over {
-    session: Session,
-    end: Result<End, Failure>,
-}
-
-/// A run whose engines have ended.
-#[derive(Debug)]
-pub(super) struct Stopped {
-    session: Session,
-    end: Result<End, Failure>,
-}
-
-impl Over {
-    pub(super) fn new(session: Session, end: Result<End, Failure>) -> Self {
-        Self { session, end }
+/// Ends a run whose loop has ended: its engines, then the terminal, then the summary; none where the run could not begin. The
+/// sysctls are put back when it returns.
+pub(super) fn finish(mut session: Session, end: Result<End, Failure>) -> Result<Verdict, Failure> {
+    stop_engines(&mut session, matches!(end, Ok(End::AtOnce)));
+    if let Err(failure @ Failure::Usage(_)) = end {
+        return Err(failure);
     }
-
-    /// Ends the engines that this program started, and finds out what those that were killed died of.
-    pub(super) fn stop_engines(mut self) -> Stopped {
-        let session = &mut self.session;
-        if session.processes.has_own() {
-            session.probe.give(Order::Tell(None, Command::Stop));
-        }
-        let haste = matches!(self.end, Ok(End::AtOnce));
-        let silent: Vec<u32> = session.state.engines().iter().filter(|e| e.alive && e.silent).map(|e| e.pid).collect();
-        let patience = |pid| if haste || silent.contains(&pid) { HASTE } else { PATIENCE };
-        let killed = session.processes.finish(patience);
-        session.note_deaths();
-        for pid in killed {
-            let name = session.name(pid);
-            let text = format!("the {name} engine {pid} did not end when told to, and was killed");
-            session.state.note(Severity::Warning, &format!("killed/{name}"), text);
-        }
-        Stopped { session: self.session, end: self.end }
-    }
+    let verdict = session.controller.verdict(&session.state);
+    let summary = session.state.summary(verdict);
+    session.view.summary(&mut session.state, &summary)?;
+    end.map(|_| verdict)
 }
 
-impl Stopped {
-    /// Gives the terminal back and writes the summary; none where the run could not begin. The sysctls are put back when it
-    /// returns.
-    pub(super) fn report(self) -> Result<Verdict, Failure> {
-        let Self { mut session, end } = self;
-        if let Err(failure @ Failure::Usage(_)) = end {
-            return Err(failure);
-        }
-        let verdict = session.controller.verdict(&session.state);
-        let summary = session.state.summary(verdict);
-        session.view.summary(&mut session.state, &summary)?;
-        end.map(|_| verdict)
+/// Ends the engines that this program started, and finds out what those that were killed died of.
+fn stop_engines(session: &mut Session, haste: bool) {
+    if session.processes.has_own() {
+        session.probe.give(Order::Tell(None, Command::Stop));
+    }
+    let silent: Vec<u32> = session.state.engines().iter().filter(|e| e.alive && e.silent).map(|e| e.pid).collect();
+    let patience = |pid| if haste || silent.contains(&pid) { HASTE } else { PATIENCE };
+    let killed = session.processes.finish(patience);
+    session.note_deaths();
+    for pid in killed {
+        let name = session.name(pid);
+        let text = format!("the {name} engine {pid} did not end when told to, and was killed");
+        session.state.note(Severity::Warning, &format!("killed/{name}"), text);
     }
 }

@@ -5,7 +5,6 @@ use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use super::controller::Controller;
-use super::ending::Over;
 use super::message::{self, Message};
 use super::peers::Asker;
 use super::processes::Processes;
@@ -13,7 +12,7 @@ use super::screen::Screen;
 use super::session::Session;
 use super::setup::{self, Ready};
 use super::view::View;
-use super::{Failure, no_thread, plan, watcher};
+use super::{Failure, ending, no_thread, plan, watcher};
 use crate::cli::{OutputArg, RunArgs};
 use crate::model::{Model, Severity, Verdict};
 use crate::output::{FORMATS, Writer};
@@ -58,5 +57,5 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
     let controller = Controller::new(terms, Instant::now());
     let mut session = Session::new(model, controller, processes, probe, Asker::new(to), view, tuned);
     let end = session.until_end(&messages);
-    Over::new(session, end).stop_engines().report()
+    ending::finish(session, end)
 }

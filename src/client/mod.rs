@@ -28,12 +28,12 @@ use traffic::TrafficCounters;
 pub use worker::WINDOW;
 
 use crate::engine::closing::Closing;
-use crate::engine::config::{self, ClientConfig};
+use crate::engine::config::ClientConfig;
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::pool::{MOST_WORKERS, Pool};
 use crate::protocol::errno;
-use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity, Stop, StopCause};
+use crate::protocol::{Command, EngineStats, Hello, Phase, Role, Severity, Stop, StopCause};
 use crate::units::micros;
 
 /// What the main thread and the workers of a client share.
@@ -118,18 +118,7 @@ pub fn lanes(cores: usize, target: u64, room: u64) -> usize {
 impl Engine for Client {
     fn hello(&self, owner: u32) -> Hello {
         let config = &self.shared.config;
-        Hello {
-            protocol: PROTOCOL,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            role: Role::Client,
-            pid: std::process::id(),
-            owner,
-            target: config.common.target,
-            address: config::describe(&[config.target_ip]),
-            port: config.common.port,
-            ports: config.common.ports,
-            page: self.shared.counters.page().number(),
-        }
+        config.common.hello(Role::Client, owner, &[config.target_ip], self.shared.counters.page())
     }
 
     fn stats(&self) -> EngineStats {

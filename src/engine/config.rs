@@ -4,6 +4,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::page::Page;
+use crate::protocol::{Hello, PROTOCOL, Role};
+
 /// Settings of one engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "snake_case")]
@@ -12,16 +15,6 @@ pub enum EngineConfig {
     Server(ServerConfig),
     /// Connect, hold, send.
     Client(ClientConfig),
-}
-
-impl EngineConfig {
-    /// What both roles share.
-    pub fn common(&self) -> &Common {
-        match self {
-            EngineConfig::Server(c) => &c.common,
-            EngineConfig::Client(c) => &c.common,
-        }
-    }
 }
 
 /// What both roles share.
@@ -35,6 +28,24 @@ pub struct Common {
     pub workers: Option<u32>,
     /// Connections the run aims at, 0 where unknown.
     pub target: u64,
+}
+
+impl Common {
+    /// The greeting of an engine with these settings.
+    pub fn hello(&self, role: Role, owner: u32, addresses: &[IpAddr], page: &Page) -> Hello {
+        Hello {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            role,
+            pid: std::process::id(),
+            owner,
+            target: self.target,
+            address: describe(addresses),
+            port: self.port,
+            ports: self.ports,
+            page: page.number(),
+        }
+    }
 }
 
 /// Settings of a server.

@@ -4,6 +4,8 @@ use crate::protocol::{ErrorCount, Role};
 use crate::sample::Sample;
 use crate::units;
 
+use super::entry;
+
 /// A kind of failure that happened since the sample before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -29,12 +31,10 @@ impl Failures {
         for role in [Role::Server, Role::Client] {
             let Some(stats) = sample.engine(role) else { continue };
             for error in &stats.errors {
-                let known = self.seen.iter_mut().find(|s| s.0 == stats.pid && s.1 == error.op && s.2 == error.errno);
-                let step = error.count.saturating_sub(known.as_ref().map_or(0, |s| s.3));
-                match known {
-                    Some(known) => known.3 = error.count,
-                    None => self.seen.push((stats.pid, error.op.clone(), error.errno, error.count)),
-                }
+                let new = || (stats.pid, error.op.clone(), error.errno, 0);
+                let is = |s: &(u32, String, i32, u64)| s.0 == stats.pid && s.1 == error.op && s.2 == error.errno;
+                let known = &mut entry(&mut self.seen, is, new).3;
+                let step = error.count.saturating_sub(std::mem::replace(known, error.count));
                 if step > 0 {
                     self.risen.push(Failure { role, error: error.clone(), step });
                 }

@@ -27,8 +27,10 @@ mod series;
 pub mod slope;
 mod steps;
 pub mod summary;
-#[doc(hidden)]
-pub mod synthetic;
+#[cfg(test)]
+#[expect(dead_code, reason = "what the tests beside `src/` use")]
+#[path = "../../tests/synthetic/mod.rs"]
+pub(crate) mod synthetic;
 mod table;
 mod track;
 

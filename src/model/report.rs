@@ -1,9 +1,7 @@
 //! Fills the lines of `--output json` from the model.
 
 use super::run::RunLog;
-use super::summary::{
-    BytesPerConnection, LimitLine, NearestLimit, ProcessLine, SampleKind, SampleLine, Summary, SummaryKind, Verdict,
-};
+use super::summary::{BytesPerConnection, LimitLine, NearestLimit, ProcessLine, SampleLine, Summary, Verdict};
 use super::{CountSource, Model};
 use crate::limits::{self, Forecast, Headroom, LimitId, LimitState};
 use crate::protocol::Role;
@@ -21,7 +19,6 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
     });
     let headroom = model.headroom();
     SampleLine {
-        kind: SampleKind::Sample,
         t_ms: now.t_ms,
         phase: now.phase,
         established: now.connections,
@@ -62,7 +59,6 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
     let time_to_peak_s = run.time_to_peak_s();
     let held = model.now().source == CountSource::Process;
     Summary {
-        kind: SummaryKind::Summary,
         verdict,
         stopped_by: stopped_by(model, verdict),
         target: model.now().target,

@@ -6,6 +6,7 @@ use crate::limits::{Limit, LimitId};
 use crate::protocol::{Phase, Role};
 use crate::sample::Sample;
 
+use super::entry;
 use super::now::{Now, RunPhase};
 use super::summary::{Dashboard, ForecastLine};
 use crate::units::whole;
@@ -42,7 +43,7 @@ pub(super) struct RunLog {
     forecasts: Vec<ForecastLine>,
     recorded_at: u64,
     /// Parts of its way that each limit had covered when last recorded.
-    covered: Vec<(LimitId, String, u64)>,
+    covered: Vec<(LimitId, String, Option<u64>)>,
     sample_us: Option<Histogram<u32>>,
     sample_us_max: u64,
     samples: u64,
@@ -154,11 +155,8 @@ impl RunLog {
         for limit in limits {
             let Some(predicted) = limit.forecast.connections() else { continue };
             let part = whole(limit.share().unwrap_or(0.0) * PARTS);
-            let known = self.covered.iter().position(|c| limit.is(c.0, &c.1));
-            let before = known.map(|i| std::mem::replace(&mut self.covered[i].2, part));
-            if known.is_none() {
-                self.covered.push((limit.info.id, limit.scope.clone(), part));
-            }
+            let new = || (limit.info.id, limit.scope.clone(), None);
+            let before = entry(&mut self.covered, |c| limit.is(c.0, &c.1), new).2.replace(part);
             let advanced = before.is_none_or(|before| before < part);
             if advanced || (nearest && grown) {
                 self.forecasts.push(ForecastLine {

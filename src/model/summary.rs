@@ -59,33 +59,6 @@ impl Verdict {
     }
 }
 
-/// The `kind` of a [`SampleLine`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SampleKind {
-    /// `sample`.
-    #[default]
-    Sample,
-}
-
-/// The `kind` of an [`EventLine`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// `event`.
-    #[default]
-    Event,
-}
-
-/// The `kind` of a [`Summary`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SummaryKind {
-    /// `summary`.
-    #[default]
-    Summary,
-}
-
 /// A watched program that is no engine: a process, and those that descend from it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProcessLine {
@@ -99,10 +72,8 @@ pub struct ProcessLine {
     /// Resident memory of all of them, bytes.
     pub rss_bytes: Option<u64>,
     /// Of it, files and shared memory, which several of them may have in common, bytes.
-    #[serde(default)]
     pub shared_bytes: Option<u64>,
     /// CPU of all of them, percent of one core.
-    #[serde(default)]
     pub cpu_percent: Option<f64>,
     /// Open descriptors of all of them.
     pub descriptors: Option<u64>,
@@ -141,9 +112,8 @@ pub struct MemberLine {
 
 /// One line per interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename = "sample")]
 pub struct SampleLine {
-    /// `sample`.
-    pub kind: SampleKind,
     /// Milliseconds since the dashboard started.
     pub t_ms: u64,
     /// What the run is doing.
@@ -159,13 +129,10 @@ pub struct SampleLine {
     /// Connections per second over the last output interval: opened less closed.
     pub rate_per_s: Option<f64>,
     /// Connections opened per second over the same interval; null without an engine.
-    #[serde(default)]
     pub opened_per_s: Option<f64>,
     /// The same of those closed, whoever closed them.
-    #[serde(default)]
     pub closed_per_s: Option<f64>,
     /// The same of calls that failed.
-    #[serde(default)]
     pub failed_per_s: Option<f64>,
     /// Seconds to the target.
     pub eta_s: Option<f64>,
@@ -190,19 +157,15 @@ pub struct SampleLine {
     /// Failures so far.
     pub failures: u64,
     /// Connections that the other end or an error closed so far; null without an engine.
-    #[serde(default)]
     pub lost: Option<u64>,
     /// Connects that the other end refused or reset so far; null without a client.
-    #[serde(default)]
     pub refused: Option<u64>,
     /// How long the lost ones had been open, microseconds; null before the first.
-    #[serde(default)]
     pub lifetime_us: Option<Latency>,
     /// Engines that have not been awake for two seconds: what comes from them is old.
     #[serde(default)]
     pub stale: Vec<Role>,
     /// The watched process; null where there are engines, or nothing is watched.
-    #[serde(default)]
     pub process: Option<ProcessLine>,
     /// CPU of the dashboard, share of one core.
     pub own_cpu_share: Option<f64>,
@@ -220,7 +183,6 @@ pub struct NearestLimit {
     /// Count at which it is reached; null when it has been hit and no forecast was possible.
     pub connections: Option<u64>,
     /// Half width of the uncertainty, connections.
-    #[serde(default)]
     pub plus_minus: Option<u64>,
     /// Seconds until then; null while the count stands still.
     pub seconds: Option<f64>,
@@ -228,9 +190,8 @@ pub struct NearestLimit {
 
 /// One line per event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename = "event")]
 pub struct EventLine {
-    /// `event`.
-    pub kind: EventKind,
     /// Milliseconds since the dashboard started.
     pub t_ms: u64,
     /// How bad.
@@ -242,7 +203,6 @@ pub struct EventLine {
     /// Times it happened.
     pub count: u64,
     /// The limit that it is about.
-    #[serde(default)]
     pub about: Option<About>,
     /// What proves it.
     #[serde(default)]
@@ -255,7 +215,6 @@ pub struct EventLine {
 impl From<&Event> for EventLine {
     fn from(event: &Event) -> Self {
         Self {
-            kind: EventKind::Event,
             t_ms: event.t_ms,
             severity: event.severity,
             id: event.id.clone(),
@@ -270,9 +229,8 @@ impl From<&Event> for EventLine {
 
 /// The last line: what the run came to. The keys are the machine interface; README lists them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename = "summary")]
 pub struct Summary {
-    /// `summary`.
-    pub kind: SummaryKind,
     /// How it ended.
     pub verdict: Verdict,
     /// Id of the limit that stopped it.
@@ -302,25 +260,20 @@ pub struct Summary {
     /// Failures of both engines, every errno.
     pub failures: u64,
     /// Connections that the other end or an error closed; null without an engine.
-    #[serde(default)]
     pub lost: Option<u64>,
     /// Connects that the other end refused or reset; null without a client.
-    #[serde(default)]
     pub refused: Option<u64>,
     /// How long the lost ones had been open, microseconds; null where none was lost.
-    #[serde(default)]
     pub lifetime_us: Option<Latency>,
     /// Connect times of the client, microseconds, with what they waited in its own queue.
     pub connect: Option<Latency>,
     /// Of these the network's part: from SYN to established, microseconds.
-    #[serde(default)]
     pub handshake: Option<Latency>,
     /// Greetings echoed; null without `--greet`.
     pub greeted: Option<u64>,
     /// Messages since the target was reached; null without `--active`.
     pub traffic: Option<Traffic>,
     /// The watched process as last seen, `connections` at their highest.
-    #[serde(default)]
     pub process: Option<ProcessLine>,
     /// What watching cost.
     pub dashboard: Dashboard,
@@ -340,10 +293,8 @@ pub struct BytesPerConnection {
     /// Of it, resident memory of the client engine.
     pub client_user: Option<f64>,
     /// Of it, resident memory of a watched program that is no engine.
-    #[serde(default)]
     pub user: Option<f64>,
     /// What it was made from; null without a total.
-    #[serde(default)]
     pub basis: Option<Basis>,
     /// By slab cache; empty where slabinfo cannot be read.
     pub slab: BTreeMap<String, f64>,
@@ -368,7 +319,6 @@ pub struct LimitLine {
     /// Count at which it is reached.
     pub forecast_connections: Option<u64>,
     /// Half width of the uncertainty of that, connections.
-    #[serde(default)]
     pub forecast_plus_minus: Option<u64>,
     /// Why it is unknown, not applicable, or was hit.
     pub reason: Option<String>,

@@ -250,10 +250,8 @@ impl LimitTable {
         let Some(meter) = rows.clone().find(|m| role.is_some_and(|r| r == m.scope)).or_else(|| rows.next()) else {
             return;
         };
-        match self.hits.iter_mut().find(|h| h.id == id && h.scope == meter.scope) {
-            Some(known) => known.reason = reason,
-            None => self.hits.push(Hit { id, scope: meter.scope.clone(), limit: meter.limit, reason }),
-        }
+        let new = || Hit { id, scope: meter.scope.clone(), limit: meter.limit, reason: String::new() };
+        entry(&mut self.hits, |h| h.id == id && h.scope == meter.scope, new).reason = reason;
     }
 }
 

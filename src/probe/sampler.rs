@@ -98,20 +98,6 @@ impl Sampler {
         }
     }
 
-    /// Watches one more process. If it is the first, its network namespace is read from now on.
-    ///
-    /// # Errors
-    /// It does not exist or may not be read.
-    pub fn add(&mut self, watch: &Watch) -> Reading<()> {
-        self.push(watch)?;
-        self.count_others();
-        if self.targets.len() == 1 {
-            self.net = NetSources::open(&self.roots, Some(watch.pid), &mut self.buf);
-            self.settings = SettingSources::open(&self.roots, self.net.network());
-        }
-        Ok(())
-    }
-
     fn push(&mut self, watch: &Watch) -> Reading<()> {
         self.targets.push(TargetSources::open(&self.roots, watch, self.page_size, &mut self.buf)?);
         Ok(())

@@ -11,32 +11,24 @@ pub(crate) fn oom_kills(text: &str) -> Reading<u64> {
 /// The `low` watermarks of `/proc/zoneinfo` summed, in bytes: below them the kernel reclaims, so that they are no room for
 /// sockets.
 pub(crate) fn reserve(text: &str, page_size: u64) -> Reading<u64> {
-    let mut zones = 0_u32;
-    let mut pages = 0_u64;
-    for line in text.lines() {
-        let mut words = line.split_ascii_whitespace();
-        if words.next() == Some("low") {
-            let low: u64 = words.next().and_then(|w| w.parse().ok()).ok_or(odd("not a number"))?;
-            pages = pages.saturating_add(low);
-            zones += 1;
-        }
-    }
-    if zones == 0 { Err(odd("lists no zone")) } else { Ok(pages.saturating_mul(page_size)) }
+    pages(text, "low ", "lists no zone", page_size)
 }
 
 /// Free pages on the per-core lists of `/proc/zoneinfo`, in bytes (`count` of each `pagesets` entry, `mm/vmstat.c`).
 /// `MemFree` leaves them out, and since Linux 6.7 a list may hold an eighth of a zone divided by the cores: after two million sockets
 /// were closed, 686 MiB of 24 GiB lay there. The kernel drains them before it reclaims anything.
 pub(crate) fn on_core_lists(text: &str, page_size: u64) -> Reading<u64> {
-    let mut lists = 0_u32;
-    let mut pages = 0_u64;
-    for line in text.lines() {
-        if let Some(count) = line.trim_start().strip_prefix("count:") {
-            pages = pages.saturating_add(count.trim().parse().map_err(|_| odd("not a number"))?);
-            lists += 1;
-        }
+    pages(text, "count:", "lists no core", page_size)
+}
+
+/// The pages that stand behind `key` at the start of a line, all of them, in bytes.
+fn pages(text: &str, key: &str, none: &'static str, page_size: u64) -> Reading<u64> {
+    let mut sum: Option<u64> = None;
+    for pages in text.lines().filter_map(|line| line.trim_start().strip_prefix(key)) {
+        let pages = pages.trim().parse().map_err(|_| odd("not a number"))?;
+        sum = Some(sum.unwrap_or(0).saturating_add(pages));
     }
-    if lists == 0 { Err(odd("lists no core")) } else { Ok(pages.saturating_mul(page_size)) }
+    Ok(sum.ok_or(odd(none))?.saturating_mul(page_size))
 }
 
 #[cfg(test)]

@@ -20,7 +20,6 @@ pub struct Kernel {
     /// of ours the one that was named, and those with the most descriptors.
     pub processes: Vec<Process>,
     /// The program that is watched, where it is none of ours.
-    #[serde(default)]
     pub program: Option<Program>,
 }
 
@@ -437,7 +436,6 @@ pub struct AppLimit {
     /// Connections of clients that may be open at once: what is configured, less what the server takes of it for itself.
     pub limit: u64,
     /// So many of which nobody asks anything are the most (nginx): beyond them it closes the oldest for each that comes.
-    #[serde(default)]
     pub idle: Option<u64>,
     /// Whether that is for each process (nginx: each worker) and not for all of them.
     pub each_process: bool,

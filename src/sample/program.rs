@@ -31,7 +31,6 @@ pub struct Program {
     /// Its connections.
     pub census: Reading<Census>,
     /// Connections that it allows itself, where the user has said so.
-    #[serde(default)]
     pub app_limit: Option<u64>,
 }
 

@@ -13,49 +13,26 @@ use crate::engine::config::ServerConfig;
 /// than a ramp can overflow; std's and mio's 128 is not.
 const BACKLOG: i32 = 65_535;
 
-/// Listening sockets, one for each address and port.
-#[derive(Debug)]
-pub struct Listeners {
-    sockets: Arc<[OwnedFd]>,
-}
-
-impl Listeners {
-    /// Binds and listens on every address and port of the configuration.
-    ///
-    /// # Errors
-    /// A sentence with the address and port that failed, and what to do.
-    pub fn bind(config: &ServerConfig) -> io::Result<Self> {
-        let every = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-        let any = config.listen.is_empty();
-        let addresses: &[IpAddr] = if any { &every } else { &config.listen };
-        let mut sockets = Vec::new();
-        for &ip in addresses {
-            for port in (config.common.port..).take(usize::from(config.common.ports)) {
-                match listen(SocketAddr::new(ip, port)) {
-                    Ok(socket) => sockets.push(socket.into()),
-                    // A kernel without IPv6 still has every IPv4 address.
-                    Err(e) if any && ip.is_ipv6() && no_ipv6(&e) => break,
-                    Err(e) => return Err(explain(&e, ip, port)),
-                }
+/// Binds and listens on every address and port of the configuration, in this order.
+///
+/// # Errors
+/// A sentence with the address and port that failed, and what to do.
+pub(super) fn bind(config: &ServerConfig) -> io::Result<Arc<[OwnedFd]>> {
+    let every = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    let any = config.listen.is_empty();
+    let addresses: &[IpAddr] = if any { &every } else { &config.listen };
+    let mut sockets = Vec::new();
+    for &ip in addresses {
+        for port in (config.common.port..).take(usize::from(config.common.ports)) {
+            match listen(SocketAddr::new(ip, port)) {
+                Ok(socket) => sockets.push(socket.into()),
+                // A kernel without IPv6 still has every IPv4 address.
+                Err(e) if any && ip.is_ipv6() && no_ipv6(&e) => break,
+                Err(e) => return Err(explain(&e, ip, port)),
             }
         }
-        Ok(Self { sockets: sockets.into() })
     }
-
-    /// The sockets, in the order of address and port.
-    pub fn sockets(&self) -> &Arc<[OwnedFd]> {
-        &self.sockets
-    }
-
-    /// Number of sockets.
-    pub fn len(&self) -> usize {
-        self.sockets.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.sockets.is_empty()
-    }
+    Ok(sockets.into())
 }
 
 fn no_ipv6(e: &io::Error) -> bool {

@@ -5,24 +5,23 @@ mod listen;
 mod worker;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
-pub use listen::Listeners;
-
 use crate::engine::closing::Closing;
-use crate::engine::config::{self, ServerConfig};
+use crate::engine::config::ServerConfig;
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::pool::{MOST_SLOTS, MOST_WORKERS, Pool};
-use crate::protocol::{Command, EngineStats, Hello, PROTOCOL, Phase, Role, Severity, errno};
+use crate::protocol::{Command, EngineStats, Hello, Phase, Role, Severity, errno};
 
 /// What the main thread and the workers of a server share.
 #[derive(Debug)]
 struct Shared {
     counters: Counters,
-    listeners: Listeners,
+    listeners: Arc<[OwnedFd]>,
     /// Workers that accept at once.
     slots: usize,
     paused: AtomicBool,
@@ -44,11 +43,11 @@ pub struct Server {
 /// A sentence for the user: a port in use, an address that is not local, a limit that leaves no descriptor.
 pub fn start(config: ServerConfig) -> io::Result<(Server, usize)> {
     main_loop::prepare()?;
-    let listeners = Listeners::bind(&config)?;
+    let listeners = listen::bind(&config)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let max = config.common.workers.map_or(MOST_WORKERS, |n| n as usize);
     let slots = cores.min(max).min(listeners.len()).min(MOST_SLOTS);
-    let inherited = Arc::clone(listeners.sockets());
+    let inherited = Arc::clone(&listeners);
     let shared = Arc::new(Shared {
         counters: Counters::new()?,
         listeners,
@@ -63,18 +62,7 @@ pub fn start(config: ServerConfig) -> io::Result<(Server, usize)> {
 
 impl Engine for Server {
     fn hello(&self, owner: u32) -> Hello {
-        Hello {
-            protocol: PROTOCOL,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            role: Role::Server,
-            pid: std::process::id(),
-            owner,
-            target: self.config.common.target,
-            address: config::describe(&self.config.listen),
-            port: self.config.common.port,
-            ports: self.config.common.ports,
-            page: self.shared.counters.page().number(),
-        }
+        self.config.common.hello(Role::Server, owner, &self.config.listen, self.shared.counters.page())
     }
 
     fn stats(&self) -> EngineStats {

@@ -83,7 +83,7 @@ pub(super) fn run(worker: &Worker, shared: &Shared) -> io::Result<()> {
         poll: Poll::new()?,
         conns: Conns::default(),
         echo: Echo::new(),
-        listeners: shared.listeners.sockets(),
+        listeners: &shared.listeners,
         slots: 0,
         arrivals: Poll::new()?,
         arrived: Events::with_capacity(64),

@@ -3,9 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use c1m_top::model::event::Severity;
-use c1m_top::model::{Cause, Event, Kind, Model, Setup, synthetic};
+use c1m_top::model::{Cause, Event, Kind, Model, Setup};
 use c1m_top::protocol::{ErrorCount, FailedCall, Phase, Role, Stop, StopCause};
 use c1m_top::sample::{AcceptQueue, AppLimit, IdlePeer, ListenerCensus, Listeners, Machine, Network, Peers};
+
+use crate::synthetic;
 
 /// A scene: its name and what makes it.
 pub(crate) type Scene = (&'static str, fn() -> Model);

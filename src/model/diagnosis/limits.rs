@@ -1,6 +1,7 @@
 //! Limits that come near: each announced once, and once more when it gets worse.
 
 use crate::limits::{Forecast, Limit, LimitId, LimitState};
+use crate::model::entry;
 use crate::model::event::{Event, Kind, Severity};
 use crate::units;
 
@@ -25,10 +26,8 @@ impl Announced {
             if limit.limit.is_none() || facts.counters.spoke_for(limit.info.id) {
                 continue;
             }
-            match self.worst.iter_mut().find(|w| limit.is(w.0, &w.1)) {
-                Some(known) if known.2 >= limit.state => continue,
-                Some(known) => known.2 = limit.state,
-                None => self.worst.push((limit.info.id, limit.scope.clone(), limit.state)),
+            if !self.is_worse(limit) {
+                continue;
             }
             let severity = if limit.state == LimitState::Critical { Severity::Critical } else { Severity::Warning };
             let id = format!("limit/{}/{}", limit.info.id, limit.scope);
@@ -36,17 +35,21 @@ impl Announced {
             say(Event::new(Kind::Limit, severity, id, text).of_limit(Some(limit)));
         }
     }
-}
 
-impl Announced {
+    /// Whether it is in a worse state than it has ever been; from now on that is known.
+    fn is_worse(&mut self, limit: &Limit) -> bool {
+        let new = || (limit.info.id, limit.scope.clone(), LimitState::Ok);
+        let worst = &mut entry(&mut self.worst, |w| limit.is(w.0, &w.1), new).2;
+        let before = *worst;
+        *worst = before.max(limit.state);
+        before < limit.state
+    }
+
     /// A limit that is met and shows by nothing else.
     fn met(&mut self, limit: &Limit, facts: &Facts<'_>, say: Say<'_>) {
         let Some(how) = limit.met.as_ref().filter(|_| limit.state == LimitState::Hit) else { return };
-        let known = self.worst.iter_mut().find(|w| limit.is(w.0, &w.1));
-        match known {
-            Some(known) if known.2 == LimitState::Hit => return,
-            Some(known) => known.2 = LimitState::Hit,
-            None => self.worst.push((limit.info.id, limit.scope.clone(), LimitState::Hit)),
+        if !self.is_worse(limit) {
+            return;
         }
         let name = (limit.info.phrase)(limit);
         let numbers = if limit.place.is_some() { limit.in_brackets() } else { String::new() };

@@ -1,13 +1,16 @@
 //! Plausible samples for tests: a machine of 24 GiB at N connections, both ends on it, with the bytes per connection that
-//! physics has measured on Linux 6.18. Tests change what they are about and leave the rest.
+//! physics has measured on Linux 6.18. Tests change what they are about and leave the rest. The unit tests in `src/` and those
+//! beside this file include it.
 
-use crate::protocol::{EngineStats, Hello, Latency, PROTOCOL, Phase, Role};
-use crate::sample::{
+#![expect(clippy::cast_precision_loss, reason = "shares of counts far below 2^52")]
+
+use c1m_top::protocol::{EngineStats, Hello, Latency, PROTOCOL, Phase, Role};
+use c1m_top::sample::{
     Absent, AcceptQueue, Census, Conntrack, EngineReading, FileNr, Host, Kernel, Link, ListenerCensus, Listeners, Mem,
     MemCgroup, Member, Neighbours, Net, Own, PortRange, Process, Program, Received, Sample, SlabCache, Sockstat,
     SoftHard, Softnet, TcpCounters, TcpExt,
 };
-use crate::units;
+use c1m_top::units;
 
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
@@ -25,23 +28,23 @@ const CACHES: [(&str, u64, u64, u64, u64); 8] = [
 ];
 
 /// Bytes that all slab caches together take per connection.
-pub const SLAB_PER_CONNECTION: u64 = 8124;
+pub(crate) const SLAB_PER_CONNECTION: u64 = 8124;
 /// Of them, in `SReclaimable`.
-pub const RECLAIMABLE_PER_CONNECTION: u64 = 2114;
+pub(crate) const RECLAIMABLE_PER_CONNECTION: u64 = 2114;
 
 /// The machine with nothing watched: `sockets` host sockets are idle ones of other programs.
-pub fn host_only(t_ms: u64) -> Sample {
+pub(crate) fn host_only(t_ms: u64) -> Sample {
     build(t_ms, 0, false)
 }
 
 /// Server and client engine on one machine, `connections` open, the client aiming at one million: ramping, or at the
 /// target holding.
-pub fn sample(connections: u64, t_ms: u64) -> Sample {
+pub(crate) fn sample(connections: u64, t_ms: u64) -> Sample {
     build(t_ms, connections, true)
 }
 
 /// A steady ramp from 0 to `target`, `per_s` connections a second, a sample every `interval_ms`.
-pub fn ramp(target: u64, per_s: u64, interval_ms: u64) -> Vec<Sample> {
+pub(crate) fn ramp(target: u64, per_s: u64, interval_ms: u64) -> Vec<Sample> {
     let step = (per_s * interval_ms / 1000).max(1);
     (0..=target.div_ceil(step))
         .map(|i| {
@@ -53,7 +56,7 @@ pub fn ramp(target: u64, per_s: u64, interval_ms: u64) -> Vec<Sample> {
 }
 
 /// Gives both engines this target and the client the phase that fits.
-pub fn set_target(sample: &mut Sample, target: u64) {
+pub(crate) fn set_target(sample: &mut Sample, target: u64) {
     for engine in &mut sample.engines {
         engine.hello.target = target;
         if let Ok(stats) = &mut engine.stats {
@@ -69,12 +72,12 @@ pub fn set_target(sample: &mut Sample, target: u64) {
 }
 
 /// The counters of one engine.
-pub fn engine(sample: &mut Sample, role: Role) -> Option<&mut EngineStats> {
+pub(crate) fn engine(sample: &mut Sample, role: Role) -> Option<&mut EngineStats> {
     sample.engines.iter_mut().filter(|e| e.hello.role == role).find_map(|e| e.stats.as_deref_mut().ok())
 }
 
 /// Puts every watched process into a memory cgroup that is charged 5,900 B per connection.
-pub fn with_memcg(sample: &mut Sample, path: &str, limit: u64) {
+pub(crate) fn with_memcg(sample: &mut Sample, path: &str, limit: u64) {
     let open = engine(sample, Role::Client).map_or(0, |c| c.open);
     let group = MemCgroup {
         path: path.to_owned(),
@@ -95,7 +98,7 @@ pub fn with_memcg(sample: &mut Sample, path: &str, limit: u64) {
 }
 
 /// A foreign process with so many descriptors in place of the engines.
-pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofile: u64) {
+pub(crate) fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofile: u64) {
     sample.engines.clear();
     let member = Member {
         pid,
@@ -139,13 +142,13 @@ pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofi
 }
 
 /// So many connections of one port, which this program alone listens on.
-pub fn census(connections: u64, port: u16) -> Census {
+pub(crate) fn census(connections: u64, port: u16) -> Census {
     let listener = ListenerCensus { address: "*".into(), port, established: connections, queued: 0, backlog: 4096 };
     Census { connections, by_socket: true, alone: true, listeners: vec![listener], ..Census::default() }
 }
 
 /// The same program as a master that holds nothing, and workers that share its connections, numbered from the next on.
-pub fn workers(sample: &mut Sample, shares: &[f64]) {
+pub(crate) fn workers(sample: &mut Sample, shares: &[f64]) {
     let master = sample.kernel.processes[0].clone();
     let Some(program) = &mut sample.kernel.program else { return };
     let held = program.census.as_ref().map_or(0, |census| census.connections);
