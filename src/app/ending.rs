@@ -49,7 +49,7 @@ impl Over {
         session.note_deaths();
         for pid in killed {
             let name = session.name(pid);
-            let text = format!("the {name} engine {pid} did not end when told to, and was killed");
+            let text = format!("the {name} engine {pid} did not end when asked, and was killed");
             session.state.note(Severity::Warning, &format!("killed/{name}"), text);
         }
         Stopped { session: self.session, end: self.end }

@@ -99,13 +99,13 @@ fn not_seen(unseen: &Unseen) -> String {
     let Unseen { pid, why, what } = unseen;
     let (refused, who) = match why {
         Absent::NeedsRoot { .. } if sys::euid() == 0 => {
-            ("for which this program lacks CAP_SYS_ADMIN".to_owned(), "; root of the machine sees them")
+            ("which takes CAP_SYS_ADMIN to enter".to_owned(), "; root of the machine sees them")
         }
         Absent::NeedsRoot { .. } => ("which this user may not enter".to_owned(), "; root sees them"),
         why => (format!("which cannot be entered ({why})"), ""),
     };
     let what = what.join(", ");
-    format!("process {pid} is in another network namespace, {refused}: {what} are not seen{who}")
+    format!("process {pid} is in another network namespace, {refused}: {what} cannot be seen{who}")
 }
 
 /// A run that names no target aims at one million, or at what this machine can hold. Returns the sentence that says so. A
@@ -176,7 +176,7 @@ fn check_capacity(plan: &mut Plan) -> Result<Option<Capacity>, Failure> {
         server.common.target = free;
     }
     let beside = if free < capacity { ", less those that other programs listen on" } else { "" };
-    let text = format!("aims at {}, all that addresses and ports allow: {product}{beside}", grouped(free));
+    let text = format!("target {}, all that addresses and ports allow: {product}{beside}", grouped(free));
     Ok(Some(Capacity { is_target: true, text }))
 }
 

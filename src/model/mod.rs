@@ -151,7 +151,7 @@ impl Model {
         }
         let left = self.last.as_ref().and_then(|s| s.kernel.program.as_ref()).map_or(0, |p| p.processes);
         let text = format!(
-            "{} has ended, and with it up to {} connections; processes of the program that go on: {}",
+            "{} has ended, and up to {} connections with it; processes still running: {}",
             death.process(),
             units::grouped(held),
             units::grouped(left),

@@ -21,7 +21,7 @@ fn a_full_server_is_a_stall_that_points_to_the_other_host() {
         let event = p.events.iter().find(|e| e.id == "stall")?;
         Some((event.text.clone(), p.samples.last()?.established))
     });
-    for part in ["no connection was established", "other host", "for want of descriptors"] {
+    for part in ["no connection was established", "other host", "out of open files"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // The server's own dashboard knows better.

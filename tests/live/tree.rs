@@ -168,7 +168,7 @@ fn connections_that_are_never_closed_are_a_leak() {
     }
     let ended = run.interrupt();
     let leak = ended.event("leak/close_wait").unwrap_or_else(|| panic!("{}", ended.log()));
-    assert!(leak.text.contains("does not close what its peers have closed"), "{}", leak.text);
-    assert!(leak.text.contains("its descriptors end in"), "{}", leak.text);
+    assert!(leak.text.contains("does not close connections its peers have closed"), "{}", leak.text);
+    assert!(leak.text.contains("it is out of open files in"), "{}", leak.text);
     assert_eq!(ended.limit("nofile").state, LimitState::Ok, "{}", ended.log());
 }
