@@ -48,7 +48,7 @@ fn a_server_elsewhere_without_descriptors_is_seen_as_a_stall() {
             "/proc/PID/limits",
         ],
     );
-    far.assert_event("nofile/server/accept/EMFILE", &["descriptor", "1,024", "Cure: ", "LimitNOFILE="]);
+    far.assert_event("nofile/server/accept/EMFILE", &["open-file limit", "1,024", "Cure: ", "LimitNOFILE="]);
     assert_eq!(client.code, Some(0), "ended by the user, and no limit of this host was met");
 }
 

@@ -355,6 +355,11 @@ impl Model {
         report::sample_line(self)
     }
 
+    /// The limits that come next, nearest first, as they were while the run was on its way or held: for its summary.
+    pub fn ahead(&self) -> &[Limit] {
+        self.account.run.ahead()
+    }
+
     /// What the run came to.
     pub fn summary(&self, verdict: Verdict) -> Summary {
         report::summary(self, &self.account.run, verdict)

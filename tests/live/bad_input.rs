@@ -97,9 +97,9 @@ fn what_the_command_line_shows_to_be_wrong() {
 fn options_that_do_nothing_in_a_mode() {
     const ATTACHED: &str = "does nothing with --attach, which watches what is already running: leave it out";
     const NO_ACTIVE: &str = "does nothing without --active: add --active 20%, or leave it out";
-    const ON_A_SERVER: &str = "does nothing on a server alone: add --client, or leave it out";
-    const WATCHING: &str = "does nothing where nothing is started: add --client, or leave it out";
-    const NOT_STARTED: &str = "does nothing where nothing is started: add --server or --client, or leave it out";
+    const ON_A_SERVER: &str = "does nothing with a server alone: add --client, or leave it out";
+    const WATCHING: &str = "does nothing when nothing is started: add --client, or leave it out";
+    const NOT_STARTED: &str = "does nothing when nothing is started: add --server or --client, or leave it out";
     const FOR_THE_FILE: &str = "does nothing with --revert, which puts back what is in the state file: leave it out";
     let own = std::process::id();
     // The option comes last; one with a value is refused by its name.
@@ -113,7 +113,7 @@ fn options_that_do_nothing_in_a_mode() {
         ("--server --active 5%", ON_A_SERVER),
         ("--server --source 127.0.0.2", ON_A_SERVER),
         ("--server --allow-public", ON_A_SERVER),
-        ("--client 127.0.0.1 --listen 127.0.0.1", "does nothing on a client alone: add --server, or leave it out"),
+        ("--client 127.0.0.1 --listen 127.0.0.1", "does nothing with a client alone: add --server, or leave it out"),
         ("--client 127.0.0.1 --message 1KiB", NO_ACTIVE),
         ("--client 127.0.0.1 --every 2s", NO_ACTIVE),
         ("--hold 5m", WATCHING),
