@@ -1,5 +1,6 @@
 //! The summary for people, in 80 columns, of runs in states worth looking at.
 
+#[expect(dead_code, reason = "what is asked for by a key is of the screen alone")]
 mod scenes;
 
 use c1m_top::model::{Model, Setup, Severity, Verdict, synthetic};

@@ -1,6 +1,8 @@
 //! The summary for people: what the run came to, in 80 columns. What the screen showed is gone with it, so that warnings and
 //! their cures are said once more, and what would have come next.
 
+use std::fmt::Write as _;
+
 use crate::limits::{Cure, Limit, LimitId, LimitState};
 use crate::model::{Event, Model, Severity, Summary, Verdict};
 use crate::protocol::Latency;
@@ -143,10 +145,13 @@ fn facts(page: &mut Page, s: &Summary, model: &Model) {
         page.fact("of it network", &percentiles(handshake));
     }
     if let Some(t) = &s.traffic {
-        let more = [(t.late, "late"), (t.skipped, "skipped"), (t.mismatched, "altered")];
-        let more: String =
-            more.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {} {what}", grouped(*n))).collect();
-        page.fact("messages", &format!("{} sent, {} echoed{more}", grouped(t.sent), grouped(t.echoed)));
+        let mut what = format!("{} sent, {} echoed", grouped(t.sent), grouped(t.echoed));
+        for (n, fate) in [(t.late, "late"), (t.skipped, "skipped"), (t.mismatched, "altered")] {
+            if n > 0 {
+                let _ = write!(what, ", {} {fate}", grouped(n));
+            }
+        }
+        page.fact("messages", &what);
         if t.echo.count > 0 {
             page.fact("echo time", &percentiles(&t.echo));
         }

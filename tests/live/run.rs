@@ -278,7 +278,7 @@ fn a_target_lowered_to_what_ports_allow_is_reached_without_alarm() {
         assert_eq!(ended.limit("ports").state, LimitState::Ok, "{}", ended.log());
         let about_ports = |e: &&EventLine| e.severity > Severity::Info && e.text.contains("port");
         assert_eq!(ended.events.iter().find(about_ports), None, "{}", ended.log());
-        let said = ended.events.iter().filter(|e| e.text.starts_with("target ") || e.text.contains("ports allow"));
+        let said = ended.events.iter().filter(|e| e.id == "target" || e.text.contains("ports allow"));
         assert_eq!(said.count(), 1, "{}", ended.log());
         ended.assert_event("target", &["target ", "all that addresses and ports allow", "other programs listen"]);
     }

@@ -128,7 +128,7 @@ fn workers_are_counted_one_by_one_as_they_come_and_go() {
     assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::Watched), "{}", ended.log());
     let parted: Vec<_> = ended.events.iter().filter(|e| e.id.starts_with("parted/")).collect();
     assert_eq!((parted.len(), parted[0].severity), (1, Severity::Warning), "{}", ended.log());
-    assert!(parted[0].text.contains(&format!("({second}) has ended, and with it up to 140 connections")));
+    assert!(parted[0].text.contains(&format!("({second}) has ended, and up to 140 connections with it")));
     assert_eq!(ended.summary().process.as_ref().and_then(|p| p.connections), Some(200), "its peak");
 }
 
