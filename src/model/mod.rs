@@ -40,7 +40,7 @@ pub use event::{About, Event, EventLog, Kind, Severity};
 pub use failures::happened;
 pub use guard::safe_target;
 pub use now::{CountSource, Now, RunPhase, Stale};
-pub use summary::{EventLine, MemberLine, ProcessLine, SampleLine, Summary, Verdict};
+pub use summary::{EventLine, Latency, MemberLine, ProcessLine, SampleLine, Summary, Verdict};
 
 use crate::protocol::Role;
 use crate::sample::{Machine, Sample};

@@ -4,8 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::limits::{Cure, Limit, LimitId, LimitState};
-use crate::model::{Event, Model, Severity, Summary, Verdict};
-use crate::protocol::Latency;
+use crate::model::{Event, Latency, Model, Severity, Summary, Verdict};
 use crate::units::{bytes, clock, grouped, printable, seconds, whole};
 
 /// Columns of a terminal that nobody has made larger.
