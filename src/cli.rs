@@ -42,10 +42,10 @@ pub struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  c1m-top --server --client 127.0.0.1 9900   the whole experiment on this machine
+  c1m-top --server --client 127.0.0.1 9900   both ends on this machine
   c1m-top --server                           the accepting end
   c1m-top --client 10.0.0.5 9900             the connecting end, on another machine
-  c1m-top --attach nginx                     watch a server that runs already
+  c1m-top --attach nginx                     watch a server that is already running
   c1m-top                                    watch this machine alone";
 
 /// Subcommands.
@@ -57,10 +57,10 @@ pub enum Sub {
         /// Its configuration, JSON.
         config: String,
     },
-    /// Say, before any connection, whether this machine can hold a target, and which limit comes first.
+    /// Say whether this machine can hold a target, and which limit comes first, without opening a connection.
     #[command(after_help = advise::CHECK_HELP)]
     Check(CheckArgs),
-    /// Print the settings that make a target fit, and no more; set them and put them back only when told to.
+    /// Print the settings a target needs, and no more. Sets them only with --apply; --revert puts the old ones back.
     #[command(after_help = advise::TUNE_HELP)]
     Tune(TuneArgs),
 }
@@ -107,17 +107,17 @@ pub struct RunArgs {
     #[arg(long, num_args = 1..=2, value_names = ["HOST", "PORT"], help_heading = "What to run")]
     pub client: Option<Vec<String>>,
 
-    /// Watch a running server, with the processes it has started: by number (several with commas), name, the :PORT it
-    /// listens on, unit:NAME.service, cgroup:PATH or container:ID; on a terminal, choose from a list. A run of c1m-top's own
-    /// is controlled too.
+    /// Watch a running server and the processes it has started, named by PID (several with commas), name, the :PORT it
+    /// listens on, unit:NAME.service, cgroup:PATH or container:ID; without a value, choose from a list. A run of c1m-top
+    /// itself can be controlled too.
     #[arg(long, value_name = "PROCESS", num_args = 0..=1, conflicts_with_all = ["server", "client"], help_heading = "What to run")]
     pub attach: Option<Option<Selector>>,
 
-    /// Watch the processes that --attach names, and not those they have started.
+    /// Watch only the processes named by --attach, not those they have started.
     #[arg(long, help_heading = "What to run")]
     pub only: bool,
 
-    /// Connections that the attached server allows itself, where its configuration cannot be read.
+    /// The most connections the attached server allows, if its configuration cannot be read.
     #[arg(long, value_name = "COUNT", value_parser = parse_count, help_heading = "What to run")]
     pub app_limit: Option<u64>,
 
@@ -133,16 +133,16 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Ramp")]
     pub duration: Option<Duration>,
 
-    /// Go on trying where the server refuses, closes what it has accepted, or does not answer: never faster than it bears,
-    /// and never giving up.
+    /// Never give up on a server that refuses, closes what it has accepted, or does not answer: keep trying, no faster than
+    /// it can take.
     #[arg(long, help_heading = "Ramp")]
     pub persist: bool,
 
-    /// Set the sysctls that the target lacks (see c1m-top tune), and put the old values back at the end.
+    /// Set the sysctls the target needs (see c1m-top tune), and put the old values back at the end.
     #[arg(long, help_heading = "Ramp")]
     pub tune: bool,
 
-    /// How connections are closed at the end.
+    /// How to close connections at the end.
     #[arg(long, value_enum, default_value = "rst", help_heading = "Ramp")]
     pub close: CloseArg,
 
@@ -154,8 +154,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub addresses: AddressArgs,
 
-    /// Addresses to listen on, separated by commas. Default: every address; with a client of this run that targets
-    /// loopback, that address alone.
+    /// Addresses to listen on, separated by commas. Default: every address; only the loopback address if this run's client
+    /// connects to that.
     #[arg(long, value_name = "IP", value_parser = values::address, value_delimiter = ',', help_heading = "Addresses")]
     pub listen: Vec<IpAddr>,
 
@@ -171,7 +171,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub traffic: TrafficArgs,
 
-    /// Send a message when it is due, whether or not the one before has come back, as most clients do.
+    /// Send each message when it is due, even if the one before has not come back, as most clients do.
     #[arg(long, help_heading = "Traffic")]
     pub no_wait: bool,
 
@@ -179,11 +179,11 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Traffic")]
     pub greet: bool,
 
-    /// Time between two samples, 100ms at the least.
+    /// Time between samples, at least 100ms.
     #[arg(long, value_name = "TIME", value_parser = values::interval, default_value = "1s", help_heading = "Output")]
     pub interval: Duration,
 
-    /// How the run is shown. Default: tui on a terminal, else text.
+    /// How to show the run. Default: tui on a terminal, else text.
     #[arg(long, value_parser = values::output(), help_heading = "Output")]
     pub output: Option<OutputArg>,
 
@@ -191,7 +191,7 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output_file: Option<PathBuf>,
 
-    /// How the chart is drawn: braille needs a font that has it; block and dot do not.
+    /// How to draw the chart: braille needs a font that has it; block and dot do not.
     #[arg(long, value_enum, default_value = "braille", help_heading = "Output")]
     pub marker: MarkerArg,
 }

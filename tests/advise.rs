@@ -196,7 +196,7 @@ fn memory_keeps_a_tenth_and_small_memory_comes_first() {
     let text = table::write(&ask_both, &report);
     assert_eq!(text.lines().nth(1), Some("web-1, 2 cores"));
     assert!(
-        text.contains("The target does not fit: 1 limit is too small. The run meets first: memory (host), at"),
+        text.contains("The target does not fit: 1 limit is too small. The first to stop the run: memory (host), at"),
         "{text}"
     );
     assert!(!Proposal::new(&report, vec![]).fits_then, "no setting makes memory");

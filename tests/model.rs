@@ -164,10 +164,10 @@ fn a_healthy_run_to_a_million_and_back_has_no_alarm() {
     assert_eq!(
         said,
         [
-            "the ramp has started towards 1,000,000",
+            "the ramp has started, target 1,000,000",
             "target reached: 1,000,000 connections after 25.0 s",
             "closing 1,000,000 connections",
-            "all connections are closed after 10.0 s (100,000/s)",
+            "all connections closed after 10.0 s (100,000/s)",
         ]
     );
     let summary = model.summary(Verdict::TargetReached);
@@ -498,7 +498,7 @@ fn a_stall_names_what_swallows_the_connections() {
             },
             "; the accept queue of port 9900 is full (65 of 64 waiting): the server is not accepting",
         ),
-        (28_232, |_| (), "28,232, all ports of the default ip_local_port_range towards one destination port"),
+        (28_232, |_| (), "28,232, all ports of the default ip_local_port_range for one destination port"),
         (500_000, |s| stats(s, Role::Server).phase = Phase::Paused, ": the server is paused"),
         (500_000, |s| fail(s, Role::Server, "accept", 24, "EMFILE", 1), "EMFILE on accept). Cure: --workers"),
         (
@@ -564,7 +564,7 @@ fn an_oom_kill_of_a_cgroup_keeps_the_last_state_and_says_what_it_was() {
     assert_eq!(
         event(&model, "death/server/4021").text,
         "server engine 4021 was killed by the kernel's OOM killer at 62,300 connections: memory cgroup /c1m reached its limit \
-         of 400 MiB (RSS was 1.70 MiB; the memory is kernel socket memory, which RSS does not show). Cure: echo \
+         of 400 MiB (RSS was 1.70 MiB; it went into kernel socket memory, which RSS does not show). Cure: echo \
          7230000000 > /sys/fs/cgroup/c1m/memory.max, or MemoryMax=6896M in the service's systemd unit (a container: its memory limit), or a lower --target"
     );
     assert_eq!(model.deaths().len(), 1);
@@ -625,7 +625,7 @@ fn what_follows_from_a_kill_is_told_after_it_without_a_cure() {
         let event = found.unwrap_or_else(|| panic!("no {id}: {after:#?}"));
         assert_eq!(event.severity, Severity::Info, "{}", event.text);
         assert!(event.cure.is_empty() && !event.text.contains("Cure"), "{}", event.text);
-        assert!(event.text.starts_with("after the server engine's end: "), "{}", event.text);
+        assert!(event.text.starts_with("after the server engine ended: "), "{}", event.text);
         assert!(event.t_ms >= death.t_ms, "{}: {} ms", event.id, event.t_ms);
     }
     assert_eq!(event(&model, "after/listen_overflows").count, 950);
@@ -686,7 +686,7 @@ fn the_guard_and_a_stop_are_told_with_their_reason() {
     again.t_ms += 1000;
     guarded.update(&again);
     let text = &event(&guarded, "phase/guarded").text;
-    let want = "the guard holds the ramp at 500,000: more would take real memory headroom under a tenth";
+    let want = "the guard stopped the ramp at 500,000: more would leave less than a tenth of the memory headroom";
     assert!(text.starts_with(want), "{text}");
     assert_eq!(guarded.summary(Verdict::GuardStopped).stopped_by.as_deref(), Some("memory"));
 

@@ -133,7 +133,7 @@ impl Proposal {
             out.push_str("# Nothing to set: every setting of this machine is large enough.\n");
         }
         if !self.sysctl.is_empty() {
-            file(&mut out, "/etc/sysctl.d/90-c1m-top.conf", "in force after: sysctl --system");
+            file(&mut out, "/etc/sysctl.d/90-c1m-top.conf", "takes effect after: sysctl --system");
             for change in &self.sysctl {
                 let _ = writeln!(out, "# {}", change.why);
                 let _ = writeln!(out, "{} = {}", change.key, change.to);
@@ -143,9 +143,11 @@ impl Proposal {
             file(
                 &mut out,
                 "/etc/security/limits.d/90-c1m-top.conf",
-                "in force at the next login; does not bind services of systemd",
+                "takes effect at the next login; does not apply to systemd services",
             );
-            out.push_str("# One table has to hold every connection of its process. '*' leaves root out.\n");
+            out.push_str(
+                "# One descriptor table has to hold every connection of its process. '*' does not include root.\n",
+            );
             for who in ["*   ", "root"] {
                 let levels = if n.raises_hard { ["soft", "hard"].as_slice() } else { &["soft"] };
                 for level in levels {
@@ -158,7 +160,7 @@ impl Proposal {
             file(
                 &mut out,
                 "/etc/systemd/system/YOUR-SERVICE.service.d/90-c1m-top.conf",
-                "in force after: systemctl daemon-reload, and a restart of the service",
+                "takes effect after: systemctl daemon-reload, and a restart of the service",
             );
             out.push_str("[Service]\n");
             for line in service {
@@ -171,7 +173,7 @@ impl Proposal {
 
     fn remarks(&self, out: &mut String) {
         if !self.beyond.is_empty() {
-            out.push_str("\n# What no setting cures:\n");
+            out.push_str("\n# What no setting can fix:\n");
             for beyond in &self.beyond {
                 let word = if beyond.fails { "too small" } else { "caution" };
                 let _ = writeln!(out, "# {} ({word}): {}", beyond.id, beyond.cure);

@@ -82,7 +82,7 @@ impl State {
     /// It is torn, or not ours: a sentence.
     pub fn parse(text: &str) -> Result<Self, String> {
         let state: Self =
-            serde_json::from_str(text).map_err(|e| format!("is torn, or not a state file of c1m-top tune ({e})"))?;
+            serde_json::from_str(text).map_err(|e| format!("is damaged, or not a state file of c1m-top tune ({e})"))?;
         if state.program != PROGRAM {
             return Err(format!("belongs to '{}', not to c1m-top tune", state.program));
         }
@@ -210,9 +210,9 @@ mod tests {
     fn torn_and_foreign_files_are_refused() {
         let good = state().write();
         for (text, part) in [
-            (String::new(), "torn"),
-            (good[..good.len() / 2].to_owned(), "torn"),
-            ("{}".to_owned(), "torn"),
+            (String::new(), "damaged"),
+            (good[..good.len() / 2].to_owned(), "damaged"),
+            ("{}".to_owned(), "damaged"),
             (good.replace("c1m-top tune", "other"), "belongs to 'other'"),
             (good.replace("\"version\": 1", "\"version\": 9"), "version 9"),
             (good.replace("net.ipv4.ip_local_port_range", "kernel.core_pattern"), "kernel.core_pattern"),

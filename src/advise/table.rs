@@ -17,9 +17,9 @@ pub fn title(ask: &Ask) -> String {
     };
     let mut held = match ask.program {
         Program::Own => "c1m-top, a descriptor table for each worker".to_owned(),
-        Program::Other { processes: 1 } => "a program of your own, one table for all".to_owned(),
+        Program::Other { processes: 1 } => "a program of your own, one descriptor table".to_owned(),
         Program::Other { processes } => {
-            format!("a program of your own, {} processes with a table each", grouped(processes))
+            format!("a program of your own, {} processes with a descriptor table each", grouped(processes))
         }
     };
     if ask.role == Side::Both && ask.program != Program::Own {
@@ -32,7 +32,7 @@ pub fn title(ask: &Ask) -> String {
 pub fn write(ask: &Ask, report: &Report) -> String {
     let mut out = format!("{}\n{}\n\n", title(ask), report.machine);
     let cells: Vec<[String; 6]> = report.limits.iter().map(cells).collect();
-    let head = ["limit", "of", "present", "needed", "verdict", "met at"].map(ToOwned::to_owned);
+    let head = ["limit", "of", "present", "needed", "verdict", "reached at"].map(ToOwned::to_owned);
     let mut widths = [0; 6];
     for row in std::iter::once(&head).chain(&cells) {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -82,23 +82,23 @@ fn line(out: &mut String, cells: &[String; 6], widths: [usize; 6]) {
 
 fn sums(out: &mut String, ask: &Ask, report: &Report) {
     let whose = if ask.user_bytes > 0 {
-        format!("{} B of them the program's own", grouped(ask.user_bytes))
+        format!("{} B of it the program's own", grouped(ask.user_bytes))
     } else {
         match ask.program {
-            Program::Own => "the engines themselves need next to none".to_owned(),
-            Program::Other { .. } => "what the program itself needs comes on top: --user-memory".to_owned(),
+            Program::Own => "the engines themselves need almost none".to_owned(),
+            Program::Other { .. } => "add what the program itself needs: --user-memory".to_owned(),
         }
     };
     let _ = writeln!(
         out,
-        "Memory needed: {} ({} B a connection; {whose}).",
+        "Memory needed: {} ({} B per connection; {whose}).",
         bytes(report.memory_needed_bytes),
         grouped(report.memory_needed_bytes / report.target.max(1))
     );
     if ask.share() < 1.0 {
         let _ = writeln!(
             out,
-            "Reckoned with a run whose guard holds at {} % of memory, epoll, file-max, conntrack and threads (--guard, --no-guard).",
+            "The guard would stop the run at {} % of memory, epoll watches, system open files, conntrack table and threads; that is allowed for (--guard, --no-guard).",
             (ask.share() * 1000.0).round() / 10.0
         );
     }
@@ -123,7 +123,7 @@ fn sums(out: &mut String, ask: &Ask, report: &Report) {
         let beyond = first.map_or(String::new(), |f| format!(" The first limit beyond it: {f}."));
         let _ = writeln!(out, "The target fits.{beyond}");
     } else {
-        let first = first.map_or(String::new(), |f| format!(" The run meets first: {f}."));
+        let first = first.map_or(String::new(), |f| format!(" The first to stop the run: {f}."));
         let of = if short == 1 { "limit is" } else { "limits are" };
         let _ = writeln!(out, "The target does not fit: {short} {of} too small.{first}");
     }

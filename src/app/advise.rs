@@ -70,10 +70,7 @@ pub(super) fn tune(args: &TuneArgs) -> Result<u8, Failure> {
         // Not the running kernel's to set: whoever starts the program does.
         let rest = proposal.service();
         if args.ask.output == ReportArg::Text && !rest.is_empty() {
-            print(&format!(
-                "Left to the program's unit or login: {} (c1m-top tune prints the files)\n",
-                rest.join(", ")
-            ))?;
+            print(&format!("For the program's unit or login: {} (c1m-top tune prints the files)\n", rest.join(", ")))?;
         }
         return Ok(status);
     }
@@ -130,7 +127,7 @@ impl Tuned {
         if state.exists() {
             // Its old values are somebody else's to put back.
             return Err(Failure::Usage(format!(
-                "--tune: sysctls are tuned already ({}): run without --tune, or put them back first (c1m-top tune --revert)",
+                "--tune: sysctls are already tuned ({}): run without --tune, or put them back first (c1m-top tune --revert)",
                 state.display()
             )));
         }

@@ -163,8 +163,8 @@ fn of_another_user(pid: u32) -> Option<String> {
     let ours = name.starts_with("c1m-top") && owner != sys::euid();
     ours.then(|| {
         format!(
-            "process {pid} is {} of another user (uid {owner}): it is watched from outside, as any process is; what it \
-             counts itself is not known here, and it takes no commands. Attach as that user to control it",
+            "process {pid} is {} of another user (uid {owner}): it is watched from outside like any process, without \
+             its own counts, and takes no commands. Attach as that user to control it",
             name.trim_end()
         )
     })

@@ -41,7 +41,7 @@ fn stop_engines(session: &mut Session, haste: bool) {
     session.note_deaths();
     for pid in killed {
         let name = session.name(pid);
-        let text = format!("the {name} engine {pid} did not end when told to, and was killed");
+        let text = format!("the {name} engine {pid} did not end when asked, and was killed");
         session.state.note(Severity::Warning, &format!("killed/{name}"), text);
     }
 }

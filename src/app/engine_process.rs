@@ -23,7 +23,7 @@ fn call_itself(name: &str) {
 /// can be taken away.
 fn channel() -> io::Result<UnixStream> {
     let channel: UnixStream = io::stdin().as_fd().try_clone_to_owned()?.into();
-    channel.peer_addr().map_err(|_| io::Error::other("an engine is started by c1m-top itself, not by hand"))?;
+    channel.peer_addr().map_err(|_| io::Error::other("engines are started by c1m-top itself, not by hand"))?;
     // The workers' tables keep the standard streams; the connection has to end with the main thread's.
     std::mem::forget(sys::renumber(File::open("/dev/null")?.into(), 0)?);
     Ok(channel)

@@ -48,7 +48,7 @@ impl Link {
             Ok(Reply::Hello(hello)) if hello.protocol == PROTOCOL => hello,
             Ok(Reply::Hello(hello)) => {
                 return Err(io::Error::other(format!(
-                    "the engine is of version {} and speaks another protocol than this {}",
+                    "the engine is version {} and speaks a different protocol from this one, {}",
                     hello.version,
                     env!("CARGO_PKG_VERSION")
                 )));
@@ -203,7 +203,7 @@ pub(super) mod tests {
             (b"HTTP/1.1 400 Bad Request\n", minute, "not an engine of c1m-top"),
             (b"{}\n", minute, "not an engine of c1m-top"),
             (&long, minute, "not an engine of c1m-top"),
-            (&other, minute, "another protocol"),
+            (&other, minute, "a different protocol"),
             (b"{\"kind\":", Duration::from_millis(50), "sends no greeting"),
         ];
         for (bytes, patience, want) in rows {

@@ -3,6 +3,7 @@
 //! | file | what it is for |
 //! | --- | --- |
 //! | `plan`, `endpoint` | the command line, checked and joined; where the client connects to |
+//! | `announce` | what a run is going to do, before it does it |
 //! | `setup` | engines started or attached to, the sampler opened |
 //! | `child`, `link` | an engine process; the control connection to it |
 //! | `watcher` | the probe thread |
@@ -17,6 +18,7 @@
 //! | `engine_process` | the other side: what `c1m-top engine` runs |
 
 mod advise;
+mod announce;
 mod attach;
 mod child;
 mod controller;

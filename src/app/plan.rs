@@ -41,6 +41,13 @@ pub(super) struct Plan {
     pub(super) close_rate: Option<u64>,
 }
 
+impl Plan {
+    /// Whether a connection has both its ends on this machine.
+    pub(super) fn both_ends(&self) -> bool {
+        self.client.as_ref().is_some_and(|client| self.server.is_some() || client.target_ip.is_loopback())
+    }
+}
+
 /// Checks and joins the options.
 ///
 /// # Errors

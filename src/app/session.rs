@@ -133,7 +133,7 @@ impl Session {
             Message::Report(Report::Gone { pid, .. }) => {
                 if !self.controller.closing() {
                     let name = self.name(pid);
-                    let text = format!("the {name} engine {pid} has ended; the kernel still frees its sockets");
+                    let text = format!("the {name} engine {pid} has ended; the kernel is still freeing its sockets");
                     self.state.keep(&format!("gone/{name}"), text);
                     self.view.dirty();
                 }
@@ -164,7 +164,7 @@ impl Session {
                 self.carry_out(steps)
             }
             Message::ProbeFailed => {
-                self.view.fail("the probe thread has failed; the figures shown are its last").map(|()| None)
+                self.view.fail("the probe thread has failed; these are its last figures").map(|()| None)
             }
         }
     }

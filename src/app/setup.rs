@@ -1,20 +1,21 @@
 //! Everything a run needs before its first sample: engines started or attached to, the sampler opened, the model told.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write as _};
 use std::net::IpAddr;
 
-use super::Failure;
 use super::advise::Tuned;
 use super::attach::{self, Found};
 use super::child::{self, Engine};
 use super::controller::Terms;
 use super::link::Link;
 use super::plan::Plan;
+use super::{Failure, announce};
 use crate::client;
 use crate::engine::config::{self, EngineConfig};
 use crate::model::{Setup, safe_target};
 use crate::probe::{self, Roots, Sampler, Unseen, Watch};
-use crate::sample::Absent;
+use crate::sample::{Absent, Kernel};
 use crate::sys;
 use crate::units::{grouped, micros};
 
@@ -34,7 +35,9 @@ pub(super) struct Ready {
 
 /// Starts or attaches.
 pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failure> {
-    let chosen = choose_target(&mut plan)?;
+    // Before this run has opened anything.
+    let kernel = (plan.client.is_some() || plan.server.is_some() || plan.tune.is_some()).then(look).transpose()?;
+    let chosen = kernel.as_ref().and_then(|kernel| choose_target(&mut plan, kernel));
     // For the target that is run for; before the ports are counted, of which it may add some; and declared before the engines,
     // which are gone when it is dropped.
     let tuned = plan.tune.as_ref().map(Tuned::apply).transpose()?;
@@ -45,6 +48,14 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
         other => (chosen, other.map(|c| c.text)),
     };
     let mut notes = vec![("endpoint", plan.endpoint_note.take()), ("capacity", capacity)];
+    let changed = tuned.as_ref().map_or(0, |tuned| tuned.done.iter().filter(|done| done.is_well()).count());
+    if let Some([what, until]) = kernel.as_ref().and_then(|kernel| announce::lines(&plan, kernel, changed)) {
+        if interactive {
+            // They stay above the summary when the dashboard has left. A terminal that has gone is noticed when it is taken.
+            let _ = writeln!(io::stdout(), "{what}\n{until}");
+        }
+        notes.extend([("plan", Some(what)), ("plan/until", Some(until))]);
+    }
     let mut engines = Vec::new();
     let mut links = Vec::new();
     let configs = [plan.server.clone().map(EngineConfig::Server), plan.client.clone().map(EngineConfig::Client)];
@@ -99,36 +110,38 @@ fn not_seen(unseen: &Unseen) -> String {
     let Unseen { pid, why, what } = unseen;
     let (refused, who) = match why {
         Absent::NeedsRoot { .. } if sys::euid() == 0 => {
-            ("for which this program lacks CAP_SYS_ADMIN".to_owned(), "; root of the machine sees them")
+            ("which takes CAP_SYS_ADMIN to enter".to_owned(), "; root of the machine sees them")
         }
         Absent::NeedsRoot { .. } => ("which this user may not enter".to_owned(), "; root sees them"),
         why => (format!("which cannot be entered ({why})"), ""),
     };
     let what = what.join(", ");
-    format!("process {pid} is in another network namespace, {refused}: {what} are not seen{who}")
+    format!("process {pid} is in another network namespace, {refused}: {what} cannot be seen{who}")
+}
+
+/// The machine and this process, as they are before a run.
+fn look() -> Result<Kernel, Failure> {
+    let own = Watch::process(std::process::id());
+    Ok(Sampler::new(Roots::default(), &[own]).map_err(|e| Failure::Internal(e.to_string()))?.read().0)
 }
 
 /// A run that names no target aims at one million, or at what this machine can hold. Returns the sentence that says so. A
 /// server alone aims at nothing, but what is tuned for it is not more than it can hold either.
-fn choose_target(plan: &mut Plan) -> Result<Option<String>, Failure> {
+fn choose_target(plan: &mut Plan, kernel: &Kernel) -> Option<String> {
     if plan.target_given || (plan.client.is_none() && plan.tune.is_none()) {
-        return Ok(None);
+        return None;
     }
-    let own = Watch::process(std::process::id());
-    let (kernel, _) = Sampler::new(Roots::default(), &[own]).map_err(|e| Failure::Internal(e.to_string()))?.read();
     let cgroups = kernel.processes.first().and_then(|t| t.memcg.as_ref().ok()).cloned().unwrap_or_default();
-    let to = plan.client.as_ref().map(|client| client.target_ip);
-    let both_ends = to.is_some_and(|ip| plan.server.is_some() || ip.is_loopback());
-    let (target, note) = safe_target(&kernel, both_ends, &cgroups);
+    let (target, note) = safe_target(kernel, plan.both_ends(), &cgroups);
     if let Some(ask) = &mut plan.tune {
         ask.ramp.target = Some(target);
     }
-    let Some(client) = plan.client.as_mut() else { return Ok(None) };
+    let client = plan.client.as_mut()?;
     client.common.target = target;
     if let Some(server) = &mut plan.server {
         server.common.target = target;
     }
-    Ok(Some(note))
+    Some(note)
 }
 
 /// What the client's addresses and ports allow.
@@ -176,7 +189,7 @@ fn check_capacity(plan: &mut Plan) -> Result<Option<Capacity>, Failure> {
         server.common.target = free;
     }
     let beside = if free < capacity { ", less those that other programs listen on" } else { "" };
-    let text = format!("aims at {}, all that addresses and ports allow: {product}{beside}", grouped(free));
+    let text = format!("target {}, all that addresses and ports allow: {product}{beside}", grouped(free));
     Ok(Some(Capacity { is_target: true, text }))
 }
 

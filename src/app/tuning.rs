@@ -122,7 +122,7 @@ impl fmt::Display for Done {
             Outcome::Unchanged => write!(f, "{key}: {to} already"),
             Outcome::Became(value) => write!(f, "{key}: {from} -> {value}, though {to} was asked for"),
             Outcome::Foreign => {
-                write!(f, "{key}: is {from}, which c1m-top did not set; left (--revert --force sets {to})")
+                write!(f, "{key}: is {from}, which c1m-top did not set; left alone (--revert --force sets {to})")
             }
             Outcome::Failed(why) => write!(f, "{key}: NOT set, still {from} ({to} asked for): {why}"),
         }
@@ -158,7 +158,7 @@ pub(super) fn apply(sysctls: &Sysctls, file: &Path, here: &Here, changes: &[Chan
     let mut state = match load(file)? {
         Some(state) if !state.of_this_boot(here) => {
             return Err(format!(
-                "{} is from before the last reboot: {} checks what is left of it, and removes it",
+                "{} is from before the last reboot: {} checks what is left of it and removes it",
                 file.display(),
                 revert_command(file)
             ));
@@ -264,7 +264,7 @@ fn lock(file: &Path) -> Result<File, String> {
     match directory.try_lock() {
         Ok(()) => Ok(directory),
         Err(fs::TryLockError::WouldBlock) => {
-            Err(format!("another c1m-top tune is at work on {}: try again when it has ended", file.display()))
+            Err(format!("another c1m-top tune is using {}: try again when it has finished", file.display()))
         }
         Err(fs::TryLockError::Error(e)) => Err(cannot(&e)),
     }
@@ -280,7 +280,7 @@ fn load(file: &Path) -> Result<Option<State>, String> {
         && (!data.is_file() || data.uid() != sys::euid() || data.mode() & 0o022 != 0)
     {
         let shown = file.display();
-        return Err(format!("{shown} is not a file that you alone can write; nothing was changed"));
+        return Err(format!("{shown} is not a file that only you can write; nothing was changed"));
     }
     match fs::read(file) {
         Ok(bytes) => State::parse(&String::from_utf8_lossy(&bytes))

@@ -198,7 +198,7 @@ fn two_at_once_do_not_mix() {
     let tree = Tree::new();
     tree.apply("a").unwrap();
     let first = lock(&tree.file()).unwrap();
-    assert!(tree.revert("a", false).unwrap_err().contains("another c1m-top tune is at work"));
+    assert!(tree.revert("a", false).unwrap_err().contains("another c1m-top tune is using"));
     drop(first);
     assert!(tree.revert("a", false).is_ok());
 }
@@ -209,11 +209,11 @@ fn a_file_that_others_can_write_is_not_believed() {
     let tree = Tree::new();
     tree.apply("a").unwrap();
     fs::set_permissions(tree.file(), fs::Permissions::from_mode(0o666)).unwrap();
-    assert!(tree.revert("a", true).unwrap_err().contains("you alone"));
+    assert!(tree.revert("a", true).unwrap_err().contains("only you"));
     fs::set_permissions(tree.file(), fs::Permissions::from_mode(0o600)).unwrap();
     let elsewhere = tree.dir.path().join("elsewhere.json");
     fs::rename(tree.file(), &elsewhere).unwrap();
     symlink(&elsewhere, tree.file()).unwrap();
-    assert!(tree.revert("a", true).unwrap_err().contains("you alone"));
+    assert!(tree.revert("a", true).unwrap_err().contains("only you"));
     assert_eq!(tree.get("fs.nr_open"), "2000000");
 }

@@ -8,47 +8,47 @@ use super::{AddressArgs, EngineArgs, RampArgs, RunArgs, TrafficArgs, values};
 use crate::units::parse_bytes;
 
 pub(super) const CHECK_HELP: &str = "\
-Whose limits: c1m-top gives each worker thread a descriptor table of its own, so that RLIMIT_NOFILE bounds a table and not
-the run, and root is exempt from fs.file-max. A server of yours (ejabberd, nginx, your own) has one table a process, which
-must hold all of its connections, and usually runs without privilege. --program other reckons with that; with --role both
-it is the server, and c1m-top the client.
+Whose limits: c1m-top gives each worker thread its own descriptor table, so that RLIMIT_NOFILE limits a table and not the
+run, and root is exempt from fs.file-max. A server of yours (ejabberd, nginx, your own) has one table per process, which must
+hold all its connections, and usually runs without privilege: use --program other. With --role both, it is the server and
+c1m-top the client.
 
 Exit status: 0 the target fits, 3 it does not, 2 bad input.
 
 Examples:
   c1m-top check --target 1m                                     both ends here, c1m-top's own
-  c1m-top check --target 1m --role server --program other       a server of yours, as started from here
+  c1m-top check --target 1m --role server --program other       a server of yours, started from here
   c1m-top check --target 1m --role server --pid 4021            that server, running, with the limits it has
   c1m-top check --target 1m --role server --active 20% --message 1KiB
-  c1m-top check --limits                                        every limit there is, in words";
+  c1m-top check --limits                                        every limit, explained";
 
 pub(super) const TUNE_HELP: &str = "\
-Without --apply or --revert nothing is changed: a sysctl.d file, a limits.conf and a systemd drop-in are printed, a line
-only where the present value is too small. --apply sets the running sysctls and writes the old values to the state file
-first. --revert puts those back exactly, also when --apply was interrupted. A value that somebody else has changed since is
-named and left as it is, unless --force is given; after a reboot that is every value that is not the old one, because
-nothing that --apply set outlives a reboot.
+Without --apply or --revert nothing is changed: it prints a sysctl.d file, a limits.conf and a systemd drop-in, with a line
+only where the present value is too small. --apply writes the old values to the state file, then sets the sysctls of the
+running kernel. --revert puts the old values back exactly, even if --apply was interrupted. A value that somebody else has
+changed since is reported and left alone, unless you add --force. After a reboot that is every value that differs, because
+nothing --apply sets survives a reboot.
 
-Exit status: 0 the target fits with what is printed, or all lines were set or put back; 3 not so; 2 bad input, or a state
-file that is torn, foreign or from before a reboot.";
+Exit status: 0 the target fits with what is printed, or every value was set or put back; 3 if not; 2 bad input, or a state
+file that is damaged, not ours, or from before a reboot.";
 
 /// What is checked or tuned for.
 #[derive(Debug, Clone, Args)]
 pub struct AskArgs {
-    /// The ends of the connections on this machine.
-    #[arg(long, value_enum, default_value = "both", help_heading = "What for")]
+    /// Which end of the connections is on this machine.
+    #[arg(long, value_enum, default_value = "both", help_heading = "What to check for")]
     pub role: RoleArg,
 
     /// Whose program holds the connections.
-    #[arg(long, value_enum, default_value = "c1m-top", help_heading = "What for")]
+    #[arg(long, value_enum, default_value = "c1m-top", help_heading = "What to check for")]
     pub program: ProgramArg,
 
-    /// That other program, running: its own limits, cgroup and network namespace count. Implies --program other.
-    #[arg(long, value_name = "PID", value_parser = values::pid, help_heading = "What for")]
+    /// That other program, already running: uses its own limits, cgroup and network namespace. Implies --program other.
+    #[arg(long, value_name = "PID", value_parser = values::pid, help_heading = "What to check for")]
     pub pid: Option<u32>,
 
-    /// What the program itself needs for each connection: 0, 20KiB.
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "0", help_heading = "What for")]
+    /// What the program itself needs per connection: 0, 20KiB.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, default_value = "0", help_heading = "What to check for")]
     pub user_memory: u64,
 
     /// How many, how fast, how far.
@@ -105,7 +105,7 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub ask: AskArgs,
 
-    /// List every limit there is, with what it bounds and where its numbers are read, and check nothing.
+    /// List every limit, with what it limits and where its numbers come from, and check nothing.
     #[arg(long)]
     pub limits: bool,
 }
@@ -118,11 +118,11 @@ pub struct TuneArgs {
     #[command(flatten)]
     pub ask: AskArgs,
 
-    /// Print what would be set and change nothing: the default.
+    /// Print what would be set and change nothing. The default.
     #[arg(long, conflicts_with_all = ["apply", "revert"], help_heading = "Changing the machine")]
     pub dry_run: bool,
 
-    /// Set the running sysctl values, and keep the old ones in the state file.
+    /// Set the sysctls of the running kernel, and keep the old values in the state file.
     #[arg(long, conflicts_with = "revert", help_heading = "Changing the machine")]
     pub apply: bool,
 
@@ -130,7 +130,7 @@ pub struct TuneArgs {
     #[arg(long, help_heading = "Changing the machine")]
     pub revert: bool,
 
-    /// With --revert: also values that somebody else has changed since.
+    /// With --revert: also put back values that somebody else has changed since.
     #[arg(long, requires = "revert", help_heading = "Changing the machine")]
     pub force: bool,
 
@@ -153,10 +153,10 @@ pub enum RoleArg {
 /// Whose program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProgramArg {
-    /// c1m-top's engines: a descriptor table for each worker thread.
+    /// c1m-top's engines: one descriptor table per worker thread.
     #[value(name = "c1m-top")]
     Own,
-    /// Any other, a server of yours: one table a process.
+    /// Any other, such as a server of yours: one descriptor table per process.
     Other,
 }
 

@@ -59,11 +59,11 @@ const WITHOUT_ACTIVE: &str = "does nothing without --active: add --active 20%, o
 fn without(run: &RunArgs, needed: &str) -> String {
     let why = match (&run.attach, run.server, &run.client) {
         (Some(_), ..) => {
-            return "does nothing with --attach, which watches what runs already: leave it out".to_owned();
+            return "does nothing with --attach, which watches what is already running: leave it out".to_owned();
         }
-        (None, true, _) => "on a server alone",
-        (None, _, Some(_)) => "on a client alone",
-        _ => "where nothing is started",
+        (None, true, _) => "with a server alone",
+        (None, _, Some(_)) => "with a client alone",
+        _ => "when nothing is started",
     };
     format!("does nothing {why}: add {needed}, or leave it out")
 }
@@ -77,7 +77,7 @@ const ASK: &[Rule<AskArgs>] = &[
     Rule {
         options: &["rate"],
         works: |ask| ask.role == RoleArg::Server,
-        refusal: |_| "does nothing where the client is on this machine: add --role server, or leave it out".to_owned(),
+        refusal: |_| "does nothing when the client is on this machine: add --role server, or leave it out".to_owned(),
     },
     Rule {
         options: &["guard", "no-guard"],

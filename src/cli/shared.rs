@@ -17,7 +17,7 @@ const PORTS: u16 = 100;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Ramp")]
 pub struct RampArgs {
-    /// Connections: 200k, 1m. Default: 1m; without it a run opens only as many as memory holds with a fifth to spare.
+    /// Connections: 200k, 1m. Default: 1m, or as many as fit into memory with a fifth to spare.
     #[arg(long, value_name = "COUNT", value_parser = values::target, allow_negative_numbers = true)]
     pub target: Option<u64>,
 
@@ -25,12 +25,12 @@ pub struct RampArgs {
     #[arg(long, value_name = "PER SECOND", value_parser = str::parse::<Rate>, default_value = "max")]
     pub rate: Rate,
 
-    /// Hold the ramp before it uses more than this share of any limit that would stop it; of memory, of what was free at the
-    /// start.
+    /// Stop the ramp before it uses more than this share of any limit that would end it, or of the memory that was free at
+    /// the start.
     #[arg(long, value_name = "PERCENT", value_parser = values::guard, default_value = "90%")]
     pub guard: f64,
 
-    /// Run on into the limit, to see what happens.
+    /// Run into the limit, to see what happens.
     #[arg(long, conflicts_with = "guard")]
     pub no_guard: bool,
 }
@@ -54,7 +54,7 @@ pub struct AddressArgs {
     #[arg(long, value_name = "COUNT", value_parser = values::ports)]
     pub ports: Option<u16>,
 
-    /// Addresses that the client connects from, or a prefix such as 127.0.1.0/28, separated by commas.
+    /// Addresses the client connects from, or prefixes such as 127.0.1.0/28, separated by commas.
     #[arg(long, value_name = "IP|PREFIX", value_delimiter = ',')]
     pub source: Vec<Source>,
 }
@@ -75,8 +75,8 @@ impl AddressArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Engines")]
 pub struct EngineArgs {
-    /// Worker threads of each engine, each with a descriptor table of its own. Default: as many as the count needs (check and
-    /// tune --program other: processes that share the connections evenly, 1).
+    /// Worker threads per engine, each with its own descriptor table. Default: as many as the count needs. For check and tune
+    /// --program other: processes that share the connections evenly, 1 by default.
     #[arg(long, value_name = "COUNT", value_parser = values::workers)]
     pub workers: Option<u32>,
 }
@@ -85,7 +85,7 @@ pub struct EngineArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Traffic")]
 pub struct TrafficArgs {
-    /// Share of the connections that carry messages: 20%.
+    /// Share of connections that carry messages: 20%.
     #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
     pub active: Option<f64>,
 
@@ -93,7 +93,7 @@ pub struct TrafficArgs {
     #[arg(long, value_name = "BYTES", value_parser = values::message, default_value = "64")]
     pub message: u64,
 
-    /// Time between two messages of one connection.
+    /// Time between messages on one connection.
     #[arg(long, value_name = "TIME", value_parser = values::every, default_value = "1s")]
     pub every: Duration,
 }

@@ -23,7 +23,7 @@ impl FromStr for Rate {
             return Ok(Self(None));
         }
         match parse_count(text.trim_end_matches("/s")) {
-            Ok(0) => Err("0 per second would never begin; write a number from 1, or max".to_owned()),
+            Ok(0) => Err("0 per second would never start; write a number from 1, or max".to_owned()),
             Ok(n) => Ok(Self(Some(n))),
             Err(_) => Err(format!("'{text}' is not a rate; write a number per second such as 20k, or max")),
         }
@@ -99,7 +99,7 @@ pub(super) fn target(text: &str) -> Result<u64, String> {
 pub(super) fn guard(text: &str) -> Result<f64, String> {
     match parse_percent(text)? {
         share if share < 1.0 => Err(format!(
-            "'{text}' is under 1 % and leaves no room for a connection; write a share such as 90%, or --no-guard"
+            "'{text}' is under 1 % and leaves room for no connection; write a share such as 90%, or --no-guard"
         )),
         share => Ok(share),
     }
@@ -121,9 +121,9 @@ pub(super) fn every(text: &str) -> Result<Duration, String> {
 
 pub(super) fn interval(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
-        time if time < Duration::from_millis(100) => {
-            Err(format!("'{text}' is under 100ms: sampling that often would cost what it measures; use 100ms or more"))
-        }
+        time if time < Duration::from_millis(100) => Err(format!(
+            "'{text}' is under 100ms: sampling that often would disturb what it measures; use 100ms or more"
+        )),
         time => Ok(time),
     }
 }
@@ -151,18 +151,18 @@ pub(super) fn output() -> impl TypedValueParser<Value = OutputArg> {
 pub enum CloseArg {
     /// Reset: no `TIME_WAIT`, every port free at once.
     Rst,
-    /// The orderly FIN: the client's end waits 60 s in `TIME_WAIT`.
+    /// Orderly, by FIN: the client's end stays in `TIME_WAIT` for 60 s.
     Fin,
 }
 
 /// How the chart is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MarkerArg {
-    /// Eight dots a cell.
+    /// Eight dots per cell.
     Braille,
     /// Half blocks.
     Block,
-    /// One dot a cell.
+    /// One dot per cell.
     Dot,
 }
 

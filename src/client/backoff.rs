@@ -353,12 +353,12 @@ impl Seen {
         let held = if self.held == 0 { "none".to_owned() } else { grouped(self.held) };
         if self.refused > self.lost {
             return format!(
-                "the server refuses or resets connections: {rate}/s before the client backed off; {held} held: it takes no \
-                 more, or has stopped listening; not a limit of this machine"
+                "the server refuses or resets connections: {rate}/s before the client backed off; {held} held. It is \
+                 full, or has stopped listening; this machine is not the limit"
             );
         }
         let (what, limit) = match (lifetime_us < AT_ONCE_US, self.held) {
-            (true, 0) => ("accepts and closes at once", "its maximum of clients, or whom it lets in"),
+            (true, 0) => ("accepts and closes at once", "its maximum of clients, or who may connect"),
             (true, _) => ("accepts and closes at once", "its maximum of clients"),
             (false, _) => ("closes what it has accepted", "its maximum of clients, or a timeout"),
         };
@@ -367,8 +367,8 @@ impl Seen {
             _ => seconds(lifetime_us as f64 / 1e6),
         };
         format!(
-            "the server {what}: {rate}/s before the client backed off, half of them within {lived}; {held} held: a limit of \
-             the server's own ({limit}), not of this machine"
+            "the server {what}: {rate}/s before the client backed off, half of them within {lived}; {held} held. It \
+             is the server's own limit ({limit}), not this machine"
         )
     }
 }
@@ -614,20 +614,20 @@ mod tests {
         assert_eq!(
             seen.sentence(400),
             "the server accepts and closes at once: 500/s before the client backed off, half of them within 0.4 ms; 3,000 \
-             held: a limit of the server's own (its maximum of clients), not of this machine"
+             held. It is the server's own limit (its maximum of clients), not this machine"
         );
         let text = Seen { held: 0, ..seen }.sentence(400);
         assert!(
-            text.contains("none held: a limit of the server's own (its maximum of clients, or whom it lets in)"),
+            text.contains("none held. It is the server's own limit (its maximum of clients, or who may connect)"),
             "{text}"
         );
         let text = seen.sentence(30_000_000);
         assert!(text.starts_with("the server closes what it has accepted: 500/s"), "{text}");
-        assert!(text.contains("within 30 s; 3,000 held: ") && text.contains("or a timeout)"), "{text}");
+        assert!(text.contains("within 30 s; 3,000 held. ") && text.contains("or a timeout)"), "{text}");
         assert_eq!(
             Seen { refused: 901, ..seen }.sentence(400),
-            "the server refuses or resets connections: 500/s before the client backed off; 3,000 held: it takes no more, or \
-             has stopped listening; not a limit of this machine"
+            "the server refuses or resets connections: 500/s before the client backed off; 3,000 held. It is full, or \
+             has stopped listening; this machine is not the limit"
         );
     }
 }

@@ -200,7 +200,7 @@ impl Engine for Client {
         self.shared.ramp.stop(Stop {
             cause: StopCause::Limit,
             call,
-            text: format!("a client worker could not run: {error}"),
+            text: format!("a client worker could not start: {error}"),
         });
     }
 }
@@ -233,8 +233,9 @@ impl Client {
         let target = shared.config.common.target.min(capacity);
         let ports = (target * 2 * u64::from(shared.config.common.ports)).div_ceil(capacity.max(1));
         let text = format!(
-            "Half of the local ports towards each destination are in use: from here the kernel searches for a free one, and \
-             connects are ten to fifty times slower. --ports {ports} (on the server as well) or one more --source keeps them fast."
+            "Half of the local ports for each destination are in use: from here on the kernel has to search for a \
+             free one, and connecting is ten to fifty times slower. --ports {ports} (on the server as well) or \
+             another --source keeps it fast."
         );
         shared.counters.note(Severity::Info, "ports_half", text);
     }

@@ -49,8 +49,8 @@ fn sentence(ports: &[u16]) -> String {
     let more = if ranges.len() > MOST { ", …" } else { "" };
     let list = format!("{}{more}", named.join(", "));
     match ports.len() {
-        1 => format!("Port {list} of the server refuses connections; it is left out."),
-        n => format!("{n} ports of the server refuse connections ({list}); they are left out."),
+        1 => format!("Port {list} of the server refuses connections and is left out."),
+        n => format!("{n} ports of the server refuse connections ({list}) and are left out."),
     }
 }
 
@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(refusing.update(vec![9901], after(1000)), None);
         assert_eq!(refusing.update(vec![9901, 9902, 9903], after(1200)), None);
         assert_eq!(refusing.update(vec![9901, 9902, 9903], after(1400)), None, "more may come");
-        let want = "3 ports of the server refuse connections (9901-9903); they are left out.";
+        let want = "3 ports of the server refuse connections (9901-9903) and are left out.";
         assert_eq!(refusing.update(vec![9901, 9902, 9903], after(1500)).as_deref(), Some(want));
         for (ms, ports) in [(2000, vec![9901, 9902, 9903]), (7000, vec![]), (8000, vec![9902]), (9000, vec![9902])] {
             assert_eq!(refusing.update(ports, after(ms)), None, "they were told of");
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn neighbours_are_one_range_and_many_ranges_are_cut() {
-        assert_eq!(sentence(&[80]), "Port 80 of the server refuses connections; it is left out.");
+        assert_eq!(sentence(&[80]), "Port 80 of the server refuses connections and is left out.");
         assert!(sentence(&[1, 3, 4, 65_535]).contains("4 ports of the server refuse connections (1, 3-4, 65535)"));
         assert!(sentence(&[1, 3, 5, 7, 9]).contains("(1, 3, 5, 7, …)"));
     }

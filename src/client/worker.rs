@@ -307,8 +307,7 @@ impl State<'_> {
                     self.stop(
                         StopCause::Refused,
                         (op, errno),
-                        "every destination port refuses connections: is the server running, and on these ports?"
-                            .to_owned(),
+                        "every destination port refuses connections: is the server running, on these ports?".to_owned(),
                     );
                     return true;
                 }
@@ -343,7 +342,7 @@ impl State<'_> {
         self.stop(
             StopCause::Limit,
             ("connect", libc::EADDRNOTAVAIL),
-            format!("the local ports{capacity} are used up: more destination ports (--ports), more source addresses (--source) or a wider net.ipv4.ip_local_port_range"),
+            format!("all local ports{capacity} are used: more destination ports (--ports), more source addresses (--source) or a wider net.ipv4.ip_local_port_range"),
         );
     }
 

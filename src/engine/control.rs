@@ -110,7 +110,7 @@ impl Control {
                 self.peers.push(None);
                 self.peers.len() - 1
             }
-            None => return Err(format!("process {pid}: {MOST} dashboards are connected already")),
+            None => return Err(format!("process {pid}: {MOST} dashboards are already connected")),
         };
         registry
             .register(&mut stream, Token(LISTENER + 1 + index), Interest::READABLE)

@@ -76,7 +76,7 @@ pub fn run(
     let listening = listening
         .inspect_err(|e| {
             let text =
-                format!("No other dashboard can attach to this engine: its control socket cannot be made ({e}).");
+                format!("No other dashboard can attach to this engine: its control socket cannot be created ({e}).");
             engine.counters().note(Severity::Info, "no_control_socket", text);
         })
         .ok();

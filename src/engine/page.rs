@@ -167,9 +167,9 @@ impl Reader {
         let path = format!("/proc/{pid}/fd/{number}");
         // Not blocking: what is behind the number may be a pipe.
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-        let refused = |why: &str| Err(io::Error::other(format!("its counters are refused: {why}")));
+        let refused = |why: &str| Err(io::Error::other(format!("its counters cannot be trusted: {why}")));
         if file.metadata()?.uid() != sys::euid() {
-            return refused("they are another user's");
+            return refused("they belong to another user");
         }
         let words = SharedView::open(&file, WORDS)?;
         if words.load(Word::Magic as usize) != MAGIC {
@@ -177,7 +177,7 @@ impl Reader {
         }
         let layout = words.load(Word::Layout as usize);
         if layout != LAYOUT {
-            return refused(&format!("layout {layout}, this program knows {LAYOUT}"));
+            return refused(&format!("layout {layout}; this program knows layout {LAYOUT}"));
         }
         Ok(Self { words, pid, last: None })
     }
@@ -341,7 +341,7 @@ mod tests {
         let null = File::open("/dev/null").unwrap();
         for (number, want) in [
             (foreign.number(), "not of c1m-top"),
-            (newer.number(), "layout 3, this program knows 2"),
+            (newer.number(), "layout 3; this program knows layout 2"),
             (short.number(), "shared memory of"),
             (unsealed.as_raw_fd(), "not sealed"),
             (pipe.as_raw_fd(), "nvalid argument"),

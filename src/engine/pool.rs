@@ -207,7 +207,7 @@ impl Pool {
         let room = soft.saturating_sub(fixed) as usize;
         if room == 0 {
             return Err(io::Error::other(format!(
-                "RLIMIT_NOFILE is {soft}, of which listeners and the program itself need {fixed}: raise it with ulimit -n, or listen on fewer ports"
+                "RLIMIT_NOFILE is {soft}, and listeners and the program itself need {fixed} of it: raise it with ulimit -n, or listen on fewer ports"
             )));
         }
         Ok(Self {

@@ -38,7 +38,7 @@ pub fn listen() -> io::Result<Listening> {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let usual = ["/dev/shm", "/run", "."].map(PathBuf::from);
     let candidates = runtime.into_iter().chain([std::env::temp_dir()]).chain(usual);
-    let mut last = io::Error::other("there is no directory for it");
+    let mut last = io::Error::other("no directory to put it in");
     for dir in candidates {
         match listen_in(&dir) {
             Ok((listener, file)) => return Ok((listener, sys::renumber(file, NUMBER)?)),

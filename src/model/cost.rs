@@ -71,8 +71,8 @@ impl Basis {
     pub fn words(self) -> &'static str {
         match self {
             Self::SlabAndRss | Self::AllSlabAndRss => "measured as it grew",
-            Self::ObjectsAndRss => "its memory as it grew, the kernel's by the sizes of its objects",
-            Self::Quotient => "by division: all its memory over what it holds",
+            Self::ObjectsAndRss => "its own memory as it grew, the kernel's from the sizes of its objects",
+            Self::Quotient => "all its memory divided by its connections",
         }
     }
 }

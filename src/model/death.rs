@@ -229,7 +229,7 @@ impl Witness {
         let rss = self.seen.iter().rev().find_map(|s| s.alive.iter().find(|a| a.0 == death.pid)?.1);
         // Of our engines we know what they hold.
         let whose =
-            if death.role.is_some() { "; the memory is kernel socket memory, which RSS does not show" } else { "" };
+            if death.role.is_some() { "; it went into kernel socket memory, which RSS does not show" } else { "" };
         let rss = rss.map_or(String::new(), |rss| format!(" (RSS was {}{whose})", units::bytes(rss)));
         match &death.cause {
             Cause::Exit(0) => format!("{who} ended {at}"),
@@ -581,7 +581,7 @@ mod tests {
         assert_eq!(
             text,
             "server engine 4021 was killed by the kernel's OOM killer at 62,300 connections: memory cgroup /c1m reached its \
-             limit of 400 MiB (RSS was 4.12 MiB; the memory is kernel socket memory, which RSS does not show)"
+             limit of 400 MiB (RSS was 4.12 MiB; it went into kernel socket memory, which RSS does not show)"
         );
         let (_, text) = judge(false, Cause::Signal(9), |_| ());
         assert_eq!(text, "server engine 4021 was ended by signal 9 (SIGKILL) at 62,300 connections");

@@ -27,7 +27,7 @@ impl fmt::Display for Cause {
                 f.write_str("killed by the kernel (OOM): the machine is out of memory")
             }
             Cause::OutOfHeap => f.write_str("it is gone, and its heap was full"),
-            Cause::Vanished => f.write_str("it is gone, and nobody saw how"),
+            Cause::Vanished => f.write_str("it is gone; nobody saw how it ended"),
         }
     }
 }

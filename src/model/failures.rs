@@ -53,8 +53,8 @@ impl Failures {
 pub fn happened(error: &ErrorCount) -> String {
     let times = if error.count == 1 { "once".to_owned() } else { format!("{} times", units::grouped(error.count)) };
     match (error.op.as_str(), error.errno) {
-        ("greeting", 0) => format!("a greeting came back changed {times}"),
-        ("self_connect", 0) => format!("a connect met its own port {times}, and was undone"),
+        ("greeting", 0) => format!("a greeting came back altered {times}"),
+        ("self_connect", 0) => format!("a connect hit its own port {times} and was undone"),
         (op, 0) => format!("{op} failed {times}, and the kernel does not say why"),
         (op, _) => format!("{op} failed with {} {times}", error.name),
     }
@@ -85,8 +85,8 @@ mod tests {
             (count("connect", libc::ETIMEDOUT, 1), "connect failed with ETIMEDOUT once"),
             (count("connect", libc::ETIMEDOUT, 1200), "connect failed with ETIMEDOUT 1,200 times"),
             (count("connect", 0, 2), "connect failed 2 times, and the kernel does not say why"),
-            (count("greeting", 0, 1), "a greeting came back changed once"),
-            (count("self_connect", 0, 3), "a connect met its own port 3 times, and was undone"),
+            (count("greeting", 0, 1), "a greeting came back altered once"),
+            (count("self_connect", 0, 3), "a connect hit its own port 3 times and was undone"),
         ] {
             assert_eq!(happened(&error), want);
         }

@@ -104,10 +104,7 @@ pub fn safe_target(kernel: &Kernel, both_ends: bool, own_memcg: &[MemCgroup]) ->
     let cost = per_connection(both_ends);
     let holds = |left: u64| whole((1.0 - SPARE) * left as f64 / cost);
     let Some(headroom) = Headroom::of(kernel, None) else {
-        return (
-            BLIND,
-            format!("aims at {}: memory cannot be read here; --target sets another", units::grouped(BLIND)),
-        );
+        return (BLIND, format!("target {}: memory cannot be read here; --target sets another", units::grouped(BLIND)));
     };
     let mut least = (holds(headroom.bytes), headroom.bytes, "real memory headroom".to_owned());
     for group in tightest(std::iter::once(own_memcg).chain(all_chains(kernel))) {
@@ -121,7 +118,7 @@ pub fn safe_target(kernel: &Kernel, both_ends: bool, own_memcg: &[MemCgroup]) ->
         return (
             DEFAULT,
             format!(
-                "aims at {}, the default; the machine could hold about {}",
+                "target {}, the default; this machine could hold about {}",
                 units::grouped(DEFAULT),
                 units::short_count(count)
             ),
@@ -131,7 +128,7 @@ pub fn safe_target(kernel: &Kernel, both_ends: bool, own_memcg: &[MemCgroup]) ->
     let unit = 10_u64.pow(count.max(1).ilog10().saturating_sub(2));
     let count = (count / unit * unit).max(1);
     let text = format!(
-        "aims at {}: with {} B for a connection that leaves a fifth of the {} of {what}",
+        "target {}: at {} B per connection that leaves a fifth of the {} of {what}",
         units::grouped(count),
         units::grouped(whole(cost)),
         units::bytes(left)
@@ -258,22 +255,22 @@ mod tests {
                 true,
                 vec![],
                 1_000_000,
-                "aims at 1,000,000, the default; the machine could hold about",
+                "target 1,000,000, the default; this machine could hold about",
             ),
             (
                 shrunk(2048 * MIB),
                 true,
                 vec![],
                 230_000,
-                "aims at 230,000: with 8,232 B for a connection that leaves a fifth of the 2.21 GiB of real memory headroom",
+                "target 230,000: at 8,232 B per connection that leaves a fifth of the 2.21 GiB of real memory headroom",
             ),
-            (shrunk(2048 * MIB), false, vec![], 460_000, "aims at 460,000: with 4,116 B"),
+            (shrunk(2048 * MIB), false, vec![], 460_000, "target 460,000: at 4,116 B"),
             (
                 synthetic::host_only(0),
                 true,
                 vec![group(410 * MIB)],
                 40_700,
-                "aims at 40,700: with 8,232 B for a connection that leaves a fifth of the 400 MiB of room in memory cgroup /user.slice",
+                "target 40,700: at 8,232 B per connection that leaves a fifth of the 400 MiB of room in memory cgroup /user.slice",
             ),
         ];
         for (sample, both_ends, own, want, text) in rows {

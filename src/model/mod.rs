@@ -42,7 +42,7 @@ pub use event::{About, Event, EventLog, Kind, Severity};
 pub use failures::happened;
 pub use guard::safe_target;
 pub use now::{CountSource, Now, RunPhase, Stale};
-pub use summary::{EventLine, MemberLine, ProcessLine, SampleLine, Summary, Verdict};
+pub use summary::{EventLine, Latency, MemberLine, ProcessLine, SampleLine, Summary, Verdict};
 
 use crate::protocol::Role;
 use crate::sample::{Machine, Sample};
@@ -153,7 +153,7 @@ impl Model {
         }
         let left = self.last.as_ref().and_then(|s| s.kernel.program.as_ref()).map_or(0, |p| p.processes);
         let text = format!(
-            "{} has ended, and with it up to {} connections; processes of the program that go on: {}",
+            "{} has ended, and up to {} connections with it; processes still running: {}",
             death.process(),
             units::grouped(held),
             units::grouped(left),
@@ -355,6 +355,11 @@ impl Model {
     /// The JSON line of the last sample.
     pub fn sample_line(&self) -> SampleLine {
         report::sample_line(self)
+    }
+
+    /// The limits that come next, nearest first, as they were while the run was on its way or held: for its summary.
+    pub fn ahead(&self) -> &[Limit] {
+        self.account.run.ahead()
     }
 
     /// What the run came to.

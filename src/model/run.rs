@@ -2,7 +2,7 @@
 
 use hdrhistogram::Histogram;
 
-use crate::limits::{Limit, LimitId};
+use crate::limits::{Limit, LimitId, LimitState};
 use crate::protocol::{Phase, Role};
 use crate::sample::Sample;
 
@@ -50,7 +50,12 @@ pub(super) struct RunLog {
     late: u64,
     own_cpu_us: u64,
     own_rss_bytes: u64,
+    /// The next limits while the run was on its way or held: a run that closes aims at none any more.
+    ahead: Vec<Limit>,
 }
+
+/// Limits that are kept for the end: of the nearest, the first may turn out to be the one that was hit.
+const AHEAD: usize = 3;
 
 impl RunLog {
     /// Takes a sample that should have come `interval_ms` after the last (0: unknown).
@@ -60,6 +65,13 @@ impl RunLog {
         if now.connections > self.peak {
             self.peak = now.connections;
             self.record(now.connections, limits);
+        }
+        let next = |l: &&Limit| l.forecast.connections().is_some() && l.state != LimitState::Hit;
+        if matches!(now.phase, RunPhase::Ramping | RunPhase::Guarded | RunPhase::Holding | RunPhase::Watching)
+            && limits.iter().any(|l| next(&l))
+        {
+            self.ahead.clear();
+            self.ahead.extend(limits.iter().filter(next).take(AHEAD).cloned());
         }
         match now.phase {
             RunPhase::Closing => _ = self.close_ms.0.get_or_insert(sample.t_ms),
@@ -207,6 +219,11 @@ impl RunLog {
     /// What was predicted when.
     pub(super) fn forecasts(&self) -> &[ForecastLine] {
         &self.forecasts
+    }
+
+    /// The next limits when the run last was on its way or held, nearest first.
+    pub(super) fn ahead(&self) -> &[Limit] {
+        &self.ahead
     }
 
     /// What watching cost.

@@ -8,7 +8,8 @@ use super::cost::Basis;
 use super::event::{About, Event, Proof, Severity};
 use super::now::RunPhase;
 use crate::limits::{Cure, LimitId, LimitState, Unit};
-use crate::protocol::{Latency, Role, Traffic};
+pub use crate::protocol::Latency;
+use crate::protocol::{Role, Traffic};
 use crate::sample::ListenerCensus;
 
 /// How a run ended. The order is that in which they count: of several at once the first is the run's.

@@ -21,13 +21,11 @@ fn a_full_server_is_a_stall_that_points_to_the_other_host() {
         let event = p.events.iter().find(|e| e.id == "stall")?;
         Some((event.text.clone(), p.samples.last()?.established))
     });
-    for part in ["no connection was established", "other host", "for want of descriptors"] {
+    for part in ["no connection was established", "other host", "out of open files"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // The server's own dashboard knows better.
-    server.until("the server naming its limit", |p| {
-        p.events.iter().any(|e| e.text.contains("descriptor tables are full"))
-    });
+    server.until("the server naming its limit", |p| p.events.iter().any(|e| e.text.contains("at its open-file limit")));
     let open = accepted(&server);
     assert!((400..500).contains(&open), "{open}");
     // For the client those in the queues are established too, and those whose last ACK the full queue dropped.

@@ -58,7 +58,7 @@ fn what_the_command_line_shows_to_be_wrong() {
         ("--client 127.0.0.1 --target 0", "--target: 0 opens nothing"),
         ("--client 127.0.0.1 --target -5", "--target: '-5' is not a count"),
         ("--client 127.0.0.1 --target many", "many"),
-        ("--client 127.0.0.1 --rate 0", "--rate: 0 per second would never begin"),
+        ("--client 127.0.0.1 --rate 0", "--rate: 0 per second would never start"),
         ("--client 127.0.0.1 --guard 0", "--guard: '0' is under 1 %"),
         ("--client 127.0.0.1 --active 101%", "101%"),
         ("--client 127.0.0.1 --active=-1%", "-1%"),
@@ -95,11 +95,11 @@ fn what_the_command_line_shows_to_be_wrong() {
 
 #[test]
 fn options_that_do_nothing_in_a_mode() {
-    const ATTACHED: &str = "does nothing with --attach, which watches what runs already: leave it out";
+    const ATTACHED: &str = "does nothing with --attach, which watches what is already running: leave it out";
     const NO_ACTIVE: &str = "does nothing without --active: add --active 20%, or leave it out";
-    const ON_A_SERVER: &str = "does nothing on a server alone: add --client, or leave it out";
-    const WATCHING: &str = "does nothing where nothing is started: add --client, or leave it out";
-    const NOT_STARTED: &str = "does nothing where nothing is started: add --server or --client, or leave it out";
+    const ON_A_SERVER: &str = "does nothing with a server alone: add --client, or leave it out";
+    const WATCHING: &str = "does nothing when nothing is started: add --client, or leave it out";
+    const NOT_STARTED: &str = "does nothing when nothing is started: add --server or --client, or leave it out";
     const FOR_THE_FILE: &str = "does nothing with --revert, which puts back what is in the state file: leave it out";
     let own = std::process::id();
     // The option comes last; one with a value is refused by its name.
@@ -113,7 +113,7 @@ fn options_that_do_nothing_in_a_mode() {
         ("--server --active 5%", ON_A_SERVER),
         ("--server --source 127.0.0.2", ON_A_SERVER),
         ("--server --allow-public", ON_A_SERVER),
-        ("--client 127.0.0.1 --listen 127.0.0.1", "does nothing on a client alone: add --server, or leave it out"),
+        ("--client 127.0.0.1 --listen 127.0.0.1", "does nothing with a client alone: add --server, or leave it out"),
         ("--client 127.0.0.1 --message 1KiB", NO_ACTIVE),
         ("--client 127.0.0.1 --every 2s", NO_ACTIVE),
         ("--hold 5m", WATCHING),
@@ -130,7 +130,7 @@ fn options_that_do_nothing_in_a_mode() {
         ("--output tui --output-file /dev/null", "does nothing with --output tui: write --output text or json"),
         ("--output text --marker dot", "does nothing without the dashboard: leave it out"),
         ("check --message 1KiB", NO_ACTIVE),
-        ("check --rate 5k", "does nothing where the client is on this machine: add --role server, or leave it out"),
+        ("check --rate 5k", "does nothing when the client is on this machine: add --role server, or leave it out"),
         ("check --role server --guard 50%", "does nothing without c1m-top's client on this machine: leave it out"),
         ("tune --role server --no-guard", "does nothing without c1m-top's client on this machine: leave it out"),
         ("check --limits --target 1m", "does nothing with check --limits, which checks nothing: leave it out"),

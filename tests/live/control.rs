@@ -88,7 +88,7 @@ fn many_dashboards_at_once_and_not_too_many() {
     for peer in &mut peers {
         assert_eq!(peer.stats().pid, pid);
     }
-    wait_until("the refusal", || refusals(&mut server).last().filter(|t| t.contains("connected already")).map(drop));
+    wait_until("the refusal", || refusals(&mut server).last().filter(|t| t.contains("already connected")).map(drop));
     drop(peers);
     wait_until("room for another", || Control::connect(pid));
 }

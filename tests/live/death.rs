@@ -76,7 +76,7 @@ fn what_follows_from_a_kill_has_neither_alarm_nor_cure() {
     }
     // Whether a connect is refused before the run ends is chance; where one was, it is told as what follows.
     if let Some(refused) = ended.events.iter().find(|e| e.id.ends_with("client/connect/ECONNREFUSED")) {
-        assert!(refused.text.starts_with("after the server engine's end: client: connect failed"), "{refused:#?}");
+        assert!(refused.text.starts_with("after the server engine ended: client: connect failed"), "{refused:#?}");
     }
 }
 

@@ -165,9 +165,9 @@ fn a_server_that_closes_at_once_is_not_hammered_and_given_up() {
         let text = &stats.stop.as_ref().unwrap().text;
         assert!(text.starts_with("the server accepts and closes at once: "), "{text}");
         let held =
-            if keeps == 0 { "; none held: " } else { "; 3,000 held: a limit of the server's own (its maximum of" };
+            if keeps == 0 { "; none held. " } else { "; 3,000 held. It is the server's own limit (its maximum of" };
         let run = run.finish();
-        run.assert_event("phase/stopped", &[text, held, "not of this machine"]);
+        run.assert_event("phase/stopped", &[text, held, "not this machine"]);
         let summary = run.summary();
         let ended = (summary.verdict, run.code, summary.stopped_by.as_deref());
         assert_eq!(ended, (Verdict::ServerRefuses, Some(3), Some("app")), "{}", run.log());

@@ -127,7 +127,7 @@ fn some_ports_that_refuse_are_named_in_one_sentence() {
     let options = "--client 127.0.0.1 9900 --ports 60 --target 3000 --rate 2k --hold 100ms";
     let ended = Run::start(options).finish();
     assert_eq!(ended.summary().verdict, Verdict::TargetReached, "{}", ended.log());
-    ended.assert_event("client/refused", &["50 ports of the server refuse connections (9910-9959); they are left out"]);
+    ended.assert_event("client/refused", &["50 ports of the server refuse connections (9910-9959) and are left out"]);
     server.interrupt();
 }
 
@@ -278,9 +278,9 @@ fn a_target_lowered_to_what_ports_allow_is_reached_without_alarm() {
         assert_eq!(ended.limit("ports").state, LimitState::Ok, "{}", ended.log());
         let about_ports = |e: &&EventLine| e.severity > Severity::Info && e.text.contains("port");
         assert_eq!(ended.events.iter().find(about_ports), None, "{}", ended.log());
-        let said = ended.events.iter().filter(|e| e.text.contains("aims at") || e.text.contains("ports allow"));
+        let said = ended.events.iter().filter(|e| e.id == "target" || e.text.contains("ports allow"));
         assert_eq!(said.count(), 1, "{}", ended.log());
-        ended.assert_event("target", &["aims at", "all that addresses and ports allow", "other programs listen"]);
+        ended.assert_event("target", &["target ", "all that addresses and ports allow", "other programs listen"]);
     }
     drop(listener);
     // Named, it is refused before anything starts.

@@ -128,7 +128,7 @@ fn workers_are_counted_one_by_one_as_they_come_and_go() {
     assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::Watched), "{}", ended.log());
     let parted: Vec<_> = ended.events.iter().filter(|e| e.id.starts_with("parted/")).collect();
     assert_eq!((parted.len(), parted[0].severity), (1, Severity::Warning), "{}", ended.log());
-    assert!(parted[0].text.contains(&format!("({second}) has ended, and with it up to 140 connections")));
+    assert!(parted[0].text.contains(&format!("({second}) has ended, and up to 140 connections with it")));
     assert_eq!(ended.summary().process.as_ref().and_then(|p| p.connections), Some(200), "its peak");
 }
 
@@ -168,7 +168,7 @@ fn connections_that_are_never_closed_are_a_leak() {
     }
     let ended = run.interrupt();
     let leak = ended.event("leak/close_wait").unwrap_or_else(|| panic!("{}", ended.log()));
-    assert!(leak.text.contains("does not close what its peers have closed"), "{}", leak.text);
-    assert!(leak.text.contains("its descriptors end in"), "{}", leak.text);
+    assert!(leak.text.contains("does not close connections its peers have closed"), "{}", leak.text);
+    assert!(leak.text.contains("it is out of open files in"), "{}", leak.text);
     assert_eq!(ended.limit("nofile").state, LimitState::Ok, "{}", ended.log());
 }

@@ -194,7 +194,7 @@ fn climbs_holds_helps_and_leaves_a_clean_terminal() {
     tty.is_restored();
     // After the dashboard, on the main screen: what the run came to.
     tty.shows("c1m-top: the target was reached");
-    tty.shows("established at once");
+    tty.shows("  connections ");
     assert!(!tty.text().contains("HOLDING"), "{}", tty.text());
     engines_end(engines);
 }

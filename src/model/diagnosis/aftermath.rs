@@ -48,7 +48,7 @@ impl Aftermath {
         let event = Event {
             severity: Severity::Info,
             id: format!("after/{}", event.id),
-            text: format!("after the {} engine's end: {}", role.name(), event.text),
+            text: format!("after the {} engine ended: {}", role.name(), event.text),
             cure: Cure::none(),
             ..event
         };

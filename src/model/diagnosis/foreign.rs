@@ -49,14 +49,17 @@ impl Watch {
             return;
         }
         let end = descriptors_left(facts.sample).map_or(String::new(), |left| {
-            format!("; at that rate its descriptors end in {}", units::seconds(left as f64 / per_s))
+            format!("; at that rate it is out of open files in {}", units::seconds(left as f64 / per_s))
         });
         let text = format!(
-            "{} does not close what its peers have closed: {} connections in CLOSE_WAIT, {per_s:.1} more a second{end}",
+            "{} does not close connections its peers have closed: {} in CLOSE_WAIT, {per_s:.1} more a second{end}",
             program.name,
             units::grouped(census.close_wait),
         );
-        let cure = Remedy::advice(Level::Server, "close() what read() returns 0 for; until then, a restart frees them");
+        let cure = Remedy::advice(
+            Level::Server,
+            "close() a socket when read() returns 0; until that is fixed, a restart frees them",
+        );
         say(Event::new(Kind::Counter, Severity::Warning, "leak/close_wait", text)
             .proved("CLOSE_WAIT", census.close_wait)
             .cured(cure.into()));
@@ -73,13 +76,12 @@ impl Watch {
         }
         self.skewed = Some(worker.pid);
         let text = format!(
-            "one worker of {workers} ({} {}) holds {:.0} % of the connections; it meets its limits first",
+            "one worker of {workers} ({} {}) holds {:.0} % of the connections and will hit its limits first",
             worker.name,
             worker.pid,
             share * 100.0
         );
-        let cure =
-            Remedy::advice(Level::Server, "a listener for each worker (SO_REUSEPORT; nginx: listen … reuseport)");
+        let cure = Remedy::advice(Level::Server, "a listener per worker (SO_REUSEPORT; nginx: listen … reuseport)");
         let event = Event::new(Kind::Counter, Severity::Info, "skew", text).proved("connections", most);
         say(event.cured(cure.into()));
     }

@@ -16,9 +16,10 @@ impl Told {
         let Some(traffic) = traffic.filter(|_| facts.outcome.late() && !self.0) else { return };
         self.0 = true;
         let text = format!(
-            "for five seconds more than 1 % of the messages have left later than a tenth of --every, or not at all: {:.0} % of \
-             late ({} active connections, a message of {} every {}). The load is not the one asked for: fewer active \
-             connections (--active), a longer --every, smaller messages (--message), or more cores",
+            "for five seconds more than 1 % of messages have been sent late (by more than a tenth of --every) or not \
+             at all; lately {:.0} % ({} active connections, a message of {} every {}). This is not the load you \
+             asked for: use fewer active connections (--active), a longer --every, smaller messages (--message) or \
+             more cores",
             facts.outcome.late_share() * 100.0,
             units::grouped(traffic.active),
             units::bytes(traffic.message),

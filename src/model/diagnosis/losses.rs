@@ -28,8 +28,8 @@ impl Watch {
             return;
         }
         let text = format!(
-            "the other end has closed {} of {} connections that this client opened: it does not hold so many (nginx: \
-             worker_connections), or closes idle ones after a time (its timeouts)",
+            "the other end has closed {} of {} connections this client opened: it has a maximum (nginx: \
+             worker_connections), or a timeout for idle ones",
             units::grouped(client.lost),
             units::grouped(client.opened)
         );

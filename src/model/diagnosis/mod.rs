@@ -189,7 +189,7 @@ fn allocations(facts: &Facts<'_>, say: Say<'_>) {
     let Some(about) = logged_by(LogTopic::Allocation).filter(|_| count > 0) else { return };
     let limit = facts.limit(about, None);
     let cure = limit.map_or(String::new(), |l| facts.advice(&l.cure));
-    let text = format!("the kernel ran out of memory for a request of its own{}{cure}", facts.log.quote(&TOPIC));
+    let text = format!("the kernel itself could not get memory{}{cure}", facts.log.quote(&TOPIC));
     let event = Event::new(Kind::Counter, Severity::Warning, format!("{about}/allocation"), text).times(count);
     say(event.of_limit(limit).logged(facts.log.line(&TOPIC)));
 }

@@ -37,13 +37,13 @@ impl Announced {
         let client = facts.sample.engine(Role::Client);
         match now.phase {
             RunPhase::Ramping if matches!(before, RunPhase::Paused | RunPhase::Guarded) => {
-                tell(Severity::Info, "resumed", format!("goes on at {count} connections"));
+                tell(Severity::Info, "resumed", format!("resumed at {count} connections"));
             }
             RunPhase::Ramping => {
-                let target = now.target.map_or(String::new(), |t| format!(" towards {}", units::grouped(t)));
+                let target = now.target.map_or(String::new(), |t| format!(", target {}", units::grouped(t)));
                 let text = match client {
                     Some(_) => format!("the ramp has started{target}"),
-                    None => "the server accepts connections".to_owned(),
+                    None => "the server is accepting connections".to_owned(),
                 };
                 tell(Severity::Info, "ramping", text);
             }
@@ -65,7 +65,7 @@ impl Announced {
                     let s = (now.t_ms - at) as f64 / 1000.0;
                     format!(" after {s:.1} s ({}/s)", units::grouped(whole(closed as f64 / s)))
                 });
-                tell(Severity::Info, "closed", format!("all connections are closed{took}"));
+                tell(Severity::Info, "closed", format!("all connections closed{took}"));
             }
             RunPhase::Stopped => {
                 let stop = client.and_then(|c| c.stop.as_ref());
@@ -94,23 +94,23 @@ fn guarded(facts: &Facts<'_>) -> Event {
     let part = if (left - 10.0).abs() < 0.05 { "a tenth".to_owned() } else { format!("{left:.0} %") };
     let by = facts.guard.by();
     let limit = by.and_then(|(id, scope)| facts.limits.iter().find(|l| l.is(id, scope)));
-    let of_memory = || format!("more would take real memory headroom under {part} of what it was at the start");
+    let of_memory = || format!("more would leave less than {part} of the memory headroom there was at the start");
     let why = match limit {
-        None => by.map_or_else(of_memory, |(id, _)| format!("more would leave under {part} of {id}")),
+        None => by.map_or_else(of_memory, |(id, _)| format!("more would leave less than {part} of {id}")),
         Some(limit) if limit.info.oom == Some(Oom::Machine) => of_memory(),
         Some(limit) => {
             let name = (limit.info.phrase)(limit);
             let of = |n: Option<u64>| limit.unit.write(n.unwrap_or(0));
             let used = format!("{} of {}", of(limit.used), of(limit.limit));
             let what = if limit.info.oom == Some(Oom::Cgroup) {
-                format!("more would leave under {part} of the room that {name} had at the start ({used} used)")
+                format!("more would leave less than {part} of the room {name} had at the start ({used} used)")
             } else {
                 format!("more would use over {percent:.0} % of {name} ({used} used)")
             };
             format!("{what}. To go further: {}", limit.cure)
         }
     };
-    let text = format!("the guard holds the ramp at {}: {why}. --no-guard goes on", units::grouped(ceiling));
+    let text = format!("the guard stopped the ramp at {}: {why}. --no-guard carries on", units::grouped(ceiling));
     let event = Event::new(Kind::Phase, Severity::Info, "phase/guarded", text);
     event.of_limit(limit)
 }

@@ -1,4 +1,4 @@
-//! Engines that do not run: stopped, frozen, or without CPU.
+//! Engines that do not run: stopped, frozen, or getting no CPU.
 
 use crate::model::event::{Event, Kind, Severity};
 use crate::protocol::Role;
@@ -28,7 +28,8 @@ impl Watch {
             let Some(engine) = facts.sample.living().find(|w| w.role() == Some(before.role)) else { continue };
             if before.told && facts.now.silent_ms(before.role).is_none() && !engine.is_ending() {
                 let name = before.role.name();
-                let text = format!("the {name} engine runs again; it was silent for {}", units::millis(before.ms));
+                let text =
+                    format!("the {name} engine is running again; it was silent for {}", units::millis(before.ms));
                 say(Event::new(Kind::Stall, Severity::Info, format!("silent/{name}/over"), text));
             } else {
                 self.silent.push(before);
@@ -56,13 +57,13 @@ fn event(facts: &Facts<'_>, role: Role, silent_ms: u64) -> Event {
     let pid = engine.map_or(0, |e| e.pid);
     let why = match engine {
         Some(Watched { process, .. }) if process.stopped => {
-            format!("stopped by a signal or a debugger; kill -CONT {pid} lets it go on")
+            format!("stopped by a signal or a debugger; kill -CONT {pid} resumes it")
         }
-        _ => "frozen, or without CPU".to_owned(),
+        _ => "frozen, or getting no CPU".to_owned(),
     };
     let text = format!(
-        "the {name} engine {pid} has been silent for {}: {why}. What it counts stands still until it runs again; what the \
-         kernel counts is live",
+        "the {name} engine {pid} has been silent for {}: {why}. Its figures are stale until it runs again; the \
+         kernel's are live",
         units::millis(silent_ms)
     );
     Event::new(Kind::Stall, Severity::Warning, format!("silent/{name}"), text).proved("silent_ms", silent_ms)

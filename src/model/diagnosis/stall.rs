@@ -75,7 +75,7 @@ impl Watch {
         let accepted = server.map_or(0, |server| server.opened);
         if let (Some(since), Some(server)) = (self.accepts.stands(accepted, client.t_us, due), server) {
             let text = format!(
-                "the client has opened {}, and the server has accepted {} of them, none for {}{}",
+                "the client has opened {}; the server has accepted {} of them, and none for {}{}",
                 units::grouped(client.open),
                 units::grouped(server.open),
                 units::seconds(since as f64 / 1e6),
@@ -88,8 +88,8 @@ impl Watch {
         let due = taking && client.is_ungreeted();
         if let Some(since) = self.greetings.stands(client.greeted, client.t_us, due) {
             let text = format!(
-                "no greeting has come back for {}: {} of {} connections have been answered. The server accepts and does not \
-                 answer: it hangs, or it does not echo what it is sent (--greet needs a server that does)",
+                "no greeting has come back for {}: {} of {} connections have been answered. The server accepts but \
+                 does not answer: it hangs, or it is no echo server (--greet needs one)",
                 units::seconds(since as f64 / 1e6),
                 units::grouped(client.greeted),
                 units::grouped(client.opened),
@@ -128,15 +128,15 @@ fn unread(facts: &Facts<'_>) -> String {
     let high = row.is_some_and(|l| l.state >= LimitState::Warn);
     if high || (row.is_none() && facts.counters.per_s("memory_pressures") > OF_LATE) {
         let cure = row.map_or(String::new(), |l| facts.advice(&l.cure));
-        return format!(": TCP buffer memory is short, and what has been sent waits unread{cure}");
+        return format!(": TCP buffers are nearly full, and what has been sent is waiting unread{cure}");
     }
     if let Some(ms) = facts.now.silent_ms(Role::Server) {
         return silent(ms);
     }
     match facts.sample.engine(Role::Server) {
-        Some(_) => ": the server's engine does not read: short of CPU".into(),
-        None => ": look at the other host. There, ss -tn with a Recv-Q that stays says that the server does not read: \
-                 stopped, or short of CPU"
+        Some(_) => ": the server engine is not reading: it is short of CPU".into(),
+        None => ": look at the other host. If ss -tn there shows a Recv-Q that does not shrink, the server is not \
+                 reading: it is stopped, or short of CPU"
             .into(),
     }
 }
@@ -158,7 +158,7 @@ fn cause(facts: &Facts<'_>, open: u64) -> String {
         if server.errors.iter().any(|e| e.op == "accept" && e.name == "EMFILE") {
             let limit = shown_by("accept", "EMFILE").and_then(|l| facts.limit(l.id, Some(Role::Server.name())));
             let cure = limit.map_or(String::new(), |l| facts.advice(&l.cure));
-            return format!(": the server has no descriptor left (EMFILE on accept){cure}");
+            return format!(": the server is out of open files (EMFILE on accept){cure}");
         }
     }
     let swallowed = silence(facts);
@@ -170,10 +170,10 @@ fn cause(facts: &Facts<'_>, open: u64) -> String {
 }
 
 /// What tells the causes apart that only the server's host can see.
-const ELSEWHERE: &str = "look at the other host: c1m-top --attach PID there shows why; or ss -ltn (Recv-Q as large as Send-Q: \
-    the server does not accept, for want of descriptors, see /proc/PID/limits, or paused or slow), \
-    sysctl net.netfilter.nf_conntrack_count (full at nf_conntrack_max), nstat -az TcpExtListenOverflows (accept queue), \
-    dmesg (neighbour table)";
+const ELSEWHERE: &str = "look at the other host: c1m-top --attach PID there shows why. Or check: ss -ltn (Recv-Q as \
+                         large as Send-Q: the server is not accepting; it is paused, slow or out of open files, see \
+                         /proc/PID/limits), sysctl net.netfilter.nf_conntrack_count (full at nf_conntrack_max), \
+                         nstat -az TcpExtListenOverflows (accept queue), dmesg (neighbour table)";
 
 /// A client that stalls at a round number meets a known limit. A few connections of other programs and those under way
 /// make the count a little lower.
@@ -181,12 +181,17 @@ fn round_number(open: u64) -> Option<&'static str> {
     // The number, how far below and above it still counts, what it is. Above: what waits in the accept queues of a server
     // that has no descriptor left is established to the client.
     let known: [(u64, u64, u64, &'static str); 6] = [
-        (1_024, 24, 256, "near 1,024, the usual soft limit of descriptors (ulimit -n) of a server"),
-        (28_232, 100, 0, "near 28,232, all ports of the default ip_local_port_range towards one destination port"),
-        (64_512, 100, 0, "near 64,512, all local ports above 1023 towards one destination port"),
+        (1_024, 24, 256, "near 1,024, a server's usual open-file limit (ulimit -n)"),
+        (28_232, 100, 0, "near 28,232, all ports of the default ip_local_port_range for one destination port"),
+        (64_512, 100, 0, "near 64,512, all local ports above 1023 for one destination port"),
         (65_536, 400, 0, "near 65,536, a common nf_conntrack_max"),
         (262_144, 600, 0, "near 262,144, a common nf_conntrack_max"),
-        (1_048_576, 1_000, 0, "near 1,048,576, the default fs.nr_open: the most descriptors one table may have"),
+        (
+            1_048_576,
+            1_000,
+            0,
+            "near 1,048,576, the default fs.nr_open: the most open files one descriptor table can have",
+        ),
     ];
     known.iter().find(|(n, below, above, _)| open <= n + above && open + below >= *n).map(|k| k.3)
 }
