@@ -85,10 +85,7 @@ pub(super) fn share(given: &Given<'_>) -> f64 {
 }
 
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
-    let mem = match &given.kernel.host.mem {
-        Ok(mem) => mem,
-        Err(why) => return out.push(Need::unknown(ID, why)),
-    };
+    let Some(mem) = known(ID, &given.kernel.host.mem, out) else { return };
     let Some(headroom) = Headroom::of(given.kernel, None) else {
         return out.push(Need::without(ID, Verdict::Unknown, "not readable"));
     };

@@ -56,7 +56,7 @@ mod prelude {
     pub(super) use super::cure::{Cure, Level, Remedy, rounded_sysctl};
     pub(super) use super::limit::{Limit, LimitState, Unit};
     pub(super) use super::meter::{Context, Growth, Meter};
-    pub(super) use super::need::{Given, Need, Verdict};
+    pub(super) use super::need::{Given, Need, Verdict, known};
     pub(super) use super::{Descriptor, LimitId, PLAIN, Program, Side};
     pub(super) use crate::protocol::{Role, Severity};
     pub(super) use crate::sample::{LogTopic, Sample};
