@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 
-use super::page::{Page, Word};
-use crate::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Phase, Role, Severity, errno};
+use super::page::{self, Page, Word};
+use crate::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Role, Severity, errno};
 use crate::sys;
 use crate::units::micros;
 
@@ -139,46 +139,19 @@ impl Counters {
 
     /// What every engine says of itself, without what only its role knows: a report of [`Page`] is made from it.
     pub fn stats(&self, role: Role) -> EngineStats {
-        let load = |at| self.word(at).load(Relaxed);
-        let (peak, peak_us) = self.peak();
-        EngineStats {
+        let mut stats = EngineStats {
             role,
             pid: std::process::id(),
             t_us: self.now_us(),
-            silent_ms: 0,
-            phase: Phase::Starting,
-            target: 0,
-            capacity: None,
-            open: self.open(),
-            peak,
-            opened: self.opened(),
-            closed: load(Word::Closed),
-            lost: self.lost(),
-            refused: self.refused(),
-            lifetime: Latency::default(),
-            backoff_ms: 0,
-            in_flight: self.in_flight(),
-            greet: false,
-            greeted: load(Word::Greeted),
-            rate_limit: None,
-            ceiling: None,
             errors: self.errors(),
-            tables: 0,
-            tables_max: 0,
-            table_limit: 0,
-            table_room: 0,
-            descriptors: 0,
-            buffered_bytes: load(Word::Buffered),
             cpu_us: Self::cpu_us(),
-            ramp_started_us: None,
-            peak_us,
-            ramp_cpu_us: None,
             connect: latency(&lock(&self.connect)),
             handshake: latency(&lock(&self.handshake)),
-            traffic: None,
-            stop: None,
             events: lock(&self.events).clone(),
-        }
+            ..EngineStats::default()
+        };
+        page::counts(&mut stats, |at| self.word(at).load(Relaxed));
+        stats
     }
 
     /// Microseconds since the start.
@@ -213,12 +186,6 @@ impl Counters {
         self.word(Word::Closed).fetch_add(n, Relaxed);
         self.word(Word::Lost).fetch_add(lost, Relaxed);
         self.word(Word::Open).fetch_sub(n, Relaxed);
-    }
-
-    /// Most connections that were open at once, and when that count was reached.
-    pub fn peak(&self) -> (u64, Option<u64>) {
-        let peak = self.word(Word::Peak).load(Relaxed);
-        (peak, (peak > 0).then(|| self.word(Word::PeakUs).load(Relaxed)))
     }
 
     /// Counts a failure.
@@ -284,11 +251,15 @@ mod tests {
     #[test]
     fn peak_outlives_closing() {
         let counters = Counters::new().unwrap();
-        assert_eq!(counters.peak(), (0, None));
+        let peak = || {
+            let stats = counters.stats(Role::Server);
+            (stats.peak, stats.peak_us)
+        };
+        assert_eq!(peak(), (0, None));
         counters.add_opened(5);
         counters.add_closed(3, 1);
         counters.add_opened(2);
-        assert_eq!(counters.peak().0, 5);
+        assert_eq!(peak().0, 5);
         assert_eq!((counters.open(), counters.lost()), (4, 1));
     }
 
