@@ -60,13 +60,6 @@ pub fn latency(histogram: &Histogram<u32>) -> Latency {
     }
 }
 
-/// Adds the difference. Wrapping: it may be negative, and the sum over all workers is not.
-fn change(word: &AtomicU64, before: u64, now: u64) {
-    if now != before {
-        word.fetch_add(now.wrapping_sub(before), Relaxed);
-    }
-}
-
 impl Counters {
     /// All zero, from now.
     ///
@@ -92,49 +85,22 @@ impl Counters {
         self.page.word(at)
     }
 
-    /// Connections open now.
-    pub fn open(&self) -> u64 {
-        self.word(Word::Open).load(Relaxed)
+    /// A count.
+    pub fn get(&self, at: Word) -> u64 {
+        self.word(at).load(Relaxed)
     }
 
-    /// Connections ever opened.
-    pub fn opened(&self) -> u64 {
-        self.word(Word::Opened).load(Relaxed)
+    /// Adds a batch to a count.
+    pub fn add(&self, at: Word, n: u64) {
+        self.word(at).fetch_add(n, Relaxed);
     }
 
-    /// Connections closed by the other end or an error.
-    pub fn lost(&self) -> u64 {
-        self.word(Word::Lost).load(Relaxed)
-    }
-
-    /// Connects that the other end refused or reset.
-    pub fn refused(&self) -> u64 {
-        self.word(Word::Refused).load(Relaxed)
-    }
-
-    /// A batch of connects was refused or reset.
-    pub fn add_refused(&self, n: u64) {
-        self.word(Word::Refused).fetch_add(n, Relaxed);
-    }
-
-    /// Connects under way.
-    pub fn in_flight(&self) -> u64 {
-        self.word(Word::InFlight).load(Relaxed)
-    }
-
-    /// Changes how many connects are under way: from `before` to `now`, as far as the caller's own go.
-    pub fn change_in_flight(&self, before: u64, now: u64) {
-        change(self.word(Word::InFlight), before, now);
-    }
-
-    /// The same of echo bytes that wait for slow readers.
-    pub fn change_buffered(&self, before: u64, now: u64) {
-        change(self.word(Word::Buffered), before, now);
-    }
-
-    /// Greetings were echoed.
-    pub fn add_greeted(&self, n: u64) {
-        self.word(Word::Greeted).fetch_add(n, Relaxed);
+    /// Changes a count from `before` to `now`, as far as the caller's own part of it goes. Wrapping: the difference may be
+    /// negative, and the sum over all workers is not.
+    pub fn change(&self, at: Word, before: u64, now: u64) {
+        if now != before {
+            self.add(at, now.wrapping_sub(before));
+        }
     }
 
     /// What every engine says of itself, without what only its role knows: a report of [`Page`] is made from it.
@@ -150,7 +116,7 @@ impl Counters {
             events: lock(&self.events).clone(),
             ..EngineStats::default()
         };
-        page::counts(&mut stats, |at| self.word(at).load(Relaxed));
+        page::counts(&mut stats, |at| self.get(at));
         stats
     }
 
@@ -161,7 +127,7 @@ impl Counters {
 
     /// A batch of connections was opened. Returns how many are open now.
     pub fn add_opened(&self, n: u64) -> u64 {
-        self.word(Word::Opened).fetch_add(n, Relaxed);
+        self.add(Word::Opened, n);
         let open = self.word(Word::Open).fetch_add(n, Relaxed) + n;
         let peak = self.word(Word::Peak).fetch_max(open, Relaxed);
         if open > peak {
@@ -183,8 +149,8 @@ impl Counters {
 
     /// A batch was closed; `lost` of them not by us.
     pub fn add_closed(&self, n: u64, lost: u64) {
-        self.word(Word::Closed).fetch_add(n, Relaxed);
-        self.word(Word::Lost).fetch_add(lost, Relaxed);
+        self.add(Word::Closed, n);
+        self.add(Word::Lost, lost);
         self.word(Word::Open).fetch_sub(n, Relaxed);
     }
 
@@ -260,7 +226,7 @@ mod tests {
         counters.add_closed(3, 1);
         counters.add_opened(2);
         assert_eq!(peak().0, 5);
-        assert_eq!((counters.open(), counters.lost()), (4, 1));
+        assert_eq!((counters.get(Word::Open), counters.get(Word::Lost)), (4, 1));
     }
 
     #[test]

@@ -294,7 +294,7 @@ mod tests {
         page.report(EngineStats { descriptors: 105, target: 9, ..counters.stats(Role::Client) });
         counters.add_opened(2);
         counters.add_closed(3, 1);
-        counters.change_in_flight(0, 4);
+        counters.change(Word::InFlight, 0, 4);
         let seen = reader.read().unwrap();
         assert_eq!((seen.open, seen.peak, seen.opened, seen.closed, seen.lost), (4, 7, 7, 3, 1));
         // A hundred descriptors are not connections.

@@ -13,6 +13,7 @@ use super::Shared;
 use super::echo::{Echo, Outcome};
 use crate::engine::closing::{Turn, reset_on_close};
 use crate::engine::conns::{Conns, number, token};
+use crate::engine::page::Word;
 use crate::engine::pool::Worker;
 use crate::engine::wait;
 use crate::sys;
@@ -328,6 +329,6 @@ impl State<'_> {
             self.worker.ring_if_wanted();
         }
         let buffered = self.echo.buffered();
-        self.shared.counters.change_buffered(std::mem::replace(&mut self.buffered, buffered), buffered);
+        self.shared.counters.change(Word::Buffered, std::mem::replace(&mut self.buffered, buffered), buffered);
     }
 }
