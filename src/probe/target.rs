@@ -142,10 +142,6 @@ impl TargetSources {
         self.alive
     }
 
-    pub(crate) fn set_alive(&mut self, alive: bool) {
-        self.alive = alive;
-    }
-
     /// Has the next sample read the limits.
     pub(crate) fn refresh(&mut self) {
         self.kept_limits.forget();
