@@ -27,7 +27,6 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 
 const ID: LimitId = LimitId::Memory;
 
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// Unless told otherwise the guard keeps this share of the headroom that was there at the start.
 const KEEP: f64 = 0.1;

@@ -61,6 +61,9 @@ mod prelude {
     pub(super) use crate::protocol::{Role, Severity};
     pub(super) use crate::sample::{LogTopic, Sample};
     pub(super) use crate::units::{bytes, grouped, round_up};
+
+    /// Bytes.
+    pub(super) const MIB: f64 = 1024.0 * 1024.0;
 }
 
 /// Declares the modules, the ids and the list, in the order in which people look for them.

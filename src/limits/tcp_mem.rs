@@ -25,7 +25,6 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 const ID: LimitId = LimitId::TcpMem;
 const KEY: &str = "net.ipv4.tcp_mem";
 
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// What a buffer takes besides its bytes: `SKB_TRUESIZE(0)` of `include/linux/skbuff.h` on 64-bit machines.
 const BUFFER_OWN: u64 = 576;
