@@ -20,7 +20,7 @@ use super::lifetimes::Birth;
 use super::plan::Tuple;
 use super::ramp::Claim;
 use super::traffic::Sender;
-use crate::engine::closing::{Turn, reset_on_close};
+use crate::engine::closing::reset_on_close;
 use crate::engine::conns::{Conns, number, token};
 use crate::engine::page::Word;
 use crate::engine::pool::{Notice, Worker};
@@ -569,13 +569,9 @@ impl State<'_> {
         if self.conns.is_empty() {
             return None;
         }
-        match self.shared.closing.turn(&mut self.conns, &mut self.cursor, now) {
-            Turn::Closed(n) => {
-                self.closed += n;
-                Some(Duration::ZERO)
-            }
-            Turn::Wait(wait) => Some(wait),
-        }
+        let (closed, wait) = self.shared.closing.turn(&mut self.conns, &mut self.cursor, now);
+        self.closed += closed;
+        Some(wait)
     }
 
     /// Tells the shared counters what this batch did.
