@@ -14,11 +14,10 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
 use super::Shared;
-use super::backoff::Seen;
+use super::backoff::{Leave, Seen};
 use super::connect::{self, Consequence};
 use super::lifetimes::Birth;
 use super::plan::Tuple;
-use super::ramp::Claim;
 use super::traffic::Sender;
 use crate::engine::closing::reset_on_close;
 use crate::engine::conns::{Conns, number, token};
@@ -199,13 +198,13 @@ impl State<'_> {
             return None;
         }
         let lot = match self.shared.ramp.claim(LOT.min(window).min(room), now, &self.shared.totals()) {
-            Claim::Open(lot) => lot,
-            Claim::Wait(wait) => return Some(wait),
-            Claim::GiveUp(seen) => {
+            Some(Leave::Open(lot)) => lot,
+            Some(Leave::Wait(wait)) => return Some(wait),
+            Some(Leave::GiveUp(seen)) => {
                 self.server_refuses(seen);
                 return None;
             }
-            Claim::Nothing => {
+            None => {
                 self.failing &= !self.pending.is_empty();
                 return None;
             }
