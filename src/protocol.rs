@@ -19,10 +19,11 @@ pub const MAX_LINE: usize = 64 * 1024;
 pub const MOST_TABLES: u32 = 1000;
 
 /// Which end of the experiment an engine is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Listens, accepts, echoes.
+    #[default]
     Server,
     /// Connects, holds, sends.
     Client,
@@ -39,10 +40,11 @@ impl Role {
 }
 
 /// What an engine is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Not yet connecting or accepting.
+    #[default]
     Starting,
     /// A client opening connections, or a server accepting them.
     Ramping,
@@ -301,7 +303,7 @@ pub struct Stop {
 }
 
 /// Everything an engine knows of itself. Counts are since its start unless said otherwise.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EngineStats {
     /// Which end.
     pub role: Role,

@@ -239,9 +239,10 @@ fn a_process_that_is_not_there_is_refused() {
 
 #[test]
 fn what_a_dead_process_leaves_is_still_read() {
-    let mut sampler = sampler("proc-4.18", 4021);
+    let (dir, _) = copy("proc-4.18");
+    let mut sampler = Sampler::new(roots(dir.path()), &[watch(4021)]).unwrap();
     assert!(sampler.read().0.processes[0].alive);
-    sampler.set_alive(4021, false);
+    end(dir.path(), 4021);
     let s = sampler.read().0;
     let target = &s.processes[0];
     assert!(!target.alive);
@@ -250,6 +251,15 @@ fn what_a_dead_process_leaves_is_still_read() {
     }
     absent(&target.nofile, "the process has ended");
     assert_eq!(target.memcg.as_ref().unwrap()[0].oom_kills, 3, "who killed it is written there");
+}
+
+/// Has a process end: a zombie of one thread.
+fn end(tree: &Path, pid: u32) {
+    let stat = tree.join(format!("proc/{pid}/stat"));
+    let text = std::fs::read_to_string(&stat).unwrap();
+    let ended = text.replace(") S ", ") Z ").replace(" 20 0 24 0 ", " 20 0 1 0 ");
+    assert_ne!(ended, text);
+    std::fs::write(stat, ended).unwrap();
 }
 
 /// A copy that a test may change.
@@ -389,7 +399,11 @@ fn what_is_set_is_read_anew_when_asked_for_and_when_something_was_refused() {
 #[test]
 fn two_processes_of_one_cgroup_read_alike_and_one_that_is_moved_reads_its_own() {
     let (dir, _) = copy("proc-6.1-v2");
-    std::os::unix::fs::symlink("4021", dir.path().join("proc/4022")).unwrap();
+    let home = |pid: u32| dir.path().join(format!("proc/{pid}"));
+    std::fs::create_dir(home(4022)).unwrap();
+    for file in ["cgroup", "limits", "stat"] {
+        std::fs::copy(home(4021).join(file), home(4022).join(file)).unwrap();
+    }
     let mut sampler = Sampler::new(roots(dir.path()), &[watch(4021), watch(4022)]).unwrap();
     let s = sampler.read().0;
     assert_eq!(s.processes[0].memcg.as_ref().unwrap().len(), 2);
@@ -397,7 +411,7 @@ fn two_processes_of_one_cgroup_read_alike_and_one_that_is_moved_reads_its_own() 
         (&s.processes[0].memcg, &s.processes[0].pids_cgroups),
         (&s.processes[1].memcg, &s.processes[1].pids_cgroups)
     );
-    sampler.set_alive(4022, false);
+    end(dir.path(), 4022);
     std::fs::write(dir.path().join("proc/4021/cgroup"), "0::/system.slice\n").unwrap();
     let s = sampler.read().0;
     assert_eq!(s.processes[0].memcg.as_ref().unwrap()[0].path, "/system.slice");

@@ -89,43 +89,34 @@ pub(super) fn workers(text: &str) -> Result<u32, String> {
     within(text, 1, 4096, "a number of worker threads")
 }
 
+/// What is not less than the least.
+fn at_least<T: PartialOrd + Copy>(least: T, value: T, why: impl FnOnce() -> String) -> Result<T, String> {
+    if value < least { Err(why()) } else { Ok(value) }
+}
+
 pub(super) fn target(text: &str) -> Result<u64, String> {
-    match parse_count(text)? {
-        0 => Err("0 opens nothing; write a count such as 200k or 1m".to_owned()),
-        n => Ok(n),
-    }
+    at_least(1, parse_count(text)?, || "0 opens nothing; write a count such as 200k or 1m".to_owned())
 }
 
 pub(super) fn guard(text: &str) -> Result<f64, String> {
-    match parse_percent(text)? {
-        share if share < 1.0 => Err(format!(
-            "'{text}' is under 1 % and leaves room for no connection; write a share such as 90%, or --no-guard"
-        )),
-        share => Ok(share),
-    }
+    at_least(1.0, parse_percent(text)?, || {
+        format!("'{text}' is under 1 % and leaves room for no connection; write a share such as 90%, or --no-guard")
+    })
 }
 
 pub(super) fn message(text: &str) -> Result<u64, String> {
-    match parse_bytes(text)? {
-        0 => Err("0 sends nothing; write a size such as 64 or 1KiB".to_owned()),
-        n => Ok(n),
-    }
+    at_least(1, parse_bytes(text)?, || "0 sends nothing; write a size such as 64 or 1KiB".to_owned())
 }
 
 pub(super) fn every(text: &str) -> Result<Duration, String> {
-    match parse_duration(text)? {
-        time if time < Duration::from_millis(1) => Err(format!("'{text}' is under 1ms; write a time such as 1s")),
-        time => Ok(time),
-    }
+    let least = Duration::from_millis(1);
+    at_least(least, parse_duration(text)?, || format!("'{text}' is under 1ms; write a time such as 1s"))
 }
 
 pub(super) fn interval(text: &str) -> Result<Duration, String> {
-    match parse_duration(text)? {
-        time if time < Duration::from_millis(100) => Err(format!(
-            "'{text}' is under 100ms: sampling that often would disturb what it measures; use 100ms or more"
-        )),
-        time => Ok(time),
-    }
+    at_least(Duration::from_millis(100), parse_duration(text)?, || {
+        format!("'{text}' is under 100ms: sampling that often would disturb what it measures; use 100ms or more")
+    })
 }
 
 /// Where the run is shown.

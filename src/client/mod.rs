@@ -31,6 +31,7 @@ use crate::engine::closing::Closing;
 use crate::engine::config::ClientConfig;
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
+use crate::engine::page::Word;
 use crate::engine::pool::{MOST_WORKERS, Pool};
 use crate::protocol::errno;
 use crate::protocol::{Command, EngineStats, Hello, Phase, Role, Severity, Stop, StopCause};
@@ -56,11 +57,11 @@ impl Shared {
     fn totals(&self) -> Totals {
         let counters = &self.counters;
         Totals {
-            opened: counters.opened(),
-            lost: counters.lost(),
+            opened: counters.get(Word::Opened),
+            lost: counters.get(Word::Lost),
             refused: self.turned_away.load(Relaxed),
-            open: counters.open(),
-            in_flight: counters.in_flight(),
+            open: counters.get(Word::Open),
+            in_flight: counters.get(Word::InFlight),
             lived_us: self.lifetimes.total_us(),
         }
     }
@@ -210,7 +211,7 @@ impl Client {
     fn tell_of_refusing(&mut self) {
         let shared = &self.shared;
         let counters = &shared.counters;
-        let left_out = counters.refused() > 0 && counters.opened() > 0;
+        let left_out = counters.get(Word::Refused) > 0 && counters.get(Word::Opened) > 0;
         if !left_out || shared.config.persist || !shared.ramp.backoff().is_zero() {
             return;
         }
@@ -226,7 +227,7 @@ impl Client {
         let Some(capacity) = shared.plan.capacity().filter(|_| phase == Phase::Ramping && !self.searching) else {
             return;
         };
-        if shared.counters.open().saturating_mul(2) <= capacity {
+        if shared.counters.get(Word::Open).saturating_mul(2) <= capacity {
             return;
         }
         self.searching = true;
@@ -243,7 +244,7 @@ impl Client {
     fn current_phase(&self) -> Phase {
         let shared = &self.shared;
         let counters = &shared.counters;
-        let (open, in_flight) = (counters.open(), counters.in_flight());
+        let (open, in_flight) = (counters.get(Word::Open), counters.get(Word::InFlight));
         if shared.closing.mode().is_some() {
             return if open + in_flight == 0 { Phase::Closed } else { Phase::Closing };
         }

@@ -47,11 +47,8 @@ pub struct Plan {
     taken: Vec<AtomicBool>,
     next: AtomicUsize,
     left: AtomicUsize,
-    local_ports: Option<u64>,
-    /// The first and the last of them.
-    span: Option<(u16, u16)>,
-    narrowed: Option<(u16, u16)>,
-    check_self: bool,
+    /// The local ports of each tuple, where the range of the system is known.
+    own: Option<OwnPorts>,
 }
 
 /// One (source, destination) of the plan.
@@ -68,7 +65,7 @@ impl Plan {
         let port = config.common.port;
         let last = port.saturating_add(config.common.ports - 1);
         let own = range.map(|r| OwnPorts::choose(r, port, last));
-        let usable = own.as_ref().map_or(DEFAULT_PORTS, |own| own.usable);
+        let usable = own.map_or(DEFAULT_PORTS, |own| own.usable);
         let comfortable = whole(u64::from(config.common.ports) as f64 * usable as f64 * COMFORTABLE);
         let sources = if config.sources.is_empty() {
             sources::automatic(ip, config.common.target, comfortable)
@@ -96,35 +93,31 @@ impl Plan {
             taken,
             next: AtomicUsize::new(0),
             left: AtomicUsize::new(tuples),
-            local_ports: own.as_ref().map(|own| own.usable),
-            span: own.as_ref().map(|own| own.span),
-            narrowed: own.as_ref().and_then(|own| own.narrowed),
-            // Where the range cannot be read, nothing says that it does not hold a destination port.
-            check_self: own.is_none_or(|own| own.overlaps && own.narrowed.is_none()),
+            own,
         })
     }
 
     /// Connections the plan allows: sources × destination ports × local ports.
     pub fn capacity(&self) -> Option<u64> {
-        self.local_ports.map(|ports| ports * self.out.len() as u64)
+        self.own.map(|own| own.usable * self.out.len() as u64)
     }
 
     /// Connections the plan allows while these ports are others' (see [`super::listening`]).
     pub fn capacity_beside(&self, others: &BTreeSet<u16>) -> Option<u64> {
-        let (low, high) = self.span?;
+        let OwnPorts { usable, span: (low, high), .. } = self.own?;
         let taken = others.range(low..=high).count() as u64;
-        self.local_ports.map(|ports| ports.saturating_sub(taken) * self.out.len() as u64)
+        Some(usable.saturating_sub(taken) * self.out.len() as u64)
     }
 
     /// Source addresses (0: the kernel's choice of one), destination ports, and local ports of each pair.
     pub fn factors(&self) -> (usize, usize, Option<u64>) {
-        (self.sources.len(), self.destinations.len(), self.local_ports)
+        (self.sources.len(), self.destinations.len(), self.own.map(|own| own.usable))
     }
 
     /// Local ports that each socket is bound to choose from (`IP_LOCAL_PORT_RANGE`), where the system's range holds
     /// destination ports.
     pub(super) fn narrowed(&self) -> Option<(u16, u16)> {
-        self.narrowed
+        self.own?.narrowed
     }
 
     /// Socket family.
@@ -134,7 +127,8 @@ impl Plan {
 
     /// Whether a connection to itself is possible, so that each has to be looked at.
     pub(super) fn check_self(&self) -> bool {
-        self.check_self
+        // Where the range cannot be read, nothing says that it does not hold a destination port.
+        self.own.is_none_or(|own| own.overlaps && own.narrowed.is_none())
     }
 
     /// The tuple for the next run of connections, and how long that is; `None` when all are used up or refused. Each tuple is
@@ -154,8 +148,8 @@ impl Plan {
 
     /// How many connections in a row a tuple has ports for that no run has been given yet.
     fn give(&self, at: usize) -> Option<u64> {
-        let Some(ports) = self.local_ports else { return Some(RUN) };
-        let run = |given: u32| RUN.min(ports.saturating_sub(u64::from(given)));
+        let Some(OwnPorts { usable, .. }) = self.own else { return Some(RUN) };
+        let run = |given: u32| RUN.min(usable.saturating_sub(u64::from(given)));
         let more = |given| u32::try_from(run(given)).ok().filter(|n| *n > 0).map(|n| given + n);
         self.given[at].fetch_update(Relaxed, Relaxed, more).ok().map(run)
     }

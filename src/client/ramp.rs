@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::backoff::{Backoff, Leave, Seen, Totals};
+use super::backoff::{Backoff, Leave, Totals};
 use crate::engine::counters::lock;
 use crate::engine::pace::Pace;
 use crate::protocol::{Phase, Stop};
@@ -36,19 +36,6 @@ struct Speed {
     backoff: Backoff,
 }
 
-/// What a lane may do now.
-#[derive(Debug, PartialEq)]
-pub(super) enum Claim {
-    /// Open so many.
-    Open(u64),
-    /// Rate or back-off allow none for so long.
-    Wait(Duration),
-    /// The server holds no more: the ramp is to stop.
-    GiveUp(Seen),
-    /// None until something changes: at the target or ceiling, paused, stopped.
-    Nothing,
-}
-
 impl Ramp {
     pub(super) fn new(target: u64, rate: Option<u64>, backoff: Backoff, now: Instant) -> Self {
         Self {
@@ -65,10 +52,11 @@ impl Ramp {
         }
     }
 
-    /// Claims up to `want` connections, after what has become of those before.
-    pub(super) fn claim(&self, want: u64, now: Instant, totals: &Totals) -> Claim {
+    /// Claims up to `want` connections, after what has become of those before. `None` until something changes: at the target or
+    /// ceiling, paused, stopped.
+    pub(super) fn claim(&self, want: u64, now: Instant, totals: &Totals) -> Option<Leave> {
         if self.paused.load(Relaxed) || self.ended.load(Relaxed) || self.reached.load(Relaxed) {
-            return Claim::Nothing;
+            return None;
         }
         let limit = self.target.min(self.ceiling.load(Relaxed));
         let mut take = 0;
@@ -77,12 +65,12 @@ impl Ramp {
             (take > 0).then_some(claimed + take)
         });
         if claimed.is_err() {
-            return Claim::Nothing;
+            return None;
         }
         let claim = lock(&self.speed).claim(take, now, totals);
-        let got = if let Claim::Open(got) = claim { got } else { 0 };
+        let got = if let Leave::Open(got) = claim { got } else { 0 };
         self.claimed.fetch_sub(take - got, Relaxed);
-        claim
+        Some(claim)
     }
 
     /// Gives back claims that became no connection, so that others are opened in their place.
@@ -166,18 +154,17 @@ impl Ramp {
 }
 
 impl Speed {
-    fn claim(&mut self, want: u64, now: Instant, totals: &Totals) -> Claim {
+    fn claim(&mut self, want: u64, now: Instant, totals: &Totals) -> Leave {
         let allowed = match self.backoff.ask(want, now, totals) {
             Leave::Open(allowed) => allowed,
-            Leave::Wait(delay) => return Claim::Wait(delay),
-            Leave::GiveUp(seen) => return Claim::GiveUp(seen),
+            none => return none,
         };
         match self.pace.take(allowed, now) {
             Ok(got) => {
                 self.backoff.took(got, now);
-                Claim::Open(got)
+                Leave::Open(got)
             }
-            Err(delay) => Claim::Wait(delay),
+            Err(delay) => Leave::Wait(delay),
         }
     }
 }
@@ -195,7 +182,7 @@ mod tests {
     }
 
     impl Ramp {
-        fn claim_of_none_lost(&self, want: u64, now: Instant) -> Claim {
+        fn claim_of_none_lost(&self, want: u64, now: Instant) -> Option<Leave> {
             self.claim(want, now, &NONE_LOST)
         }
     }
@@ -204,21 +191,21 @@ mod tests {
     fn never_claims_beyond_target_or_ceiling() {
         let now = Instant::now();
         let ramp = ramp(None, now);
-        assert_eq!((ramp.claim_of_none_lost(64, now), ramp.phase(0)), (Claim::Nothing, Phase::Starting));
+        assert_eq!((ramp.claim_of_none_lost(64, now), ramp.phase(0)), (None, Phase::Starting));
         ramp.pause(false);
-        assert_eq!(ramp.claim_of_none_lost(64, now), Claim::Open(64));
-        assert_eq!(ramp.claim_of_none_lost(64, now), Claim::Open(36));
-        assert_eq!(ramp.claim_of_none_lost(1, now), Claim::Nothing);
+        assert_eq!(ramp.claim_of_none_lost(64, now), Some(Leave::Open(64)));
+        assert_eq!(ramp.claim_of_none_lost(64, now), Some(Leave::Open(36)));
+        assert_eq!(ramp.claim_of_none_lost(1, now), None);
         ramp.give_back(10);
         ramp.set_ceiling(Some(95));
-        assert_eq!(ramp.claim_of_none_lost(64, now), Claim::Open(5));
+        assert_eq!(ramp.claim_of_none_lost(64, now), Some(Leave::Open(5)));
         assert_eq!(ramp.phase(95), Phase::Guarded);
         ramp.set_ceiling(None);
-        assert_eq!(ramp.claim_of_none_lost(64, now), Claim::Open(5));
+        assert_eq!(ramp.claim_of_none_lost(64, now), Some(Leave::Open(5)));
         assert!(ramp.check_reached(100));
         assert!(!ramp.check_reached(100), "once");
         ramp.give_back(50);
-        assert_eq!(ramp.claim_of_none_lost(1, now), Claim::Nothing, "what is lost at the target is not replaced");
+        assert_eq!(ramp.claim_of_none_lost(1, now), None, "what is lost at the target is not replaced");
     }
 
     #[test]
@@ -226,10 +213,10 @@ mod tests {
         let now = Instant::now();
         let ramp = ramp(Some(10), now);
         ramp.pause(false);
-        assert_eq!(ramp.claim_of_none_lost(64, now), Claim::Wait(Duration::from_millis(100)));
-        assert_eq!(ramp.claim_of_none_lost(64, now + Duration::from_millis(100)), Claim::Open(1));
+        assert_eq!(ramp.claim_of_none_lost(64, now), Some(Leave::Wait(Duration::from_millis(100))));
+        assert_eq!(ramp.claim_of_none_lost(64, now + Duration::from_millis(100)), Some(Leave::Open(1)));
         ramp.set_rate(None, now);
-        assert_eq!(ramp.claim_of_none_lost(200, now), Claim::Open(99));
+        assert_eq!(ramp.claim_of_none_lost(200, now), Some(Leave::Open(99)));
     }
 
     #[test]
@@ -240,7 +227,7 @@ mod tests {
         }
         assert_eq!(ramp.stopped().map(|s| s.call.name), Some("EADDRNOTAVAIL".to_owned()));
         assert_eq!(ramp.phase(5), Phase::Stopped);
-        assert_eq!(ramp.claim_of_none_lost(1, Instant::now()), Claim::Nothing);
+        assert_eq!(ramp.claim_of_none_lost(1, Instant::now()), None);
     }
 
     #[test]
@@ -249,16 +236,22 @@ mod tests {
         for rate in [None, Some(1000)] {
             let ramp = ramp(rate, now);
             ramp.pause(false);
-            assert_eq!(ramp.claim_of_none_lost(0, now), Claim::Nothing);
+            assert_eq!(ramp.claim_of_none_lost(0, now), None);
             let later = now + Duration::from_millis(20);
-            assert!(matches!(ramp.claim_of_none_lost(20, later), Claim::Open(20)));
+            assert!(matches!(ramp.claim_of_none_lost(20, later), Some(Leave::Open(20))));
             ramp.give_back(20);
             let lost = Totals { opened: 20, lost: 20, ..NONE_LOST };
-            assert!(matches!(ramp.claim(20, later, &lost), Claim::Wait(wait) if wait >= Duration::from_millis(75)));
+            assert!(
+                matches!(ramp.claim(20, later, &lost), Some(Leave::Wait(wait)) if wait >= Duration::from_millis(75))
+            );
             assert!(ramp.backoff() > Duration::ZERO);
             let again = later + Duration::from_millis(100);
-            assert_eq!(ramp.claim(20, again, &lost), Claim::Open(16), "a small lot");
-            assert_eq!(ramp.claim(20, again, &lost), Claim::Wait(Duration::from_millis(100)), "which has to hold");
+            assert_eq!(ramp.claim(20, again, &lost), Some(Leave::Open(16)), "a small lot");
+            assert_eq!(
+                ramp.claim(20, again, &lost),
+                Some(Leave::Wait(Duration::from_millis(100))),
+                "which has to hold"
+            );
             ramp.end();
             assert_eq!(ramp.backoff(), Duration::ZERO);
         }

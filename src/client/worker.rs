@@ -14,14 +14,14 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::SockRef;
 
 use super::Shared;
-use super::backoff::Seen;
+use super::backoff::{Leave, Seen};
 use super::connect::{self, Consequence};
 use super::lifetimes::Birth;
 use super::plan::Tuple;
-use super::ramp::Claim;
 use super::traffic::Sender;
-use crate::engine::closing::{Turn, reset_on_close};
+use crate::engine::closing::reset_on_close;
 use crate::engine::conns::{Conns, number, token};
+use crate::engine::page::Word;
 use crate::engine::pool::{Notice, Worker};
 use crate::engine::wait;
 use crate::protocol::{CloseMode, Stop, StopCause, errno};
@@ -198,13 +198,13 @@ impl State<'_> {
             return None;
         }
         let lot = match self.shared.ramp.claim(LOT.min(window).min(room), now, &self.shared.totals()) {
-            Claim::Open(lot) => lot,
-            Claim::Wait(wait) => return Some(wait),
-            Claim::GiveUp(seen) => {
+            Some(Leave::Open(lot)) => lot,
+            Some(Leave::Wait(wait)) => return Some(wait),
+            Some(Leave::GiveUp(seen)) => {
                 self.server_refuses(seen);
                 return None;
             }
-            Claim::Nothing => {
+            None => {
                 self.failing &= !self.pending.is_empty();
                 return None;
             }
@@ -299,7 +299,7 @@ impl State<'_> {
                 self.run = None;
                 let left = plan.refused(tuple);
                 let persist = self.shared.config.persist;
-                let was_there = self.shared.counters.opened() + self.opened > 0;
+                let was_there = self.shared.counters.get(Word::Opened) + self.opened > 0;
                 self.refused += 1;
                 // A port that has never taken any is not the server's: it is left out, and no reason to wait.
                 self.turned_away += u64::from(plan.has_taken(tuple) || persist);
@@ -524,7 +524,7 @@ impl State<'_> {
 
     /// Fails connects that had no answer.
     fn time_out(&mut self, now: Instant) {
-        let opened = self.shared.counters.opened();
+        let opened = self.shared.counters.get(Word::Opened);
         if opened != self.success.0 {
             self.success = (opened, now);
         }
@@ -567,13 +567,9 @@ impl State<'_> {
         if self.conns.is_empty() {
             return None;
         }
-        match self.shared.closing.turn(&mut self.conns, &mut self.cursor, now) {
-            Turn::Closed(n) => {
-                self.closed += n;
-                Some(Duration::ZERO)
-            }
-            Turn::Wait(wait) => Some(wait),
-        }
+        let (closed, wait) = self.shared.closing.turn(&mut self.conns, &mut self.cursor, now);
+        self.closed += closed;
+        Some(wait)
     }
 
     /// Tells the shared counters what this batch did.
@@ -581,7 +577,7 @@ impl State<'_> {
         let counters = &self.shared.counters;
         self.worker.mail.set_used(self.conns.len());
         let in_flight = self.pending.len() as u64;
-        counters.change_in_flight(std::mem::replace(&mut self.in_flight_told, in_flight), in_flight);
+        counters.change(Word::InFlight, std::mem::replace(&mut self.in_flight_told, in_flight), in_flight);
         if self.opened > 0 {
             let open = counters.add_opened(std::mem::take(&mut self.opened));
             counters.add_connects(&self.times, self.handshake.take());
@@ -594,7 +590,7 @@ impl State<'_> {
             self.worker.bell.ring(Notice::Look);
         }
         if self.refused > 0 {
-            counters.add_refused(std::mem::take(&mut self.refused));
+            counters.add(Word::Refused, std::mem::take(&mut self.refused));
             self.shared.turned_away.fetch_add(std::mem::take(&mut self.turned_away), Relaxed);
         }
         if !self.lifetimes.is_empty() {
@@ -602,7 +598,7 @@ impl State<'_> {
             self.lifetimes.clear();
         }
         if self.greeted > 0 {
-            counters.add_greeted(std::mem::take(&mut self.greeted));
+            counters.add(Word::Greeted, std::mem::take(&mut self.greeted));
         }
         if self.closed > 0 {
             counters.add_closed(std::mem::take(&mut self.closed), std::mem::take(&mut self.lost));

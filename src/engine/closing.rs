@@ -21,15 +21,6 @@ pub struct Closing {
     state: Mutex<(Option<CloseMode>, Pace)>,
 }
 
-/// What a turn of closing did.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// Closed so many; there are more.
-    Closed(u64),
-    /// The pace allows none for so long.
-    Wait(Duration),
-}
-
 impl Closing {
     /// Nothing is being closed.
     pub fn new(now: Instant) -> Self {
@@ -46,14 +37,15 @@ impl Closing {
         lock(&self.state).0
     }
 
-    /// Closes a lot of `conns`, from the descriptor `cursor` on; from the first again after the last.
-    pub fn turn<T: Copy + Default>(&self, conns: &mut Conns<T>, cursor: &mut RawFd, now: Instant) -> Turn {
+    /// Closes a lot of `conns`, from the descriptor `cursor` on; from the first again after the last. Returns how many, and how
+    /// long the pace allows no more.
+    pub fn turn<T: Copy + Default>(&self, conns: &mut Conns<T>, cursor: &mut RawFd, now: Instant) -> (u64, Duration) {
         let (mode, lot) = {
             let mut state = lock(&self.state);
-            let Some(mode) = state.0 else { return Turn::Wait(Duration::from_millis(100)) };
+            let Some(mode) = state.0 else { return (0, Duration::from_millis(100)) };
             match state.1.take(LOT.min(conns.len() as u64), now) {
                 Ok(lot) => (mode, lot),
-                Err(wait) => return Turn::Wait(wait),
+                Err(wait) => return (0, wait),
             }
         };
         if *cursor >= conns.bound() {
@@ -71,7 +63,7 @@ impl Closing {
             }
             *cursor += 1;
         }
-        Turn::Closed(closed)
+        (closed, Duration::ZERO)
     }
 }
 

@@ -65,7 +65,6 @@ pub struct ClientConfig {
     /// Where to connect.
     pub target_ip: IpAddr,
     /// Index of the interface that an IPv6 address of one link is reached by; 0 for none.
-    #[serde(default)]
     pub zone: u32,
     /// Addresses to connect from; empty lets the kernel choose one.
     pub sources: Vec<IpAddr>,
@@ -74,7 +73,6 @@ pub struct ClientConfig {
     /// Send one greeting on each connection and wait for its echo.
     pub greet: bool,
     /// Go on trying, at the pace of the back-off, whatever the server refuses or closes.
-    #[serde(default)]
     pub persist: bool,
     /// Messages on a share of the connections.
     pub traffic: Option<TrafficConfig>,

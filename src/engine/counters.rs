@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
 
-use super::page::{Page, Word};
-use crate::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Phase, Role, Severity, errno};
+use super::page::{self, Page, Word};
+use crate::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Role, Severity, errno};
 use crate::sys;
 use crate::units::micros;
 
@@ -60,13 +60,6 @@ pub fn latency(histogram: &Histogram<u32>) -> Latency {
     }
 }
 
-/// Adds the difference. Wrapping: it may be negative, and the sum over all workers is not.
-fn change(word: &AtomicU64, before: u64, now: u64) {
-    if now != before {
-        word.fetch_add(now.wrapping_sub(before), Relaxed);
-    }
-}
-
 impl Counters {
     /// All zero, from now.
     ///
@@ -92,93 +85,39 @@ impl Counters {
         self.page.word(at)
     }
 
-    /// Connections open now.
-    pub fn open(&self) -> u64 {
-        self.word(Word::Open).load(Relaxed)
+    /// A count.
+    pub fn get(&self, at: Word) -> u64 {
+        self.word(at).load(Relaxed)
     }
 
-    /// Connections ever opened.
-    pub fn opened(&self) -> u64 {
-        self.word(Word::Opened).load(Relaxed)
+    /// Adds a batch to a count.
+    pub fn add(&self, at: Word, n: u64) {
+        self.word(at).fetch_add(n, Relaxed);
     }
 
-    /// Connections closed by the other end or an error.
-    pub fn lost(&self) -> u64 {
-        self.word(Word::Lost).load(Relaxed)
-    }
-
-    /// Connects that the other end refused or reset.
-    pub fn refused(&self) -> u64 {
-        self.word(Word::Refused).load(Relaxed)
-    }
-
-    /// A batch of connects was refused or reset.
-    pub fn add_refused(&self, n: u64) {
-        self.word(Word::Refused).fetch_add(n, Relaxed);
-    }
-
-    /// Connects under way.
-    pub fn in_flight(&self) -> u64 {
-        self.word(Word::InFlight).load(Relaxed)
-    }
-
-    /// Changes how many connects are under way: from `before` to `now`, as far as the caller's own go.
-    pub fn change_in_flight(&self, before: u64, now: u64) {
-        change(self.word(Word::InFlight), before, now);
-    }
-
-    /// The same of echo bytes that wait for slow readers.
-    pub fn change_buffered(&self, before: u64, now: u64) {
-        change(self.word(Word::Buffered), before, now);
-    }
-
-    /// Greetings were echoed.
-    pub fn add_greeted(&self, n: u64) {
-        self.word(Word::Greeted).fetch_add(n, Relaxed);
+    /// Changes a count from `before` to `now`, as far as the caller's own part of it goes. Wrapping: the difference may be
+    /// negative, and the sum over all workers is not.
+    pub fn change(&self, at: Word, before: u64, now: u64) {
+        if now != before {
+            self.add(at, now.wrapping_sub(before));
+        }
     }
 
     /// What every engine says of itself, without what only its role knows: a report of [`Page`] is made from it.
     pub fn stats(&self, role: Role) -> EngineStats {
-        let load = |at| self.word(at).load(Relaxed);
-        let (peak, peak_us) = self.peak();
-        EngineStats {
+        let mut stats = EngineStats {
             role,
             pid: std::process::id(),
             t_us: self.now_us(),
-            silent_ms: 0,
-            phase: Phase::Starting,
-            target: 0,
-            capacity: None,
-            open: self.open(),
-            peak,
-            opened: self.opened(),
-            closed: load(Word::Closed),
-            lost: self.lost(),
-            refused: self.refused(),
-            lifetime: Latency::default(),
-            backoff_ms: 0,
-            in_flight: self.in_flight(),
-            greet: false,
-            greeted: load(Word::Greeted),
-            rate_limit: None,
-            ceiling: None,
             errors: self.errors(),
-            tables: 0,
-            tables_max: 0,
-            table_limit: 0,
-            table_room: 0,
-            descriptors: 0,
-            buffered_bytes: load(Word::Buffered),
             cpu_us: Self::cpu_us(),
-            ramp_started_us: None,
-            peak_us,
-            ramp_cpu_us: None,
             connect: latency(&lock(&self.connect)),
             handshake: latency(&lock(&self.handshake)),
-            traffic: None,
-            stop: None,
             events: lock(&self.events).clone(),
-        }
+            ..EngineStats::default()
+        };
+        page::counts(&mut stats, |at| self.get(at));
+        stats
     }
 
     /// Microseconds since the start.
@@ -188,7 +127,7 @@ impl Counters {
 
     /// A batch of connections was opened. Returns how many are open now.
     pub fn add_opened(&self, n: u64) -> u64 {
-        self.word(Word::Opened).fetch_add(n, Relaxed);
+        self.add(Word::Opened, n);
         let open = self.word(Word::Open).fetch_add(n, Relaxed) + n;
         let peak = self.word(Word::Peak).fetch_max(open, Relaxed);
         if open > peak {
@@ -210,15 +149,9 @@ impl Counters {
 
     /// A batch was closed; `lost` of them not by us.
     pub fn add_closed(&self, n: u64, lost: u64) {
-        self.word(Word::Closed).fetch_add(n, Relaxed);
-        self.word(Word::Lost).fetch_add(lost, Relaxed);
+        self.add(Word::Closed, n);
+        self.add(Word::Lost, lost);
         self.word(Word::Open).fetch_sub(n, Relaxed);
-    }
-
-    /// Most connections that were open at once, and when that count was reached.
-    pub fn peak(&self) -> (u64, Option<u64>) {
-        let peak = self.word(Word::Peak).load(Relaxed);
-        (peak, (peak > 0).then(|| self.word(Word::PeakUs).load(Relaxed)))
     }
 
     /// Counts a failure.
@@ -284,12 +217,16 @@ mod tests {
     #[test]
     fn peak_outlives_closing() {
         let counters = Counters::new().unwrap();
-        assert_eq!(counters.peak(), (0, None));
+        let peak = || {
+            let stats = counters.stats(Role::Server);
+            (stats.peak, stats.peak_us)
+        };
+        assert_eq!(peak(), (0, None));
         counters.add_opened(5);
         counters.add_closed(3, 1);
         counters.add_opened(2);
-        assert_eq!(counters.peak().0, 5);
-        assert_eq!((counters.open(), counters.lost()), (4, 1));
+        assert_eq!(peak().0, 5);
+        assert_eq!((counters.get(Word::Open), counters.get(Word::Lost)), (4, 1));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::control::{Control, Incoming, OWNER};
 use super::counters::Counters;
+use super::page::Word;
 use super::pool::{MOST_SLOTS, Notice, Pool};
 use super::socket::Listening;
 use super::wait;
@@ -154,7 +155,7 @@ fn reset_all(engine: &mut dyn Engine, patience: Duration, goes_on: bool) {
     // On loopback a connect under way is established as a rule.
     let open = |engine: &dyn Engine| {
         let counters = engine.counters();
-        counters.open() + counters.in_flight()
+        counters.get(Word::Open) + counters.get(Word::InFlight)
     };
     let mut left = open(engine);
     if left == 0 {

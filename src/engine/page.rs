@@ -194,21 +194,7 @@ impl Reader {
         let mut stats = stats.clone();
         // Of the report's own moment; the descriptors of tables and listeners are what is left.
         let own = stats.descriptors.saturating_sub(stats.open + stats.in_flight);
-        let count = |at| self.word(at).min(MOST);
-        for (to, at) in [
-            (&mut stats.open, Word::Open),
-            (&mut stats.peak, Word::Peak),
-            (&mut stats.opened, Word::Opened),
-            (&mut stats.closed, Word::Closed),
-            (&mut stats.lost, Word::Lost),
-            (&mut stats.refused, Word::Refused),
-            (&mut stats.in_flight, Word::InFlight),
-            (&mut stats.greeted, Word::Greeted),
-            (&mut stats.buffered_bytes, Word::Buffered),
-        ] {
-            *to = count(at);
-        }
-        stats.peak_us = (stats.peak > 0).then(|| count(Word::PeakUs));
+        counts(&mut stats, |at| self.word(at).min(MOST));
         stats.descriptors = own + stats.open + stats.in_flight;
         let now = sys::monotonic_us();
         let since = |at| now.saturating_sub(self.word(at)).min(MOST);
@@ -244,6 +230,24 @@ impl Reader {
         }
         None
     }
+}
+
+/// Puts the counts of a page into a report.
+pub(super) fn counts(stats: &mut EngineStats, count: impl Fn(Word) -> u64) {
+    for (to, at) in [
+        (&mut stats.open, Word::Open),
+        (&mut stats.peak, Word::Peak),
+        (&mut stats.opened, Word::Opened),
+        (&mut stats.closed, Word::Closed),
+        (&mut stats.lost, Word::Lost),
+        (&mut stats.refused, Word::Refused),
+        (&mut stats.in_flight, Word::InFlight),
+        (&mut stats.greeted, Word::Greeted),
+        (&mut stats.buffered_bytes, Word::Buffered),
+    ] {
+        *to = count(at);
+    }
+    stats.peak_us = (stats.peak > 0).then(|| count(Word::PeakUs));
 }
 
 /// A report whose numbers can be reckoned with.
@@ -290,7 +294,7 @@ mod tests {
         page.report(EngineStats { descriptors: 105, target: 9, ..counters.stats(Role::Client) });
         counters.add_opened(2);
         counters.add_closed(3, 1);
-        counters.change_in_flight(0, 4);
+        counters.change(Word::InFlight, 0, 4);
         let seen = reader.read().unwrap();
         assert_eq!((seen.open, seen.peak, seen.opened, seen.closed, seen.lost), (4, 7, 7, 3, 1));
         // A hundred descriptors are not connections.

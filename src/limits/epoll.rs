@@ -65,10 +65,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
 
 /// One registration for each socket, all of one user, beside those registered already.
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
-    let watches = match &given.kernel.host.max_user_watches {
-        Err(why) => return out.push(Need::unknown(ID, why)),
-        Ok(watches) => *watches,
-    };
+    let Some(&watches) = known(ID, &given.kernel.host.max_user_watches, out) else { return };
     let there = registered(given.kernel).unwrap_or(0);
     let needed = given.guarded(given.sockets().saturating_add(there));
     let need = Need::compare(ID, "user", watches, needed)

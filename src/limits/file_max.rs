@@ -53,10 +53,7 @@ fn exempt(sample: &Sample) -> bool {
 }
 
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
-    let files = match &given.kernel.host.files {
-        Ok(files) => files,
-        Err(why) => return out.push(Need::unknown(ID, why)),
-    };
+    let Some(files) = known(ID, &given.kernel.host.files, out) else { return };
     let exempt = |holder: &Holder<'_>| {
         // Who will start another program says nothing of its privilege: servers give theirs up.
         (holder.program == Program::Own || given.ask.running)

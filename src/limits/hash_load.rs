@@ -47,10 +47,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
 
 /// Long chains fail nothing.
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
-    let buckets = match &given.kernel.net.ehash_entries {
-        Ok(buckets) => *buckets,
-        Err(why) => return out.push(Need::unknown(ID, why)),
-    };
+    let Some(&buckets) = known(ID, &given.kernel.net.ehash_entries, out) else { return };
     let needed = whole((given.sockets() as f64 / LONG_CHAIN).ceil());
     out.push(
         Need::compare(ID, "buckets", buckets, needed)

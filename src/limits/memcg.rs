@@ -26,7 +26,6 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 
 const ID: LimitId = LimitId::Memcg;
 
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// What a memory cgroup is charged of a connection, bytes. Measured: 5,900 B of the 8,232.
 fn charged_per_connection(both_ends: bool) -> f64 {

@@ -27,7 +27,6 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 
 const ID: LimitId = LimitId::Memory;
 
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// Unless told otherwise the guard keeps this share of the headroom that was there at the start.
 const KEEP: f64 = 0.1;
@@ -85,10 +84,7 @@ pub(super) fn share(given: &Given<'_>) -> f64 {
 }
 
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
-    let mem = match &given.kernel.host.mem {
-        Ok(mem) => mem,
-        Err(why) => return out.push(Need::unknown(ID, why)),
-    };
+    let Some(mem) = known(ID, &given.kernel.host.mem, out) else { return };
     let Some(headroom) = Headroom::of(given.kernel, None) else {
         return out.push(Need::without(ID, Verdict::Unknown, "not readable"));
     };

@@ -56,11 +56,14 @@ mod prelude {
     pub(super) use super::cure::{Cure, Level, Remedy, rounded_sysctl};
     pub(super) use super::limit::{Limit, LimitState, Unit};
     pub(super) use super::meter::{Context, Growth, Meter};
-    pub(super) use super::need::{Given, Need, Verdict};
+    pub(super) use super::need::{Given, Need, Verdict, known};
     pub(super) use super::{Descriptor, LimitId, PLAIN, Program, Side};
     pub(super) use crate::protocol::{Role, Severity};
     pub(super) use crate::sample::{LogTopic, Sample};
     pub(super) use crate::units::{bytes, grouped, round_up};
+
+    /// Bytes.
+    pub(super) const MIB: f64 = 1024.0 * 1024.0;
 }
 
 /// Declares the modules, the ids and the list, in the order in which people look for them.

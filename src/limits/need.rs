@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::sample::{Absent, Kernel, Process};
+use crate::sample::{Absent, Kernel, Process, Reading};
 
 use super::LimitId;
 use super::ask::{Ask, OwnEngines, Program, Side, Surroundings};
@@ -235,6 +235,11 @@ impl Need {
     pub fn label(&self) -> &'static str {
         self.id.descriptor().label
     }
+}
+
+/// What was read of a limit; where it could not be, a row that says why.
+pub(super) fn known<'r, T>(id: LimitId, reading: &'r Reading<T>, out: &mut Vec<Need>) -> Option<&'r T> {
+    reading.as_ref().map_err(|why| out.push(Need::unknown(id, why))).ok()
 }
 
 #[cfg(test)]

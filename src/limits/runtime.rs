@@ -28,7 +28,6 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 
 const ID: LimitId = LimitId::Runtime;
 
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// What resident memory moves by without any connection: garbage that waits for its collector.
 const GARBAGE: f64 = 16.0 * MIB;

@@ -26,7 +26,6 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
 const ID: LimitId = LimitId::TcpMem;
 const KEY: &str = "net.ipv4.tcp_mem";
 
-const MIB: f64 = 1024.0 * 1024.0;
 
 /// What a buffer takes besides its bytes: `SKB_TRUESIZE(0)` of `include/linux/skbuff.h` on 64-bit machines.
 const BUFFER_OWN: u64 = 576;
@@ -124,10 +123,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
 
 /// Buffers are for data in flight: at the worst each active connection has one message unread, in pages of its own.
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
-    let marks = match &given.kernel.net.tcp_mem {
-        Ok(marks) => *marks,
-        Err(why) => return out.push(Need::unknown(ID, why)),
-    };
+    let Some(&marks) = known(ID, &given.kernel.net.tcp_mem, out) else { return };
     let (page, pressure) = (given.kernel.host.page_size, marks[1]);
     let each = given.ask.traffic.map_or(0.0, |t| t.share * (t.message + BUFFER_OWN).div_ceil(page) as f64);
     let pages = whole((given.ask.target as f64 * each).ceil());

@@ -173,26 +173,14 @@ impl Witness {
         let before = self.seen.front()?;
         let chain = self.chain(pid)?;
         let now_of = |path: &str| all_chains(&after.kernel).flatten().find(|g| g.path == path);
-        let then_of = |path: &str| {
-            before
-                .alive
-                .iter()
-                .flat_map(|a| &a.2)
-                .find(|g| g.path == path)
-                .or_else(|| chain.iter().find(|g| g.path == path))
-        };
+        let then = || before.alive.iter().flat_map(|a| &a.2).chain(chain);
+        let then_of = |path: &str| then().find(|g| g.path == path);
         let limiting = chain.iter().filter(|g| bound(g).is_some());
         let rose = |g: &&MemCgroup, read: fn(&MemCgroup) -> u64| {
             now_of(&g.path).zip(then_of(&g.path)).is_some_and(|(now, then)| read(now) > read(then))
         };
-        let host_rose = after
-            .kernel
-            .host
-            .oom_kills
-            .as_ref()
-            .ok()
-            .zip(before.oom_kills.as_ref())
-            .is_some_and(|(now, then)| now > then);
+        let kills = after.kernel.host.oom_kills.as_ref().ok().zip(before.oom_kills.as_ref());
+        let host_rose = kills.is_some_and(|(now, then)| now > then);
         let killed: Vec<&MemCgroup> = limiting.filter(|g| rose(g, |g| g.oom_kills)).collect();
         if killed.is_empty() && !host_rose {
             return None;

@@ -155,25 +155,17 @@ impl Roster {
     /// Takes the targets of a sample.
     pub(super) fn update(&mut self, sample: &Sample) {
         for target in sample.watched() {
-            let known = self.engines.iter().position(|e| e.pid == target.pid);
+            let engine = entry(&mut self.engines, |e| e.pid == target.pid, || seen(target));
             if !target.alive {
-                match known {
-                    Some(i) => (self.engines[i].process.alive, self.engines[i].cpu_share) = (false, None),
-                    None => self.engines.push(seen(target)),
-                }
+                (engine.process.alive, engine.cpu_share) = (false, None);
                 continue;
             }
-            let mut engine = seen(target);
             let (t_us, cpu_us) = match target.stats() {
                 Some(stats) => (stats.t_us, Some(stats.cpu_us)),
                 None => (sample.t_ms * 1000, target.cpu_us.as_ref().ok().copied()),
             };
             let share = entry(&mut self.cpu, |c| c.0 == target.pid, || (target.pid, CpuShare::default()));
-            engine.cpu_share = cpu_us.and_then(|us| share.1.add(t_us, us));
-            match known {
-                Some(i) => self.engines[i] = engine,
-                None => self.engines.push(engine),
-            }
+            *engine = Engine { cpu_share: cpu_us.and_then(|us| share.1.add(t_us, us)), ..seen(target) };
         }
         self.part(sample);
     }

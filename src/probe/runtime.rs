@@ -189,31 +189,21 @@ fn options<'a>(args: &'a [String], take_next: &'a [&str]) -> impl Iterator<Item 
 
 /// `128m` as Java reads it: binary multiples, either case.
 fn java_bytes(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
+    in_units(&text.to_ascii_lowercase(), &[("", 0), ("k", 10), ("m", 20), ("g", 30), ("t", 40)])
 }
 
 /// `GOMEMLIMIT` as the package runtime of Go documents it: bytes, with `B`, `KiB`, `MiB`, `GiB` or `TiB`; `off` is none.
 fn go_bytes(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match &text[digits.len()..] {
-        "" | "B" => 0,
-        "KiB" => 10,
-        "MiB" => 20,
-        "GiB" => 30,
-        "TiB" => 40,
-        _ => return None,
-    };
+    let bytes = in_units(text, &[("", 0), ("B", 0), ("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)]);
     // The largest number of a signed 64-bit word is none too.
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift).filter(|bytes| *bytes > 0 && *bytes < i64::MAX as u64)
+    bytes.filter(|bytes| *bytes < i64::MAX as u64)
+}
+
+/// A number above 0 and its unit, each with the power of two that it stands for.
+fn in_units(text: &str, units: &[(&str, u32)]) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let (_, shift) = units.iter().find(|(unit, _)| *unit == &text[digits.len()..])?;
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
 }
 
 #[cfg(test)]

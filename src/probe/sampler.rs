@@ -154,13 +154,6 @@ impl Sampler {
         self.targets.iter_mut().for_each(TargetSources::refresh);
     }
 
-    /// Notes what the caller knows of a process, such as that it has waited for it.
-    pub fn set_alive(&mut self, pid: u32, alive: bool) {
-        for target in self.targets.iter_mut().filter(|target| target.pid() == pid) {
-            target.set_alive(alive);
-        }
-    }
-
     /// Reads every source once; and what this program itself costs.
     pub fn read(&mut self) -> (Kernel, Own) {
         let start = Instant::now();

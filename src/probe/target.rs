@@ -7,7 +7,7 @@ use super::app_limit;
 use super::cgroup::Cgroups;
 use super::heap::HeapProbe;
 use super::kept::{Kept, PACE};
-use super::process::{self, Stat};
+use super::process;
 use super::runtime;
 use super::source::{Roots, Source, exists, reason};
 use super::user::{Identity, User};
@@ -68,10 +68,11 @@ pub(crate) struct TargetSources {
 }
 
 /// What is only known while the process lives.
+#[derive(PartialEq, Eq)]
 struct Live {
-    rss_bytes: Reading<u64>,
-    cpu_us: Reading<u64>,
-    threads: Reading<u64>,
+    rss_bytes: u64,
+    cpu_us: u64,
+    threads: u64,
     stopped: bool,
     exiting: bool,
 }
@@ -141,10 +142,6 @@ impl TargetSources {
         self.alive
     }
 
-    pub(crate) fn set_alive(&mut self, alive: bool) {
-        self.alive = alive;
-    }
-
     /// Has the next sample read the limits.
     pub(crate) fn refresh(&mut self) {
         self.kept_limits.forget();
@@ -159,18 +156,20 @@ impl TargetSources {
         buf: &mut Vec<u8>,
     ) -> Process {
         let live = self.live(buf);
+        let number = |of: fn(&Live) -> u64| live.as_ref().map(of).map_err(Absent::clone);
+        let (threads, exiting) = (number(|live| live.threads), live.as_ref().is_ok_and(|live| live.exiting));
         let (mut descriptors, mut nofile, mut user_threads) =
             (Err(Absent::ProcessEnded), Err(Absent::ProcessEnded), Err(Absent::ProcessEnded));
         if self.alive {
             // Not by a kept descriptor; safe from a reused number because `stat` has just answered for the process.
             descriptors = self.descriptors();
             (nofile, user_threads) = match self.limits(now, buf) {
-                Ok((files, processes)) => (Ok(files), self.own_share(&live.threads, processes)),
+                Ok((files, processes)) => (Ok(files), self.own_share(&threads, processes)),
                 Err(absent) => (Err(absent.clone()), Err(absent)),
             };
             // What was found before stays open and is read below. A process on its way out is shown in the root of version 1
             // hierarchies, and it is the cgroup before that tells what killed it.
-            if !live.exiting {
+            if !exiting {
                 let _ = self.cgroups.follow(roots, buf);
             }
         }
@@ -180,15 +179,16 @@ impl TargetSources {
             Some((_, read)) => (read.memcg.clone(), read.pids_cgroups.clone()),
             None => (self.cgroups.memory(buf), self.cgroups.pids(buf)),
         };
-        let heap = if self.alive && !live.exiting { self.heap.read(now, buf) } else { Err(Absent::ProcessEnded) };
+        let heap = if self.alive && !exiting { self.heap.read(now, buf) } else { Err(Absent::ProcessEnded) };
         Process {
             pid: self.pid,
             name: self.name.clone(),
             alive: self.alive,
-            rss_bytes: live.rss_bytes,
-            cpu_us: live.cpu_us,
-            threads: live.threads,
-            stopped: live.stopped,
+            // Its memory is given back before its sockets are.
+            rss_bytes: if exiting { Err(Absent::ProcessEnding) } else { number(|live| live.rss_bytes) },
+            cpu_us: number(|live| live.cpu_us),
+            threads,
+            stopped: live.is_ok_and(|live| live.stopped),
             descriptors,
             nofile,
             user_threads,
@@ -217,25 +217,26 @@ impl TargetSources {
         })
     }
 
-    fn live(&mut self, buf: &mut Vec<u8>) -> Live {
+    fn live(&mut self, buf: &mut Vec<u8>) -> Reading<Live> {
         if !self.alive {
-            return Live::absent(&Absent::ProcessEnded);
+            return Err(Absent::ProcessEnded);
         }
         let page_size = self.page_size;
-        let read = self.stat.get(buf, |text| {
-            process::stat(text).map(|stat| if stat.ended { None } else { Some(Live::of(&stat, page_size)) })
+        let live = self.stat.get(buf, |text| {
+            let stat = process::stat(text)?;
+            if stat.ended {
+                return Err(Absent::ProcessEnded);
+            }
+            Ok(Live {
+                rss_bytes: stat.rss_pages.saturating_mul(page_size),
+                cpu_us: stat.ticks.saturating_mul(TICK_US),
+                threads: stat.threads,
+                stopped: stat.stopped,
+                exiting: stat.exiting,
+            })
         });
-        match read {
-            Ok(Some(live)) => live,
-            Ok(None) => {
-                self.alive = false;
-                Live::absent(&Absent::ProcessEnded)
-            }
-            Err(absent) => {
-                self.alive = absent != Absent::ProcessEnded;
-                Live::absent(&absent)
-            }
-        }
+        self.alive = live != Err(Absent::ProcessEnded);
+        live
     }
 
     fn descriptors(&self) -> Reading<u64> {
@@ -244,31 +245,6 @@ impl TargetSources {
             Ok(Some(open)) => Ok(open),
             Ok(None) => Err(Absent::because("this kernel does not count them (Linux 6.2 and later do)")),
             Err(error) => Err(reason(&error, &shown, Some(&Absent::ProcessEnded))),
-        }
-    }
-}
-
-impl Live {
-    fn of(stat: &Stat<'_>, page_size: u64) -> Self {
-        // Its memory is given back before its sockets are.
-        let rss_bytes =
-            if stat.exiting { Err(Absent::ProcessEnding) } else { Ok(stat.rss_pages.saturating_mul(page_size)) };
-        Self {
-            rss_bytes,
-            cpu_us: Ok(stat.ticks.saturating_mul(TICK_US)),
-            threads: Ok(stat.threads),
-            stopped: stat.stopped,
-            exiting: stat.exiting,
-        }
-    }
-
-    fn absent(why: &Absent) -> Self {
-        Self {
-            rss_bytes: Err(why.clone()),
-            cpu_us: Err(why.clone()),
-            threads: Err(why.clone()),
-            stopped: false,
-            exiting: false,
         }
     }
 }

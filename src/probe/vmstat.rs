@@ -11,7 +11,7 @@ pub(crate) fn oom_kills(text: &str) -> Reading<u64> {
 /// The `low` watermarks of `/proc/zoneinfo` summed, in bytes: below them the kernel reclaims, so that they are no room for
 /// sockets.
 pub(crate) fn reserve(text: &str, page_size: u64) -> Reading<u64> {
-    pages(text, "low ", "lists no zone", page_size)
+    pages(text, "low", "lists no zone", page_size)
 }
 
 /// Free pages on the per-core lists of `/proc/zoneinfo`, in bytes (`count` of each `pagesets` entry, `mm/vmstat.c`).
@@ -24,7 +24,8 @@ pub(crate) fn on_core_lists(text: &str, page_size: u64) -> Reading<u64> {
 /// The pages that stand behind `key` at the start of a line, all of them, in bytes.
 fn pages(text: &str, key: &str, none: &'static str, page_size: u64) -> Reading<u64> {
     let mut sum: Option<u64> = None;
-    for pages in text.lines().filter_map(|line| line.trim_start().strip_prefix(key)) {
+    let behind = text.lines().filter_map(|line| line.trim_start().strip_prefix(key));
+    for pages in behind.filter(|rest| rest.is_empty() || rest.starts_with(' ')) {
         let pages = pages.trim().parse().map_err(|_| odd("not a number"))?;
         sum = Some(sum.unwrap_or(0).saturating_add(pages));
     }

@@ -14,6 +14,7 @@ use crate::engine::closing::Closing;
 use crate::engine::config::ServerConfig;
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
+use crate::engine::page::Word;
 use crate::engine::pool::{MOST_SLOTS, MOST_WORKERS, Pool};
 use crate::protocol::{Command, EngineStats, Hello, Phase, Role, Severity, errno};
 
@@ -76,7 +77,7 @@ impl Engine for Server {
     }
 
     fn phase(&mut self) -> Phase {
-        if self.ramp_started_us.is_none() && self.shared.counters.open() > 0 {
+        if self.ramp_started_us.is_none() && self.shared.counters.get(Word::Open) > 0 {
             self.ramp_started_us = Some(self.shared.counters.now_us());
         }
         self.current_phase()
@@ -127,7 +128,7 @@ impl Engine for Server {
 
 impl Server {
     fn current_phase(&self) -> Phase {
-        let open = self.shared.counters.open();
+        let open = self.shared.counters.get(Word::Open);
         match self.shared.closing.mode() {
             Some(_) if open == 0 => Phase::Closed,
             Some(_) => Phase::Closing,

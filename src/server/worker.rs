@@ -11,8 +11,9 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::Shared;
 use super::echo::{Echo, Outcome};
-use crate::engine::closing::{Turn, reset_on_close};
+use crate::engine::closing::reset_on_close;
 use crate::engine::conns::{Conns, number, token};
+use crate::engine::page::Word;
 use crate::engine::pool::Worker;
 use crate::engine::wait;
 use crate::sys;
@@ -310,13 +311,9 @@ impl State<'_> {
             self.echo.clear();
             return None;
         }
-        match self.shared.closing.turn(&mut self.conns, &mut self.cursor, Instant::now()) {
-            Turn::Closed(n) => {
-                self.closed += n;
-                Some(Duration::ZERO)
-            }
-            Turn::Wait(wait) => Some(wait),
-        }
+        let (closed, wait) = self.shared.closing.turn(&mut self.conns, &mut self.cursor, Instant::now());
+        self.closed += closed;
+        Some(wait)
     }
 
     /// Tells the shared counters what this batch did.
@@ -328,6 +325,6 @@ impl State<'_> {
             self.worker.ring_if_wanted();
         }
         let buffered = self.echo.buffered();
-        self.shared.counters.change_buffered(std::mem::replace(&mut self.buffered, buffered), buffered);
+        self.shared.counters.change(Word::Buffered, std::mem::replace(&mut self.buffered, buffered), buffered);
     }
 }
