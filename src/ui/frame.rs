@@ -188,7 +188,7 @@ fn memory(buf: &mut Buffer, mut rest: Rows, model: &Model, view: &View, theme: T
 
 fn draw_chart(buf: &mut Buffer, area: Rect, model: &Model, view: &View, theme: Theme) {
     let nearest = model.nearest().map(|l| l.state);
-    chart::draw(buf, area, &model.chart(view.axis(model)), nearest, theme);
+    chart::draw(buf, area, &model.chart(view.axis(model), None), nearest, theme);
 }
 
 /// Count, nearest limit, then the list of the view as far as it goes.
