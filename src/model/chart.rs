@@ -27,6 +27,12 @@ impl Range {
     /// All of them, the nearest first.
     pub const ALL: [Self; 4] = [Self::Data, Self::Target, Self::FirstLimit, Self::Everything];
 
+    /// The next one, and after the last the first.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self::ALL[(self as usize + 1) % Self::ALL.len()]
+    }
+
     /// How far, in words.
     pub fn word(self) -> &'static str {
         match self {

@@ -12,7 +12,6 @@ pub(super) enum Panel {
     /// Memory over connections.
     Memory,
     /// What changes with time, on one axis.
-    #[expect(dead_code, reason = "the layouts have no place for it yet")]
     OverTime,
     /// The limits, a row each.
     Limits,
@@ -29,6 +28,12 @@ pub(super) enum Panel {
     Listeners,
     /// Who is connected to one of its ports.
     Peers,
+    /// How long connects and echoes take.
+    Latency,
+    /// How connections are spread over tables, ports and sources.
+    Strips,
+    /// How to begin, where nothing is watched.
+    Begin,
 }
 
 impl Panel {
@@ -46,6 +51,9 @@ impl Panel {
             Panel::Processes => "Processes",
             Panel::Listeners => "Listeners",
             Panel::Peers => "Peers",
+            Panel::Latency => "Latency",
+            Panel::Strips => "Spread",
+            Panel::Begin => "How to begin",
         }
     }
 

@@ -7,7 +7,7 @@ use super::frame::layout;
 use super::keys::{self, Command, Screen};
 use super::panels::{self, Panel};
 use super::state::{Chosen, Opened, Question, View, can_drive};
-use crate::model::{Model, XAxis};
+use crate::model::{Model, Range, XAxis};
 
 /// Connections of this program's own above which quitting is asked about: so many take a while to open again.
 const MANY: u64 = 10_000;
@@ -72,8 +72,10 @@ impl View {
             }
             Command::Enlarge => return self.panel(model).map(|panel| self.enlarge(panel)),
             Command::Range => {
-                self.range = self.range.next();
-                self.say(format!("memory: {}", self.range.word()), model);
+                let now = self.shown(model).chart(self.axis(model), self.range).range;
+                let next = now.map_or(Range::Data, Range::next);
+                self.range = Some(next);
+                self.say(format!("memory: {}", next.word()), model);
             }
             Command::Sort => self.sort(model)?,
             Command::Earlier | Command::Later => {
