@@ -253,7 +253,7 @@ fn alarms_are_a_colour_and_a_word() {
         }
     }
     let buf = frame(&scenes::hold(), &after("3", &hold), Theme::default(), (120, 40));
-    let at = find(&buf, "file-max").unwrap();
+    let at = find(&buf, "system open").unwrap();
     let row: String = (0..120).map(|x| buf[(x, at.1)].symbol()).collect();
     let word = ["CRITICAL", "HIT", "warn"].into_iter().find(|w| row.contains(w)).expect("an alarm's word");
     let x = row[..row.find(word).unwrap()].chars().count() as u16;
@@ -409,11 +409,8 @@ fn the_chosen_limit_stays_chosen_when_rows_change_places() {
     }
     for model in [&early, &late] {
         let shown = text(&frame(model, &view, Theme::default(), (120, 40)));
-        assert!(shown.contains("▸tcp_mem") && shown.contains("── tcp_mem, host ──"), "{shown}");
-        assert!(
-            shown.contains("Buffer memory of all TCP sockets") && shown.contains("To raise it: read faster"),
-            "{shown}"
-        );
+        assert!(shown.contains("▸TCP buffers") && shown.contains("── TCP buffers, host ──"), "{shown}");
+        assert!(shown.contains("Buffers of all TCP sockets") && shown.contains("To raise it: read faster"), "{shown}");
     }
     assert_ne!(row(&early, "tcp_mem"), 0);
     // The graph rises with the run.
@@ -430,10 +427,10 @@ fn the_chosen_limit_stays_chosen_when_rows_change_places() {
 fn an_event_leads_to_its_limit() {
     let (hold, stopped, died) = (scenes::hold(), scenes::stopped(), scenes::died());
     for (model, id, limit) in [
-        (&hold, "limit/file-max/host", "── file-max, host ──"),
-        (&stopped, "nofile/client/socket/EMFILE", "── descriptors, client ──"),
-        (&stopped, "phase/stopped", "── descriptors, client ──"),
-        (&died, "death/client", "── cgroup mem, /c1m ──"),
+        (&hold, "limit/file-max/host", "── system open files, host ──"),
+        (&stopped, "nofile/client/socket/EMFILE", "── open files, client ──"),
+        (&stopped, "phase/stopped", "── open files, client ──"),
+        (&died, "death/client", "── cgroup memory, /c1m ──"),
     ] {
         let events = model.events().all();
         let ids: Vec<&str> = events.iter().rev().map(|e| e.id.as_str()).collect();

@@ -274,6 +274,7 @@ impl History {
 
     fn lines(&self, x: XAxis, (x_high, y_high): (f64, f64), view: &View<'_>) -> Vec<Line> {
         let mut lines: Vec<Line> = Vec::new();
+        let mut drawn = Vec::new();
         let nearest = view.nearest();
         let is_nearest = |limit: &Limit| nearest.is_some_and(|n| n.info.id == limit.info.id && n.scope == limit.scope);
         for limit in view.limits {
@@ -294,16 +295,16 @@ impl History {
             };
             let label = match at {
                 LineAt::Bytes(bytes) => {
-                    let name = if limit.info.oom == Some(Oom::Cgroup) { "cgroup" } else { limit.info.label };
+                    let name = limit.name();
                     let above = if bytes > y_high { ", above" } else { "" };
                     format!("{name} {}{above}", units::bytes(whole(bytes)))
                 }
-                LineAt::Connections(count) => format!("{} at {}", limit.info.label, units::short_count(whole(count))),
+                LineAt::Connections(count) => format!("{} at {}", limit.name(), units::short_count(whole(count))),
             };
-            // Both engines meet their descriptor limits at about the same count: the first of them says it.
-            let again = nearest.is_none_or(|n| n.info.id != limit.info.id || !is_nearest(limit))
-                && lines.iter().any(|l| l.label.starts_with(limit.info.label) && l.at != at);
+            // Both engines meet their open-file limits at about the same count: the first of them says it.
+            let again = !is_nearest(limit) && drawn.contains(&limit.info.id);
             if !again && !lines.iter().any(|l| l.label == label) {
+                drawn.push(limit.info.id);
                 lines.push(Line { label, at, nearest: is_nearest(limit) });
             }
         }

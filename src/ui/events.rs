@@ -144,7 +144,7 @@ fn curve(buf: &mut Buffer, area: Rect, model: &Model, event: &Event, limit: &Lim
     if area.height < 4 || most == 0 || values.is_empty() {
         return;
     }
-    let name = super::limits::name(limit);
+    let name = limit.name();
     put(buf, area, 1, 0, &format!("{name} over the run, at most {}", limit.unit.write(most)), look.dim());
     let plot = Rect { x: area.x + 1, y: area.y + 1, width: columns, height: (area.height - 2).min(10) };
     spark::stacked(buf, plot, &[(&values, look.first())], most as f64, look.theme);

@@ -4,7 +4,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::limits::{amount, in_seconds, name, name_columns, row_of, when};
+use super::limits::{amount, in_seconds, name_columns, row_of, when};
 use super::panel::{self, Look};
 use super::text::{cut, put, put_right, wrap};
 use crate::limits::{Forecast, Limit, LimitState, Unit};
@@ -54,7 +54,7 @@ fn draw_table(buf: &mut Buffer, area: Rect, limits: &[&Limit], chosen: usize, th
 
 /// What it is called and what it belongs to, which the name may say already.
 fn heading(limit: &Limit) -> String {
-    let name = name(limit);
+    let name = limit.name();
     if name.starts_with(&format!("{}:", limit.scope)) { name } else { format!("{name}, {}", limit.scope) }
 }
 
@@ -172,7 +172,7 @@ impl Columns {
 
     fn row(&self, buf: &mut Buffer, area: Rect, limit: &Limit, theme: Look) {
         let unit = limit.unit;
-        put(buf, area, 1, 0, &cut(&name(limit), usize::from(self.used) - 2), theme.strong());
+        put(buf, area, 1, 0, &cut(&limit.name(), usize::from(self.used) - 2), theme.strong());
         for (column, value) in [(self.used, limit.used), (self.bound, limit.limit)] {
             let text = value.map_or_else(|| "–".into(), |v| amount(unit, v));
             put_right(buf, area, column + 9, 0, &text, theme.text());

@@ -11,7 +11,7 @@ use crate::units;
 
 /// Columns of a name where there are few, and where there is room for the longest.
 const NARROW: u16 = 15;
-const WIDE: u16 = 22;
+const WIDE: u16 = crate::limits::NAME as u16;
 /// Columns of a row from which on there is.
 const ROOM: u16 = 54;
 /// Columns of the forecast: `not tracking`.
@@ -22,14 +22,6 @@ const WORD: u16 = 8;
 /// Columns of a name in an area so wide.
 pub(super) fn name_columns(width: u16) -> u16 {
     if width >= ROOM { WIDE } else { NARROW }
-}
-
-/// What a limit is called, and whose it is where each process has one.
-pub(super) fn name(limit: &Limit) -> String {
-    match limit.scope.as_str() {
-        "server" | "client" => format!("{}: {}", limit.scope, limit.info.label),
-        _ => limit.info.label.to_owned(),
-    }
 }
 
 /// One number of a limit in its unit, eight columns or fewer.
@@ -100,7 +92,7 @@ fn fold_text(folded: &[&Limit]) -> String {
 pub(super) fn row_of(buf: &mut Buffer, area: Rect, limit: &Limit, look: Look) {
     let quiet = matches!(limit.state, LimitState::NotApplicable | LimitState::Unknown);
     let names = name_columns(area.width);
-    put(buf, area, 1, 0, &cut(&name(limit), names.into()), if quiet { look.dim() } else { look.text() });
+    put(buf, area, 1, 0, &cut(&limit.name(), names.into()), if quiet { look.dim() } else { look.text() });
     let after_name = names + 2;
     if quiet {
         put(buf, area, after_name, 0, &when(limit), look.dim());

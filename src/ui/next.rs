@@ -74,7 +74,7 @@ fn next(model: &Model, look: Look) -> Sentence {
             },
         );
     };
-    let name = super::limits::name(limit);
+    let name = limit.name();
     if limit.state == LimitState::Hit {
         let text = match limit.numbers() {
             Some(_) => format!("{name} is used up: {}", of(limit)),
