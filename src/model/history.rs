@@ -25,6 +25,8 @@ const FARTHEST: f64 = 20.0;
 const TO_SCALE: f64 = 4.0;
 /// The same where the limits are what is looked at.
 const TO_SCALE_OF_LIMITS: f64 = 8.0;
+/// Above all the memory that there is: room for the zone where the kernel kills.
+const SLIGHTLY_MORE: f64 = 1.08;
 /// Memory beyond all that there is needs no more room than this.
 const BEYOND: f64 = 1.25;
 
@@ -209,10 +211,14 @@ impl History {
                 (_, None) => need * 1.05,
                 (Range::Target, Some(all)) if all > TO_SCALE * need => need * 1.05,
                 (Range::FirstLimit, Some(all)) if all > TO_SCALE_OF_LIMITS * need => need * 1.05,
-                (_, Some(all)) => need.min(BEYOND * all).max(all * 1.06),
+                (_, Some(all)) => need.min(BEYOND * all).max(all * SLIGHTLY_MORE),
             };
             let unit = 1024_f64.powf(y.max(1.0).log(1024.0).floor());
-            self.y[i].fit_in(y.max(highest), unit);
+            match view.capacity() {
+                // All that there is does not change, so that an axis that ends just above it stays.
+                Some(all) if (y / all - SLIGHTLY_MORE).abs() < 1e-9 => self.y[i].high = y,
+                _ => self.y[i].fit_in(y.max(highest), unit),
+            }
         }
     }
 

@@ -64,7 +64,8 @@ fn title(cost: &Cost, columns: usize) -> String {
     let bytes = bytes(slope.per_connection);
     let divided = if cost.basis == Some(Basis::Quotient) { ", by division" } else { "" };
     let whole = format!("One connection costs {bytes} B ({}{divided})", cost.ends());
-    if width(&whole) <= columns { whole } else { format!("A connection costs {bytes} B") }
+    let shorter = format!("A connection costs {bytes} B");
+    [whole, shorter].into_iter().find(|t| width(t) <= columns).unwrap_or_else(|| format!("{bytes} B each"))
 }
 
 /// A whole number of bytes; what is negative is noise.

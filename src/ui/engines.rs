@@ -152,9 +152,9 @@ fn descriptors(e: &Engine) -> Option<String> {
     })
 }
 
-/// `33 of at most 256, 20,000 each`.
+/// `33 of at most 256`.
 fn tables(stats: &EngineStats) -> String {
-    format!("{:>10} of {}, {} each", stats.tables, stats.tables_max, units::grouped(stats.table_limit))
+    format!("{:>10} of {}", stats.tables, stats.tables_max)
 }
 
 /// What needs sentences: why an engine stopped, which errors it met.

@@ -139,8 +139,10 @@ pub(super) fn layout(area: Rect, model: &Model, view: &View) -> Vec<(Panel, Rect
         (Screen::Overview, None) => {
             if is_idle(shown) {
                 out.push((Panel::Begin, rest.top(begin::ROWS + size.frame())));
+                idle(rest, size, &mut out);
+            } else {
+                overview(rest, size, &mut out);
             }
-            overview(rest, size, &mut out);
         }
         (Screen::Memory, _) => memory(rest, size, &mut out),
         (Screen::Limits, _) => {
@@ -254,6 +256,26 @@ fn overview(mut rest: Rows, size: Size, out: &mut Vec<(Panel, Rect)>) {
     } else {
         out.extend([(Panel::Cost, middle), (Panel::Events, events)]);
     }
+}
+
+/// The machine alone.
+/// ```text
+/// memory                    │ over time
+/// limits                    │ events
+/// ```
+fn idle(mut rest: Rows, size: Size, out: &mut Vec<(Panel, Rect)>) {
+    let (width, height) = (rest.0.width, rest.0.height);
+    if height < 13 || width < PAIR {
+        return out.push((Panel::Limits, rest.0));
+    }
+    let (limits, events) = size.beside(rest.bottom((height / 3).clamp(5, 12)), width * 9 / 20);
+    let (memory, over_time) = size.beside(rest.0, width * 9 / 20);
+    out.extend([
+        (Panel::Memory, memory),
+        (Panel::OverTime, over_time),
+        (Panel::Limits, limits),
+        (Panel::Events, events),
+    ]);
 }
 
 /// ```text

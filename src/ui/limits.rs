@@ -10,12 +10,13 @@ use crate::limits::{Forecast, Limit, LimitState, Unit};
 use crate::units;
 
 /// Columns of a name where there are few, and where there is room for the longest.
-const NARROW: u16 = 15;
+const NARROW: u16 = 18;
 const WIDE: u16 = crate::limits::NAME as u16;
 /// Columns of a row from which on there is.
-const ROOM: u16 = 54;
-/// Columns of the forecast: `not tracking`.
+const ROOM: u16 = 50;
+/// Columns of the forecast: `not tracking`, or where there are few `at 1.23 M`.
 const WHEN: u16 = 12;
+const WHEN_NARROW: u16 = 9;
 /// Columns of the longest state word.
 const WORD: u16 = 8;
 
@@ -98,8 +99,9 @@ pub(super) fn row_of(buf: &mut Buffer, area: Rect, limit: &Limit, look: Look) {
         put(buf, area, after_name, 0, &when(limit), look.dim());
         return;
     }
-    // name, bar, percentage (5), forecast (9 to 12), word (8)
-    let fixed = after_name + 1 + 5 + 2 + WHEN;
+    // name, bar, percentage (5), forecast, word (8)
+    let when_columns = if names == NARROW { WHEN_NARROW } else { WHEN };
+    let fixed = after_name + 1 + 5 + 2 + when_columns;
     let word = if area.width >= fixed + 6 + WORD + 2 { WORD + 1 } else { 0 };
     let seconds = if area.width >= fixed + word + 8 + 14 { 14 } else { 0 };
     let numbers = if area.width >= fixed + word + 8 + 21 + seconds { 21 } else { 0 };
@@ -127,7 +129,7 @@ pub(super) fn row_of(buf: &mut Buffer, area: Rect, limit: &Limit, look: Look) {
         return;
     }
     put(buf, area, column, 0, &when(limit), style);
-    column += WHEN + 1;
+    column += when_columns + 1;
     if seconds > 0 {
         put(buf, area, column, 0, &in_seconds(limit), look.dim());
         column += seconds;

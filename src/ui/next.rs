@@ -13,6 +13,9 @@ use crate::units;
 /// Columns of the word in front.
 const WORD: usize = 8;
 
+/// Beyond this nobody waits for it, seconds.
+const FORESEEN_S: f64 = 48.0 * 3600.0;
+
 /// How long a warning is news, milliseconds.
 const NEWS_MS: u64 = 30_000;
 
@@ -33,7 +36,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, look: Look) {
 }
 
 fn write(buf: &mut Buffer, area: Rect, sentence: &Sentence, look: Look) {
-    let word = format!(" {:^wide$} ", sentence.word, wide = if area.width < 60 { 4 } else { WORD - 2 });
+    let word = format!(" {:^wide$} ", sentence.word, wide = if area.width < 60 { 4 } else { WORD });
     let column = put(buf, area, 1, 0, &word, sentence.style) + 1;
     let left = usize::from(area.width.saturating_sub(column));
     let Some(fix) = sentence.fix.as_ref().filter(|_| left >= 44) else {
@@ -66,6 +69,9 @@ fn next(model: &Model, look: Look) -> Sentence {
         let text = format!("the guard holds the ramp{at}: beyond that {what} would be too near");
         return Sentence { word: "GUARD", style: look.paused(), text, fix: limit.and_then(fix) };
     }
+    if model.setup().target.is_none() && model.engines().is_empty() && model.program().is_none() {
+        return plain("nothing is watched: limits are foretold once connections grow".to_owned());
+    }
     let Some(limit) = model.nearest() else {
         return plain(
             match model.limits().iter().any(|l| l.forecast == Forecast::NotYet && l.state == LimitState::Ok) {
@@ -87,20 +93,29 @@ fn next(model: &Model, look: Look) -> Sentence {
         LimitState::Warn => ("NEXT", look.state(LimitState::Warn)),
         _ => ("NEXT", look.phase()),
     };
-    Sentence { word, style, text: format!("{name}, {}", coming(model, limit)), fix: fix(limit) }
+    Sentence { word, style, text: coming(model, limit, &name), fix: fix(limit) }
 }
 
-/// `at 2.75 M connections, in 38 s`.
-fn coming(model: &Model, limit: &Limit) -> String {
-    let Forecast::At { connections, seconds, .. } = limit.forecast else { return super::limits::when(limit) };
-    let at = format!("at {} connections", units::short_count(connections));
-    let beyond = model.now().target.is_some_and(|target| connections > target);
-    match (seconds, beyond) {
-        (_, true) if matches!(model.now().phase, RunPhase::Ramping | RunPhase::Holding | RunPhase::Paused) => {
-            format!("at {} connections, beyond the target", units::short_count(connections).trim())
+/// `epoll watches, at 2.75 M connections, in 38 s`; of what comes beyond the target, that nothing comes before it.
+fn coming(model: &Model, limit: &Limit, name: &str) -> String {
+    let Forecast::At { connections, seconds, .. } = limit.forecast else {
+        return format!("{name}, {}", super::limits::when(limit));
+    };
+    let at = format!("at {} connections", units::short_count(connections).trim());
+    let aims = !matches!(model.now().phase, RunPhase::Closing | RunPhase::Closed | RunPhase::EngineDied);
+    if limit.state >= LimitState::Warn
+        && let Some(share) = limit.share()
+    {
+        let used = format!("{:.0} % used", (share * 100.0).floor());
+        let when = seconds.map_or(String::new(), |s| format!(", in {}", units::seconds(s)));
+        return format!("{name}, {used}, full {at}{when}");
+    }
+    match seconds {
+        _ if aims && model.now().target.is_some_and(|target| connections > target) => {
+            format!("nothing before the target; beyond it {name}, {at}")
         }
-        (Some(s), _) => format!("{at}, in {}", units::seconds(s)),
-        (None, _) => at,
+        Some(s) if s < FORESEEN_S => format!("{name}, {at}, in {}", units::seconds(s)),
+        _ => format!("{name}, {at}"),
     }
 }
 

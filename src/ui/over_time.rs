@@ -93,6 +93,14 @@ impl Row {
         }
     }
 
+    /// Whether it is nothing as a rule, or of little interest.
+    fn is_quiet(&self) -> bool {
+        matches!(
+            self.quantities,
+            [Q::Closed | Q::Failed | Q::Lost | Q::Retransmits | Q::Drops | Q::SoftInterrupts | Q::Connections]
+        )
+    }
+
     fn styles(&self, look: Look) -> [Style; 2] {
         match self.quantities {
             [Q::Failed | Q::Lost | Q::Retransmits | Q::Drops] => {
@@ -167,12 +175,11 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, shown: &Shown<'_>, look: Look) 
     }
     let axis = if inner.height >= 7 { 2 } else { 1 };
     let rows = chosen(shown.model, inner.height - axis);
-    let (each, more) = heights(inner.height - axis, rows.len());
+    let heights = heights(inner.height - axis, &rows);
     let columns = usize::from(graph);
     let plot = Rect { x: inner.x + NAME + VALUE + 2, width: graph, ..inner };
     let mut y = 0;
-    for (i, row) in rows.iter().enumerate() {
-        let height = each + u16::from(i < more);
+    for (row, height) in rows.iter().zip(heights) {
         let place = Rect { y: plot.y + y, height, ..plot };
         let line = Rect { y: inner.y + y, height, ..inner };
         one(buf, line, place, row, shown, (from, to, at, columns), look);
@@ -202,11 +209,24 @@ fn chosen(model: &Model, height: u16) -> Vec<&'static Row> {
     rows
 }
 
-/// Rows of each graph, and how many of them have one more.
-fn heights(room: u16, rows: usize) -> (u16, usize) {
-    let rows = rows.max(1) as u16;
-    let each = (room / rows).max(1);
-    (each, usize::from((room - each * rows.min(room)).min(rows)))
+/// Rows of each graph: first one each, then up to four for what is looked at, then two for what is zero as a rule, then more.
+fn heights(room: u16, rows: &[&Row]) -> Vec<u16> {
+    let mut heights = vec![1; rows.len()];
+    let mut left = room.saturating_sub(rows.len() as u16);
+    for (quiet, most) in [(false, 4), (true, 2), (false, 8), (true, 4)] {
+        let mut order: Vec<usize> = (0..rows.len()).filter(|i| rows[*i].is_quiet() == quiet).collect();
+        // The most needed first: where there is not enough for all, those have more.
+        order.sort_by_key(|i| rows[*i].rank);
+        while left > 0 && order.iter().any(|i| heights[*i] < most) {
+            for i in &order {
+                if left > 0 && heights[*i] < most {
+                    heights[*i] += 1;
+                    left -= 1;
+                }
+            }
+        }
+    }
+    heights
 }
 
 /// One graph with its name and value.
@@ -340,8 +360,9 @@ mod tests {
 
     #[test]
     fn rows_share_the_room_and_the_least_needed_go_first() {
-        assert_eq!(heights(16, 7), (2, 2));
-        assert_eq!(heights(5, 5), (1, 0));
+        let rows: Vec<&Row> = ROWS.iter().filter(|r| ["opened", "failed", "memory"].contains(&r.name)).collect();
+        assert_eq!((heights(3, &rows), heights(4, &rows)), (vec![1, 1, 1], vec![2, 1, 1]));
+        assert_eq!((heights(9, &rows), heights(10, &rows)), (vec![4, 1, 4], vec![4, 2, 4]));
         let few = chosen(&Model::default(), 3);
         assert_eq!(few.iter().map(|r| r.name).collect::<Vec<_>>(), ["opened", "CPU client", "memory"]);
         assert!(chosen(&Model::default(), 50).len() > 8);
