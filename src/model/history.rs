@@ -271,10 +271,13 @@ impl History {
             None => view.headroom.map_or(0.0, |h| h.at_start_bytes as f64),
         };
         let guard = all - room * (1.0 - view.guard_share);
-        let mut zones = vec![Zone { kind: ZoneKind::Oom, from: all, to: f64::INFINITY }];
-        if guard < all {
-            zones.insert(0, Zone { kind: ZoneKind::Guard, from: guard, to: all });
-        }
+        let zone = |kind, from, to| Zone { kind, from, to };
+        let mut zones = vec![
+            zone(ZoneKind::Safe, 0.0, guard),
+            zone(ZoneKind::Guard, guard, all),
+            zone(ZoneKind::Oom, all, f64::INFINITY),
+        ];
+        zones.retain(|zone| zone.from < zone.to);
         zones
     }
 

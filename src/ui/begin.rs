@@ -8,7 +8,7 @@ use super::text::{cut, put};
 
 /// What can be typed, and what it does.
 const WAYS: [(&str, &str); 3] = [
-    ("c1m-top --target 200k", "opens 200,000 connections to a server of its own, on this machine"),
+    ("c1m-top --server --client 127.0.0.1 --target 200k", "opens 200,000 connections to a server of its own, here"),
     ("c1m-top --attach :443", "watches the server that listens on port 443"),
     ("c1m-top check --target 1m", "says whether this machine can hold a million, and what comes first"),
 ];

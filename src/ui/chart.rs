@@ -63,6 +63,25 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<
     let used = |column: u16, row: u16| raster.used(column, row) || fallen(column, row);
     lines::label(buf, plot, &lines, used);
     zones::label(buf, plot, chart, used, look);
+    tip(buf, plot, chart, &filled, look);
+}
+
+/// What is in use now, beside the end of the area, where nothing else stands.
+fn tip(buf: &mut Buffer, plot: Rect, chart: &Chart, filled: &[u16], look: Look) {
+    let last = chart.curves.first().and_then(|c| c.segments.last()?.last());
+    let end = filled.iter().rposition(|top| *top < plot.height);
+    let (Some((_, bytes)), Some(end)) = (last, end) else { return };
+    let mark = if look.is_plain() { "<" } else { "◀" };
+    let text = format!("{mark} now {}", units::bytes(whole(*bytes)));
+    let (column, wide) = (end as u16 + 2, width(&text) as u16);
+    let free = |row: u16| {
+        (column..column + wide).all(|c| buf.cell((plot.x + c, plot.y + row)).is_some_and(|cell| cell.symbol() == " "))
+    };
+    // Below the forecast, which goes on from the end.
+    let rows = (filled[end] + 1..(filled[end] + 3).min(plot.height)).find(|row| free(*row));
+    if let Some(row) = rows.filter(|_| column + wide <= plot.width) {
+        put(buf, plot, column, row, &text, look.strong());
+    }
 }
 
 /// What is measured, filled: the first curve, and within it what the kernel holds for sockets. Returns the highest row that each
@@ -212,6 +231,10 @@ fn axes(buf: &mut Buffer, inner: Rect, plot: Rect, chart: &Chart, theme: Look) {
         if at > 0.0 && row < free_below {
             free_below = row;
             put(buf, axis, 0, row, y_tick, theme.dim());
+            // A faint grid, under all that follows, where zones do not show how high it is.
+            for column in (4..axis.width).step_by(4).filter(|_| chart.zones.is_empty()) {
+                put(buf, axis, column, row, if theme.is_plain() { "." } else { "·" }, theme.dim());
+            }
             put_right(buf, inner, GUTTER - 1, row, &label, theme.dim());
         }
     }

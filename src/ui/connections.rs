@@ -232,7 +232,7 @@ fn held_parts(model: &Model, look: Look, add: &mut impl FnMut(&str, String, Styl
             let style = if drift.rises() { warn } else { look.text() };
             add("memory", format!("{sign}{bytes:>8}/min, {word}"), style);
         }
-        None => add("memory", "  steady?  wait 20 s".to_owned(), look.dim()),
+        None => add("memory", "      – /min".to_owned(), look.dim()),
     }
     let at = |quantity| model.at(quantity, now.t_ms);
     if let Some(rate) = at(Quantity::Messages) {

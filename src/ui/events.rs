@@ -29,7 +29,7 @@ pub(super) fn draw(
     look: Look,
 ) {
     let name = if chosen > 0 {
-        format!("Events, newest first (from {} of {})", (chosen + 1).min(events.len()), events.len())
+        format!("Events, from {} of {}", (chosen + 1).min(events.len()), events.len())
     } else {
         "Events, newest first".to_owned()
     };

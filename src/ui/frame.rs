@@ -141,7 +141,9 @@ pub(super) fn layout(area: Rect, model: &Model, view: &View) -> Vec<(Panel, Rect
                 out.push((Panel::Begin, rest.top(begin::ROWS + size.frame())));
                 idle(rest, size, &mut out);
             } else {
-                overview(rest, size, &mut out);
+                let limits = view.limit_rows(shown);
+                let rows = limits.rows.len() as u16 + u16::from(!limits.folded.is_empty());
+                overview(rest, rows, size, &mut out);
             }
         }
         (Screen::Memory, _) => memory(rest, size, &mut out),
@@ -223,10 +225,12 @@ impl Rows {
 
 /// ```text
 /// memory                    │ over time
-/// limits          │ cost, how long it takes    │ events, spread
+/// limits                    │ cost, how long it takes│ spread
+/// events                    │                        │
 /// ```
-/// The second row is limits and events where there is room for two; where there is room for one, each stands alone.
-fn overview(mut rest: Rows, size: Size, out: &mut Vec<(Panel, Rect)>) {
+/// In the middle size the second row is limits, cost and events, in the small one limits and events; where there is no room for two
+/// side by side, each stands alone. `rows` is how many limits there are to show.
+fn overview(mut rest: Rows, rows: u16, size: Size, out: &mut Vec<(Panel, Rect)>) {
     let (width, height) = (rest.0.width, rest.0.height);
     if width < PAIR {
         let limits = rest.top((height / 3).max(5));
@@ -245,16 +249,17 @@ fn overview(mut rest: Rows, size: Size, out: &mut Vec<(Panel, Rect)>) {
         return out.extend([(Panel::Limits, limits), (Panel::Events, events)]);
     }
     let (limits, right) = size.beside(rest.0, width * 11 / 20);
-    out.push((Panel::Limits, limits));
     let (middle, events) = size.beside(right, right.width * 11 / 20);
     if size.large {
-        let (mut middle, mut events) = (Rows(middle), Rows(events));
+        // Limits as many as there are, and below them sentences that are read whole.
+        let (mut left, mut middle) = (Rows(limits), Rows(middle));
+        let (rows, height) = (rows + size.frame(), left.0.height);
+        out.push((Panel::Limits, left.top(rows.clamp(6, height * 3 / 5))));
+        out.push((Panel::Events, left.0));
         out.push((Panel::Cost, middle.top(12)));
-        out.push((Panel::Latency, middle.0));
-        let spread = events.bottom((events.0.height * 11 / 20).min(14));
-        out.extend([(Panel::Events, events.0), (Panel::Strips, spread)]);
+        out.extend([(Panel::Latency, middle.0), (Panel::Strips, events)]);
     } else {
-        out.extend([(Panel::Cost, middle), (Panel::Events, events)]);
+        out.extend([(Panel::Limits, limits), (Panel::Cost, middle), (Panel::Events, events)]);
     }
 }
 
@@ -305,6 +310,7 @@ fn wide_program(rest: &Rows, watched: &ProcessLine, size: Size, out: &mut Vec<(P
 /// limits                     │ events
 /// memory, where there is room│ over time
 /// ```
+/// In between what changes with time has the whole width.
 fn stacked_program(mut rest: Rows, watched: &ProcessLine, size: Size, out: &mut Vec<(Panel, Rect)>) {
     let height = rest.0.height;
     let (processes, listeners) = program::heights(watched);
@@ -313,6 +319,8 @@ fn stacked_program(mut rest: Rows, watched: &ProcessLine, size: Size, out: &mut 
     if rest.0.height >= 16 && rest.0.width >= PAIR {
         let (memory, over_time) = size.beside(rest.bottom(rest.0.height / 2), rest.0.width * 9 / 20);
         out.extend([(Panel::Memory, memory), (Panel::OverTime, over_time)]);
+    } else if rest.0.height >= 11 {
+        out.push((Panel::OverTime, rest.bottom(5)));
     }
     if rest.0.width >= PAIR {
         let (limits, events) = size.beside(rest.0, rest.0.width * 9 / 20);
@@ -335,7 +343,12 @@ fn whole_program(mut rest: Rows, watched: &ProcessLine, size: Size, out: &mut Ve
     if rest.0.height >= processes + listeners + 6 && !size.small {
         out.push((Panel::Processes, rest.top(processes)));
         out.push((Panel::Listeners, rest.top(listeners)));
-        out.push((Panel::OverTime, rest.0));
+        if rest.0.height >= 14 && rest.0.width >= PAIR {
+            let (memory, over_time) = size.beside(rest.0, rest.0.width * 9 / 20);
+            out.extend([(Panel::Memory, memory), (Panel::OverTime, over_time)]);
+        } else {
+            out.push((Panel::OverTime, rest.0));
+        }
         return;
     }
     let below = rest.bottom(listeners.min((rest.0.height / 2).max(5)));

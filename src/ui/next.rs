@@ -72,6 +72,9 @@ fn next(model: &Model, look: Look) -> Sentence {
     if model.setup().target.is_none() && model.engines().is_empty() && model.program().is_none() {
         return plain("nothing is watched: limits are foretold once connections grow".to_owned());
     }
+    if matches!(model.now().phase, RunPhase::Closing | RunPhase::Closed) {
+        return plain("nothing: connections are being closed".to_owned());
+    }
     let Some(limit) = model.nearest() else {
         return plain(
             match model.limits().iter().any(|l| l.forecast == Forecast::NotYet && l.state == LimitState::Ok) {
@@ -102,7 +105,7 @@ fn coming(model: &Model, limit: &Limit, name: &str) -> String {
         return format!("{name}, {}", super::limits::when(limit));
     };
     let at = format!("at {} connections", units::short_count(connections).trim());
-    let aims = !matches!(model.now().phase, RunPhase::Closing | RunPhase::Closed | RunPhase::EngineDied);
+    let aims = model.now().phase != RunPhase::EngineDied;
     if limit.state >= LimitState::Warn
         && let Some(share) = limit.share()
     {
@@ -143,11 +146,12 @@ fn now(model: &Model, look: Look) -> Sentence {
         let text = format!("{}{times}", event.text);
         return Sentence { word: event.severity.word(), style: look.severity(event.severity), text, fix: None };
     }
+    let (word, style) = ("OK", look.bar(LimitState::Ok));
     let text = match bad().count() {
         _ if model.last_sample().is_none() => "waiting for the first sample".to_owned(),
         0 => "nothing is wrong".to_owned(),
         1 => "nothing is wrong now; one warning earlier".to_owned(),
         n => format!("nothing is wrong now; {n} warnings earlier"),
     };
-    Sentence { word: "NOW", style: look.phase(), text, fix: None }
+    Sentence { word, style, text, fix: None }
 }

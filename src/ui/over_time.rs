@@ -209,11 +209,12 @@ fn chosen(model: &Model, height: u16) -> Vec<&'static Row> {
     rows
 }
 
-/// Rows of each graph: first one each, then up to four for what is looked at, then two for what is zero as a rule, then more.
+/// Rows of each graph: first one each, then up to four for what is looked at, then two for what is zero as a rule, then more, until
+/// all are given away.
 fn heights(room: u16, rows: &[&Row]) -> Vec<u16> {
     let mut heights = vec![1; rows.len()];
     let mut left = room.saturating_sub(rows.len() as u16);
-    for (quiet, most) in [(false, 4), (true, 2), (false, 8), (true, 4)] {
+    for (quiet, most) in [(false, 4), (true, 2), (false, 8), (true, 4), (false, u16::MAX)] {
         let mut order: Vec<usize> = (0..rows.len()).filter(|i| rows[*i].is_quiet() == quiet).collect();
         // The most needed first: where there is not enough for all, those have more.
         order.sort_by_key(|i| rows[*i].rank);

@@ -1,5 +1,5 @@
-//! Memory that is not to be used, behind the chart: where the guard holds a ramp, and where the kernel kills. By colour and by
-//! pattern, for those who see no colours.
+//! What happens at which size, behind the chart of memory: what may be used, where the guard holds a ramp, and where the kernel
+//! kills. By colour and by pattern, for those who see no colours.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -23,6 +23,8 @@ fn rows(zone: &Zone, plot: Rect, chart: &Chart) -> Option<(u16, u16)> {
 
 fn look_of(kind: ZoneKind, look: Look) -> (&'static str, u16, Style) {
     match (kind, look.is_plain()) {
+        (ZoneKind::Safe, false) => ("·", 14, look.bar(LimitState::Ok).patch(look.dim())),
+        (ZoneKind::Safe, true) => (".", 14, look.dim()),
         (ZoneKind::Guard, false) => ("·", 3, look.bar(LimitState::Warn)),
         (ZoneKind::Guard, true) => (".", 3, look.bar(LimitState::Warn)),
         (ZoneKind::Oom, false) => ("░", 1, look.bar(LimitState::Critical)),
@@ -49,6 +51,7 @@ pub(super) fn label(buf: &mut Buffer, plot: Rect, chart: &Chart, used: impl Fn(u
     for zone in &chart.zones {
         let Some((from, to)) = rows(zone, plot, chart) else { continue };
         let text = match zone.kind {
+            ZoneKind::Safe => continue,
             ZoneKind::Guard => " the guard holds here ",
             ZoneKind::Oom => " OOM kills here ",
         };
