@@ -2,8 +2,9 @@
 
 #[expect(dead_code, reason = "what is asked for by a key is of the screen alone")]
 mod scenes;
+mod synthetic;
 
-use c1m_top::model::{Model, Setup, Severity, Verdict, synthetic};
+use c1m_top::model::{Model, Setup, Severity, Verdict};
 use c1m_top::output::summary_text;
 use c1m_top::protocol::{Latency, Role, Traffic};
 

@@ -60,6 +60,20 @@ pub fn latency(histogram: &Histogram<u32>) -> Latency {
     }
 }
 
+/// How the values are spread, for [`EngineStats::connect_spread`]; as many places as it takes.
+pub fn spread(histogram: &Histogram<u32>) -> Vec<u64> {
+    let mut places: Vec<u64> = Vec::new();
+    for value in histogram.iter_recorded() {
+        let us = value.value_iterated_to().max(1) as f64;
+        let place = (us.log2() * 2.0 - 1e-9).ceil().max(0.0) as usize;
+        if places.len() <= place {
+            places.resize(place + 1, 0);
+        }
+        places[place] += value.count_since_last_iteration();
+    }
+    places
+}
+
 impl Counters {
     /// All zero, from now.
     ///
@@ -105,14 +119,20 @@ impl Counters {
 
     /// What every engine says of itself, without what only its role knows: a report of [`Page`] is made from it.
     pub fn stats(&self, role: Role) -> EngineStats {
+        // Locked once: what a temporary locks stays locked to the end of the whole expression.
+        let (connect, connect_spread) = {
+            let histogram = lock(&self.connect);
+            (latency(&histogram), spread(&histogram))
+        };
         let mut stats = EngineStats {
             role,
             pid: std::process::id(),
             t_us: self.now_us(),
             errors: self.errors(),
             cpu_us: Self::cpu_us(),
-            connect: latency(&lock(&self.connect)),
+            connect,
             handshake: latency(&lock(&self.handshake)),
+            connect_spread,
             events: lock(&self.events).clone(),
             ..EngineStats::default()
         };

@@ -72,6 +72,7 @@ pub(crate) struct TargetSources {
 struct Live {
     rss_bytes: u64,
     cpu_us: u64,
+    system_us: u64,
     threads: u64,
     stopped: bool,
     exiting: bool,
@@ -187,6 +188,7 @@ impl TargetSources {
             // Its memory is given back before its sockets are.
             rss_bytes: if exiting { Err(Absent::ProcessEnding) } else { number(|live| live.rss_bytes) },
             cpu_us: number(|live| live.cpu_us),
+            system_us: number(|live| live.system_us),
             threads,
             stopped: live.is_ok_and(|live| live.stopped),
             descriptors,
@@ -230,6 +232,7 @@ impl TargetSources {
             Ok(Live {
                 rss_bytes: stat.rss_pages.saturating_mul(page_size),
                 cpu_us: stat.ticks.saturating_mul(TICK_US),
+                system_us: stat.system_ticks.saturating_mul(TICK_US),
                 threads: stat.threads,
                 stopped: stat.stopped,
                 exiting: stat.exiting,
