@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::sync_channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::controller::Controller;
 use super::ending::Over;
@@ -15,11 +15,15 @@ use super::setup::{self, Ready};
 use super::view::View;
 use super::{Failure, no_thread, plan, watcher};
 use crate::cli::{OutputArg, RunArgs};
+use crate::config::Config;
 use crate::model::{Model, Severity, Verdict};
 use crate::output::{FORMATS, Writer};
 
 /// Messages that wait for the loop. The probe thread blocks when it is full, which is right: nobody looks.
 const CHANNEL: usize = 64;
+
+/// Time between two samples where nothing else is said.
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs what the command line asks for.
 pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
@@ -34,7 +38,12 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
         OutputArg::Tui => None,
         OutputArg::Lines(format) => Some(Writer::open(format, args.output_file.as_deref()).map_err(Failure::Usage)?),
     };
-    let interval = plan.interval;
+    // The configuration file is for the screen alone.
+    let config = match &lines {
+        None => Config::of_user(|name| std::env::var_os(name)).map_err(Failure::Usage)?,
+        Some(_) => Config::default(),
+    };
+    let interval = plan.interval.or(config.interval).unwrap_or(INTERVAL);
     let failed = |e: io::Error| no_thread::failure("the dashboard", &e);
     let (to, messages) = sync_channel::<Message>(CHANNEL);
     // Before anything is changed that must be put back.
@@ -42,7 +51,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
     let Ready { engines, links, sampler, setup, terms, tuned, notes } = setup::prepare(plan, lines.is_none())?;
     let view = match lines {
         Some(lines) => View::Lines(lines),
-        None => View::Screen(Box::new(Screen::open(args.marker, to.clone()).map_err(failed)?)),
+        None => View::Screen(Box::new(Screen::open(args, config, to.clone()).map_err(failed)?)),
     };
     let processes = Processes::new(engines, links.len());
     let (probe, thread) = watcher::start(sampler, links, interval, to.clone()).map_err(failed)?;

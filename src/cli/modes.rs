@@ -47,7 +47,7 @@ const RUN: &[Rule<RunArgs>] = &[
         refusal: |_| "does nothing with --output tui: write --output text or json".to_owned(),
     },
     Rule {
-        options: &["marker"],
+        options: &["marker", "theme", "ascii", "mouse"],
         works: |run| !run.writes_lines(),
         refusal: |_| "does nothing without the dashboard: leave it out".to_owned(),
     },
