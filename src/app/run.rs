@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::sync_channel;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::controller::Controller;
 use super::ending::Over;
@@ -22,12 +22,9 @@ use crate::output::{FORMATS, Writer};
 /// Messages that wait for the loop. The probe thread blocks when it is full, which is right: nobody looks.
 const CHANNEL: usize = 64;
 
-/// Time between two samples where nothing else is said.
-const INTERVAL: Duration = Duration::from_secs(1);
-
 /// Runs what the command line asks for.
 pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
-    let plan = plan::plan(args).map_err(Failure::Usage)?;
+    let mut plan = plan::plan(args).map_err(Failure::Usage)?;
     // One that can neither place its cursor nor clear itself is as good as a file.
     let on_terminal = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     let dashboard = on_terminal && args.output_file.is_none();
@@ -43,7 +40,8 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
         None => Config::of_user(|name| std::env::var_os(name)).map_err(Failure::Usage)?,
         Some(_) => Config::default(),
     };
-    let interval = plan.interval.or(config.interval).unwrap_or(INTERVAL);
+    plan.interval = config.interval.filter(|_| args.interval.is_none()).unwrap_or(plan.interval);
+    let interval = plan.interval;
     let failed = |e: io::Error| no_thread::failure("the dashboard", &e);
     let (to, messages) = sync_channel::<Message>(CHANNEL);
     // Before anything is changed that must be put back.
