@@ -7,12 +7,16 @@
 
 use std::time::Instant;
 
-use c1m_top::model::{Model, Setup, synthetic};
+use c1m_top::model::{Model, Setup};
 use c1m_top::sample::Sample;
 use c1m_top::ui::{self, Screen, Theme, View};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
+
+#[expect(dead_code, reason = "what tests use")]
+#[path = "../tests/synthetic/mod.rs"]
+mod synthetic;
 
 /// Rounds over the samples: the first warms caches and is not counted.
 const ROUNDS: usize = 6;

@@ -119,7 +119,10 @@ pub fn lanes(cores: usize, target: u64, room: u64) -> usize {
 impl Engine for Client {
     fn hello(&self, owner: u32) -> Hello {
         let config = &self.shared.config;
-        config.common.hello(Role::Client, owner, &[config.target_ip], self.shared.counters.page())
+        Hello {
+            target: self.shared.ramp.target(),
+            ..config.common.hello(Role::Client, owner, &[config.target_ip], self.shared.counters.page())
+        }
     }
 
     fn stats(&self) -> EngineStats {
@@ -128,7 +131,7 @@ impl Engine for Client {
         let (port_given, source_given) = shared.plan.given();
         EngineStats {
             phase: self.current_phase(),
-            target: shared.config.common.target,
+            target: shared.ramp.target(),
             capacity: shared.plan.capacity(),
             greet: shared.config.greet,
             lifetime: shared.lifetimes.report(),
@@ -165,6 +168,11 @@ impl Engine for Client {
             Command::Pause => ramp.pause(true),
             Command::Resume => ramp.pause(false),
             Command::Rate { per_s } => ramp.set_rate(*per_s, Instant::now()),
+            Command::Target { connections } => {
+                let counters = &self.shared.counters;
+                let most = self.shared.plan.capacity().unwrap_or(u64::MAX);
+                ramp.set_target((*connections).min(most), counters.get(Word::Open) + counters.get(Word::InFlight));
+            }
             Command::Ceiling { connections } => ramp.set_ceiling(*connections),
             Command::Close { mode, per_s } => {
                 ramp.end();
@@ -235,7 +243,7 @@ impl Client {
             return;
         }
         self.searching = true;
-        let target = shared.config.common.target.min(capacity);
+        let target = shared.ramp.target().min(capacity);
         let ports = (target * 2 * u64::from(shared.config.common.ports)).div_ceil(capacity.max(1));
         let text = format!(
             "Half of the local ports for each destination are in use: from here on the kernel has to search for a \
