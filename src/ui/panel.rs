@@ -35,17 +35,17 @@ impl From<Theme> for Look {
 }
 
 impl Look {
-    fn border(&self) -> Style {
+    fn border(self) -> Style {
         if self.focused { self.title() } else { self.dim() }
     }
 
     /// Whether marks beyond ASCII may be used.
-    pub(super) fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(self) -> bool {
         self.marker == Marker::Dot
     }
 
     /// Rows that the frame takes.
-    pub(super) fn rows(&self) -> u16 {
+    pub(super) fn rows(self) -> u16 {
         if self.boxed { 2 } else { 1 }
     }
 }
