@@ -27,7 +27,8 @@ pub use shared::{AddressArgs, EngineArgs, RampArgs, TrafficArgs};
 pub use values::{CloseArg, MarkerArg, OutputArg, Rate, Source, port};
 
 use crate::probe::Selector;
-use crate::units::{parse_count, parse_duration};
+use crate::ui::Palette;
+use crate::units::{parse_count, parse_duration, parse_interval};
 
 /// Run and watch a million TCP connections: what they cost, which limit comes next, what broke.
 #[derive(Debug, Parser)]
@@ -63,6 +64,8 @@ pub enum Sub {
     /// Print the settings that make a target fit, and no more; set them and put them back only when told to.
     #[command(after_help = advise::TUNE_HELP)]
     Tune(TuneArgs),
+    /// Print the configuration file of the screen as it would be without one: every setting, with what it is for.
+    Config,
 }
 
 /// Why there is no command line to follow.
@@ -179,9 +182,9 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Traffic")]
     pub greet: bool,
 
-    /// Time between two samples, 100ms at the least.
-    #[arg(long, value_name = "TIME", value_parser = values::interval, default_value = "1s", help_heading = "Output")]
-    pub interval: Duration,
+    /// Time between two samples, 100ms or more. Default: 1s.
+    #[arg(long, value_name = "TIME", value_parser = parse_interval, help_heading = "Output")]
+    pub interval: Option<Duration>,
 
     /// How the run is shown. Default: tui on a terminal, else text.
     #[arg(long, value_parser = values::output(), help_heading = "Output")]
@@ -191,9 +194,22 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output_file: Option<PathBuf>,
 
-    /// How the chart is drawn: braille needs a font that has it; block and dot do not.
-    #[arg(long, value_enum, default_value = "braille", help_heading = "Output")]
-    pub marker: MarkerArg,
+    /// How curves are drawn: braille needs a font that has it; block and dot do not. Default: what the terminal can show.
+    #[arg(long, value_enum, help_heading = "Screen")]
+    pub marker: Option<MarkerArg>,
+
+    /// Colours: dark, light, contrast (white on black), ansi (the terminal's own 16), plain (none). Default: light where
+    /// COLORFGBG announces a light background, else dark; plain with NO_COLOR.
+    #[arg(long, value_name = "THEME", value_parser = values::theme(), help_heading = "Screen")]
+    pub theme: Option<Palette>,
+
+    /// Draw with ASCII alone, for serial lines and logs. Default: on a vt100 and its kin.
+    #[arg(long, help_heading = "Screen")]
+    pub ascii: bool,
+
+    /// Take the mouse: click panels and rows, turn the wheel. The key m gives it back for selecting text.
+    #[arg(long, help_heading = "Screen")]
+    pub mouse: bool,
 }
 
 impl RunArgs {

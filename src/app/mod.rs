@@ -39,9 +39,11 @@ mod view;
 mod watcher;
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Sub, Unread};
+use crate::config;
 use crate::model::Verdict;
 use crate::units::printable;
 
@@ -77,12 +79,23 @@ pub fn main() -> ExitCode {
         Some(Sub::Engine { config }) => return engine_process::run(&config),
         Some(Sub::Check(args)) => advise::check(&args),
         Some(Sub::Tune(args)) => advise::tune(&args),
+        Some(Sub::Config) => Ok(print_config()),
         None => run::run(&cli.run).map(Verdict::status),
     };
     match result {
         Ok(status) => ExitCode::from(status),
         Err(failure) => failed(&failure),
     }
+}
+
+/// Prints the defaults of the configuration file, and where it is looked for.
+fn print_config() -> u8 {
+    let path = config::path(|name| std::env::var_os(name));
+    let place = path.map_or("nowhere, for there is no home directory".to_owned(), |path| path.display().to_string());
+    let text = format!("# Looked for at: {}\n{}", printable(&place), config::defaults());
+    // A reader that has seen enough is no failure.
+    let _ = io::stdout().write_all(text.as_bytes());
+    0
 }
 
 /// One line on standard error, and the exit status that goes with it.

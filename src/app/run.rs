@@ -15,6 +15,7 @@ use super::setup::{self, Ready};
 use super::view::View;
 use super::{Failure, no_thread, plan, watcher};
 use crate::cli::{OutputArg, RunArgs};
+use crate::config::Config;
 use crate::model::{Model, Severity, Verdict};
 use crate::output::{FORMATS, Writer};
 
@@ -23,7 +24,7 @@ const CHANNEL: usize = 64;
 
 /// Runs what the command line asks for.
 pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
-    let plan = plan::plan(args).map_err(Failure::Usage)?;
+    let mut plan = plan::plan(args).map_err(Failure::Usage)?;
     // One that can neither place its cursor nor clear itself is as good as a file.
     let on_terminal = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     let dashboard = on_terminal && args.output_file.is_none();
@@ -34,6 +35,12 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
         OutputArg::Tui => None,
         OutputArg::Lines(format) => Some(Writer::open(format, args.output_file.as_deref()).map_err(Failure::Usage)?),
     };
+    // The configuration file is for the screen alone.
+    let config = match &lines {
+        None => Config::of_user(|name| std::env::var_os(name)).map_err(Failure::Usage)?,
+        Some(_) => Config::default(),
+    };
+    plan.interval = config.interval.filter(|_| args.interval.is_none()).unwrap_or(plan.interval);
     let interval = plan.interval;
     let failed = |e: io::Error| no_thread::failure("the dashboard", &e);
     let (to, messages) = sync_channel::<Message>(CHANNEL);
@@ -42,7 +49,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
     let Ready { engines, links, sampler, setup, terms, tuned, notes } = setup::prepare(plan, lines.is_none())?;
     let view = match lines {
         Some(lines) => View::Lines(lines),
-        None => View::Screen(Box::new(Screen::open(args.marker, to.clone()).map_err(failed)?)),
+        None => View::Screen(Box::new(Screen::open(args, config, to.clone()).map_err(failed)?)),
     };
     let processes = Processes::new(engines, links.len());
     let (probe, thread) = watcher::start(sampler, links, interval, to.clone()).map_err(failed)?;

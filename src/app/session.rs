@@ -155,6 +155,12 @@ impl Session {
                 let action = self.view.key(key, self.state.shown());
                 self.act(action)
             }
+            Message::Input(Input::Mouse(mouse)) => {
+                let action = self.view.mouse(mouse, self.state.shown());
+                self.act(action)
+            }
+            // What was dropped is drawn when everything that has come is taken.
+            Message::Input(Input::Free) => Ok(None),
             Message::Input(Input::Resize) => self.view.resized().map(|()| None),
             Message::Signal(_) => {
                 if std::mem::replace(&mut self.interrupted, true) {
@@ -172,8 +178,10 @@ impl Session {
     fn act(&mut self, action: Option<Action>) -> Result<Option<End>, Failure> {
         self.view.dirty();
         let step = match action {
-            // Nobody keeps the past yet that could be shown.
             None | Some(Action::Redraw | Action::Seek(_)) => return Ok(None),
+            Some(Action::Copy(_) | Action::Mouse(_) | Action::Theme(_)) => {
+                return self.view.terminal(action).map(|()| None);
+            }
             Some(Action::Quit) => {
                 let steps = self.controller.quit();
                 return self.carry_out(steps);
@@ -188,12 +196,24 @@ impl Session {
             Some(Action::PauseToggle) => Controller::toggle_pause(&self.state),
             Some(action @ (Action::RateUp | Action::RateDown)) => {
                 let Some(step) = self.controller.change_rate(&self.state, action == Action::RateUp) else {
+                    self.view.say("there is no rate to change yet");
                     return Ok(None);
                 };
                 step
             }
+            Some(Action::Rate(per_s)) => self.controller.set_rate(per_s),
+            Some(Action::Target(connections)) => match self.controller.set_target(&self.state, connections) {
+                Ok(step) => step,
+                Err(why) => {
+                    self.view.say(&why);
+                    return Ok(None);
+                }
+            },
             Some(Action::Close) => self.controller.paced_close(&self.state),
         };
+        if let Some(notice) = step.notice() {
+            self.view.say(&notice);
+        }
         self.carry_out(vec![step, Step::Order(Order::Sample)])
     }
 

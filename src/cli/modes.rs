@@ -47,7 +47,7 @@ const RUN: &[Rule<RunArgs>] = &[
         refusal: |_| "does nothing with --output tui: write --output text or json".to_owned(),
     },
     Rule {
-        options: &["marker"],
+        options: &["marker", "theme", "ascii", "mouse"],
         works: |run| !run.writes_lines(),
         refusal: |_| "does nothing without the dashboard: leave it out".to_owned(),
     },
@@ -112,7 +112,7 @@ pub(super) fn refuse(cli: &Cli, command: &Command, matches: &ArgMatches) -> Resu
     };
     match &cli.command {
         None => hold(RUN, &cli.run, &options(command, matches)),
-        Some(Sub::Engine { .. }) => Ok(()),
+        Some(Sub::Engine { .. } | Sub::Config) => Ok(()),
         Some(Sub::Check(check)) => {
             let given = given("check");
             if check.limits {

@@ -41,12 +41,43 @@ pub(super) fn draw(
     let Some(event) = events.get(chosen).filter(|_| whole && inner.height >= OPENED) else {
         return list(buf, inner, model, events, chosen, look);
     };
-    let wanted = u16::try_from(events.len() + 1).unwrap_or(u16::MAX);
-    let listed = wanted.clamp(4, inner.height / 2);
+    let listed = listed(events.len(), inner);
     let (above, below) =
         (Rect { height: listed, ..inner }, Rect { y: inner.y + listed, height: inner.height - listed, ..inner });
     lines(buf, above, model, events, chosen, look);
     opened(buf, below, model, event, look);
+}
+
+/// The event that stands at a height of the screen, by its row.
+pub(super) fn row_at(area: Rect, events: &[&Event], chosen: usize, whole: bool, look: Look, y: u16) -> Option<usize> {
+    let inner = panel::inner(area, look);
+    let line = y.checked_sub(inner.y).filter(|line| *line < inner.height)?;
+    if whole && inner.height >= OPENED {
+        let rows = listed(events.len(), inner).saturating_sub(1).max(1);
+        let row = (chosen + 1).saturating_sub(rows.into()) + usize::from(line);
+        return (line < rows && row < events.len()).then_some(row);
+    }
+    let columns = usize::from(inner.width.saturating_sub(INDENT + 1));
+    let mut below = 0;
+    for (row, event) in events.iter().enumerate().skip(chosen) {
+        below += sentence(event, columns).len();
+        if usize::from(line) < below {
+            return Some(row);
+        }
+    }
+    None
+}
+
+/// Rows of the list above the opened event.
+fn listed(events: usize, inner: Rect) -> u16 {
+    let wanted = u16::try_from(events + 1).unwrap_or(u16::MAX);
+    wanted.clamp(4, inner.height / 2)
+}
+
+/// What is said of an event, in lines.
+fn sentence(event: &Event, columns: usize) -> Vec<String> {
+    let times = if event.count > 1 { format!(" ×{}", units::grouped(event.count)) } else { String::new() };
+    wrap(&format!("{} {}{times}", event.severity.word(), event.text), columns)
 }
 
 /// Whole sentences, from the chosen one on.
@@ -80,9 +111,8 @@ fn lines(buf: &mut Buffer, area: Rect, _model: &Model, events: &[&Event], chosen
 fn one(buf: &mut Buffer, area: Rect, row: u16, event: &Event, look: Look) -> u16 {
     put(buf, area, 1, row, &units::clock(event.t_ms), look.dim());
     let word = event.severity.word();
-    let times = if event.count > 1 { format!(" ×{}", units::grouped(event.count)) } else { String::new() };
     let columns = usize::from(area.width.saturating_sub(INDENT + 1));
-    let lines = wrap(&format!("{word} {}{times}", event.text), columns);
+    let lines = sentence(event, columns);
     let room = usize::from(area.height.saturating_sub(row));
     for (i, line) in lines.iter().take(room).enumerate() {
         let more = i + 1 == room && lines.len() > room;

@@ -10,7 +10,7 @@ use super::panels::{self, Panel};
 use super::state::View;
 use super::theme::Theme;
 use super::{
-    banner, begin, chart, connections, cost, engines, events, header, help, latency, limit_table, limits, next,
+    banner, begin, chart, connections, cost, engines, events, glyphs, header, help, latency, limit_table, limits, next,
     over_time, peers, program, statusbar, strips,
 };
 use crate::model::{Model, ProcessLine};
@@ -33,15 +33,16 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
     if area.is_empty() {
         return;
     }
+    buf.set_style(area, theme.ground());
     let shown = view.shown(model);
     let mut rest = Rows(area);
     header::draw(buf, rest.top(1), shown, theme);
     // A death is news even to a frozen screen.
     let lines = banner::lines(model, view.failure.as_deref(), area.width);
     banner::draw(buf, rest.top(lines.len() as u16), &lines, theme);
-    statusbar::draw(buf, rest.bottom(1), model, view, theme);
     let panels = layout(area, model, view);
     let focus = panels::focused(view.focus, &panels);
+    statusbar::draw(buf, rest.bottom(1), model, view, focus, theme);
     // What the time cursor moves over goes on to now.
     let live = view.frozen.as_deref().unwrap_or(model);
     for (panel, place) in &panels {
@@ -55,8 +56,9 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
         }
     }
     if view.help {
-        help::draw(buf, area, theme);
+        help::draw(buf, area, view, theme);
     }
+    glyphs::reduce(buf, theme.charset);
 }
 
 fn draw_panel(buf: &mut Buffer, area: Rect, panel: Panel, model: &Model, view: &View, look: Look) {
@@ -103,6 +105,37 @@ fn draw_panel(buf: &mut Buffer, area: Rect, panel: Panel, model: &Model, view: &
             }
         }
         (Panel::OverTime | Panel::Processes | Panel::Listeners | Panel::Peers, _) => {}
+    }
+}
+
+/// The row of a list that stands at a height of the screen; `None` where there is none.
+pub(super) fn row_at(screen: Rect, (panel, area): (Panel, Rect), model: &Model, view: &View, y: u16) -> Option<usize> {
+    let focus = panels::focused(view.focus, &layout(screen, model, view));
+    let look = Look { theme: Theme::default(), boxed: has(screen, BOXED), focused: focus == Some(panel) };
+    let enlarged = view.enlarged == Some(panel);
+    match (panel, model.program()) {
+        (Panel::Limits, _) => {
+            let rows = view.limit_rows(model);
+            let chosen = view.chosen_limit(&rows);
+            if view.screen == Screen::Limits || enlarged {
+                return limit_table::row_at(area, rows.rows.len(), chosen, look, y);
+            }
+            limits::row_at(area, &rows, chosen, look, y)
+        }
+        (Panel::Events, _) => {
+            let rows = view.event_rows(model);
+            events::row_at(area, &rows, view.chosen_event(&rows), enlarged, look, y)
+        }
+        (Panel::Processes, Some(watched)) => {
+            let rows = view.member_rows(watched);
+            let all = if rows.len() < watched.members.len() { rows.len() } else { watched.processes as usize };
+            program::row_at(area, rows.len(), all - rows.len(), view.chosen_member(&rows), look, y)
+        }
+        (Panel::Listeners, Some(watched)) => {
+            let rows = view.listener_rows(watched);
+            program::row_at(area, rows.len(), 0, view.chosen_listener(&rows), look, y)
+        }
+        _ => None,
     }
 }
 

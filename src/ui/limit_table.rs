@@ -19,14 +19,29 @@ const GRAPH: u16 = 12;
 
 /// Draws the screen with the limit of row `chosen`. The parts do not move with what is chosen.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, limits: &[&Limit], chosen: usize, theme: Look) {
-    let about = if area.height >= 2 * ABOUT { ABOUT + theme.rows() } else { area.height / 2 };
-    let table = (limits.len() as u16 + 1 + theme.rows()).min(area.height - about);
+    let table = table_height(area, limits.len(), theme);
     draw_table(buf, Rect { height: table, ..area }, limits, chosen, theme);
     let theme = Look { focused: false, ..theme };
     if let Some(limit) = limits.get(chosen) {
         let below = Rect { y: area.y + table, height: area.height - table, ..area };
         draw_chosen(buf, below, model, limit, theme);
     }
+}
+
+/// Rows of the table.
+fn table_height(area: Rect, limits: usize, look: Look) -> u16 {
+    let about = if area.height >= 2 * ABOUT { ABOUT + look.rows() } else { area.height / 2 };
+    (limits as u16 + 1 + look.rows()).min(area.height - about)
+}
+
+/// The limit that stands at a height of the screen, by its row.
+pub(super) fn row_at(area: Rect, limits: usize, chosen: usize, look: Look, y: u16) -> Option<usize> {
+    let inner = panel::inner(Rect { height: table_height(area, limits, look), ..area }, look);
+    let heading = u16::from(Columns::of(inner.width).is_some() && inner.height > 1);
+    let rows = inner.height - heading;
+    let line = y.checked_sub(inner.y + heading).filter(|line| *line < rows)?;
+    let row = (chosen + 1).saturating_sub(rows.into()) + usize::from(line);
+    (row < limits).then_some(row)
 }
 
 fn draw_table(buf: &mut Buffer, area: Rect, limits: &[&Limit], chosen: usize, theme: Look) {

@@ -78,6 +78,15 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, rows: &LimitRows<'_>, chosen: u
     }
 }
 
+/// The row that stands at a height of the screen.
+pub(super) fn row_at(area: Rect, rows: &LimitRows<'_>, chosen: usize, look: Look, y: u16) -> Option<usize> {
+    let inner = panel::inner(area, look);
+    let line = y.checked_sub(inner.y).filter(|line| *line < inner.height)?;
+    let first = if look.focused { (chosen + 1).saturating_sub(inner.height.into()) } else { 0 };
+    let row = first + usize::from(line);
+    (row < rows.rows.len() + usize::from(!rows.folded.is_empty())).then_some(row)
+}
+
 /// What is behind the line: `14 more: all below 1 %, or bounding nothing here`.
 fn fold_text(folded: &[&Limit]) -> String {
     let idle = folded.iter().filter(|l| matches!(l.state, LimitState::NotApplicable | LimitState::Unknown)).count();

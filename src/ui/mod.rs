@@ -9,11 +9,13 @@
 //! | `limit_table` | the screen of all limits, and what there is to know of the chosen one |
 //! | `chart`, `axis`, `lines`, `raster` | memory over connections or time |
 //! | `panel`, `text` | rule, bar, percentage; cut, pad, wrap |
-//! | `theme` | every colour and mark |
+//! | `theme`, `colours`, `glyphs` | every style and mark by its meaning; the colours behind it; the characters a terminal has |
 //! | `panels`, `rows` | which panels there are and which has the focus; what is in a list, in which order, and which row is chosen |
 //! | `keys`, `press`, `action` | the one table of keys; what a press does to the view; what it asks of the program |
+//! | `choose`, `open`, `travel` | choosing a row; opening it and going back; the time cursor |
+//! | `prompt`, `typing`, `commands` | the line that is being typed; what becomes of it; what can be typed after a colon |
 //! | `state` | what the viewer has chosen |
-//! | [`terminal`], [`input`] | the terminal itself |
+//! | [`terminal`], `outlet`, [`input`] | the terminal itself; the thread that writes to it; the one that reads |
 
 #![expect(
     clippy::cast_precision_loss,
@@ -27,12 +29,16 @@ mod axis;
 mod banner;
 mod begin;
 mod chart;
+mod choose;
+mod colours;
+mod commands;
 mod connections;
 mod cost;
 mod digits;
 mod engines;
 mod events;
 mod frame;
+mod glyphs;
 mod header;
 mod help;
 pub mod input;
@@ -41,13 +47,17 @@ mod latency;
 mod limit_table;
 mod limits;
 mod lines;
+mod mouse;
 mod next;
+mod open;
+mod outlet;
 mod over_time;
 mod panel;
 mod panels;
 mod peers;
 mod press;
 mod program;
+mod prompt;
 mod raster;
 mod rows;
 mod spark;
@@ -57,12 +67,17 @@ mod strips;
 pub mod terminal;
 mod text;
 mod theme;
+mod travel;
+mod typing;
 mod zones;
 
 pub use action::Action;
+pub use colours::Depth;
 pub use frame::draw;
+pub use glyphs::Charset;
 pub use input::Input;
-pub use keys::{Screen, keys_table};
+pub use keys::{Keys, Screen, Stroke, keys_table};
+pub use outlet::Wake;
 pub use state::View;
 pub use terminal::Terminal;
 pub use theme::{Marker, Palette, Theme};

@@ -50,6 +50,15 @@ impl Look {
     }
 }
 
+/// What is left inside of a frame.
+pub(super) fn inner(area: Rect, look: Look) -> Rect {
+    let boxed = look.boxed && area.width >= 4 && area.height >= 2;
+    if boxed {
+        return Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 };
+    }
+    Rect { y: area.y + area.height.min(1), height: area.height.saturating_sub(1), ..area }
+}
+
 /// Draws the frame and returns what is left inside.
 pub(super) fn frame(buf: &mut Buffer, area: Rect, name: &str, look: impl Into<Look>) -> Rect {
     let look = look.into();

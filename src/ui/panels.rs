@@ -61,6 +61,11 @@ impl Panel {
     pub(super) fn has_rows(self) -> bool {
         matches!(self, Panel::Limits | Panel::Events | Panel::Processes | Panel::Listeners | Panel::Peers)
     }
+
+    /// Whether its rows can be filtered and sorted.
+    pub(super) fn is_sorted(self) -> bool {
+        self.has_rows() && self != Panel::Peers
+    }
 }
 
 /// The panel that has the focus: the one that is wanted, or where that is not on the screen the first one with rows, or the first.

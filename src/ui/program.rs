@@ -130,6 +130,16 @@ fn cost(model: &Model) -> String {
     }
 }
 
+/// The row, of `all` with `extra` more that are only counted, that stands at a height of the screen below the headings.
+pub(super) fn row_at(area: Rect, all: usize, extra: usize, chosen: usize, look: Look, y: u16) -> Option<usize> {
+    let inner = panel::inner(area, look);
+    let room = usize::from(inner.height.saturating_sub(1));
+    let rows = if all + extra > room { room.saturating_sub(1) } else { room };
+    let first = if look.focused { (chosen + 1).saturating_sub(rows) } else { 0 };
+    let line = usize::from(y.checked_sub(inner.y + 1)?);
+    (line < rows && first + line < all).then_some(first + line)
+}
+
 /// What it listens on: who is connected there, who waits. Where one is chosen, that one is always on the screen.
 pub(super) fn listeners(buf: &mut Buffer, area: Rect, listed: &[&ListenerCensus], chosen: Option<usize>, theme: Look) {
     let inner = panel::frame(buf, area, "Listens on", theme);
