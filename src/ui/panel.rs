@@ -85,7 +85,8 @@ pub(super) fn frame(buf: &mut Buffer, area: Rect, name: &str, look: impl Into<Lo
     }
     let name = cut(name, usize::from(area.width).saturating_sub(6));
     if !name.is_empty() {
-        put(buf, area, 2, 0, &format!(" {name} "), look.title());
+        let style = if look.focused { look.theme.focused() } else { look.title() };
+        put(buf, area, 2, 0, &format!(" {name} "), style);
     }
     if boxed {
         Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
