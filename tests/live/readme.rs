@@ -1,4 +1,4 @@
-//! What the README says is so: its table of keys, its commands.
+//! What the README says is so: its commands.
 
 use std::process::Command;
 
@@ -20,11 +20,6 @@ fn commands() -> Vec<&'static str> {
         }
     }
     found
-}
-
-#[test]
-fn the_table_of_keys_is_the_programs() {
-    assert!(README.contains(&c1m_top::ui::readme_table()), "put this into README.md:\n{}", c1m_top::ui::readme_table());
 }
 
 #[test]
