@@ -14,19 +14,19 @@ use crate::units::{bytes, grouped, seconds, short_count, whole};
 pub(super) fn lines(plan: &Plan, kernel: &Kernel, changed: usize) -> Option<[String; 2]> {
     let free = Headroom::of(kernel, None).map(|headroom| headroom.bytes);
     let settings = match changed {
-        0 => "No system setting is changed.".to_owned(),
+        0 => "Changes no system setting.".to_owned(),
         1 => "One system setting has been changed and is put back at the end.".to_owned(),
         n => format!("{n} system settings have been changed and are put back at the end."),
     };
     match (&plan.client, &plan.server) {
         (Some(client), _) => {
             let cost = per_connection(plan.both_ends());
-            let to = at(&config::describe(&[client.target_ip]), &client.common);
+            let to = format!("{}:{}", config::describe(&[client.target_ip]), ports(&client.common));
             let what = opens(client.common.target, &to, plan.both_ends(), cost, free);
             Some([what, format!("{} {settings}", stops(plan, client.common.target, cost, free))])
         }
         (None, Some(server)) => {
-            let to = at(&config::describe(&server.listen), &server.common);
+            let to = format!("{}, port {}", config::describe(&server.listen), ports(&server.common));
             let until = plan.duration.map_or("until you quit".to_owned(), |time| format!("for {}", written(time)));
             let what = format!("Listening on {to}: accepts connections and echoes what they send, {until}.");
             Some([
@@ -38,29 +38,25 @@ pub(super) fn lines(plan: &Plan, kernel: &Kernel, changed: usize) -> Option<[Str
     }
 }
 
-/// `127.0.0.1, ports 9900 to 9999`.
-fn at(address: &str, common: &Common) -> String {
+/// `9900-9999`.
+fn ports(common: &Common) -> String {
     let last = common.port + common.ports.saturating_sub(1);
-    if common.ports == 1 {
-        format!("{address}, port {last}")
-    } else {
-        format!("{address}, ports {} to {last}", common.port)
-    }
+    if common.ports == 1 { last.to_string() } else { format!("{}-{last}", common.port) }
 }
 
 fn kib(bytes: f64) -> String {
     format!("{:.1} KiB", bytes / 1024.0)
 }
 
-/// `; 21.3 GiB is free`.
+/// `, 21.3 GiB is free`.
 fn of(free: Option<u64>) -> String {
-    free.map_or(String::new(), |free| format!("; {} is free", bytes(free)))
+    free.map_or(String::new(), |free| format!(", {} is free", bytes(free)))
 }
 
 fn opens(target: u64, to: &str, both_ends: bool, cost: f64, free: Option<u64>) -> String {
     #[expect(clippy::cast_precision_loss, reason = "a count far below 2^52")]
     let needed = bytes(whole(target as f64 * cost));
-    let ends = if both_ends { "both ends on this machine" } else { "one end on this machine" };
+    let ends = if both_ends { "both ends here" } else { "one end here" };
     format!("Opening {} connections to {to}, {ends}: about {needed} of memory{}.", grouped(target), of(free))
 }
 
@@ -75,24 +71,24 @@ fn stops(plan: &Plan, target: u64, cost: f64, free: Option<u64>) -> String {
             Some(room) => {
                 let left = (1.0 - share) * 100.0;
                 let _ =
-                    write!(text, ", or at about {}, with {left:.0} % of that memory left", short_count(room).trim());
+                    write!(text, " or at about {}, when {left:.0} % of that memory is left", short_count(room).trim());
             }
             None => {
-                let _ = write!(text, ", or before a limit is {:.0} % used", share * 100.0);
+                let _ = write!(text, " or when a limit is {:.0} % used", share * 100.0);
             }
         }
     } else {
-        text += ", or where a limit stops it (--no-guard)";
+        text += " or where a limit stops it (--no-guard)";
     }
     match (plan.hold, plan.duration) {
-        (Some(hold), _) if hold.is_zero() => text += "; then closes everything.",
+        (Some(hold), _) if hold.is_zero() => text += ", then closes everything.",
         (Some(hold), _) => {
             let _ = write!(text, "; holds for {}, then closes everything.", written(hold));
         }
         (None, Some(duration)) => {
-            let _ = write!(text, "; ends after {} and closes everything.", written(duration));
+            let _ = write!(text, "; ends after {}.", written(duration));
         }
-        (None, None) => text += "; holds until you quit, then closes everything.",
+        (None, None) => text += "; holds until you quit.",
     }
     text
 }
@@ -119,33 +115,28 @@ mod tests {
     #[test]
     fn two_lines_say_what_is_going_to_happen() {
         let [what, until] = said("c1m-top --server --client 127.0.0.1 9900 --target 200k", 0).unwrap();
-        assert!(what.starts_with("Opening 200,000 connections to 127.0.0.1, ports 9900 to 9999, both ends on this machine: about 1.53 GiB of memory; "), "{what}");
-        assert!(what.ends_with(" GiB is free."), "{what}");
-        assert_eq!(
-            until,
-            "Stops at the target, or before a limit is 90 % used; holds until you quit, then closes everything. No system \
-             setting is changed."
-        );
-        let [what, until] = said("c1m-top --client 10.0.0.5 --ports 1 --target 2m --hold 0s", 3).unwrap();
-        assert!(what.contains("to 10.0.0.5, port 9900, one end on this machine: about 7.67 GiB"), "{what}");
-        assert!(
-            until.starts_with("Stops at the target, or at about ")
-                && until.contains(", with 10 % of that memory left; then"),
-            "{until}"
-        );
+        let start = "Opening 200,000 connections to 127.0.0.1:9900-9999, both ends here: about 1.53 GiB of memory, ";
+        assert!(what.starts_with(start) && what.ends_with(" GiB is free."), "{what}");
+        let wants =
+            "Stops at the target or when a limit is 90 % used; holds until you quit. Changes no system setting.";
+        assert_eq!(until, wants);
+        let [what, until] = said("c1m-top --client ::1 --ports 1 --target 2m --hold 0s", 3).unwrap();
+        assert!(what.contains("to [::1]:9900, both ends here: about 15.3 GiB"), "{what}");
+        let parts =
+            ["Stops at the target or at about ", ", when 10 % of that memory is left, then closes everything. 3 "];
+        assert!(parts.iter().all(|part| until.contains(part)), "{until}");
         assert!(until.ends_with(" 3 system settings have been changed and are put back at the end."), "{until}");
-        let [_, until] = said("c1m-top --client 10.0.0.5 --target 1k --no-guard --duration 30s", 1).unwrap();
+        let [what, until] = said("c1m-top --client 10.0.0.5 --target 1k --no-guard --duration 30s", 1).unwrap();
+        assert!(what.contains("one end here: about 3.93 MiB"), "{what}");
         assert!(
-            until.starts_with("Stops at the target, or where a limit stops it (--no-guard); ends after 30 s and"),
+            until.starts_with("Stops at the target or where a limit stops it (--no-guard); ends after 30 s."),
             "{until}"
         );
         let [what, until] = said("c1m-top --server", 0).unwrap();
-        assert_eq!(
-            what,
-            "Listening on every address, ports 9900 to 9999: accepts connections and echoes what they send, until you quit."
-        );
+        let wants = "Listening on every address, port 9900-9999: accepts connections and echoes what they send, until you quit.";
+        assert_eq!(what, wants);
         assert!(
-            until.starts_with("Each takes about 4.0 KiB of memory here; ") && until.ends_with("changed."),
+            until.starts_with("Each takes about 4.0 KiB of memory here, ") && until.ends_with("setting."),
             "{until}"
         );
         assert_eq!(said("c1m-top", 0), None, "nothing is started");

@@ -141,7 +141,7 @@ fn facts(page: &mut Page, s: &Summary, model: &Model) {
         page.fact("connect time", &percentiles(connect));
     }
     if let Some(handshake) = &s.handshake {
-        page.fact("of it network", &percentiles(handshake));
+        page.fact("handshake", &percentiles(handshake));
     }
     if let Some(t) = &s.traffic {
         let mut what = format!("{} sent, {} echoed", grouped(t.sent), grouped(t.echoed));

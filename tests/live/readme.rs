@@ -1,4 +1,4 @@
-//! What the README says is so: its table of keys, its commands.
+//! What the README says is so: its commands.
 
 use std::process::Command;
 
@@ -21,9 +21,6 @@ fn commands() -> Vec<&'static str> {
     }
     found
 }
-
-#[test]
-fn the_table_of_keys_is_the_programs() {}
 
 #[test]
 fn every_command_parses_and_the_two_of_the_start_are_there() {

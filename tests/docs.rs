@@ -1,0 +1,128 @@
+//! What the documents say is so: links lead somewhere, the README is short, commands parse.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use c1m_top::cli::Cli;
+use c1m_top::limits::LIMITS;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Markdown file that a reader may open.
+fn documents() -> Vec<PathBuf> {
+    let of = |dir: &Path| fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect::<Vec<_>>();
+    let mut found = of(root());
+    found.extend(of(&root().join("docs")));
+    found.retain(|path| path.extension().is_some_and(|e| e == "md"));
+    assert!(found.len() > 8, "{found:?}");
+    found
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The text without what stands in fences, line by line.
+fn prose(text: &str) -> String {
+    let mut inside = false;
+    let outside = text.lines().filter(|line| {
+        let fence = line.starts_with("```");
+        inside ^= fence;
+        !inside && !fence
+    });
+    outside.collect::<Vec<_>>().join("\n")
+}
+
+/// What GitHub makes of a heading: `## check and tune` is `#check-and-tune`.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = prose(text);
+    let slug = |heading: &str| {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+    };
+    headings.lines().filter(|line| line.starts_with('#')).map(|line| slug(line.trim_start_matches('#'))).collect()
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut followed = 0;
+    for document in documents() {
+        let text = prose(&read(&document));
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split(')').next().unwrap_or_default();
+            if target.contains("://") {
+                continue;
+            }
+            followed += 1;
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { document.clone() } else { document.with_file_name("").join(file) };
+            assert!(path.exists(), "{}: {target} is not there", document.display());
+            if !anchor.is_empty() {
+                let known = anchors(&read(&path));
+                assert!(known.iter().any(|a| a == anchor), "{}: {target}: {known:?}", document.display());
+            }
+        }
+    }
+    assert!(followed > 15, "{followed} links are too few");
+}
+
+#[test]
+fn the_readme_is_short_and_leads_to_every_document() {
+    let readme = read(&root().join("README.md"));
+    assert!(readme.lines().count() <= 150, "{} lines", readme.lines().count());
+    for document in documents() {
+        let name = document.strip_prefix(root()).unwrap().display().to_string();
+        assert!(name == "README.md" || readme.contains(&format!("]({name})")), "{name} is not linked");
+    }
+    // What the first command takes is said before it.
+    let (memory, command) = (readme.find("8 GB"), readme.find("cargo run --release"));
+    assert!(memory.is_some() && memory < command, "{memory:?} {command:?}");
+}
+
+#[test]
+fn every_command_of_ours_parses() {
+    let mut parsed = 0;
+    for document in documents() {
+        let text = read(&document);
+        let mut inside = false;
+        for line in text.lines() {
+            if line.starts_with("```") {
+                inside = line == "```sh";
+                continue;
+            }
+            let line = line.split('#').next().unwrap_or_default().trim();
+            let words = line.split_whitespace();
+            let ours: Vec<&str> = words.skip_while(|w| !w.ends_with("c1m-top")).skip(1).collect();
+            let run: Vec<&str> = line.strip_prefix("cargo run --release -- ").map_or(ours, |l| l.split(' ').collect());
+            if inside && !run.is_empty() {
+                parsed += 1;
+                assert!(Cli::read(std::iter::once("c1m-top").chain(run)).is_ok(), "{}: {line}", document.display());
+            }
+        }
+    }
+    assert!(parsed > 12, "{parsed} commands are too few");
+}
+
+#[test]
+fn the_table_of_keys_is_the_programs() {
+    let keys = read(&root().join("docs/keys.md"));
+    let table = c1m_top::ui::readme_table();
+    assert!(keys.contains(&table), "put this into docs/keys.md:\n{table}");
+}
+
+#[test]
+fn the_transcript_of_check_calls_limits_by_their_names() {
+    let text = read(&root().join("docs/check.md"));
+    let table = text.split("limit  ").nth(1).unwrap();
+    let rows = table.lines().skip(1).take_while(|line| !line.is_empty()).filter(|line| !line.starts_with(' '));
+    let mut found = 0;
+    for row in rows {
+        found += 1;
+        assert!(LIMITS.iter().any(|limit| row.starts_with(&format!("{}  ", limit.label))), "{row}");
+    }
+    assert!(found >= 4, "{found} rows");
+}
