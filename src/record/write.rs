@@ -179,6 +179,9 @@ impl Writer {
         if self.builder.is_empty() && (self.copies < 2 || self.repeat.elapsed() > REPEAT) {
             // It is JSON, and was written before.
             let _ = self.with_header();
+            if self.copies > 2 {
+                self.builder.renew();
+            }
         }
         if let Err(e) = self.builder.add(entry) {
             self.fail(&e);
@@ -203,6 +206,8 @@ impl Writer {
     }
 
     fn fail(&mut self, e: &io::Error) {
+        // The reference may have been in what is lost.
+        self.builder.renew();
         if !std::mem::replace(&mut self.failing, true) {
             self.tell(News::Stopped(e.to_string()));
         }
