@@ -79,7 +79,10 @@ impl Screen {
         if !std::mem::take(&mut self.dirty) {
             return Ok(());
         }
-        terminal.draw(|frame| ui::draw(frame, model, &self.view, self.theme))
+        terminal.draw(|frame| {
+            self.view.fit(frame.area());
+            ui::draw(frame, model, &self.view, self.theme);
+        })
     }
 
     /// Gives the terminal back.

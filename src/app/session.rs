@@ -178,7 +178,8 @@ impl Session {
     fn act(&mut self, action: Option<Action>) -> Result<Option<End>, Failure> {
         self.view.dirty();
         let step = match action {
-            None | Some(Action::Redraw) => return Ok(None),
+            // Nobody keeps the past yet that could be shown.
+            None | Some(Action::Redraw | Action::Seek(_)) => return Ok(None),
             Some(Action::Quit) => {
                 self.state.quit();
                 let steps = self.controller.quit();

@@ -203,5 +203,6 @@ fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
         listen,
         guard_per_mille: Some(plan.guard_per_mille),
         interval_ms: micros(plan.interval) / 1000,
+        hold_ms: plan.hold.map(|hold| micros(hold) / 1000),
     }
 }

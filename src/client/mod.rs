@@ -135,6 +135,7 @@ impl Engine for Client {
     fn stats(&self) -> EngineStats {
         let shared = &self.shared;
         let stats = shared.counters.stats(Role::Client);
+        let (port_given, source_given) = shared.plan.given();
         EngineStats {
             phase: self.current_phase(),
             target: shared.config.common.target,
@@ -147,6 +148,9 @@ impl Engine for Client {
             ramp_started_us: shared.ramp.started_us(),
             ramp_cpu_us: self.ramp_cpu_us,
             traffic: shared.traffic.as_ref().map(TrafficCounters::report),
+            port_given,
+            source_given,
+            echo_spread: shared.traffic.as_ref().map_or_else(Vec::new, TrafficCounters::spread),
             stop: shared.ramp.stopped(),
             ..self.pool.described(stats)
         }

@@ -1,4 +1,4 @@
-//! The keys: one table that makes the lookup, the status bar, the help overlay and the README's list.
+//! The keys: one table that makes the lookup, the status bar, the help overlay and the table in the documents.
 
 use std::fmt::Write as _;
 
@@ -34,6 +34,14 @@ pub(super) enum Command {
     Up,
     Down,
     Open,
+    Next,
+    Previous,
+    Enlarge,
+    Range,
+    Earlier,
+    Later,
+    Now,
+    Sort,
 }
 
 /// One row of the table.
@@ -91,7 +99,7 @@ pub(super) static KEYS: &[Key] = {
             C::Quit,
             "Quit, and Ctrl-C without being asked. Engines this program started end with it. Ctrl-Z stops the program, fg goes on",
         ),
-        key(&[Char('?'), Char('h'), KeyCode::F(1)], "?", "help", 1, C::Help, "This list"),
+        key(&[Char('?'), KeyCode::F(1)], "?", "help", 1, C::Help, "This list"),
         key(&[Char('1')], "1", "overview", 4, C::Show(Screen::Overview), "Everything at a glance"),
         key(
             &[Char('2')],
@@ -118,7 +126,7 @@ pub(super) static KEYS: &[Key] = {
             "The processes: descriptors, CPU, errors, times; of a watched program what it listens on too",
         ),
         key(&[Char('t')], "t", "time axis", 7, C::Axis, "Memory over connections, or over time"),
-        key(&[Char('f'), Char(' ')], "f", "freeze", 5, C::Freeze, "Hold the picture still; collecting goes on"),
+        key(&[Char(' '), Char('f')], "f", "freeze", 5, C::Freeze, "Hold the picture still; collecting goes on"),
         drive(&[Char('p')], "p", "pause", 2, C::Pause, "Pause the ramp, or go on"),
         drive(&[Char('+'), Char('=')], "+", "faster", 6, C::RateUp, "Raise the connection rate"),
         drive(&[Char('-'), Char('_')], "-", "slower", 6, C::RateDown, "Lower the connection rate"),
@@ -132,6 +140,21 @@ pub(super) static KEYS: &[Key] = {
             C::Down,
             "Down in events, limits, listeners, networks",
         ),
+        key(&[KeyCode::Tab], "Tab", "", 9, C::Next, "The next panel"),
+        key(&[KeyCode::BackTab], "Shift-Tab", "", 9, C::Previous, "The panel before"),
+        key(&[Char('s')], "s", "", 9, C::Sort, "Sorts the list: its own order, the largest first, by name"),
+        key(&[Char('e')], "e", "", 9, C::Enlarge, "The panel has the screen to itself, or the others are back"),
+        key(
+            &[Char('z')],
+            "z",
+            "",
+            9,
+            C::Range,
+            "How far the chart of memory reaches: to now, the target, the first limit, everything",
+        ),
+        key(&[KeyCode::Left, Char('h')], "←", "", 9, C::Earlier, "Back in time by a second, with Shift by ten"),
+        key(&[KeyCode::Right, Char('l')], "→", "", 9, C::Later, "Forward in time by a second, with Shift by ten"),
+        key(&[KeyCode::End], "End", "", 9, C::Now, "Back to now"),
         key(&[Esc], "Esc", "", 2, C::Back, "Closes what is open, then goes back to the newest, then to now"),
         key(
             &[KeyCode::Enter],
@@ -149,8 +172,8 @@ pub(super) fn lookup(event: KeyEvent) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.codes.contains(&event.code))
 }
 
-/// The keys as a Markdown table: the README holds exactly this, and a test compares.
-pub fn readme_table() -> String {
+/// The keys as a Markdown table: a document holds exactly this, and a test compares.
+pub fn keys_table() -> String {
     let mut out = String::from("| key | what it does |\n| --- | --- |\n");
     for key in KEYS {
         // Writing to a String cannot fail.
@@ -173,8 +196,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_table_has_every_key() {
-        let table = readme_table();
+    fn the_keys_table_has_every_key() {
+        let table = keys_table();
         assert_eq!(table.lines().count(), KEYS.len() + 2);
         assert!(table.contains("| `q` | Quit"));
     }

@@ -10,7 +10,9 @@
 //! | `chart`, `axis`, `lines`, `raster` | memory over connections or time |
 //! | `panel`, `text` | rule, bar, percentage; cut, pad, wrap |
 //! | `theme` | every colour and mark |
-//! | `keys`, `state` | the one table of keys, and what they change |
+//! | `panels`, `rows` | which panels there are and which has the focus; what is in a list, in which order, and which row is chosen |
+//! | `keys`, `press`, `action` | the one table of keys; what a press does to the view; what it asks of the program |
+//! | `state` | what the viewer has chosen |
 //! | [`terminal`], [`input`] | the terminal itself |
 
 #![expect(
@@ -20,6 +22,7 @@
     reason = "a screen draws counts far below 2^52 as floats, on at most 65535 lines and columns"
 )]
 
+mod action;
 mod axis;
 mod banner;
 mod chart;
@@ -36,18 +39,22 @@ mod limit_table;
 mod limits;
 mod lines;
 mod panel;
+mod panels;
 mod peers;
+mod press;
 mod program;
 mod raster;
+mod rows;
 mod state;
 mod statusbar;
 pub mod terminal;
 mod text;
 mod theme;
 
+pub use action::Action;
 pub use frame::draw;
 pub use input::Input;
-pub use keys::{Screen, readme_table};
-pub use state::{Action, View};
+pub use keys::{Screen, keys_table};
+pub use state::View;
 pub use terminal::Terminal;
 pub use theme::{Marker, Palette, Theme};

@@ -29,6 +29,10 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, view: &View, the
         put(buf, area, column + 1, 0, "y yes  n no", theme.text());
         return;
     }
+    if let Some(notice) = view.notice(model) {
+        put(buf, area, 1, 0, notice, theme.text());
+        return;
+    }
     let mut column = 1;
     if view.frozen.is_some() {
         column = put(buf, area, 0, 0, " FROZEN ", theme.paused()) + 1;
