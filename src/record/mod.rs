@@ -25,7 +25,7 @@ pub use format::{Damage, Entry};
 pub use header::{Header, Privilege, RunRole, SCHEMA};
 pub use past::{Past, happened};
 pub use read::{Entries, Recording, Unreadable, open};
-pub use write::{News, Recorder};
+pub use write::{News, Recorder, write_all};
 
 #[cfg(test)]
 mod tests;

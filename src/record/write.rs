@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::format::Entry;
 use super::frame::Builder;
 use super::header::Header;
+use crate::units::micros;
 
 /// How long an entry may wait to be written.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -63,16 +64,7 @@ impl Recorder {
         let (to, entries) = sync_channel(WAITING);
         let (end, done) = sync_channel(1);
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let mut writer = Writer {
-            file,
-            good: 0,
-            builder: Builder::new()?,
-            header: Entry::Header { header: Box::new(header) },
-            copies: 0,
-            repeat: Instant::now(),
-            failing: false,
-            shared: Arc::clone(&shared),
-        };
+        let mut writer = Writer { shared: Arc::clone(&shared), ..Writer::new(file, header)? };
         // What cannot be written at all is found out here, before the run begins.
         writer.with_header()?;
         let frame = writer.builder.finish()?;
@@ -132,6 +124,33 @@ impl Recorder {
     }
 }
 
+/// Writes a whole recording at once, in the frames that a run would have made of it: of five seconds, ended by whatever is no
+/// sample.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_all(file: File, header: Header, entries: impl IntoIterator<Item = Entry>) -> io::Result<()> {
+    let mut writer = Writer::new(file, header)?;
+    writer.with_header()?;
+    let (mut due, mut failed) = (None, false);
+    for entry in entries {
+        let now = entry.t_ms();
+        if due.zip(now).is_some_and(|(due, now)| now >= due) {
+            writer.flush();
+            due = None;
+        }
+        due = due.or(now.map(|now| now + micros(FLUSH) / 1000));
+        writer.add(&entry);
+        if !entry.is_sample() {
+            writer.flush();
+            due = None;
+        }
+        failed |= writer.failing;
+    }
+    writer.flush();
+    if failed || writer.failing { Err(io::Error::other("a part of it could not be written")) } else { Ok(()) }
+}
+
 struct Writer {
     file: File,
     /// Bytes of whole frames.
@@ -145,6 +164,19 @@ struct Writer {
 }
 
 impl Writer {
+    fn new(file: File, header: Header) -> io::Result<Self> {
+        Ok(Self {
+            file,
+            good: 0,
+            builder: Builder::new()?,
+            header: Entry::Header { header: Box::new(header) },
+            copies: 0,
+            repeat: Instant::now(),
+            failing: false,
+            shared: Arc::default(),
+        })
+    }
+
     fn run(&mut self, entries: &Receiver<Entry>) {
         // When what is gathered has to be written.
         let mut due: Option<Instant> = None;
