@@ -4,9 +4,8 @@
 #![expect(clippy::cast_precision_loss, reason = "rates and means of counts far below 2^52")]
 
 #[path = "../measure/mod.rs"]
+#[expect(dead_code, reason = "it holds no connections")]
 mod measure;
-#[path = "../../tests/support/mod.rs"]
-mod support;
 
 use std::fs::{self, File};
 use std::path::Path;
