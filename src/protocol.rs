@@ -99,6 +99,11 @@ pub enum Command {
         /// Connections per second.
         per_s: Option<u64>,
     },
+    /// Aim at this many connections from now on, up to [`EngineStats::capacity`]. One that is below what is open closes nothing.
+    Target {
+        /// Connections.
+        connections: u64,
+    },
     /// Never hold more than this many connections: the guard's closed loop. `None` lifts it.
     Ceiling {
         /// Connections.

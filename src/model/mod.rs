@@ -248,6 +248,11 @@ impl Model {
         self.account.run.gap();
     }
 
+    /// Has the start known otherwise: for whoever looks at a run that is not theirs.
+    pub fn set_up(&mut self, setup: Setup) {
+        self.setup = setup;
+    }
+
     /// What was known at the start.
     pub fn setup(&self) -> &Setup {
         &self.setup

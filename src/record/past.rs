@@ -16,11 +16,13 @@ pub struct Past {
     stride: usize,
     /// The first frame that no state leads up to.
     known: usize,
+    /// The state before the frame that was looked at last: what is played goes on from there.
+    here: Option<(usize, Course)>,
 }
 
 impl Default for Past {
     fn default() -> Self {
-        Self { kept: Vec::new(), stride: 1, known: 0 }
+        Self { kept: Vec::new(), stride: 1, known: 0, here: None }
     }
 }
 
@@ -38,9 +40,9 @@ impl Past {
         true
     }
 
-    /// Whether every moment is within reach.
-    pub fn is_prepared(&self, recording: &Recording) -> bool {
-        self.known >= recording.frames()
+    /// The run as far as it has been prepared.
+    pub fn furthest(&self) -> Option<&Course> {
+        self.kept.last().map(|(_, course)| course)
     }
 
     /// The run as it was at this moment, milliseconds since the dashboard started: after the last sample up to then, with what
@@ -59,6 +61,7 @@ impl Past {
             at = to;
         }
         self.play(recording, at, frame, &mut course);
+        self.here = Some((frame, course.clone()));
         for entry in recording.entries_of(frame) {
             // What is told after a sample is of its moment.
             if entry.t_ms().is_some_and(|t| t > t_ms) {
@@ -72,8 +75,10 @@ impl Past {
     /// The state that is kept nearest before a frame, or the beginning.
     fn nearest(&self, recording: &Recording, frame: usize) -> (usize, Course) {
         let after = self.kept.partition_point(|(kept, _)| *kept <= frame);
-        match after.checked_sub(1).and_then(|i| self.kept.get(i)) {
-            Some((kept, course)) => (*kept, course.clone()),
+        let kept = after.checked_sub(1).and_then(|i| self.kept.get(i));
+        let here = self.here.as_ref().filter(|(here, _)| *here <= frame);
+        match kept.into_iter().chain(here).max_by_key(|(at, _)| *at) {
+            Some((at, course)) => (*at, course.clone()),
             None => (0, Course::new(recording.header().setup.clone())),
         }
     }
@@ -92,10 +97,11 @@ impl Past {
         self.known = self.known.max(frame);
         self.kept.push((frame, course));
         if self.kept.len() > MOST {
-            let mut i = 0;
+            // The last one stays: it is gone on from.
+            let mut left = self.kept.len();
             self.kept.retain(|_| {
-                i += 1;
-                i % 2 == 0
+                left -= 1;
+                left % 2 == 0
             });
             self.stride *= 2;
         }

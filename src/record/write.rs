@@ -29,13 +29,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Recorder {
     path: PathBuf,
-    to: SyncSender<Entry>,
+    to: SyncSender<Order>,
     done: Receiver<()>,
     shared: Arc<Mutex<Shared>>,
     /// Entries that found no room, since the last that did.
     missed: u64,
     /// The disk does not take what comes, and this has been told.
     stalled: bool,
+}
+
+/// What the thread is told.
+#[derive(Debug)]
+enum Order {
+    /// Record this.
+    Record(Box<Entry>),
+    /// Write what there is, and say so.
+    Flush(SyncSender<()>),
 }
 
 /// What the thread tells.
@@ -61,7 +70,7 @@ impl Recorder {
     /// # Errors
     /// No thread can be started, or the first frame cannot be written.
     pub fn start(path: &Path, file: File, header: Header) -> io::Result<Self> {
-        let (to, entries) = sync_channel(WAITING);
+        let (to, orders) = sync_channel(WAITING);
         let (end, done) = sync_channel(1);
         let shared = Arc::new(Mutex::new(Shared::default()));
         let mut writer = Writer { shared: Arc::clone(&shared), ..Writer::new(file, header)? };
@@ -70,7 +79,7 @@ impl Recorder {
         let frame = writer.builder.finish()?;
         writer.append(&frame)?;
         thread::Builder::new().name("record".into()).spawn(move || {
-            writer.run(&entries);
+            writer.run(&orders);
             // Nobody waits for it any more.
             let _ = end.try_send(());
         })?;
@@ -91,16 +100,24 @@ impl Recorder {
     pub fn put(&mut self, entry: Entry) {
         if self.missed > 0 {
             let gap = Entry::Gap { t_ms: entry.t_ms().unwrap_or(0), entries: Some(self.missed) };
-            if self.to.try_send(gap).is_err() {
+            if self.to.try_send(Order::Record(Box::new(gap))).is_err() {
                 self.missed += 1;
                 return;
             }
             self.missed = 0;
         }
-        match self.to.try_send(entry) {
+        match self.to.try_send(Order::Record(Box::new(entry))) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.missed += 1,
         }
+    }
+
+    /// Has everything up to now written; the channel tells, or ends, when that is done.
+    pub fn flush(&self) -> Receiver<()> {
+        let (say, done) = sync_channel(1);
+        // A disk that is slow has something to write anyway.
+        let _ = self.to.try_send(Order::Flush(say));
+        done
     }
 
     /// Something about the recording that the user has not been told.
@@ -177,25 +194,34 @@ impl Writer {
         })
     }
 
-    fn run(&mut self, entries: &Receiver<Entry>) {
+    fn run(&mut self, orders: &Receiver<Order>) {
         // When what is gathered has to be written.
         let mut due: Option<Instant> = None;
         loop {
             let wait = due.map_or(REPEAT, |due| due.saturating_duration_since(Instant::now()));
-            let mut next = match entries.recv_timeout(wait) {
-                Ok(entry) => Some(entry),
+            let mut next = match orders.recv_timeout(wait) {
+                Ok(order) => Some(order),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.flush(),
             };
             let mut urgent = next.is_none();
-            while let Some(entry) = next {
-                urgent |= !entry.is_sample();
-                due.get_or_insert_with(|| Instant::now() + FLUSH);
-                self.add(&entry);
+            while let Some(order) = next {
+                match order {
+                    Order::Record(entry) => {
+                        urgent |= !entry.is_sample();
+                        due.get_or_insert_with(|| Instant::now() + FLUSH);
+                        self.add(&entry);
+                    }
+                    Order::Flush(done) => {
+                        self.flush();
+                        // Whoever wanted to know may not wait any more.
+                        let _ = done.try_send(());
+                    }
+                }
                 urgent |= self.builder.len() > LARGE;
                 // What happens at once is written at once.
-                next = match entries.try_recv() {
-                    Ok(entry) => Some(entry),
+                next = match orders.try_recv() {
+                    Ok(order) => Some(order),
                     Err(TryRecvError::Empty) => None,
                     Err(TryRecvError::Disconnected) => return self.flush(),
                 };

@@ -9,7 +9,8 @@ use super::panels::{self, Panel};
 use super::state::View;
 use super::theme::Theme;
 use super::{
-    banner, chart, connections, cost, engines, events, header, help, limit_table, limits, peers, program, statusbar,
+    banner, chart, connections, cost, engines, events, glyphs, header, help, limit_table, limits, peers, program,
+    statusbar,
 };
 use crate::model::{Model, ProcessLine};
 
@@ -27,22 +28,24 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
     if area.is_empty() {
         return;
     }
+    buf.set_style(area, theme.ground());
     let shown = view.shown(model);
     let mut rest = Rows(area);
     header::draw(buf, rest.top(1), shown, theme);
     // A death is news even to a frozen screen.
     let lines = banner::lines(model, view.failure.as_deref(), area.width);
     banner::draw(buf, rest.top(lines.len() as u16), &lines, theme);
-    statusbar::draw(buf, rest.bottom(1), model, view, theme);
     let panels = layout(area, model, view);
     let focus = panels::focused(view.focus, &panels);
+    statusbar::draw(buf, rest.bottom(1), model, view, focus, theme);
     for (panel, place) in &panels {
         let focused = focus == Some(*panel);
         draw_panel(buf, *place, *panel, shown, view, Look { theme, focused, small: is_small(area) });
     }
     if view.help {
-        help::draw(buf, area, theme);
+        help::draw(buf, area, view, theme);
     }
+    glyphs::reduce(buf, theme.charset);
 }
 
 /// How one panel is drawn.

@@ -9,11 +9,13 @@
 //! | `limit_table` | the screen of all limits, and what there is to know of the chosen one |
 //! | `chart`, `axis`, `lines`, `raster` | memory over connections or time |
 //! | `panel`, `text` | rule, bar, percentage; cut, pad, wrap |
-//! | `theme` | every colour and mark |
+//! | `theme`, `colours`, `glyphs` | every style and mark by its meaning; the colours behind it; the characters a terminal has |
 //! | `panels`, `rows` | which panels there are and which has the focus; what is in a list, in which order, and which row is chosen |
 //! | `keys`, `press`, `action` | the one table of keys; what a press does to the view; what it asks of the program |
+//! | `choose`, `open`, `travel` | choosing a row; opening it and going back; the time cursor |
+//! | `prompt`, `typing`, `commands` | the line that is being typed; what becomes of it; what can be typed after a colon |
 //! | `state` | what the viewer has chosen |
-//! | [`terminal`], [`input`] | the terminal itself |
+//! | [`terminal`], `outlet`, [`input`] | the terminal itself; the thread that writes to it; the one that reads |
 
 #![expect(
     clippy::cast_precision_loss,
@@ -26,11 +28,15 @@ mod action;
 mod axis;
 mod banner;
 mod chart;
+mod choose;
+mod colours;
+mod commands;
 mod connections;
 mod cost;
 mod engines;
 mod events;
 mod frame;
+mod glyphs;
 mod header;
 mod help;
 pub mod input;
@@ -38,11 +44,16 @@ mod keys;
 mod limit_table;
 mod limits;
 mod lines;
+mod mouse;
+mod open;
+mod outlet;
 mod panel;
 mod panels;
 mod peers;
+mod playing;
 mod press;
 mod program;
+mod prompt;
 mod raster;
 mod rows;
 mod state;
@@ -50,11 +61,17 @@ mod statusbar;
 pub mod terminal;
 mod text;
 mod theme;
+mod travel;
+mod typing;
 
 pub use action::Action;
+pub use colours::Depth;
 pub use frame::draw;
+pub use glyphs::Charset;
 pub use input::Input;
-pub use keys::{Screen, keys_table};
+pub use keys::{Keys, Screen, Stroke, keys_table};
+pub use outlet::Wake;
+pub use playing::Playing;
 pub use state::View;
 pub use terminal::Terminal;
 pub use theme::{Marker, Palette, Theme};

@@ -12,7 +12,6 @@ pub(super) enum Panel {
     /// Memory over connections.
     Memory,
     /// What changes with time, on one axis.
-    #[expect(dead_code, reason = "the layouts have no place for it yet")]
     OverTime,
     /// The limits, a row each.
     Limits,
@@ -52,6 +51,11 @@ impl Panel {
     /// Whether it has rows of which one is chosen.
     pub(super) fn has_rows(self) -> bool {
         matches!(self, Panel::Limits | Panel::Events | Panel::Processes | Panel::Listeners | Panel::Peers)
+    }
+
+    /// Whether its rows can be filtered and sorted.
+    pub(super) fn is_sorted(self) -> bool {
+        self.has_rows() && self != Panel::Peers
     }
 }
 

@@ -1,9 +1,13 @@
 //! What the viewer has chosen: which screen and panel, which moment, what is chosen in a list.
 
+use std::time::{Duration, Instant};
+
 use ratatui::layout::Rect;
 
-use super::keys::Screen;
+use super::keys::{Keys, Screen};
 use super::panels::Panel;
+use super::playing::Playing;
+use super::prompt::Prompt;
 use crate::limits::LimitId;
 use crate::model::chart::XAxis;
 use crate::model::{Basis, Model, RunPhase};
@@ -46,6 +50,11 @@ impl Range {
         }
     }
 
+    /// The one before, and before the first the last.
+    pub(super) fn before(self) -> Self {
+        self.next().next().next()
+    }
+
     /// What it is called on the screen.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -82,15 +91,15 @@ impl Sort {
     /// What it is called on the screen.
     pub(super) fn word(self) -> &'static str {
         match self {
-            Sort::Given => "in their own order",
+            Sort::Given => "as they come",
             Sort::Largest => "largest first",
             Sort::Name => "by name",
         }
     }
 }
 
-/// How long a notice stands, milliseconds.
-const NOTICE_MS: u64 = 4000;
+/// How long a notice stands.
+const NOTICE: Duration = Duration::from_secs(4);
 
 /// The row chosen in a list that has a line with more behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -116,6 +125,25 @@ pub(super) struct Opened {
     pub(super) row: usize,
 }
 
+impl Opened {
+    /// Rows of its networks.
+    pub(super) fn networks(&self) -> usize {
+        self.told.as_ref().and_then(|t| t.peers.as_ref().ok()).map_or(0, |p| p.top.len())
+    }
+}
+
+/// Where one was before something was opened.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) screen: Screen,
+    pub(super) focus: Panel,
+    pub(super) enlarged: Option<Panel>,
+    pub(super) event: Option<String>,
+    pub(super) limit: Chosen<(LimitId, String)>,
+    pub(super) member: Option<u32>,
+    pub(super) listener: Option<u16>,
+}
+
 /// An answer, and when it came.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
@@ -125,6 +153,7 @@ pub(super) struct Told {
 
 /// The viewer's choices.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct View {
     pub(super) screen: Screen,
     /// `None` until chosen: connections for a run, time for watching.
@@ -152,6 +181,8 @@ pub struct View {
     pub(super) unfolded: bool,
     /// The model as it was when the screen was frozen.
     pub(super) frozen: Option<Box<Model>>,
+    /// How the run goes on, where it is replayed.
+    pub(super) playing: Option<Playing>,
     /// The model as it was where the time cursor stands.
     pub(super) past: Option<Box<Model>>,
     /// The screen's size, for what depends on where the panels are.
@@ -166,8 +197,20 @@ pub struct View {
     pub(super) listener: Option<u16>,
     /// The peers that are looked at.
     pub(super) opened: Option<Opened>,
-    /// What the last key did or could not do, and when: milliseconds since the dashboard started.
-    notice: Option<(String, u64)>,
+    /// Where to go back to from what was opened.
+    pub(super) from: Option<Place>,
+    /// The line that is being typed.
+    pub(super) prompt: Option<Prompt>,
+    /// The first row of the help on the screen.
+    pub(super) help_row: usize,
+    /// Which key does what.
+    pub(super) keys: Keys,
+    /// Whether the mouse is ours.
+    pub(super) mouse: bool,
+    /// Whether keys are written without arrows.
+    pub(super) ascii: bool,
+    /// What the last key did or could not do, and when.
+    notice: Option<(String, Instant)>,
     /// What a helper thread died of.
     pub(super) failure: Option<String>,
 }
@@ -195,7 +238,7 @@ impl View {
             Screen::Engines => Panel::Listeners,
         };
         self.choose_nothing();
-        (self.enlarged, self.opened, self.help) = (None, None, false);
+        (self.enlarged, self.opened, self.from, self.help) = (None, None, None, false);
     }
 
     /// The first row of every list.
@@ -218,20 +261,19 @@ impl View {
         self.past.as_deref().or(self.frozen.as_deref()).unwrap_or(model)
     }
 
-    /// Says what a key did, or why it did nothing.
-    pub(super) fn say(&mut self, text: impl Into<String>, model: &Model) {
-        self.notice = Some((text.into(), model.now().t_ms));
+    /// Says in the footer what a key did, or why it did nothing.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.notice = Some((text.into(), Instant::now()));
     }
 
-    /// Nothing more is said.
-    pub(super) fn hush(&mut self) {
-        self.notice = None;
+    /// Nothing more is said; whether something was.
+    pub(super) fn hush(&mut self) -> bool {
+        self.notice.take().is_some()
     }
 
     /// What is said now. It goes with the first frame after its time: nothing is drawn for it alone.
-    pub(super) fn notice(&self, model: &Model) -> Option<&str> {
-        let (text, at) = self.notice.as_ref()?;
-        (model.now().t_ms < at + NOTICE_MS).then_some(text)
+    pub(super) fn notice(&self) -> Option<&str> {
+        self.notice.as_ref().filter(|(_, at)| at.elapsed() < NOTICE).map(|(text, _)| text.as_str())
     }
 
     /// What the rows of a list must contain, in lower case; `None` where all are let through.
@@ -247,6 +289,25 @@ impl View {
     /// The order of the rows of a list.
     pub(super) fn sort_of(&self, panel: Panel) -> Sort {
         if self.sorted == panel { self.sort } else { Sort::Given }
+    }
+
+    /// With other keys than the usual ones.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Keys) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Whether the mouse is taken, and whether keys are written without arrows.
+    #[must_use]
+    pub fn with(mut self, mouse: bool, ascii: bool) -> Self {
+        (self.mouse, self.ascii) = (mouse, ascii);
+        self
+    }
+
+    /// Whether the mouse is ours.
+    pub fn has_mouse(&self) -> bool {
+        self.mouse
     }
 
     /// Shows a banner for a helper thread that failed: what is on the screen may be stale from here on.
