@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `shared` | the groups of options that a run, `check` and `tune` share |
 //! | `advise` | the other options of `check` and `tune` |
+//! | `record` | those of `runs` and `replay` |
 //! | `values` | what single options take |
 //! | `modes` | options that do nothing in a mode, refused |
 //! | `refusal` | what clap finds wrong, in one line |
@@ -18,16 +19,18 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod advise;
 mod modes;
+mod record;
 mod refusal;
 mod shared;
 mod values;
 
 pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
-pub use shared::{AddressArgs, EngineArgs, RampArgs, TrafficArgs};
+pub use record::{ReplayArgs, RunsArgs, RunsSub};
+pub use shared::{AddressArgs, EngineArgs, RampArgs, ScreenArgs, TrafficArgs};
 pub use values::{CloseArg, MarkerArg, OutputArg, Rate, Source, port};
 
+use crate::model::Expect;
 use crate::probe::Selector;
-use crate::ui::Palette;
 use crate::units::{parse_count, parse_duration, parse_interval};
 
 /// Run and watch a million TCP connections: what they cost, which limit comes next, what broke.
@@ -64,6 +67,11 @@ pub enum Sub {
     /// Print the settings a target needs, and no more. Sets them only with --apply; --revert puts the old ones back.
     #[command(after_help = advise::TUNE_HELP)]
     Tune(TuneArgs),
+    /// List the runs that are kept, and write one as JSON.
+    Runs(RunsArgs),
+    /// Show a run again that was recorded: the same screens, or the lines it wrote.
+    #[command(after_help = record::REPLAY_HELP)]
+    Replay(ReplayArgs),
     /// Print the configuration file of the screen as it would be without one: every setting, with what it is for.
     Config,
 }
@@ -194,22 +202,27 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output_file: Option<PathBuf>,
 
-    /// How to draw curves: braille needs a font that has it; block and dot do not. Default: what the terminal can show.
-    #[arg(long, value_enum, help_heading = "Screen")]
-    pub marker: Option<MarkerArg>,
+    /// Record the run into this file: c1m-top replay, compare and report read it. Default: the last ten runs are kept (see
+    /// c1m-top runs).
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub record: Option<PathBuf>,
 
-    /// Colours: dark, light, contrast (white on black), ansi (the terminal's own 16), plain (none). Default: light where
-    /// COLORFGBG announces a light background, else dark; plain with NO_COLOR.
-    #[arg(long, value_name = "THEME", value_parser = values::theme(), help_heading = "Screen")]
-    pub theme: Option<Palette>,
+    /// Keep no recording of this run.
+    #[arg(long, conflicts_with = "record", help_heading = "Output")]
+    pub no_record: bool,
 
-    /// Draw with ASCII alone, for serial lines and logs. Default: on a vt100 and its kin.
-    #[arg(long, help_heading = "Screen")]
-    pub ascii: bool,
+    /// Overwrite the file that --record names.
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
 
-    /// Use the mouse: click panels and rows, turn the wheel. The key m gives it back for selecting text.
-    #[arg(long, help_heading = "Screen")]
-    pub mouse: bool,
+    /// Hold the summary against a number: 'bytes_per_connection.total < 9000'. As often as you like; exit status 5 where one
+    /// fails and nothing worse has happened.
+    #[arg(long, value_name = "KEY < NUMBER", help_heading = "Output")]
+    pub expect: Vec<Expect>,
+
+    /// How the screen looks.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
 }
 
 impl RunArgs {

@@ -108,13 +108,6 @@ fn every_command_of_ours_parses() {
 }
 
 #[test]
-fn the_table_of_keys_is_the_programs() {
-    let keys = read(&root().join("docs/keys.md"));
-    let table = c1m_top::ui::readme_table();
-    assert!(keys.contains(&table), "put this into docs/keys.md:\n{table}");
-}
-
-#[test]
 fn the_transcript_of_check_calls_limits_by_their_names() {
     let text = read(&root().join("docs/check.md"));
     let table = text.split("limit  ").nth(1).unwrap();

@@ -12,6 +12,9 @@
 //! | `session` | one loop for every output: reports in, model updated, steps carried out |
 //! | `processes`, `ending` | the engines and how they die; the end of a run, step by step |
 //! | `message`, `state`, `view` | what comes to that loop; what is known; where it is shown |
+//! | `recording`, `runs` | what a run is recorded into; the runs that are kept |
+//! | `replay`, `player` | `runs`, and `replay` as lines and on a terminal |
+//! | `past` | a run as it was at another moment |
 //! | `screen` | the dashboard |
 //! | `peers` | who is connected to a listener, when asked |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
@@ -28,10 +31,15 @@ mod engine_process;
 mod link;
 mod message;
 mod no_thread;
+mod past;
 mod peers;
 mod plan;
+mod player;
 mod processes;
+mod recording;
+mod replay;
 mod run;
+mod runs;
 mod screen;
 mod session;
 mod setup;
@@ -46,7 +54,6 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Sub, Unread};
 use crate::config;
-use crate::model::Verdict;
 use crate::units::printable;
 
 /// Why the program ends without having run.
@@ -81,8 +88,10 @@ pub fn main() -> ExitCode {
         Some(Sub::Engine { config }) => return engine_process::run(&config),
         Some(Sub::Check(args)) => advise::check(&args),
         Some(Sub::Tune(args)) => advise::tune(&args),
+        Some(Sub::Runs(args)) => replay::list(&args),
+        Some(Sub::Replay(args)) => replay::replay(&args),
         Some(Sub::Config) => Ok(print_config()),
-        None => run::run(&cli.run).map(Verdict::status),
+        None => run::run(&cli.run),
     };
     match result {
         Ok(status) => ExitCode::from(status),

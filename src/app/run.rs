@@ -6,23 +6,23 @@ use std::time::Instant;
 
 use super::controller::Controller;
 use super::message::{self, Message};
-use super::peers::Asker;
 use super::processes::Processes;
 use super::screen::Screen;
 use super::session::Session;
 use super::setup::{self, Ready};
+use super::state::State;
 use super::view::View;
-use super::{Failure, ending, no_thread, plan, watcher};
+use super::{Failure, ending, no_thread, plan, recording, watcher};
 use crate::cli::{OutputArg, RunArgs};
 use crate::config::Config;
-use crate::model::{Model, Severity, Verdict};
+use crate::model::Severity;
 use crate::output::{FORMATS, Writer};
 
 /// Messages that wait for the loop. The probe thread blocks when it is full, which is right: nobody looks.
 const CHANNEL: usize = 64;
 
-/// Runs what the command line asks for.
-pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
+/// Runs what the command line asks for; returns the exit status.
+pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let mut plan = plan::plan(args).map_err(Failure::Usage)?;
     // One that can neither place its cursor nor clear itself is as good as a file.
     let on_terminal = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
@@ -41,28 +41,36 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
     };
     plan.interval = config.interval.filter(|_| args.interval.is_none()).unwrap_or(plan.interval);
     let interval = plan.interval;
+    let file = recording::open(args)?;
+    let engine = plan.client.as_ref().map(|c| &c.common).or(plan.server.as_ref().map(|s| &s.common));
+    let port = engine.map_or_else(|| args.addresses.port_or_default(), |common| common.port);
     let failed = |e: io::Error| no_thread::failure("the dashboard", &e);
     let (to, messages) = sync_channel::<Message>(CHANNEL);
     // Before anything is changed that must be put back.
     message::catch_signals(to.clone()).map_err(failed)?;
     let Ready { engines, links, sampler, setup, terms, tuned, notes } = setup::prepare(plan, lines.is_none())?;
+    let (recorder, unrecorded) = match file {
+        Some(Ok(file)) => (Some(file.begin(recording::header(args, setup.clone(), port))?), None),
+        Some(Err(why)) => (None, Some(why)),
+        None => (None, None),
+    };
     let view = match lines {
         Some(lines) => View::Lines(lines),
-        None => View::Screen(Box::new(Screen::open(args, config, to.clone()).map_err(failed)?)),
+        None => View::Screen(Box::new(Screen::open(&args.screen, config, to.clone()).map_err(failed)?)),
     };
     let processes = Processes::new(engines, links.len());
     let (probe, thread) = watcher::start(sampler, links, interval, to.clone()).map_err(failed)?;
     message::report_panic(thread, to.clone());
-    let mut model = Model::new(setup);
-    for (id, sentence) in notes {
-        model.note(Severity::Info, id, sentence);
+    let mut state = State::new(setup, recorder);
+    for (id, sentence) in notes.into_iter().chain(unrecorded.map(|why| ("recording", why))) {
+        state.note(Severity::Info, id, sentence);
     }
     for done in tuned.iter().flat_map(|t| &t.done) {
         let severity = if done.is_well() { Severity::Info } else { Severity::Warning };
-        model.note(severity, &format!("tuned/{}", done.key), done.to_string());
+        state.note(severity, &format!("tuned/{}", done.key), done.to_string());
     }
     let controller = Controller::new(terms, Instant::now());
-    let mut session = Session::new(model, controller, processes, probe, Asker::new(to), view, tuned);
+    let mut session = Session::new(state, controller, processes, probe, to, view, tuned);
     let end = session.until_end(&messages);
-    ending::finish(session, end)
+    ending::finish(session, end, &args.expect)
 }

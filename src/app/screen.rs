@@ -8,12 +8,12 @@ use std::sync::mpsc::SyncSender;
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::message::Message;
-use crate::cli::{MarkerArg, RunArgs};
+use crate::cli::{MarkerArg, ScreenArgs};
 use crate::config::Config;
 use crate::model::Model;
 use crate::sample::{Peers, Reading};
 use crate::sys;
-use crate::ui::{self, Action, Charset, Input, Marker, Palette, Terminal, Theme, View, Wake};
+use crate::ui::{self, Action, Charset, Input, Marker, Palette, Playing, Terminal, Theme, View, Wake};
 
 /// The dashboard.
 pub(super) struct Screen {
@@ -28,7 +28,7 @@ pub(super) struct Screen {
 
 impl Screen {
     /// Takes the terminal and starts to read keys.
-    pub(super) fn open(args: &RunArgs, config: Config, to: SyncSender<Message>) -> io::Result<Self> {
+    pub(super) fn open(args: &ScreenArgs, config: Config, to: SyncSender<Message>) -> io::Result<Self> {
         let theme = theme(args, &config, |name| std::env::var(name).ok());
         let mouse = args.mouse || config.mouse.unwrap_or(false);
         let view = View::new().on(config.view.unwrap_or_default()).with_keys(config.keys);
@@ -67,6 +67,23 @@ impl Screen {
     pub(super) fn say(&mut self, text: &str) {
         self.view.say(text);
         self.dirty();
+    }
+
+    /// What is shown of the past; `None` is now.
+    pub(super) fn past(&mut self, past: Option<Box<Model>>) {
+        self.view.show_past(past);
+        self.dirty();
+    }
+
+    /// A replay is at this moment (`None`: at the end), and goes on so.
+    pub(super) fn play(&mut self, at: Option<u64>, playing: Playing) {
+        self.view.play(at, playing);
+        self.dirty();
+    }
+
+    /// Whether a key is a letter of something that is being typed, or an answer.
+    pub(super) fn is_asking(&self) -> bool {
+        self.view.is_asking()
     }
 
     /// Who is connected to a port has been counted.
@@ -132,7 +149,7 @@ impl fmt::Debug for Screen {
 }
 
 /// How the screen looks: a flag before the environment, the environment before the file, and what the terminal is last.
-fn theme(args: &RunArgs, config: &Config, env: impl Fn(&str) -> Option<String>) -> Theme {
+fn theme(args: &ScreenArgs, config: &Config, env: impl Fn(&str) -> Option<String>) -> Theme {
     let no_colour = env("NO_COLOR").is_some_and(|value| !value.is_empty());
     let of_terminal = Theme::of_terminal(env);
     let marker = args.marker.map(|marker| match marker {
@@ -158,7 +175,7 @@ mod tests {
     use crate::cli::Cli;
 
     fn theme_of(line: &str, file: &str, vars: &[(&str, &str)]) -> Theme {
-        let args = Cli::read(format!("c1m-top {line}").split_whitespace()).unwrap().run;
+        let args = Cli::read(format!("c1m-top {line}").split_whitespace()).unwrap().run.screen;
         let config = Config::parse(file).unwrap();
         theme(&args, &config, |name| vars.iter().find(|(known, _)| *known == name).map(|(_, v)| (*v).to_owned()))
     }

@@ -1,6 +1,6 @@
 //! One loop for every output: reports come in, the model is updated, the controller decides, the view shows.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTSTP};
@@ -9,13 +9,14 @@ use super::Failure;
 use super::advise::Tuned;
 use super::controller::{Controller, Step};
 use super::message::Message;
+use super::past::Historian;
 use super::peers::Asker;
-use super::processes::Processes;
+use super::processes::{Ended, Processes};
 use super::state::State;
 use super::view::{Reader, View};
 use super::watcher::{Handle, Order, Report};
 use crate::limits::fin_forecast;
-use crate::model::{Cause, Model, Severity};
+use crate::model::{Cause, Severity};
 use crate::protocol::{CloseMode, Command};
 use crate::ui::{Action, Input};
 
@@ -27,6 +28,9 @@ pub(super) struct Session {
     pub(super) processes: Processes,
     pub(super) probe: Handle,
     peers: Asker,
+    past: Historian,
+    /// The moment that is looked at, milliseconds since the dashboard started.
+    sought: Option<u64>,
     pub(super) view: View,
     interrupted: bool,
     /// A sample was ordered and has not come.
@@ -46,16 +50,27 @@ pub(super) enum End {
 
 impl Session {
     pub(super) fn new(
-        model: Model,
+        state: State,
         controller: Controller,
         processes: Processes,
         probe: Handle,
-        peers: Asker,
+        to: SyncSender<Message>,
         view: View,
         tuned: Option<Tuned>,
     ) -> Self {
-        let state = State::new(model);
-        Self { state, controller, processes, probe, peers, view, interrupted: false, asked: false, _tuned: tuned }
+        Self {
+            state,
+            controller,
+            processes,
+            probe,
+            peers: Asker::new(to.clone()),
+            past: Historian::new(to),
+            sought: None,
+            view,
+            interrupted: false,
+            asked: false,
+            _tuned: tuned,
+        }
     }
 
     /// The loop.
@@ -107,14 +122,20 @@ impl Session {
         match message {
             Message::Report(Report::Sample { sample, shown }) => {
                 self.asked &= !shown;
-                self.state.update(&sample);
-                self.note_deaths();
                 // Nobody else tells of the end of a program that is only watched.
-                if let Some(program) = sample.kernel.program.as_ref().filter(|program| program.processes == 0) {
-                    self.state.note_death(program.pid, Cause::Vanished);
+                let gone = sample.kernel.program.as_ref().filter(|program| program.processes == 0).map(|p| p.pid);
+                let ended = self.processes.take_ended();
+                let ends = gone.is_some() || !ended.is_empty();
+                self.state.sample(sample, shown && !ends);
+                self.note_deaths(ended);
+                if let Some(pid) = gone {
+                    self.state.note_death(pid, Cause::Vanished);
                     self.controller.on_foreign_death();
                 }
-                if shown && self.view.sample(&mut self.state)? == Reader::Gone {
+                if shown && ends {
+                    self.state.shown_now();
+                }
+                if shown && self.view.sample(self.state.for_output())? == Reader::Gone {
                     return Ok(Some(End::AtOnce));
                 }
                 let steps = self.controller.on_sample(&self.state, Instant::now());
@@ -166,9 +187,19 @@ impl Session {
                 if std::mem::replace(&mut self.interrupted, true) {
                     return Ok(Some(End::AtOnce));
                 }
+                self.state.quit();
                 let steps = self.controller.quit();
                 self.carry_out(steps)
             }
+            // Back at now meanwhile, or somewhere else: another answer comes.
+            Message::Past(at, past) if self.sought == Some(at) => {
+                if past.is_none() {
+                    self.view.say("the recording cannot be read: the screens show now");
+                }
+                self.view.past(past);
+                Ok(None)
+            }
+            Message::Past(..) | Message::Known(..) => Ok(None),
             Message::ProbeFailed => {
                 self.view.fail("the probe thread has failed; these are its last figures").map(|()| None)
             }
@@ -178,11 +209,16 @@ impl Session {
     fn act(&mut self, action: Option<Action>) -> Result<Option<End>, Failure> {
         self.view.dirty();
         let step = match action {
-            None | Some(Action::Redraw | Action::Seek(_)) => return Ok(None),
+            None | Some(Action::Redraw) => return Ok(None),
+            Some(Action::Seek(to)) => {
+                self.seek(to);
+                return Ok(None);
+            }
             Some(Action::Copy(_) | Action::Mouse(_) | Action::Theme(_)) => {
                 return self.view.terminal(action).map(|()| None);
             }
             Some(Action::Quit) => {
+                self.state.quit();
                 let steps = self.controller.quit();
                 return self.carry_out(steps);
             }
@@ -211,10 +247,23 @@ impl Session {
             },
             Some(Action::Close) => self.controller.paced_close(&self.state),
         };
+        if let Step::Order(Order::Tell(to, command)) = &step {
+            self.state.commanded(*to, command.clone());
+        }
         if let Some(notice) = step.notice() {
             self.view.say(&notice);
         }
         self.carry_out(vec![step, Step::Order(Order::Sample)])
+    }
+
+    /// Shows the run as it was at a moment; `None` is now.
+    fn seek(&mut self, to: Option<u64>) {
+        self.sought = to;
+        let Some(t_ms) = to else { return self.view.past(None) };
+        match self.state.past() {
+            Some((path, written)) => self.past.ask(path, written, t_ms),
+            None => self.view.say("this run is not recorded: the screens show now, the charts what has been"),
+        }
     }
 
     fn carry_out(&mut self, steps: Vec<Step>) -> Result<Option<End>, Failure> {
@@ -240,15 +289,14 @@ impl Session {
     }
 
     /// After a sample that saw them gone: what killed the engines.
-    pub(super) fn note_deaths(&mut self) {
-        for ended in self.processes.take_ended() {
+    pub(super) fn note_deaths(&mut self, all: Vec<Ended>) {
+        for ended in all {
             let by_itself = self.controller.closing() && ended.cause == Cause::Exit(0);
             self.controller.on_death(&ended.cause);
             if by_itself {
                 continue;
             }
             self.state.note_death(ended.pid, ended.cause);
-            self.state.adopt_deaths();
             self.view.dirty();
             if let Some(line) = ended.message {
                 let name = self.name(ended.pid);

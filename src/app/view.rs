@@ -62,6 +62,13 @@ impl View {
         }
     }
 
+    /// What is shown of the past; `None` is now.
+    pub(super) fn past(&mut self, past: Option<Box<Model>>) {
+        if let View::Screen(screen) = self {
+            screen.past(past);
+        }
+    }
+
     /// Says in the footer what a key did, or why it could not.
     pub(super) fn say(&mut self, text: &str) {
         if let View::Screen(screen) = self {

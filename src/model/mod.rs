@@ -12,6 +12,7 @@ mod death;
 mod diagnosis;
 pub mod engine;
 pub mod event;
+pub mod expect;
 mod failures;
 pub mod guard;
 mod history;
@@ -41,11 +42,14 @@ pub use chart::{Chart, Range, XAxis};
 pub use cost::{Basis, Cost, Slope};
 pub use engine::{Cause, Death, Engine};
 pub use event::{About, Event, EventLog, Kind, Severity};
+pub use expect::Expect;
 pub use failures::happened;
 pub use guard::safe_target;
 pub use now::{CountSource, Now, RunPhase, Stale};
-pub use summary::{EventLine, Latency, MemberLine, ProcessLine, SampleLine, Summary, Verdict};
+pub use summary::{EventLine, Expectation, Latency, MemberLine, ProcessLine, SampleLine, Summary, Verdict};
 pub use timeline::{Drift, Quantity};
+
+use serde::{Deserialize, Serialize};
 
 use crate::protocol::Role;
 use crate::sample::{Machine, Sample};
@@ -62,7 +66,8 @@ use crate::limits::LimitId;
 const SPARE: f64 = 1.1;
 
 /// What is known of the run before its first sample.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Setup {
     /// The engines are this program's own: its end closes their connections.
     pub own_engines: bool,
@@ -243,6 +248,11 @@ impl Model {
         self.outlook.history.gap();
         self.timeline.gap();
         self.account.run.gap();
+    }
+
+    /// Has the start known otherwise: for whoever looks at a run that is not theirs.
+    pub fn set_up(&mut self, setup: Setup) {
+        self.setup = setup;
     }
 
     /// What was known at the start.

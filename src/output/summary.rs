@@ -177,6 +177,9 @@ fn facts(page: &mut Page, s: &Summary, model: &Model) {
     if let Some(took) = s.close_s {
         page.fact("closing", &format!("took {}", tenths(took)));
     }
+    for expectation in &s.expectations {
+        page.wrapped("  ", "    ", &expectation.to_string());
+    }
     let d = &s.dashboard;
     let sample = time(d.sample_us_p50);
     page.fact("dashboard", &format!("{:.2} s of CPU, {}, {sample} per sample", d.cpu_s, bytes(d.rss_bytes)));

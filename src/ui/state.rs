@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use super::keys::{Keys, Screen};
 use super::panels::Panel;
+use super::playing::Playing;
 use super::prompt::Prompt;
 use crate::limits::LimitId;
 use crate::model::chart::XAxis;
@@ -139,6 +140,8 @@ pub struct View {
     pub(super) unfolded: bool,
     /// The model as it was when the screen was frozen.
     pub(super) frozen: Option<Box<Model>>,
+    /// How the run goes on, where it is replayed.
+    pub(super) playing: Option<Playing>,
     /// The model as it was where the time cursor stands.
     pub(super) past: Option<Box<Model>>,
     /// The screen's size, for what depends on where the panels are.

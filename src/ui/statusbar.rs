@@ -63,7 +63,12 @@ fn ask(buf: &mut Buffer, area: Rect, model: &Model, question: Question, theme: T
 /// What is not as usual: not now, frozen, filtered. Returns the column after it.
 fn chips(buf: &mut Buffer, area: Rect, model: &Model, view: &View, theme: Theme) -> u16 {
     let mut chips = Vec::new();
-    if let Some(at) = view.cursor {
+    if let Some(playing) = view.playing {
+        let word = if playing.running { format!("PLAYING {}x", playing.speed) } else { "STOPPED".to_owned() };
+        let at = view.cursor.unwrap_or(model.now().t_ms);
+        let of = if playing.whole { units::clock(model.now().t_ms) } else { "…".to_owned() };
+        chips.push(format!(" REPLAY {word}, {} of {of} ", units::clock(at)));
+    } else if let Some(at) = view.cursor {
         let ago = model.now().t_ms.saturating_sub(at);
         chips.push(format!(" AT {}, {} ago ", units::clock(at), units::millis(ago)));
     } else if view.frozen.is_some() {

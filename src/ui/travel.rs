@@ -1,6 +1,7 @@
 //! The time cursor: one for every chart; moved back from now it is the scroll back.
 
 use super::action::Action;
+use super::playing::Playing;
 use super::state::View;
 use crate::model::{Model, Quantity};
 use crate::units;
@@ -12,6 +13,20 @@ const STEPS: u64 = 300;
 const MOMENTS: usize = 600;
 
 impl View {
+    /// A replay is at this moment, milliseconds since the dashboard started (`None`: at the end), and goes on so.
+    pub fn play(&mut self, at: Option<u64>, playing: Playing) {
+        self.cursor = at;
+        self.playing = Some(playing);
+        if at.is_none() {
+            self.past = None;
+        }
+    }
+
+    /// Whether a key is a letter of something that is being typed, or an answer to a question.
+    pub fn is_asking(&self) -> bool {
+        self.prompt.is_some() || self.question.is_some() || self.help
+    }
+
     /// The last moment there is.
     fn end(&self, model: &Model) -> u64 {
         self.frozen.as_deref().unwrap_or(model).now().t_ms
