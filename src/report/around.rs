@@ -46,6 +46,19 @@ impl Section {
     }
 }
 
+impl Section {
+    /// As a heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Plan => "What was asked for",
+            Self::Version => "Versions",
+            Self::Machine => "The machine",
+            Self::Sysctl => "Sysctls",
+            Self::Limit => "Limits of processes and cgroups",
+        }
+    }
+}
+
 impl Around {
     /// Adds what is known.
     pub fn add(&mut self, section: Section, key: impl Into<String>, value: Option<impl ToString>) {

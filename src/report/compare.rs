@@ -291,7 +291,11 @@ mod tests {
         assert_eq!(row(&comparison, "bytes_per_connection.slab.TCP").verdicts[1], Verdict::Same);
         let first = row(&comparison, "first_limit");
         let words: Vec<_> = first.values.iter().map(|v| v.as_ref().unwrap().word.as_deref().unwrap()).collect();
-        assert_eq!((words[1], first.verdicts[1]), ("conntrack", Verdict::Worse), "{words:?}");
+        assert_eq!(
+            (words[1], first.verdicts[1]),
+            (crate::limits::LimitId::Conntrack.name(), Verdict::Worse),
+            "{words:?}"
+        );
         // Turned round it is better.
         let comparison = compare(&sides(&[vec![&b], vec![&a]]));
         assert_eq!(row(&comparison, "bytes_per_connection.total").verdicts[1], Verdict::Better);

@@ -63,6 +63,8 @@ pub struct Point {
     pub t_ms: u64,
     /// What the run was doing.
     pub phase: RunPhase,
+    /// It does not continue the one before: time without samples lies between.
+    pub begins: bool,
     /// Connections open.
     pub connections: u64,
     /// Memory in use on the machine, bytes.
@@ -159,8 +161,14 @@ impl Collector {
         self.facts.points.push(point);
     }
 
-    /// The run is over. `verdict` is what its summary says; `None` where the record ends before.
-    pub fn finish(mut self, model: &Model, verdict: Option<Verdict>) -> Facts {
+    /// The next sample does not continue the last.
+    pub fn gap(&mut self) {
+        self.before = None;
+    }
+
+    /// The run is over, and came to this. `verdict` is the summary's; `None` where the record ends before the run did, and the
+    /// summary is of what there is.
+    pub fn finish(mut self, model: &Model, summary: Summary, verdict: Option<Verdict>) -> Facts {
         if self.rose {
             self.keep(model);
         }
@@ -178,8 +186,6 @@ impl Collector {
         facts.verdict = verdict;
         facts.events = model.events().all().to_vec();
         facts.machine = model.setup().machine.clone();
-        // What it would be called if it ended now says nothing of an end that nobody saw; the figures are the same.
-        let summary = model.summary(verdict.unwrap_or(Verdict::Interrupted));
         facts.peak = facts.peak.max(summary.peak_established.or(summary.peak_accepted).unwrap_or(0));
         facts.summary = Some(summary);
         facts
@@ -220,6 +226,7 @@ impl Collector {
         Point {
             t_ms: sample.t_ms,
             phase: now.phase,
+            begins: before.is_none(),
             connections: now.connections,
             memory: model.headroom().map_or(f64::NAN, |h| h.used_bytes() as f64),
             rate: before.map_or(f64::NAN, |b| per_us(b.opened, counts.opened) * 1e6),

@@ -8,6 +8,9 @@
 //! | `figure` | the figures that are compared: unit, which way is better, how far they move by themselves |
 //! | `compare` | runs held against each other by connections |
 //! | `table`, `plot` | a comparison as text and Markdown; curves as characters |
+//! | `page`, `picture`, `markdown` | a report as HTML, as SVG for a README, as Markdown for a pull request |
+//! | `charts`, `svg`, `thin` | the charts of a report; as SVG; with as many points as can be seen |
+//! | `card`, `defaults` | a run in fifteen lines; what sysctls are until somebody sets them |
 //! | `words` | what came of a run, in sentences |
 
 #![expect(
@@ -16,11 +19,19 @@
 )]
 
 pub mod around;
+pub mod card;
+pub mod charts;
 pub mod compare;
+mod defaults;
 pub mod facts;
 pub mod figure;
+pub mod markdown;
+pub mod page;
+pub mod picture;
 pub mod plot;
+pub mod svg;
 pub mod table;
+mod thin;
 pub mod words;
 
 pub use around::{Around, Section};
@@ -51,7 +62,7 @@ mod tests {
             model.update(sample);
             collector.after(&model, sample);
         }
-        collector.finish(&model, verdict)
+        collector.finish(&model, model.summary(verdict.unwrap_or(Verdict::Interrupted)), verdict)
     }
 
     /// A run to this target at 50,000 a second, held for a while and closed.
@@ -71,6 +82,8 @@ mod tests {
                 (engine.peak, engine.opened, engine.cpu_us) = (target, target, 10 * target);
                 engine.peak_us = Some(last.t_ms * 1000 + 50_000);
                 engine.ramp_cpu_us = Some(10 * target);
+                engine.connect.count = target;
+                engine.handshake.count = target;
                 if open < target && role == Role::Client {
                     engine.phase = if open == 0 { Phase::Closed } else { Phase::Closing };
                 }

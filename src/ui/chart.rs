@@ -4,7 +4,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::axis::{Scale, Tick, ticks, unit};
 use super::raster::Raster;
 use super::text::{put, put_right, width};
 use super::theme::{Marker, Theme};
@@ -12,6 +11,7 @@ use super::{lines, panel};
 use crate::limits::LimitState;
 use crate::model::chart::{Chart, XAxis};
 use crate::units;
+use crate::units::axis::{Scale, Tick, ticks, unit};
 use crate::units::whole;
 
 /// Columns left of the y axis: `1000 MiB`, `23.5 GiB`.

@@ -4,12 +4,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::axis::unit;
 use super::raster::Raster;
 use super::text::{put, width};
 use super::theme::Theme;
 use crate::limits::LimitState;
 use crate::model::chart::{Chart, Line, LineAt, XAxis};
+use crate::units::axis::unit;
 
 /// A limit line on the screen.
 pub(super) struct Drawn {

@@ -7,7 +7,7 @@
 //! | `connections`, `limits`, `cost`, `events`, `engines` | one panel each |
 //! | `program`, `peers` | a watched program: its processes and listeners; who is connected to one of them |
 //! | `limit_table` | the screen of all limits, and what there is to know of the chosen one |
-//! | `chart`, `axis`, `lines`, `raster` | memory over connections or time |
+//! | `chart`, `lines`, `raster` | memory over connections or time |
 //! | `panel`, `text` | rule, bar, percentage; cut, pad, wrap |
 //! | `theme` | every colour and mark |
 //! | `keys`, `state` | the one table of keys, and what they change |
@@ -20,7 +20,6 @@
     reason = "a screen draws counts far below 2^52 as floats, on at most 65535 lines and columns"
 )]
 
-mod axis;
 mod banner;
 mod chart;
 mod connections;

@@ -1,22 +1,29 @@
 //! Ticks at round numbers (1, 2, 5 × 10ⁿ of a unit that people read) and their labels.
 
+#![expect(clippy::cast_possible_truncation, reason = "a few dozen ticks")]
+
 /// What an axis counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scale {
+pub enum Scale {
+    /// Connections, or whatever has decimal units.
     Connections,
+    /// Bytes.
     Bytes,
+    /// Seconds.
     Seconds,
 }
 
 /// A place on an axis and its label.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Tick {
-    pub(super) at: f64,
-    pub(super) label: String,
+pub struct Tick {
+    /// Where, in what the axis counts.
+    pub at: f64,
+    /// `500 k`, `2 GiB`, `30 s`.
+    pub label: String,
 }
 
 /// At most `most` + 1 ticks from `low` to `high`.
-pub(super) fn ticks(scale: Scale, (low, high): (f64, f64), most: usize) -> Vec<Tick> {
+pub fn ticks(scale: Scale, (low, high): (f64, f64), most: usize) -> Vec<Tick> {
     let span = high - low;
     if !span.is_finite() || span <= 0.0 || most == 0 {
         return Vec::new();
@@ -94,7 +101,7 @@ fn label(at: f64, (size, name): Unit) -> String {
 }
 
 /// Where a value lies between bounds: 0 to 1 inside.
-pub(super) fn unit(value: f64, (low, high): (f64, f64)) -> f64 {
+pub fn unit(value: f64, (low, high): (f64, f64)) -> f64 {
     if high > low { (value - low) / (high - low) } else { 0.0 }
 }
 

@@ -1,0 +1,183 @@
+//! A run in fifteen lines, made to be posted and held against another's.
+
+use super::around::Section;
+use super::defaults;
+use super::facts::Facts;
+use super::figure::micros;
+use super::words::{self, ended, short_time};
+use crate::units::{bytes, grouped, printable, whole};
+
+/// Lines of a card.
+pub const LINES: usize = 15;
+/// What a line is cut at, columns.
+const WIDE: usize = 100;
+
+/// The card. What is not known says so: every line is always there, in the same place.
+pub fn write(facts: &Facts) -> String {
+    let unknown = || "not known".to_owned();
+    let machine = &facts.machine;
+    let join = |parts: Vec<Option<String>>| {
+        let known: Vec<String> = parts.into_iter().flatten().collect();
+        if known.is_empty() { unknown() } else { known.join(", ") }
+    };
+    let cores = machine.cores.map(|n| if n == 1 { "1 core".to_owned() } else { format!("{n} cores") });
+    let summary = facts.summary.as_ref();
+    let target = summary.and_then(|s| s.target).filter(|t| *t > 0);
+    let cost = &facts.cost;
+    let each = |slope: Option<crate::model::Slope>, what: &str| {
+        slope.map(|s| format!("{what} {}", grouped(whole(s.per_connection.max(0.0).round()))))
+    };
+    let caches = cost.slab.iter().take(5).map(|(name, n)| format!("{name} {}", grouped(whole(n.round()))));
+    let time = summary.and_then(|s| s.time_to_peak_s).zip(summary.and_then(|s| s.mean_rate_per_s));
+    let most = facts.points.iter().map(|p| p.rate).filter(|r| r.is_finite()).fold(0.0, f64::max);
+    let cpu = summary.and_then(|s| s.cpu_us_per_connection);
+    let latency = |what: &str, l: Option<crate::protocol::Latency>| {
+        l.map(|l| format!("{what} p50 {} p99 {}", micros(l.p50_us as f64), micros(l.p99_us as f64)))
+    };
+    let echo = facts.traffic().map(|t| t.echo);
+    let changed: Vec<String> = defaults::changed(&facts.around)
+        .map(|s| format!("{}={}", s.key, s.value.split_whitespace().collect::<Vec<_>>().join(" ")))
+        .collect();
+    let known = facts.around.of(Section::Sysctl).next().is_some();
+    let next = words::next(facts, 3);
+    let own = summary.map(|s| &s.dashboard);
+    let rows: [(&str, String); LINES] = [
+        ("c1m-top", join(vec![Some(facts.version.clone()).filter(|v| !v.is_empty()), facts.started_ms.map(date)])),
+        ("hardware", join(vec![machine.cpu.clone(), cores, facts.memory_bytes.map(bytes)])),
+        ("system", join(vec![machine.distribution.clone(), machine.kernel.as_ref().map(|k| format!("Linux {k}"))])),
+        ("plan", facts.around.get(Section::Plan, WHAT).map_or_else(unknown, ToOwned::to_owned)),
+        (
+            "held",
+            format!(
+                "{}{} connections: {}",
+                grouped(facts.peak),
+                target.map_or(String::new(), |t| format!(" of {}", grouped(t))),
+                ended(facts.verdict)
+            ),
+        ),
+        (
+            "cost",
+            cost.total.map_or_else(unknown, |total| {
+                format!("{} bytes each, {}", grouped(whole(total.per_connection.round())), cost.ends())
+            }),
+        ),
+        (
+            "of it",
+            join(vec![
+                each(cost.kernel, "kernel"),
+                each(cost.server_user, "server"),
+                each(cost.client_user, "client"),
+                each(cost.user, "program"),
+            ]),
+        ),
+        ("caches", join(caches.map(Some).collect())),
+        (
+            "rate",
+            time.map_or_else(unknown, |(s, rate)| {
+                format!("{}/s over {}, at most {}/s", grouped(whole(rate)), short_time(s), grouped(whole(most)))
+            }),
+        ),
+        ("CPU", cpu.map_or_else(unknown, |us| format!("{} of a core per connection, both engines", micros(us)))),
+        (
+            "latency",
+            join(vec![
+                latency("connect", facts.connect()),
+                latency("handshake", summary.and_then(|s| s.handshake)),
+                latency("echo", echo),
+            ]),
+        ),
+        ("next", if next.is_empty() { "no limit in sight".to_owned() } else { next.join(", then ") }),
+        (
+            "sysctls",
+            match (known, changed.is_empty()) {
+                (false, _) => unknown(),
+                (true, true) => "the kernel's defaults".to_owned(),
+                (true, false) => changed.join(", "),
+            },
+        ),
+        (
+            "watching",
+            own.map_or_else(unknown, |own| {
+                format!("{:.2} s of a core, {}, {} samples", own.cpu_s, bytes(own.rss_bytes), grouped(own.samples))
+            }),
+        ),
+        ("file", facts.file.as_ref().map_or_else(unknown, |f| format!("{}, sha256 {}", bytes(f.bytes), f.sha256))),
+    ];
+    rows.iter().map(|(name, text)| line(name, text)).collect()
+}
+
+/// The key of the plan's sentence among what is around a run.
+pub const WHAT: &str = "what";
+
+fn line(name: &str, text: &str) -> String {
+    let text = printable(text);
+    let mut line = format!("{name:<9} {text}");
+    if line.chars().count() > WIDE {
+        line = line.chars().take(WIDE - 1).chain(['…']).collect();
+    }
+    line.trim_end().to_owned() + "\n"
+}
+
+/// A moment as `2026-11-29 17:21 UTC`.
+pub fn date(ms: u64) -> String {
+    // Days since 1970 to a date, by the proleptic Gregorian calendar: the year begins in March, so that a leap day is its last.
+    let (days, minutes) = (ms / 86_400_000, ms / 60_000 % 1440);
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::facts;
+    use super::*;
+    use crate::report::File;
+
+    #[test]
+    fn a_card_has_fifteen_lines_whatever_is_known() {
+        let mut facts = facts(200_000);
+        facts.around.add(Section::Sysctl, "net.core.somaxconn", Some("65535"));
+        facts.file = Some(File { sha256: "ab".repeat(32), bytes: 123_456, damage: None });
+        for facts in [facts, Facts::default()] {
+            let card = write(&facts);
+            assert_eq!(card.lines().count(), LINES, "{card}");
+            assert!(card.lines().all(|line| line.chars().count() <= WIDE), "{card}");
+            let names = ["c1m-top", "hardware", "system", "plan", "held", "cost", "of it", "caches", "rate", "CPU"];
+            assert!(card.lines().zip(names).all(|(line, name)| line.starts_with(name)), "{card}");
+        }
+    }
+
+    #[test]
+    fn a_card_says_what_was_held_at_which_cost() {
+        let mut facts = facts(200_000);
+        facts.around.add(Section::Sysctl, "net.core.somaxconn", Some("65535"));
+        let card = write(&facts);
+        for part in [
+            "hardware  EPYC 9654, 2 cores, 24.0 GiB\n",
+            "system    Debian GNU/Linux 12, Linux 6.18.5\n",
+            "held      200,000 of 200,000 connections: target reached\n",
+            "sysctls   net.core.somaxconn=65535\n",
+            "20 us of a core per connection",
+            "connect p50 900 us p99 4.0 ms",
+        ] {
+            assert!(card.contains(part), "{part}\n{card}");
+        }
+    }
+
+    #[test]
+    fn moments_are_written_as_dates() {
+        for (ms, want) in [
+            (0, "1970-01-01 00:00 UTC"),
+            (951_782_400_000, "2000-02-29 00:00 UTC"),
+            (1_796_234_460_000, "2026-12-02 18:01 UTC"),
+        ] {
+            assert_eq!(date(ms), want);
+        }
+    }
+}
