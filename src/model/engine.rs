@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
+use serde::{Deserialize, Serialize};
 use signal_hook::low_level::signal_name;
 
 use crate::limits::{Limit, LimitId, Oom};
@@ -125,7 +126,8 @@ impl Cause {
 }
 
 /// How a process ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// It returned this code.
     Exit(i32),

@@ -42,6 +42,8 @@ pub use guard::safe_target;
 pub use now::{CountSource, Now, RunPhase, Stale};
 pub use summary::{EventLine, MemberLine, ProcessLine, SampleLine, Summary, Verdict};
 
+use serde::{Deserialize, Serialize};
+
 use crate::protocol::Role;
 use crate::sample::{Machine, Sample};
 use crate::units;
@@ -56,7 +58,8 @@ use crate::limits::LimitId;
 const SPARE: f64 = 1.1;
 
 /// What is known of the run before its first sample.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Setup {
     /// The engines are this program's own: its end closes their connections.
     pub own_engines: bool,

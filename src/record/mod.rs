@@ -1,0 +1,28 @@
+//! A run as a file: written while it goes on, read, and played again. `docs/recordings.md` describes the file.
+//!
+//! | file | what it is for |
+//! | --- | --- |
+//! | `format` | what a file is made of: heads of frames, entries |
+//! | `header` | what is known of a run before its first sample |
+//! | `delta` | a sample as what has changed since the one before |
+//! | `frame` | frames made of entries, and entries of frames |
+//! | `write` | the thread that writes |
+//! | `read` | the reader: what is whole, from any moment on |
+//! | `course` | the model and what is shown of it, driven by entries |
+
+mod course;
+mod delta;
+mod format;
+mod frame;
+mod header;
+mod read;
+mod write;
+
+pub use course::{Course, play, play_with, verdict_so_far};
+pub use format::{Damage, Entry};
+pub use header::{Header, Privilege, RunRole, SCHEMA};
+pub use read::{Entries, Recording, Unreadable, open};
+pub use write::{News, Recorder};
+
+#[cfg(test)]
+mod tests;

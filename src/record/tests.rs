@@ -1,0 +1,179 @@
+//! Files as a run writes them, whole and damaged.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::model::{Cause, Model, Setup, Severity, Verdict, synthetic};
+use crate::sample::Sample;
+
+fn setup() -> Setup {
+    Setup { target: Some(50_000), interval_ms: 1000, target_note: Some("aims at 50,000".into()), ..Setup::default() }
+}
+
+/// Some seconds of a run with a note, a death and a summary.
+fn entries(samples: u64) -> Vec<Entry> {
+    let sample = |i: u64| synthetic::sample((i * 1000).min(50_000), i * 1000);
+    let mut all: Vec<Entry> =
+        (0..samples).map(|i| Entry::Sample { shown: true, sample: Box::new(sample(i)) }).collect();
+    let note = |t_ms, id: &str| Entry::Note { t_ms, severity: Severity::Info, id: id.into(), text: "a note".into() };
+    all.insert(0, note(0, "first"));
+    let pid = sample(0).kernel.processes[0].pid;
+    all.push(Entry::Death { t_ms: samples * 1000, pid, cause: Cause::Signal(9) });
+    all.push(note(samples * 1000, "last"));
+    let mut course = Course::new(setup());
+    for entry in &all {
+        course.take(entry);
+    }
+    all.push(Entry::Summary { summary: Box::new(course.summary(Verdict::EngineKilled)) });
+    all
+}
+
+/// Writes them as a run does; a frame for every `each` entries.
+fn write(dir: &Path, entries: &[Entry], each: usize) -> PathBuf {
+    let path = dir.join("run.c1m");
+    let mut bytes = Vec::new();
+    let mut builder = frame::Builder::new().unwrap();
+    builder.add(&Entry::Header { header: Box::new(Header::new(setup())) }).unwrap();
+    bytes.extend(builder.finish().unwrap());
+    for (i, part) in entries.chunks(each).enumerate() {
+        if i == 0 {
+            builder.add(&Entry::Header { header: Box::new(Header::new(setup())) }).unwrap();
+        }
+        for entry in part {
+            builder.add(entry).unwrap();
+        }
+        bytes.extend(builder.finish().unwrap());
+    }
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn without_headers(recording: &Recording) -> Vec<Entry> {
+    recording.entries().filter(|entry| !matches!(entry, Entry::Header { .. })).collect()
+}
+
+/// All that a model shows.
+fn shown(model: &Model) -> String {
+    format!("{:?} {:?} {:?}", model.sample_line(), model.events().all(), model.summary(Verdict::Watched))
+}
+
+#[test]
+fn what_was_written_is_read_and_makes_the_same_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = entries(40);
+    let path = dir.path().join("run.c1m");
+    let mut recorder = Recorder::start(&path, File::create(&path).unwrap(), Header::new(setup())).unwrap();
+    for entry in &written {
+        recorder.put(entry.clone());
+    }
+    recorder.finish();
+    let recording = open(&path).unwrap();
+    assert_eq!((recording.damage(), recording.samples(), recording.span_ms()), (&[][..], 40, (0, 40_000)));
+    for (read, written) in without_headers(&recording).iter().zip(&written) {
+        assert!(read == written, "{read:?}\n{written:?}");
+    }
+    assert_eq!(recording.entries().count(), written.len() + 2, "the header stands twice");
+    assert_eq!(recording.summary().unwrap().verdict, Verdict::EngineKilled);
+    let mut live = Course::new(setup());
+    for entry in &written {
+        live.take(entry);
+    }
+    assert_eq!(shown(&play(&recording)), shown(live.model()));
+    assert!(shown(live.model()).contains("aims at 50,000"));
+}
+
+#[test]
+fn a_moment_is_found_without_what_is_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(dir.path(), &entries(60), 5);
+    let recording = open(&path).unwrap();
+    for t_ms in [0, 1, 5000, 31_000, 59_000] {
+        let first = recording.entries_from(t_ms).find_map(|e| e.t_ms()).unwrap();
+        assert!(first <= t_ms && t_ms - first <= 5000, "{first} for {t_ms}");
+    }
+    let happened: Vec<Entry> = recording.happenings().collect();
+    assert_eq!(happened.iter().filter(|e| matches!(e, Entry::Note { .. })).count(), 2);
+}
+
+#[test]
+fn a_file_cut_anywhere_gives_what_was_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = entries(4);
+    let path = write(dir.path(), &written, 3);
+    let bytes = fs::read(&path).unwrap();
+    let (mut frames, mut usable) = (0, 0);
+    for length in 0..bytes.len() {
+        fs::write(&path, &bytes[..length]).unwrap();
+        match open(&path) {
+            Err(e) => assert!(!e.to_string().contains('\n') && frames == 0, "{e} at {length}"),
+            Ok(recording) => {
+                assert!(recording.frames() >= frames && recording.damage().iter().all(|d| d.at_end), "at {length}");
+                // Only then is there anything new to compare.
+                if std::mem::replace(&mut frames, recording.frames()) != recording.frames() {
+                    usable = without_headers(&recording).len();
+                    assert_eq!(without_headers(&recording), written[..usable], "at {length}");
+                }
+            }
+        }
+    }
+    assert!(usable >= written.len() - 3, "{usable}");
+}
+
+#[test]
+fn a_flipped_bit_costs_its_frame_and_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = entries(8);
+    let path = write(dir.path(), &written, 3);
+    let mut bytes = fs::read(&path).unwrap();
+    // Every bit of some bytes in each frame, spread by a step that is coprime to what has a period.
+    for bit in (0..bytes.len() * 8).step_by(131) {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &bytes).unwrap();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let recording = open(&path).unwrap_or_else(|e| panic!("bit {bit}: {e}"));
+        assert_eq!(recording.damage().len(), 1, "bit {bit}");
+        let read = without_headers(&recording);
+        let lost = written.iter().filter(|entry| !read.contains(entry)).count();
+        assert!(lost <= 3, "bit {bit} cost {lost}");
+        assert!(lost == 0 || read.iter().any(|e| matches!(e, Entry::Gap { .. })) || recording.damage()[0].at_end);
+        play(&recording);
+    }
+}
+
+#[test]
+fn what_is_no_recording_is_told_in_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x");
+    let told = |path: &Path| open(path).unwrap_err().to_string();
+    assert!(told(&path).contains("No such file"));
+    assert!(told(dir.path()).contains("directory"));
+    for (content, word) in [(&b""[..], "empty"), (b"#!/bin/sh\n", "no recording"), (&[0; 9000], "no recording")] {
+        fs::write(&path, content).unwrap();
+        assert!(told(&path).contains(word), "{}", told(&path));
+    }
+}
+
+#[test]
+fn a_newer_schema_says_what_it_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x");
+    let mut builder = frame::Builder::new().unwrap();
+    let header = Header { schema: SCHEMA + 1, needs: "9.1.0".into(), ..Header::new(setup()) };
+    builder.add(&Entry::Header { header: Box::new(header) }).unwrap();
+    let mut frame = builder.finish().unwrap();
+    let head = format::Head::decode(frame[..format::HEAD].try_into().unwrap()).unwrap();
+    frame[..format::HEAD].copy_from_slice(&format::Head { schema: SCHEMA + 1, ..head }.encode());
+    fs::write(&path, frame).unwrap();
+    assert_eq!(open(&path).unwrap_err(), Unreadable::Newer { schema: 2, needs: Some("9.1.0".into()) });
+}
+
+#[test]
+fn keys_that_are_not_known_are_passed_over() {
+    let sample: Sample = synthetic::sample(1000, 5);
+    let mut value = serde_json::to_value(Entry::Sample { shown: true, sample: Box::new(sample.clone()) }).unwrap();
+    value["later"] = 1.into();
+    value["sample"]["kernel"]["later"] = 1.into();
+    let read: Entry = serde_json::from_value(value).unwrap();
+    assert_eq!(read, Entry::Sample { shown: true, sample: Box::new(sample) });
+}

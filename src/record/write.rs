@@ -1,0 +1,230 @@
+//! Writing a run file: in a thread of its own, so that a disk that is slow or full delays no sample and costs the recording
+//! alone.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::format::Entry;
+use super::frame::Builder;
+use super::header::Header;
+
+/// How long an entry may wait to be written.
+const FLUSH: Duration = Duration::from_secs(5);
+/// Lines of a frame that are written before that, bytes.
+const LARGE: usize = 1 << 20;
+/// The header is written again after so long.
+const REPEAT: Duration = Duration::from_hours(1);
+/// Entries that wait for the disk: some ten seconds of a ramp, a minute of a run that holds.
+const WAITING: usize = 64;
+/// How long the end of a run waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A recording that goes on.
+#[derive(Debug)]
+pub struct Recorder {
+    path: PathBuf,
+    to: SyncSender<Entry>,
+    done: Receiver<()>,
+    shared: Arc<Mutex<Shared>>,
+    /// Entries that found no room, since the last that did.
+    missed: u64,
+    /// The disk does not take what comes, and this has been told.
+    stalled: bool,
+}
+
+/// What the thread tells.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Something to tell the user, not yet told.
+    news: Option<News>,
+    bytes: u64,
+}
+
+/// How the recording fares, when that changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// What comes is not recorded; why.
+    Stopped(String),
+    /// It is again.
+    GoesOn,
+}
+
+impl Recorder {
+    /// Begins to record into this file, which is open for writing and empty.
+    ///
+    /// # Errors
+    /// No thread can be started, or the first frame cannot be written.
+    pub fn start(path: &Path, file: File, header: Header) -> io::Result<Self> {
+        let (to, entries) = sync_channel(WAITING);
+        let (end, done) = sync_channel(1);
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let mut writer = Writer {
+            file,
+            good: 0,
+            builder: Builder::new()?,
+            header: Entry::Header { header: Box::new(header) },
+            copies: 0,
+            repeat: Instant::now(),
+            failing: false,
+            shared: Arc::clone(&shared),
+        };
+        // What cannot be written at all is found out here, before the run begins.
+        writer.with_header()?;
+        let frame = writer.builder.finish()?;
+        writer.append(&frame)?;
+        thread::Builder::new().name("record".into()).spawn(move || {
+            writer.run(&entries);
+            // Nobody waits for it any more.
+            let _ = end.try_send(());
+        })?;
+        Ok(Self { path: path.to_owned(), to, done, shared, missed: 0, stalled: false })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
+    /// Records an entry. Never waits: what finds no room is missed, and the file says so.
+    pub fn put(&mut self, entry: Entry) {
+        if self.missed > 0 {
+            let gap = Entry::Gap { t_ms: entry.t_ms().unwrap_or(0), entries: Some(self.missed) };
+            if self.to.try_send(gap).is_err() {
+                self.missed += 1;
+                return;
+            }
+            self.missed = 0;
+        }
+        match self.to.try_send(entry) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.missed += 1,
+        }
+    }
+
+    /// Something about the recording that the user has not been told.
+    pub fn news(&mut self) -> Option<News> {
+        let told = self.shared.lock().unwrap_or_else(PoisonError::into_inner).news.take();
+        let stalled = self.missed > 0;
+        if told.is_none() && stalled != self.stalled {
+            self.stalled = stalled;
+            let why = || "the disk takes too long to write".to_owned();
+            return Some(if stalled { News::Stopped(why()) } else { News::GoesOn });
+        }
+        told
+    }
+
+    /// Ends the file. Waits for a disk that is slow, though not for long.
+    pub fn finish(self) {
+        let Self { to, done, .. } = self;
+        drop(to);
+        // Either it has ended, or the disk hangs, and the program with it is of no use to anybody.
+        let _ = done.recv_timeout(PATIENCE);
+    }
+}
+
+struct Writer {
+    file: File,
+    /// Bytes of whole frames.
+    good: u64,
+    builder: Builder,
+    header: Entry,
+    copies: u32,
+    repeat: Instant,
+    failing: bool,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl Writer {
+    fn run(&mut self, entries: &Receiver<Entry>) {
+        // When what is gathered has to be written.
+        let mut due: Option<Instant> = None;
+        loop {
+            let wait = due.map_or(REPEAT, |due| due.saturating_duration_since(Instant::now()));
+            let mut next = match entries.recv_timeout(wait) {
+                Ok(entry) => Some(entry),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return self.flush(),
+            };
+            let mut urgent = next.is_none();
+            while let Some(entry) = next {
+                urgent |= !entry.is_sample();
+                due.get_or_insert_with(|| Instant::now() + FLUSH);
+                self.add(&entry);
+                urgent |= self.builder.len() > LARGE;
+                // What happens at once is written at once.
+                next = match entries.try_recv() {
+                    Ok(entry) => Some(entry),
+                    Err(TryRecvError::Empty) => None,
+                    Err(TryRecvError::Disconnected) => return self.flush(),
+                };
+            }
+            if urgent || due.is_some_and(|due| due <= Instant::now()) {
+                self.flush();
+                due = None;
+            }
+        }
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        if self.builder.is_empty() && (self.copies < 2 || self.repeat.elapsed() > REPEAT) {
+            // It is JSON, and was written before.
+            let _ = self.with_header();
+        }
+        if let Err(e) = self.builder.add(entry) {
+            self.fail(&e);
+        }
+    }
+
+    fn with_header(&mut self) -> io::Result<()> {
+        self.copies += 1;
+        self.repeat = Instant::now();
+        self.builder.add(&self.header)
+    }
+
+    fn flush(&mut self) {
+        if self.builder.is_empty() {
+            return;
+        }
+        match self.builder.finish().and_then(|frame| self.append(&frame)) {
+            Err(e) => self.fail(&e),
+            Ok(()) if std::mem::take(&mut self.failing) => self.tell(News::GoesOn),
+            Ok(()) => {}
+        }
+    }
+
+    fn fail(&mut self, e: &io::Error) {
+        if !std::mem::replace(&mut self.failing, true) {
+            self.tell(News::Stopped(e.to_string()));
+        }
+    }
+
+    fn tell(&self, news: News) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).news = Some(news);
+    }
+
+    /// Writes a frame, and has the disk keep it. A part of one is taken back.
+    fn append(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(self.good))?;
+        let written = self.file.write_all(frame);
+        if written.is_err() {
+            // A pipe or a device cannot be cut.
+            let _ = self.file.set_len(self.good);
+            return written;
+        }
+        self.good += frame.len() as u64;
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).bytes = self.good;
+        // Of a file system that cannot, nothing is lost but what a loss of power takes.
+        let _ = self.file.sync_data();
+        Ok(())
+    }
+}
