@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `shared` | the groups of options that a run, `check` and `tune` share |
 //! | `advise` | the other options of `check` and `tune` |
+//! | `report` | the options of `compare` and `report` |
 //! | `values` | what single options take |
 //! | `modes` | options that do nothing in a mode, refused |
 //! | `refusal` | what clap finds wrong, in one line |
@@ -19,10 +20,12 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 mod advise;
 mod modes;
 mod refusal;
+mod report;
 mod shared;
 mod values;
 
 pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
+pub use report::{CompareArgs, CompareOutputArg, ReportArgs, ReportOutputArg, ToArgs};
 pub use shared::{AddressArgs, EngineArgs, RampArgs, TrafficArgs};
 pub use values::{CloseArg, MarkerArg, OutputArg, Rate, Source, port};
 
@@ -63,6 +66,12 @@ pub enum Sub {
     /// Print the settings that make a target fit, and no more; set them and put them back only when told to.
     #[command(after_help = advise::TUNE_HELP)]
     Tune(TuneArgs),
+    /// Hold recorded runs against the first of them, connection count by connection count.
+    #[command(after_help = report::COMPARE_HELP)]
+    Compare(CompareArgs),
+    /// Make a page, a picture, a card or Markdown of a recorded run, or of several.
+    #[command(after_help = report::REPORT_HELP)]
+    Report(ReportArgs),
 }
 
 /// Why there is no command line to follow.

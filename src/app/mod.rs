@@ -14,22 +14,27 @@
 //! | `screen` | the dashboard |
 //! | `peers` | who is connected to a listener, when asked |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
+//! | `gather`, `compare`, `report` | what recorded runs were; held against each other; as a page, a picture, a card |
 //! | `engine_process` | the other side: what `c1m-top engine` runs |
 
 mod advise;
 mod attach;
 mod child;
+mod compare;
 mod controller;
 mod ending;
 mod endpoint;
 mod engine_process;
+mod gather;
 mod link;
 mod message;
 mod no_thread;
 mod peers;
 mod plan;
 mod processes;
+mod report;
 mod run;
+mod runs;
 mod screen;
 mod session;
 mod setup;
@@ -77,6 +82,8 @@ pub fn main() -> ExitCode {
         Some(Sub::Engine { config }) => return engine_process::run(&config),
         Some(Sub::Check(args)) => advise::check(&args),
         Some(Sub::Tune(args)) => advise::tune(&args),
+        Some(Sub::Compare(args)) => compare::run(&args),
+        Some(Sub::Report(args)) => report::run(&args),
         None => run::run(&cli.run).map(Verdict::status),
     };
     match result {

@@ -112,7 +112,7 @@ pub(super) fn refuse(cli: &Cli, command: &Command, matches: &ArgMatches) -> Resu
     };
     match &cli.command {
         None => hold(RUN, &cli.run, &options(command, matches)),
-        Some(Sub::Engine { .. }) => Ok(()),
+        Some(Sub::Engine { .. } | Sub::Compare(_) | Sub::Report(_)) => Ok(()),
         Some(Sub::Check(check)) => {
             let given = given("check");
             if check.limits {

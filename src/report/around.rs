@@ -1,5 +1,7 @@
 //! What is around a run: plan, kernel, settings, limits, versions. A comparison says first what of it differs.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// Everything around a run, in the order in which it is shown.
@@ -23,6 +25,8 @@ pub struct Setting {
 pub enum Section {
     /// What was asked for: figures of different plans say nothing of each other.
     Plan,
+    /// How it was asked for: ports, addresses, when it ends. Figures may be compared all the same.
+    Option,
     /// Of the program.
     Version,
     /// Kernel, distribution, CPU, memory.
@@ -38,6 +42,7 @@ impl Section {
     pub fn word(self) -> &'static str {
         match self {
             Self::Plan => "plan",
+            Self::Option => "option",
             Self::Version => "version",
             Self::Machine => "machine",
             Self::Sysctl => "sysctl",
@@ -51,6 +56,7 @@ impl Section {
     pub fn title(self) -> &'static str {
         match self {
             Self::Plan => "What was asked for",
+            Self::Option => "Other options",
             Self::Version => "Versions",
             Self::Machine => "The machine",
             Self::Sysctl => "Sysctls",
@@ -87,6 +93,19 @@ pub struct Difference {
     pub key: String,
     /// What it was around each run; null where that is not known.
     pub values: Vec<Option<String>>,
+}
+
+/// A value, or that it is not known.
+pub(super) fn shown(value: Option<&str>) -> String {
+    value.unwrap_or("not known").to_owned()
+}
+
+/// `sysctl net.core.somaxconn: 4096 | 128`.
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values: Vec<String> = self.values.iter().map(|value| shown(value.as_deref())).collect();
+        write!(f, "{} {}: {}", self.section.word(), self.key, values.join(" | "))
+    }
 }
 
 /// What differs between these, kind by kind.

@@ -45,7 +45,7 @@ pub fn write(facts: &Facts) -> String {
         ("c1m-top", join(vec![Some(facts.version.clone()).filter(|v| !v.is_empty()), facts.started_ms.map(date)])),
         ("hardware", join(vec![machine.cpu.clone(), cores, facts.memory_bytes.map(bytes)])),
         ("system", join(vec![machine.distribution.clone(), machine.kernel.as_ref().map(|k| format!("Linux {k}"))])),
-        ("plan", facts.around.get(Section::Plan, WHAT).map_or_else(unknown, ToOwned::to_owned)),
+        ("plan", facts.around.get(Section::Option, WHAT).map_or_else(unknown, ToOwned::to_owned)),
         (
             "held",
             format!(
@@ -106,7 +106,7 @@ pub fn write(facts: &Facts) -> String {
     rows.iter().map(|(name, text)| line(name, text)).collect()
 }
 
-/// The key of the plan's sentence among what is around a run.
+/// Among the options of a run: what it was, in a few words.
 pub const WHAT: &str = "what";
 
 fn line(name: &str, text: &str) -> String {

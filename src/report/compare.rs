@@ -123,9 +123,9 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether what was asked for differs.
-    pub fn plans_differ(&self) -> bool {
-        self.differences.iter().any(|difference| difference.section == Section::Plan)
+    /// The first thing in which what was asked for differs.
+    pub fn plan_difference(&self) -> Option<&Difference> {
+        self.differences.iter().find(|difference| difference.section == Section::Plan)
     }
 
     /// Figures of one side by how they stand: better, the same, worse, only in one.

@@ -292,17 +292,17 @@ mod tests {
         let facts = facts(200_000);
         let figures = figures(&facts, &levels(&[facts.peak]));
         let figure = |key: &str, at: Option<u64>| figures.iter().find(|f| f.key == key && f.at == at).unwrap();
-        assert_eq!(figure("held", None).value, 200_000.0);
+        assert_eq!(whole(figure("held", None).value), 200_000);
         let total = figure("bytes_per_connection.total", None);
         assert!((total.value / 8128.0 - 1.0).abs() < 0.02, "{total:?}");
         let memory = figure("memory", Some(100_000));
         assert!((memory.value / 812_800_000.0 - 1.0).abs() < 0.02, "{memory:?}");
-        assert_eq!(figure("cpu_us_per_connection", Some(50_000)).value.round(), 20.0);
+        assert_eq!(whole(figure("cpu_us_per_connection", Some(50_000)).value.round()), 20);
         let rate = figure("rate", Some(100_000));
         assert!((rate.value / 50_000.0 - 1.0).abs() < 0.05, "{rate:?}");
         assert!(figure("forecast_error", None).value < 5.0);
         assert_eq!(figure("first_limit", None).word.as_deref(), Some(facts.nearest().unwrap().info.label));
-        assert_eq!(figure("connect.p99_us", Some(10_000)).value, 4000.0);
+        assert_eq!(whole(figure("connect.p99_us", Some(10_000)).value), 4000);
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod thin;
 pub mod words;
 
 pub use around::{Around, Section};
+pub use card::WHAT;
 pub use compare::{Comparison, Side, compare};
 pub use facts::{Collector, Facts, File, Point};
 

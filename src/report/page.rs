@@ -308,12 +308,16 @@ fn events(facts: &Facts) -> Markup {
     }
 }
 
+/// What is around a run, in the order in which it is shown.
+const SECTIONS: [Section; 6] =
+    [Section::Plan, Section::Option, Section::Version, Section::Machine, Section::Sysctl, Section::Limit];
+
 fn environment(facts: &Facts) -> Markup {
     let machine = facts.machine.to_string();
     let changed: Vec<&str> = defaults::changed(&facts.around).map(|s| s.key.as_str()).collect();
     html! {
         @if !machine.is_empty() { p { (plain(&machine)) @if let Some(memory) = facts.memory_bytes { ", " (bytes(memory)) " of memory" } "." } }
-        @for section in [Section::Plan, Section::Version, Section::Machine, Section::Sysctl, Section::Limit] {
+        @for section in SECTIONS {
             @let settings: Vec<_> = facts.around.of(section).collect();
             @if !settings.is_empty() {
                 details open[section == Section::Plan] {
@@ -456,12 +460,12 @@ mod tests {
     use super::super::tests::{facts, facts_with};
     use super::*;
 
-    const SECTIONS: [&str; 7] = ["memory", "time", "cost", "limits", "forecasts", "events", "environment"];
+    const IDS: [&str; 7] = ["memory", "time", "cost", "limits", "forecasts", "events", "environment"];
 
     #[test]
     fn a_page_has_every_section_and_needs_nothing() {
         let page = write(&[facts(200_000)]);
-        for section in SECTIONS {
+        for section in IDS {
             assert!(page.contains(&format!(r#"<section id="{section}">"#)), "{section}");
         }
         for never in ["style", "<script", "class=", " onload", "href=", "src=", "url("] {
@@ -499,7 +503,7 @@ mod tests {
     #[test]
     fn a_run_of_which_nothing_is_known_is_a_page_too() {
         let page = write(&[Facts::default()]);
-        assert!(SECTIONS.iter().all(|section| page.contains(&format!(r#"id="{section}""#))));
+        assert!(IDS.iter().all(|section| page.contains(&format!(r#"id="{section}""#))));
         assert!(!page.contains("NaN"));
     }
 }

@@ -7,7 +7,7 @@ use ratatui::symbols::Marker;
 use ratatui::widgets::{Axis, Chart, Dataset, GraphType, Widget};
 
 use super::facts::Facts;
-use crate::units::{bytes, short_count, whole};
+use crate::units::{bytes, printable, short_count, whole};
 
 /// Colours of the sides, and what draws them where there is no colour.
 const SIDES: [(Color, Marker); 4] = [
@@ -17,18 +17,21 @@ const SIDES: [(Color, Marker); 4] = [
     (Color::Green, Marker::Bar),
 ];
 
+/// Its place in [`SIDES`], its name, its points.
+type Curve = (usize, String, Vec<(f64, f64)>);
+
 /// Memory over connections of these runs, each with the letter of its side; empty where there is nothing to draw.
 pub fn memory(runs: &[(char, &Facts)], width: u16, height: u16, coloured: bool) -> Vec<String> {
-    let curves: Vec<(usize, String, Vec<(f64, f64)>)> = runs
+    let curves: Vec<Curve> = runs
         .iter()
         .enumerate()
         .map(|(i, (letter, run))| {
             let rising = run.rising();
             let start = rising.first().map_or(f64::NAN, |p| p.memory);
             let points = rising.iter().map(|p| (p.connections as f64, p.memory - start)).filter(|p| !p.1.is_nan());
-            (i % SIDES.len(), format!("{letter} {}", run.name), points.collect())
+            (i % SIDES.len(), format!("{letter} {}", printable(&run.name)), points.collect())
         })
-        .filter(|(_, _, points): &(_, _, Vec<_>)| points.len() > 1)
+        .filter(|(_, _, points): &Curve| points.len() > 1)
         .collect();
     let most = |of: fn(&(f64, f64)) -> f64| curves.iter().flat_map(|c| &c.2).map(of).fold(0.0, f64::max);
     let (x, y) = (most(|p| p.0), most(|p| p.1));

@@ -3,6 +3,8 @@
 //! A chart is as wide as there is room. Its curves are in a picture within it that is stretched (strokes are not), its words and rules
 //! stand at shares of the width, so that they keep their size on a telephone, on paper and on a wide screen.
 
+use std::fmt::Write;
+
 use maud::{Markup, html};
 
 use super::thin::thin;
@@ -172,11 +174,14 @@ impl Chart {
         for segment in &curve.segments {
             for (i, (x, y)) in thin(segment, COLUMNS).into_iter().enumerate() {
                 let (x, y) = (unit(x, self.bounds[0]) * SPAN, (1.0 - unit(y, self.bounds[1])) * plot);
-                d += if i == 0 { "M" } else { "L" };
-                d += &format!("{x:.1} {y:.1}");
+                let mut to = |letter: char| {
+                    // Writing to a String cannot fail.
+                    let _ = write!(d, "{letter}{x:.1} {y:.1}");
+                };
+                to(if i == 0 { 'M' } else { 'L' });
                 if segment.len() == 1 {
                     // A point of its own: a round end makes it a dot.
-                    d += &format!("L{x:.1} {y:.1}");
+                    to('L');
                 }
             }
         }

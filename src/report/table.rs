@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use super::around::shown;
 use super::compare::{Comparison, Row, Verdict};
 use super::figure::level_text;
 use super::words;
-use crate::units::grouped;
+use crate::units::{grouped, printable};
 
 /// A comparison for people: who, what differs around them, `plot`, figures, the count.
 pub fn text(comparison: &Comparison, plot: &[String]) -> String {
@@ -25,7 +26,14 @@ pub fn markdown(comparison: &Comparison) -> String {
 fn write_text(out: &mut String, comparison: &Comparison, plot: &[String]) -> std::fmt::Result {
     for who in &comparison.sides {
         for ((run, held), verdict) in who.runs.iter().zip(&who.held).zip(&who.verdicts) {
-            writeln!(out, "{}  {run}: {} connections, {}", who.side, grouped(*held), words::ended(*verdict))?;
+            writeln!(
+                out,
+                "{}  {}: {} connections, {}",
+                who.side,
+                printable(run),
+                grouped(*held),
+                words::ended(*verdict)
+            )?;
         }
     }
     writeln!(out)?;
@@ -34,8 +42,7 @@ fn write_text(out: &mut String, comparison: &Comparison, plot: &[String]) -> std
     } else {
         writeln!(out, "What differs around the runs:")?;
         for difference in &comparison.differences {
-            let values: Vec<String> = difference.values.iter().map(|v| known(v.as_deref())).collect();
-            writeln!(out, "  {} {}: {}", difference.section.word(), difference.key, values.join(" | "))?;
+            writeln!(out, "  {}", printable(&difference.to_string()))?;
         }
     }
     writeln!(out)?;
@@ -110,10 +117,6 @@ pub(super) fn change(from: f64, to: f64) -> String {
     if from == 0.0 { String::new() } else { format!("{:+.1} %", (to / from - 1.0) * 100.0) }
 }
 
-fn known(value: Option<&str>) -> String {
-    value.map_or_else(|| "not known".to_owned(), ToOwned::to_owned)
-}
-
 /// Text within a cell of a Markdown table.
 pub(super) fn cell(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
@@ -143,7 +146,7 @@ fn write_markdown(out: &mut String, comparison: &Comparison) -> std::fmt::Result
         writeln!(out, "| What differs around the runs | {} |", heads.join(" | "))?;
         writeln!(out, "| --- | {} |", vec!["---"; heads.len()].join(" | "))?;
         for difference in &comparison.differences {
-            let values: Vec<String> = difference.values.iter().map(|v| cell(&known(v.as_deref()))).collect();
+            let values: Vec<String> = difference.values.iter().map(|v| cell(&shown(v.as_deref()))).collect();
             let key = cell(&difference.key);
             writeln!(out, "| {} `{key}` | {} |", difference.section.word(), values.join(" | "))?;
         }

@@ -52,7 +52,7 @@ mod tests {
     fn few_points_stay_as_they_are() {
         let points = [(0.0, 1.0), (1.0, 3.0), (1.0, 2.0)];
         assert_eq!(thin(&points, 240), points);
-        assert_eq!(thin(&[(5.0, 1.0); 3000], 10).len(), 3000, "no span to divide");
+        assert_eq!(thin(&vec![(5.0, 1.0); 3000], 10).len(), 3000, "no span to divide");
         assert!(thin(&[], 10).is_empty());
     }
 }
