@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `shared` | the groups of options that a run, `check` and `tune` share |
 //! | `advise` | the other options of `check` and `tune` |
+//! | `record` | those of `runs` and `replay` |
 //! | `report` | the options of `compare` and `report` |
 //! | `values` | what single options take |
 //! | `modes` | options that do nothing in a mode, refused |
@@ -19,16 +20,19 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod advise;
 mod modes;
+mod record;
 mod refusal;
 mod report;
 mod shared;
 mod values;
 
 pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
+pub use record::{ReplayArgs, RunsArgs, RunsSub};
 pub use report::{CompareArgs, CompareOutputArg, ReportArgs, ReportOutputArg, ToArgs};
 pub use shared::{AddressArgs, EngineArgs, RampArgs, TrafficArgs};
 pub use values::{CloseArg, MarkerArg, OutputArg, Rate, Source, port};
 
+use crate::model::Expect;
 use crate::probe::Selector;
 use crate::units::{parse_count, parse_duration};
 
@@ -66,6 +70,11 @@ pub enum Sub {
     /// Print the settings that make a target fit, and no more; set them and put them back only when told to.
     #[command(after_help = advise::TUNE_HELP)]
     Tune(TuneArgs),
+    /// List the runs that are kept, and write one as JSON.
+    Runs(RunsArgs),
+    /// Show a run again that was recorded: the same screens, or the lines it wrote.
+    #[command(after_help = record::RUN_HELP)]
+    Replay(ReplayArgs),
     /// Hold recorded runs against the first of them, connection count by connection count.
     #[command(after_help = report::COMPARE_HELP)]
     Compare(CompareArgs),
@@ -199,6 +208,24 @@ pub struct RunArgs {
     /// Write text or JSON to this file instead of standard output.
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output_file: Option<PathBuf>,
+
+    /// Record the run into this file: c1m-top replay, compare and report read it. Default: the last ten runs are kept (see
+    /// c1m-top runs).
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub record: Option<PathBuf>,
+
+    /// Keep no recording of this run.
+    #[arg(long, conflicts_with = "record", help_heading = "Output")]
+    pub no_record: bool,
+
+    /// Overwrite the file that --record names.
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
+
+    /// Hold the summary against a number: 'bytes_per_connection.total < 9000'. As often as you like; exit status 5 where one
+    /// fails and nothing worse has happened.
+    #[arg(long, value_name = "KEY < NUMBER", help_heading = "Output")]
+    pub expect: Vec<Expect>,
 
     /// How the chart is drawn: braille needs a font that has it; block and dot do not.
     #[arg(long, value_enum, default_value = "braille", help_heading = "Output")]

@@ -215,6 +215,21 @@ pub fn short_seconds(s: u64) -> String {
     }
 }
 
+/// A moment of the Unix epoch as date and time of UTC: `2026-11-29 17:41:05`.
+pub fn date(ms: u64) -> String {
+    let (days, rest) = (ms / 86_400_000, ms / 1000 % 86_400);
+    // Howard Hinnant, "chrono-compatible low-level date algorithms": years begin in March, eras have 146,097 days.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
 /// A running clock: `00:00:17`.
 pub fn clock(ms: u64) -> String {
     let s = ms / 1000;

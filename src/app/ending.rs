@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::Failure;
 use super::session::{End, Session};
 use super::watcher::Order;
+use super::{Failure, replay};
 use crate::engine::main_loop::LAST_CLOSE;
-use crate::model::{Severity, Verdict};
+use crate::model::{Expect, Severity};
 use crate::protocol::Command;
 
 /// How long an engine may take to end once told to. Its sockets are closed by then, as a rule.
@@ -46,7 +46,8 @@ impl Over {
         let silent: Vec<u32> = session.state.engines().iter().filter(|e| e.alive && e.silent).map(|e| e.pid).collect();
         let patience = |pid| if haste || silent.contains(&pid) { HASTE } else { PATIENCE };
         let killed = session.processes.finish(patience);
-        session.note_deaths();
+        let ended = session.processes.take_ended();
+        session.note_deaths(ended);
         for pid in killed {
             let name = session.name(pid);
             let text = format!("the {name} engine {pid} did not end when told to, and was killed");
@@ -58,15 +59,19 @@ impl Over {
 
 impl Stopped {
     /// Gives the terminal back and writes the summary; none where the run could not begin. The sysctls are put back when it
-    /// returns.
-    pub(super) fn report(self) -> Result<Verdict, Failure> {
+    /// returns. The exit status comes back.
+    pub(super) fn report(self, expect: &[Expect]) -> Result<u8, Failure> {
         let Self { mut session, end } = self;
         if let Err(failure @ Failure::Usage(_)) = end {
             return Err(failure);
         }
         let verdict = session.controller.verdict(&session.state);
-        let summary = session.state.summary(verdict);
-        session.view.summary(&mut session.state, &summary)?;
-        end.map(|_| verdict)
+        let mut summary = session.state.summary(verdict);
+        summary.expectations = replay::hold(expect, &summary);
+        session.state.finish(&summary);
+        session.view.summary(session.state.for_output(), &summary)?;
+        // Of several ways in which a run is no success the verdict's counts more.
+        let expected = replay::status(&summary.expectations);
+        end.map(|_| if verdict.status() == 0 { expected } else { verdict.status() })
     }
 }

@@ -11,6 +11,8 @@
 //! | `session` | one loop for every output: reports in, model updated, steps carried out |
 //! | `processes`, `ending` | the engines and how they die; the end of a run, step by step |
 //! | `message`, `state`, `view` | what comes to that loop; what is known; where it is shown |
+//! | `recording`, `runs` | what a run is recorded into; the runs that are kept |
+//! | `replay` | `replay` and `runs` |
 //! | `screen` | the dashboard |
 //! | `peers` | who is connected to a listener, when asked |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
@@ -32,6 +34,8 @@ mod no_thread;
 mod peers;
 mod plan;
 mod processes;
+mod recording;
+mod replay;
 mod report;
 mod run;
 mod runs;
@@ -47,7 +51,6 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Sub, Unread};
-use crate::model::Verdict;
 use crate::units::printable;
 
 /// Why the program ends without having run.
@@ -82,9 +85,11 @@ pub fn main() -> ExitCode {
         Some(Sub::Engine { config }) => return engine_process::run(&config),
         Some(Sub::Check(args)) => advise::check(&args),
         Some(Sub::Tune(args)) => advise::tune(&args),
+        Some(Sub::Runs(args)) => replay::list(&args),
+        Some(Sub::Replay(args)) => replay::replay(&args),
         Some(Sub::Compare(args)) => compare::run(&args),
         Some(Sub::Report(args)) => report::run(&args),
-        None => run::run(&cli.run).map(Verdict::status),
+        None => run::run(&cli.run),
     };
     match result {
         Ok(status) => ExitCode::from(status),

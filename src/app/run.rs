@@ -12,17 +12,18 @@ use super::processes::Processes;
 use super::screen::Screen;
 use super::session::Session;
 use super::setup::{self, Ready};
+use super::state::State;
 use super::view::View;
-use super::{Failure, no_thread, plan, watcher};
+use super::{Failure, no_thread, plan, recording, watcher};
 use crate::cli::{OutputArg, RunArgs};
-use crate::model::{Model, Severity, Verdict};
+use crate::model::Severity;
 use crate::output::{FORMATS, Writer};
 
 /// Messages that wait for the loop. The probe thread blocks when it is full, which is right: nobody looks.
 const CHANNEL: usize = 64;
 
-/// Runs what the command line asks for.
-pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
+/// Runs what the command line asks for; returns the exit status.
+pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let plan = plan::plan(args).map_err(Failure::Usage)?;
     // One that can neither place its cursor nor clear itself is as good as a file.
     let on_terminal = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
@@ -35,6 +36,7 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
         OutputArg::Lines(format) => Some(Writer::open(format, args.output_file.as_deref()).map_err(Failure::Usage)?),
     };
     let interval = plan.interval;
+    let file = recording::open(args)?;
     let failed = |e: io::Error| no_thread::failure("the dashboard", &e);
     let (to, messages) = sync_channel::<Message>(CHANNEL);
     // Before anything is changed that must be put back.
@@ -47,16 +49,21 @@ pub(super) fn run(args: &RunArgs) -> Result<Verdict, Failure> {
     let processes = Processes::new(engines, links.len());
     let (probe, thread) = watcher::start(sampler, links, interval, to.clone()).map_err(failed)?;
     message::report_panic(thread, to.clone());
-    let mut model = Model::new(setup);
-    for (id, sentence) in notes {
-        model.note(Severity::Info, id, sentence);
+    let (recorder, unrecorded) = match file {
+        Some(Ok(file)) => (Some(file.begin(recording::header(args, setup.clone()))?), None),
+        Some(Err(why)) => (None, Some(why)),
+        None => (None, None),
+    };
+    let mut state = State::new(setup, recorder);
+    for (id, sentence) in notes.into_iter().chain(unrecorded.map(|why| ("recording", why))) {
+        state.note(Severity::Info, id, sentence);
     }
     for done in tuned.iter().flat_map(|t| &t.done) {
         let severity = if done.is_well() { Severity::Info } else { Severity::Warning };
-        model.note(severity, &format!("tuned/{}", done.key), done.to_string());
+        state.note(severity, &format!("tuned/{}", done.key), done.to_string());
     }
     let controller = Controller::new(terms, Instant::now());
-    let mut session = Session::new(model, controller, processes, probe, Asker::new(to), view, tuned);
+    let mut session = Session::new(state, controller, processes, probe, Asker::new(to), view, tuned);
     let end = session.until_end(&messages);
-    Over::new(session, end).stop_engines().report()
+    Over::new(session, end).stop_engines().report(&args.expect)
 }

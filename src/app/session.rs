@@ -10,12 +10,12 @@ use super::advise::Tuned;
 use super::controller::{Controller, Step};
 use super::message::Message;
 use super::peers::Asker;
-use super::processes::Processes;
+use super::processes::{Ended, Processes};
 use super::state::State;
 use super::view::{Reader, View};
 use super::watcher::{Handle, Order, Report};
 use crate::limits::fin_forecast;
-use crate::model::{Cause, Model, Severity};
+use crate::model::{Cause, Severity};
 use crate::protocol::{CloseMode, Command};
 use crate::ui::{Action, Input};
 
@@ -46,7 +46,7 @@ pub(super) enum End {
 
 impl Session {
     pub(super) fn new(
-        model: Model,
+        state: State,
         controller: Controller,
         processes: Processes,
         probe: Handle,
@@ -54,7 +54,6 @@ impl Session {
         view: View,
         tuned: Option<Tuned>,
     ) -> Self {
-        let state = State::new(model);
         Self { state, controller, processes, probe, peers, view, interrupted: false, asked: false, _tuned: tuned }
     }
 
@@ -107,14 +106,20 @@ impl Session {
         match message {
             Message::Report(Report::Sample { sample, shown }) => {
                 self.asked &= !shown;
-                self.state.update(&sample);
-                self.note_deaths();
                 // Nobody else tells of the end of a program that is only watched.
-                if let Some(program) = sample.kernel.program.as_ref().filter(|program| program.processes == 0) {
-                    self.state.note_death(program.pid, Cause::Vanished);
+                let gone = sample.kernel.program.as_ref().filter(|program| program.processes == 0).map(|p| p.pid);
+                let ended = self.processes.take_ended();
+                let ends = gone.is_some() || !ended.is_empty();
+                self.state.sample(sample, shown && !ends);
+                self.note_deaths(ended);
+                if let Some(pid) = gone {
+                    self.state.note_death(pid, Cause::Vanished);
                     self.controller.on_foreign_death();
                 }
-                if shown && self.view.sample(&mut self.state)? == Reader::Gone {
+                if shown && ends {
+                    self.state.shown_now();
+                }
+                if shown && self.view.sample(self.state.for_output())? == Reader::Gone {
                     return Ok(Some(End::AtOnce));
                 }
                 let steps = self.controller.on_sample(&self.state, Instant::now());
@@ -160,6 +165,7 @@ impl Session {
                 if std::mem::replace(&mut self.interrupted, true) {
                     return Ok(Some(End::AtOnce));
                 }
+                self.state.quit();
                 let steps = self.controller.quit();
                 self.carry_out(steps)
             }
@@ -174,6 +180,7 @@ impl Session {
         let step = match action {
             None | Some(Action::Redraw) => return Ok(None),
             Some(Action::Quit) => {
+                self.state.quit();
                 let steps = self.controller.quit();
                 return self.carry_out(steps);
             }
@@ -193,6 +200,9 @@ impl Session {
             }
             Some(Action::Close) => self.controller.paced_close(&self.state),
         };
+        if let Step::Order(Order::Tell(to, command)) = &step {
+            self.state.commanded(*to, command.clone());
+        }
         self.carry_out(vec![step, Step::Order(Order::Sample)])
     }
 
@@ -219,15 +229,14 @@ impl Session {
     }
 
     /// After a sample that saw them gone: what killed the engines.
-    pub(super) fn note_deaths(&mut self) {
-        for ended in self.processes.take_ended() {
+    pub(super) fn note_deaths(&mut self, all: Vec<Ended>) {
+        for ended in all {
             let by_itself = self.controller.closing() && ended.cause == Cause::Exit(0);
             self.controller.on_death(&ended.cause);
             if by_itself {
                 continue;
             }
             self.state.note_death(ended.pid, ended.cause);
-            self.state.adopt_deaths();
             self.view.dirty();
             if let Some(line) = ended.message {
                 let name = self.name(ended.pid);

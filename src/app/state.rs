@@ -1,60 +1,117 @@
-//! What is known of a run, and what of it is shown.
+//! What is known of a run. Whatever changes it is an entry of the recording, so that a replay shows the same.
 
-use std::ops::{Deref, DerefMut};
+use std::collections::HashMap;
+use std::ops::Deref;
 
-use crate::model::{Model, Severity, Summary, Verdict};
+use crate::model::{Cause, EventLine, Model, Setup, Severity, Summary, Verdict};
+use crate::protocol::{Command, Role};
+use crate::record::{Course, Entry, News, Recorder};
+use crate::sample::Sample;
 
-/// The model, and the one from before the first engine died: that stays on the screen, and not what falls apart after it.
+/// The run so far, and its recording.
 #[derive(Debug)]
 pub(super) struct State {
-    model: Model,
-    before_death: Option<Box<Model>>,
+    course: Course,
+    recorder: Option<Recorder>,
+    /// Events that are recorded, and how bad they were then.
+    told: HashMap<String, Severity>,
 }
 
 impl Deref for State {
     type Target = Model;
 
     fn deref(&self) -> &Model {
-        &self.model
-    }
-}
-
-impl DerefMut for State {
-    fn deref_mut(&mut self) -> &mut Model {
-        &mut self.model
+        self.course.model()
     }
 }
 
 impl State {
-    pub(super) fn new(model: Model) -> Self {
-        Self { model, before_death: None }
+    pub(super) fn new(setup: Setup, recorder: Option<Recorder>) -> Self {
+        Self { course: Course::new(setup), recorder, told: HashMap::new() }
     }
 
     /// What is shown.
     pub(super) fn shown(&self) -> &Model {
-        self.before_death.as_deref().unwrap_or(&self.model)
+        self.course.shown()
+    }
+
+    /// The model, for an output that takes what is new of the events.
+    pub(super) fn for_output(&mut self) -> &mut Model {
+        self.course.model_mut()
+    }
+
+    /// A sample; whether outputs show it at once, before anything else is told of it.
+    pub(super) fn sample(&mut self, sample: Box<Sample>, shown: bool) {
+        self.take(Entry::Sample { shown, sample });
+        let news = self.recorder.as_mut().and_then(Recorder::news);
+        let Some((news, path)) = news.zip(self.recording()) else { return };
+        match news {
+            News::Stopped(why) => {
+                let text =
+                    format!("{path} is not written any more: {why}. The run goes on, and what it records is missing");
+                self.note(Severity::Warning, "recording", text);
+            }
+            News::GoesOn => self.note(Severity::Info, "recording/on", format!("{path} is written again")),
+        }
+    }
+
+    /// The last sample is shown, with what has been told since.
+    pub(super) fn shown_now(&mut self) {
+        self.take(Entry::Shown { t_ms: self.now().t_ms });
+    }
+
+    /// Something to say of what the program does.
+    pub(super) fn note(&mut self, severity: Severity, id: &str, text: impl Into<String>) {
+        self.take(Entry::Note { t_ms: self.now().t_ms, severity, id: id.to_owned(), text: text.into() });
+    }
+
+    /// A process has ended.
+    pub(super) fn note_death(&mut self, pid: u32, cause: Cause) {
+        self.take(Entry::Death { t_ms: self.now().t_ms, pid, cause });
     }
 
     /// Keeps what is shown, because an engine has ended; the screen says so until it is known how.
     pub(super) fn keep(&mut self, id: &str, text: String) {
-        let model = &self.model;
-        let kept = self.before_death.get_or_insert_with(|| Box::new(model.clone()));
-        kept.note(Severity::Warning, id, text);
+        self.take(Entry::Kept { t_ms: self.now().t_ms, id: id.to_owned(), text });
     }
 
-    /// Adds the deaths that have become known to what is shown.
-    pub(super) fn adopt_deaths(&mut self) {
-        if let Some(kept) = &mut self.before_death {
-            kept.adopt_deaths(&self.model);
+    /// The user gave a command.
+    pub(super) fn commanded(&mut self, to: Option<Role>, command: Command) {
+        self.take(Entry::Command { t_ms: self.now().t_ms, to, command });
+    }
+
+    /// The user wanted to leave.
+    pub(super) fn quit(&mut self) {
+        self.take(Entry::Quit { t_ms: self.now().t_ms });
+    }
+
+    fn take(&mut self, entry: Entry) {
+        self.course.take(&entry);
+        let Some(recorder) = &mut self.recorder else { return };
+        recorder.put(entry);
+        for event in self.course.model().events().all() {
+            if self.told.get(&event.id).is_none_or(|told| *told < event.severity) {
+                self.told.insert(event.id.clone(), event.severity);
+                recorder.put(Entry::Event { event: Box::new(EventLine::from(event)) });
+            }
         }
     }
 
-    /// What the run came to. Queues and `TIME_WAIT` after a death are its consequence: the limits are those before it.
+    /// The file that the run is recorded into.
+    pub(super) fn recording(&self) -> Option<String> {
+        self.recorder.as_ref().map(|recorder| recorder.path().display().to_string())
+    }
+
+    /// What the run came to.
     pub(super) fn summary(&self, verdict: Verdict) -> Summary {
-        let mut summary = self.model.summary(verdict);
-        if let Some(kept) = &self.before_death {
-            summary.limits = kept.summary(verdict).limits;
+        Summary { recording: self.recording(), ..self.course.summary(verdict) }
+    }
+
+    /// The run is over, and this is its summary: ends the recording.
+    pub(super) fn finish(&mut self, summary: &Summary) {
+        if let Some(mut recorder) = self.recorder.take() {
+            recorder.put(Entry::Summary { summary: Box::new(summary.clone()) });
+            recorder.finish();
         }
-        summary
     }
 }

@@ -3,7 +3,7 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
-use super::{AskArgs, Cli, OutputArg, ProgramArg, RoleArg, RunArgs, Sub, TuneArgs};
+use super::{AskArgs, Cli, OutputArg, ProgramArg, ReplayArgs, RoleArg, RunArgs, Sub, TuneArgs};
 
 /// Options that mean something in some modes alone.
 struct Rule<T> {
@@ -40,6 +40,11 @@ const RUN: &[Rule<RunArgs>] = &[
         options: &["message", "every", "no-wait"],
         works: |run| run.traffic.active.is_some(),
         refusal: |_| WITHOUT_ACTIVE.to_owned(),
+    },
+    Rule {
+        options: &["force"],
+        works: |run| run.record.is_some(),
+        refusal: |_| "does nothing without --record: add it, or leave it out".to_owned(),
     },
     Rule {
         options: &["output-file"],
@@ -101,6 +106,19 @@ const TUNE: &[Rule<TuneArgs>] = &[Rule {
     refusal: |_| "does nothing without --apply or --revert: add one of them, or leave it out".to_owned(),
 }];
 
+const REPLAY: &[Rule<ReplayArgs>] = &[
+    Rule {
+        options: &["output-file"],
+        works: |replay| replay.output != Some(OutputArg::Tui),
+        refusal: |_| "does nothing with --output tui: write --output text or json".to_owned(),
+    },
+    Rule {
+        options: &["marker"],
+        works: |replay| !matches!(replay.output, Some(OutputArg::Lines(_))) && replay.output_file.is_none(),
+        refusal: |_| "does nothing without the dashboard: leave it out".to_owned(),
+    },
+];
+
 /// Refuses what was written and does nothing.
 ///
 /// # Errors
@@ -112,7 +130,8 @@ pub(super) fn refuse(cli: &Cli, command: &Command, matches: &ArgMatches) -> Resu
     };
     match &cli.command {
         None => hold(RUN, &cli.run, &options(command, matches)),
-        Some(Sub::Engine { .. } | Sub::Compare(_) | Sub::Report(_)) => Ok(()),
+        Some(Sub::Engine { .. } | Sub::Runs(_) | Sub::Compare(_) | Sub::Report(_)) => Ok(()),
+        Some(Sub::Replay(replay)) => hold(REPLAY, replay, &given("replay")),
         Some(Sub::Check(check)) => {
             let given = given("check");
             if check.limits {

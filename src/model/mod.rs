@@ -12,6 +12,7 @@ mod death;
 mod diagnosis;
 pub mod engine;
 pub mod event;
+pub mod expect;
 mod failures;
 pub mod guard;
 mod history;
@@ -37,10 +38,11 @@ pub use chart::{Chart, XAxis};
 pub use cost::{Basis, Cost, Slope};
 pub use engine::{Cause, Death, Engine};
 pub use event::{About, Event, EventLog, Kind, Severity};
+pub use expect::Expect;
 pub use failures::happened;
 pub use guard::safe_target;
 pub use now::{CountSource, Now, RunPhase, Stale};
-pub use summary::{EventLine, MemberLine, ProcessLine, SampleLine, Summary, Verdict};
+pub use summary::{EventLine, Expectation, MemberLine, ProcessLine, SampleLine, Summary, Verdict};
 
 use serde::{Deserialize, Serialize};
 

@@ -110,6 +110,8 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
         traffic: client.and_then(|c| c.traffic),
         process: model.program().cloned().map(|p| ProcessLine { connections: held.then(|| run.peak()), ..p }),
         dashboard: run.dashboard(),
+        recording: None,
+        expectations: Vec::new(),
     }
 }
 

@@ -324,6 +324,12 @@ pub struct Summary {
     pub process: Option<ProcessLine>,
     /// What watching cost.
     pub dashboard: Dashboard,
+    /// The file that the run was recorded into; null where it was not.
+    #[serde(default)]
+    pub recording: Option<String>,
+    /// What became of each `--expect`.
+    #[serde(default)]
+    pub expectations: Vec<Expectation>,
 }
 
 /// Slopes, bytes per connection; null where there was too little to tell.
@@ -383,6 +389,17 @@ pub struct ForecastLine {
     pub limit_id: LimitId,
     /// Count predicted for it.
     pub predicted_connections: u64,
+}
+
+/// What became of an expectation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// The expectation: `bytes_per_connection.total < 9000`.
+    pub expect: String,
+    /// The number that its key has; null where the run has none. Of a limit that several have, the first that fails.
+    pub value: Option<f64>,
+    /// Whether it holds. What is null never does.
+    pub holds: bool,
 }
 
 /// What watching cost.

@@ -86,6 +86,9 @@ fn lines(text: &mut String, s: &Summary, model: &Model) -> std::fmt::Result {
     for event in model.events().all().iter().filter(|e| e.of == Kind::Program && e.severity > Severity::Info) {
         writeln!(text, "  {}", event.text)?;
     }
+    for expectation in &s.expectations {
+        writeln!(text, "  {expectation}")?;
+    }
     let d = &s.dashboard;
     writeln!(
         text,

@@ -55,6 +55,7 @@ impl Course {
             }
             Entry::Gap { .. } => self.model.gap(),
             Entry::Header { .. }
+            | Entry::Shown { .. }
             | Entry::Command { .. }
             | Entry::Quit { .. }
             | Entry::Event { .. }

@@ -85,10 +85,15 @@ pub enum Entry {
     },
     /// A sample.
     Sample {
-        /// Whether it is one that outputs show; those between two of these only make right what is shown.
+        /// Whether outputs show it at once; others show it not at all, or at the next [`Entry::Shown`].
         shown: bool,
         /// As it was taken.
         sample: Box<Sample>,
+    },
+    /// Outputs show the last sample now, with what has been told since.
+    Shown {
+        /// Milliseconds since the dashboard started.
+        t_ms: u64,
     },
     /// Something that the program had to say of what it does.
     Note {
@@ -162,6 +167,7 @@ impl Entry {
             | Entry::Kept { t_ms, .. }
             | Entry::Command { t_ms, .. }
             | Entry::Quit { t_ms }
+            | Entry::Shown { t_ms }
             | Entry::Gap { t_ms, .. } => Some(*t_ms),
             Entry::Event { event } => Some(event.t_ms),
             Entry::Header { .. } | Entry::Summary { .. } => None,

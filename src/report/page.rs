@@ -4,7 +4,6 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::around::{Section, differences};
-use super::card::date;
 use super::compare::{Comparison, Side, Verdict, compare};
 use super::facts::Facts;
 use super::figure::{level_text, micros};
@@ -14,7 +13,7 @@ use super::words::{self, ended, outcome, short_time};
 use super::{charts, defaults};
 use crate::limits::{Cure, Limit, LimitState};
 use crate::model::Severity;
-use crate::units::{bytes, clock, grouped, printable, whole};
+use crate::units::{bytes, clock, date, grouped, printable, whole};
 
 /// Height of the large chart and of the others, pixels.
 const LARGE: f64 = 340.0;
@@ -444,7 +443,7 @@ fn footer(runs: &[Facts]) -> Markup {
                 p {
                     small {
                         "From " (plain(&run.name))
-                        @if let Some(started) = run.started_ms { ", begun " (date(started)) }
+                        @if let Some(started) = run.started_ms { ", begun " (date(started)) " UTC" }
                         @if !run.version.is_empty() { ", recorded by c1m-top " (run.version) }
                         @if let Some(file) = &run.file { ", " (bytes(file.bytes)) ", sha256 " code { (file.sha256) } }
                         "."

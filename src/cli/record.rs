@@ -1,0 +1,62 @@
+//! The options of `runs` and `replay`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::advise::ReportArg;
+use super::values::{self, MarkerArg, OutputArg};
+use crate::model::Expect;
+
+pub(super) const RUN_HELP: &str = "\
+RUN is a file that --record has written, a number of c1m-top runs (1 is the newest), or last.";
+
+/// `c1m-top runs`.
+#[derive(Debug, Clone, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct RunsArgs {
+    /// What to do, where the runs are not to be listed.
+    #[command(subcommand)]
+    pub command: Option<RunsSub>,
+
+    /// Text, or one JSON object.
+    #[arg(long, value_enum, default_value = "text")]
+    pub output: ReportArg,
+}
+
+/// What can be done with a run.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RunsSub {
+    /// Write everything in it as JSON, an object a line, for jq.
+    #[command(after_help = RUN_HELP)]
+    Cat {
+        /// Which.
+        #[arg(value_name = "RUN")]
+        run: String,
+    },
+}
+
+/// `c1m-top replay`.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// Which.
+    #[arg(value_name = "RUN")]
+    pub run: String,
+
+    /// How it is shown. Default: tui on a terminal, else text. text and json are what the run itself wrote, line for line.
+    #[arg(long, value_parser = values::output(), help_heading = "Output")]
+    pub output: Option<OutputArg>,
+
+    /// Write text or JSON to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub output_file: Option<PathBuf>,
+
+    /// Hold its summary against a number: 'bytes_per_connection.total < 9000', and write what came of it, a line each. Exit
+    /// status 5 where one fails.
+    #[arg(long, value_name = "KEY < NUMBER", help_heading = "Output")]
+    pub expect: Vec<Expect>,
+
+    /// How the chart is drawn: braille needs a font that has it; block and dot do not.
+    #[arg(long, value_enum, default_value = "braille", help_heading = "Output")]
+    pub marker: MarkerArg,
+}
