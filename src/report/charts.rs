@@ -62,12 +62,12 @@ fn of_connections(facts: &Facts) -> Vec<(f64, f64, String)> {
 /// Memory taken since the start over connections, of several runs.
 pub fn memory_of(runs: &[(String, &Facts)], height: f64) -> Chart {
     let curves = of_runs(runs, |run| {
-        let rising = run.rising();
-        let start = rising.first().map_or(f64::NAN, |p| p.memory);
-        segments(rising.into_iter(), |p| (p.connections as f64, p.memory - start))
+        let known: Vec<&Point> = run.rising().into_iter().filter(|p| !p.own_memory.is_nan()).collect();
+        let start = known.first().map_or(f64::NAN, |p| p.own_memory);
+        segments(known.into_iter(), |p| (p.connections as f64, p.own_memory - start))
     });
     with_curves(
-        "Memory taken since the start, over connections",
+        "Memory taken since the start (sockets, processes), over connections",
         (Scale::Connections, Scale::Bytes, ""),
         curves,
         height,
@@ -115,20 +115,27 @@ pub fn over_time_of(facts: &Facts, height: f64) -> Vec<Chart> {
         ),
         (
             "Cores in use, over time",
-            (Scale::Connections, " cores"),
+            (Scale::Number, " cores"),
             vec![curve(server, 0, |p| p.cores[0]), curve("client", 1, |p| p.cores[1])],
             |p| format!("{:.2} cores", p.cores.iter().filter(|c| !c.is_nan()).sum::<f64>()),
         ),
         (
-            "Latency, milliseconds, over time",
-            (Scale::Connections, " ms"),
-            vec![
-                curve("connect, p99 so far", 0, |p| p.connect_p99 / 1e3),
-                curve("handshake, p99 so far", 2, |p| p.handshake_p99 / 1e3),
-                curve("echo, p99", 1, |p| p.echo[0] / 1e3),
-                curve("echo, median", 3, |p| p.echo[1] / 1e3),
-            ],
-            |p| format!("connect p99 {:.2} ms", p.connect_p99 / 1e3),
+            "Latency of connects so far, with what they waited in the client's own queue, over time",
+            (Scale::Number, " ms"),
+            vec![curve("connect, p99", 0, |p| p.connect_p99 / 1e3)],
+            |p| format!("p99 {:.2} ms", p.connect_p99 / 1e3),
+        ),
+        (
+            "Latency of handshakes so far, the network's part of it, over time",
+            (Scale::Number, " us"),
+            vec![curve("handshake, p99", 2, |p| p.handshake_p99)],
+            |p| format!("p99 {:.0} us", p.handshake_p99),
+        ),
+        (
+            "Latency of echoes since the target was reached, over time",
+            (Scale::Number, " us"),
+            vec![curve("echo, p99", 1, |p| p.echo[0]), curve("echo, median", 3, |p| p.echo[1])],
+            |p| format!("p99 {:.0} us, median {:.0} us", p.echo[0], p.echo[1]),
         ),
     ];
     all.into_iter()
@@ -203,8 +210,11 @@ pub fn forecasts(facts: &Facts, limit: &Limit, height: f64) -> Option<Chart> {
         let what = if met { "met at" } else { "last foretold" };
         let label = format!("{what} {}", short_count(came));
         chart.marks.push(Mark { label, at: came as f64, upright: false, strong: met });
-        chart.bounds[1].1 = chart.bounds[1].1.max(came as f64 * 1.15);
     }
+    // Not from 0: how near they were to what came is the point.
+    let all = points.iter().map(|p| p.1).chain(came.map(|came| came as f64));
+    let (least, most) = all.fold((f64::INFINITY, 0.0), |(least, most): (f64, f64), y| (least.min(y), most.max(y)));
+    chart.bounds[1] = (least * 0.85, most * 1.15);
     chart.bounds[0].0 = 0.0;
     Some(chart)
 }
@@ -221,7 +231,7 @@ mod tests {
         assert!(memory.curves.len() >= 3 && memory.curves.last().unwrap().dashed, "{memory:?}");
         assert!(!memory.hints.is_empty());
         let titles: Vec<String> = over_time_of(&facts, 150.0).into_iter().map(|c| c.title).collect();
-        assert_eq!(titles.len(), 4, "{titles:?}");
+        assert_eq!(titles.len(), 5, "{titles:?}");
         let nearest = facts.nearest().unwrap();
         assert!(forecasts(&facts, nearest, 150.0).is_some());
         let both = [("a".to_owned(), &facts), ("b".to_owned(), &facts)];

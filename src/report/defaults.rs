@@ -1,5 +1,6 @@
 //! Sysctls that are the same on every machine until somebody sets them: what the kernel starts with. Those that it makes from the
-//! size of memory (`tcp_mem`, `file-max`, `tcp_max_orphans`) are not here: nobody can tell what they would be.
+//! size of memory (`tcp_mem`, `file-max`, `tcp_max_orphans`), and those that have changed from version to version (`tcp_rmem`), are not
+//! here: nobody can tell what they would be.
 
 use super::around::{Around, Section, Setting};
 
@@ -15,8 +16,6 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("net.ipv4.tcp_fin_timeout", "60"),
     ("net.ipv4.tcp_syncookies", "1"),
     ("net.ipv4.tcp_tw_reuse", "2"),
-    ("net.ipv4.tcp_rmem", "4096 131072 6291456"),
-    ("net.ipv4.tcp_wmem", "4096 16384 4194304"),
 ];
 
 /// What the kernel starts with, where that is the same everywhere.

@@ -1,6 +1,6 @@
 //! One run, reduced to what a comparison and a report need of it.
 
-use crate::limits::{Limit, LimitState};
+use crate::limits::{Limit, LimitState, socket_memory};
 use crate::model::summary::ForecastLine;
 use crate::model::{Chart, Cost, CountSource, Event, Model, RunPhase, Summary, Verdict, XAxis};
 use crate::protocol::{EngineStats, Latency, Role, Traffic};
@@ -67,8 +67,10 @@ pub struct Point {
     pub begins: bool,
     /// Connections open.
     pub connections: u64,
-    /// Memory in use on the machine, bytes.
+    /// Memory in use on the machine, bytes: everybody's.
     pub memory: f64,
+    /// What the sockets of the machine and the watched processes have, bytes: only its growth means anything.
+    pub own_memory: f64,
     /// Connections opened a second since the sample before; of what is not counted by an engine, net.
     pub rate: f64,
     /// Cores used since the sample before: by the server (or the watched program), and by the client.
@@ -229,6 +231,7 @@ impl Collector {
             begins: before.is_none(),
             connections: now.connections,
             memory: model.headroom().map_or(f64::NAN, |h| h.used_bytes() as f64),
+            own_memory: own_memory(sample),
             rate: before.map_or(f64::NAN, |b| per_us(b.opened, counts.opened) * 1e6),
             cores,
             cpu_us: if cpu.is_empty() { f64::NAN } else { cpu.iter().sum::<u64>() as f64 },
@@ -238,6 +241,16 @@ impl Collector {
             echo: echo.map_or([f64::NAN; 2], |echo| [echo.p99_us as f64, echo.p50_us as f64]),
         }
     }
+}
+
+/// Memory of the kernel for sockets, and of the watched processes themselves: what others take and give is none of a run's.
+fn own_memory(sample: &Sample) -> f64 {
+    let Some(kernel) = socket_memory(sample) else { return f64::NAN };
+    let user = match &sample.kernel.program {
+        Some(program) => program.private_bytes(),
+        None => sample.living().filter_map(|w| w.process.rss_bytes.as_ref().ok().copied()).sum(),
+    };
+    (kernel + user) as f64
 }
 
 /// Connections of a sample, where it tells without a model.

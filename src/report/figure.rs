@@ -83,7 +83,7 @@ const FORECAST: Floor = Floor { share: 0.03, least: 100.0 };
 const COST: Floor = Floor { share: 0.01, least: 16.0 };
 const CACHE: Floor = Floor { share: 0.03, least: 16.0 };
 const USER: Floor = Floor { share: 0.05, least: 24.0 };
-const MEMORY: Floor = Floor { share: 0.03, least: 24.0 * 1024.0 * 1024.0 };
+const MEMORY: Floor = Floor { share: 0.03, least: 8.0 * 1024.0 * 1024.0 };
 const RATE: Floor = Floor { share: 0.40, least: 50.0 };
 const CPU: Floor = Floor { share: 0.30, least: 2.0 };
 const LATENCY: Floor = Floor { share: 0.70, least: 300.0 };
@@ -114,17 +114,15 @@ pub struct Figure {
 }
 
 /// Counts at which runs are held against each other.
-const LEVELS: [u64; 13] = [
-    1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000,
-];
-/// At most so many of them, the highest.
-const MOST_LEVELS: usize = 5;
+const LEVELS: [u64; 10] =
+    [1_000, 10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000];
+/// Lower ones are left out: what a run does in its first moments is its start, and few samples see it.
+const LEAST_SHARE: u64 = 20;
 
 /// The levels for runs that came so far.
 pub fn levels(peaks: &[u64]) -> Vec<u64> {
     let most = peaks.iter().copied().max().unwrap_or(0);
-    let within: Vec<u64> = LEVELS.into_iter().filter(|level| *level <= most).collect();
-    within[within.len().saturating_sub(MOST_LEVELS)..].to_vec()
+    LEVELS.into_iter().filter(|level| (most / LEAST_SHARE..=most).contains(level)).collect()
 }
 
 /// Every figure of a run that is known, those of the whole run first, then level by level.
@@ -244,8 +242,8 @@ fn at_level(facts: &Facts, rising: &[&Point], level: u64, list: &mut List) {
     let value = |of: fn(&Point) -> f64| at(rising, level, of);
     let first = list.0.len();
     let n = level as f64;
-    let start = rising.first().map_or(f64::NAN, |point| point.memory);
-    let taken = value(|p| p.memory).map(|memory| memory - start).filter(|bytes| *bytes > 0.0);
+    let start = rising.iter().map(|point| point.own_memory).find(|bytes| !bytes.is_nan());
+    let taken = value(|p| p.own_memory).zip(start).map(|(then, first)| then - first).filter(|bytes| *bytes > 0.0);
     list.add("memory", "memory taken", Unit::Bytes, Less, MEMORY, taken);
     if let Some(slope) = facts.cost.total {
         list.within(2.0 * slope.spread * n);
@@ -279,7 +277,7 @@ fn at(rising: &[&Point], level: u64, of: fn(&Point) -> f64) -> Option<f64> {
 
 /// `100 k`: a level as a heading says it.
 pub fn level_text(level: u64) -> String {
-    short_count(level).replace(".00", "").replace(".0", "").replace("2.50", "2.5")
+    short_count(level).replace(".00", "").replace(".0", "")
 }
 
 #[cfg(test)]
@@ -307,9 +305,10 @@ mod tests {
 
     #[test]
     fn levels_are_the_highest_that_were_reached() {
-        assert_eq!(levels(&[30_000, 120_000]), [5_000, 10_000, 25_000, 50_000, 100_000]);
+        assert_eq!(levels(&[30_000, 120_000]), [10_000, 50_000, 100_000]);
+        assert_eq!(levels(&[1_000_000]), [50_000, 100_000, 250_000, 500_000, 1_000_000]);
         assert_eq!(levels(&[999]), [0_u64; 0]);
-        assert_eq!([2_500, 100_000, 1_000_000, 500].map(level_text), ["2.5 k", "100 k", "1 M", "500"]);
+        assert_eq!([50_000, 100_000, 1_000_000, 500].map(level_text), ["50 k", "100 k", "1 M", "500"]);
     }
 
     #[test]

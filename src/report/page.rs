@@ -7,7 +7,7 @@ use super::around::{Section, differences};
 use super::compare::{Comparison, Side, Verdict, compare};
 use super::facts::Facts;
 use super::figure::{level_text, micros};
-use super::svg::{ALARM, COLOURS, Chart, Ink};
+use super::svg::{ALARM, COLOURS, Chart, Ink, Width};
 use super::table::{change, value_text};
 use super::words::{self, ended, outcome, short_time};
 use super::{charts, defaults};
@@ -22,7 +22,7 @@ const SMALL: f64 = 190.0;
 /// The page of one run, or of several held against the first.
 pub fn write(runs: &[Facts]) -> String {
     let title = match runs {
-        [one] => outcome(one).sentence,
+        [one] => format!("{} connections: {}", grouped(one.peak), ended(one.verdict)),
         _ => format!("{} runs compared", runs.len()),
     };
     let page = html! {
@@ -34,7 +34,7 @@ pub fn write(runs: &[Facts]) -> String {
                 // Dark where the reader's system is, without a line of style.
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content=(concat!("c1m-top ", env!("CARGO_PKG_VERSION")));
-                title { (plain(&title)) " c1m-top" }
+                title { (title) }
             }
             body {
                 @match runs {
@@ -136,8 +136,8 @@ fn heading(prefix: &str, text: &str) -> Markup {
 fn figure(chart: &Chart) -> Markup {
     html! {
         @if chart.is_empty() { p { (chart.title) ": not known." } } @else {
-            p { (chart.title) ". " (chart.legend()) }
-            (chart.draw(Ink::PAGE, "100%", (0.0, 0.0)))
+            p { (chart.title) br; (chart.legend()) }
+            (chart.draw(Ink::PAGE, Width::Room, (0.0, 0.0)))
         }
     }
 }
@@ -174,7 +174,7 @@ fn cost(facts: &Facts) -> Markup {
             tr {
                 th scope="row" { (plain(name)) "\u{a0}" }
                 td { (number(&grouped(whole(n.max(0.0).round())), 7)) }
-                td { (spread.map_or(String::new(), |s| format!("± {s:.0}\u{a0}"))) }
+                td { @if let Some(spread) = spread { (number(&format!("±{spread:.0}"), 5)) "\u{a0}" } }
                 td { (bar(n / total.per_connection, colour)) }
             }
         }
@@ -422,7 +422,7 @@ fn figures(compared: &Comparison) -> Markup {
                             td { (number(&value_text(row, i), 10)) "\u{a0}" }
                             @if i > 0 {
                                 td {
-                                    @if let (Some(a), Some(b)) = (&row.values[0], value) { (change(a.value, b.value)) " " }
+                                    @if let (Some(a), Some(b)) = (&row.values[0], value) { (change(row.unit, a.value, b.value)) " " }
                                     @let word = row.verdicts[i].word(compared.sides[i].side);
                                     @if row.verdicts[i] == Verdict::Worse { strong { (word) } } @else { (word) }
                                 }

@@ -27,8 +27,9 @@ pub fn memory(runs: &[(char, &Facts)], width: u16, height: u16, coloured: bool) 
         .enumerate()
         .map(|(i, (letter, run))| {
             let rising = run.rising();
-            let start = rising.first().map_or(f64::NAN, |p| p.memory);
-            let points = rising.iter().map(|p| (p.connections as f64, p.memory - start)).filter(|p| !p.1.is_nan());
+            let known = rising.iter().filter(|p| !p.own_memory.is_nan());
+            let start = known.clone().next().map_or(f64::NAN, |p| p.own_memory);
+            let points = known.map(|p| (p.connections as f64, p.own_memory - start));
             (i % SIDES.len(), format!("{letter} {}", printable(&run.name)), points.collect())
         })
         .filter(|(_, _, points): &Curve| points.len() > 1)
@@ -52,7 +53,7 @@ pub fn memory(runs: &[(char, &Facts)], width: u16, height: u16, coloured: bool) 
         .y_axis(Axis::default().bounds([0.0, y]).labels(["0".to_owned(), size(0.5), size(1.0)]))
         .legend_position(None)
         .render(area, &mut buffer);
-    let mut lines = vec!["Memory taken since the start, over connections".to_owned()];
+    let mut lines = vec!["Memory taken since the start (sockets, processes), over connections".to_owned()];
     lines.extend(curves.iter().map(|(side, name, _)| {
         let (colour, marker) = SIDES[*side];
         let mark = match marker {
@@ -101,8 +102,8 @@ mod tests {
     fn both_curves_are_there_and_told_apart() {
         let a = facts(100_000);
         let b = facts_with(100_000, |sample, open| {
-            if let Ok(mem) = &mut sample.kernel.host.mem {
-                mem.free -= 8000 * open;
+            if let Ok(caches) = &mut sample.kernel.host.slab {
+                caches[0].bytes += 8000 * open;
             }
         });
         let lines = memory(&[('A', &a), ('B', &b)], 70, 14, false);

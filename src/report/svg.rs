@@ -19,8 +19,17 @@ pub const ALARM: &str = "#e5484d";
 const COLUMNS: usize = 240;
 /// Units of x within the stretched picture.
 const SPAN: f64 = 1000.0;
+
+/// How wide a chart is.
+#[derive(Debug, Clone, Copy)]
+pub enum Width {
+    /// As wide as there is room.
+    Room,
+    /// So many pixels.
+    Pixels(f64),
+}
 /// Room above the highest tick, and below the plot for the numbers, pixels.
-const ABOVE: f64 = 8.0;
+const ABOVE: f64 = 20.0;
 const BELOW: f64 = 20.0;
 
 /// What a chart is drawn with.
@@ -100,7 +109,7 @@ impl Chart {
         self.curves.iter().flat_map(|c| &c.segments).all(Vec::is_empty) || self.bounds.iter().any(|b| b.1 <= b.0)
     }
 
-    /// The names of the curves, each with its colour; they flow as words do.
+    /// The names of the curves, each with its colour; they flow as words do, and none is torn.
     pub fn legend(&self) -> Markup {
         html! {
             @for curve in &self.curves {
@@ -108,25 +117,31 @@ impl Chart {
                     line x1="2" x2="20" y1="5" y2="5" stroke=(COLOURS[curve.colour]) stroke-width="3"
                         stroke-dasharray=[curve.dashed.then_some("4 3")] {}
                 }
-                " " (curve.label) " \u{2003}"
+                "\u{a0}" (curve.label.replace(' ', "\u{a0}")) " \u{2003}"
             }
         }
     }
 
-    /// The chart. `width` and `at` are those of its `svg`, in pixels or percent.
-    pub fn draw(&self, ink: Ink, width: &str, at: (f64, f64)) -> Markup {
+    /// The chart, `at` this place in what it stands in, pixels.
+    pub fn draw(&self, ink: Ink, width: Width, at: (f64, f64)) -> Markup {
+        // Where the width is known nothing has to be stretched, which older readers of SVG cannot do without the strokes.
+        let (wide, span, effect) = match width {
+            Width::Room => ("100%".to_owned(), SPAN, Some("non-scaling-stroke")),
+            Width::Pixels(wide) => (wide.to_string(), wide, None),
+        };
         let plot = self.height - ABOVE - BELOW;
         let [x_bounds, y_bounds] = self.bounds;
         let percent = |x: f64| format!("{:.2}%", unit(x, x_bounds) * 100.0);
-        let row = |y: f64| ABOVE + (1.0 - unit(y, y_bounds)) * plot;
+        // A limit above all that is drawn stands at the edge: its label says so.
+        let row = |y: f64| ABOVE + (1.0 - unit(y, y_bounds).min(1.0)) * plot;
         let inside = |v: f64, b: (f64, f64)| (b.0..=b.1).contains(&v);
         let bottom = ABOVE + plot;
         let x_ticks = ticks(self.x, x_bounds, 4);
         let y_ticks = ticks(self.y.0, y_bounds, if self.height > 250.0 { 5 } else { 3 });
         let upright: Vec<&Mark> = self.marks.iter().filter(|m| m.upright && inside(m.at, x_bounds)).collect();
-        let level: Vec<&Mark> = self.marks.iter().filter(|m| !m.upright && inside(m.at, y_bounds)).collect();
+        let level: Vec<&Mark> = self.marks.iter().filter(|m| !m.upright && m.at >= y_bounds.0).collect();
         html! {
-            svg x=(at.0) y=(at.1) width=(width) height=(self.height) role="img" aria-label=(self.title)
+            svg x=(at.0) y=(at.1) width=(wide) height=(self.height) role="img" aria-label=(self.title)
                 font-family="system-ui, sans-serif" font-size="12" fill=(ink.text) {
                 title { (self.title) }
                 @for tick in &y_ticks {
@@ -143,14 +158,14 @@ impl Chart {
                 @for mark in &upright {
                     line x1=(percent(mark.at)) x2=(percent(mark.at)) y1=(px(ABOVE)) y2=(px(bottom)) stroke=(colour(mark)) stroke-width="1.5" stroke-dasharray="6 4" {}
                 }
-                svg y=(px(ABOVE)) width="100%" height=(px(plot)) viewBox=(format!("0 0 {SPAN} {plot:.0}")) preserveAspectRatio="none" {
+                svg y=(px(ABOVE)) width="100%" height=(px(plot)) viewBox=(format!("0 0 {span} {plot:.0}")) preserveAspectRatio="none" {
                     @for curve in self.curves.iter().rev() {
-                        path d=(self.path(curve, plot)) fill="none" stroke=(COLOURS[curve.colour]) stroke-width="2" stroke-linejoin="round"
-                            stroke-linecap="round" stroke-dasharray=[curve.dashed.then_some("5 4")] vector-effect="non-scaling-stroke" {}
+                        path d=(self.path(curve, (span, plot))) fill="none" stroke=(COLOURS[curve.colour]) stroke-width="2" stroke-linejoin="round"
+                            stroke-linecap="round" stroke-dasharray=[curve.dashed.then_some("5 4")] vector-effect=[effect] {}
                     }
                     @for (from, to, text) in &self.hints {
-                        @let left = unit(*from, x_bounds) * SPAN;
-                        rect x=(px(left)) width=(px((unit(*to, x_bounds) * SPAN - left).max(0.1))) y="0" height=(px(plot)) fill-opacity="0" { title { (text) } }
+                        @let left = unit(*from, x_bounds) * span;
+                        rect x=(px(left)) width=(px((unit(*to, x_bounds) * span - left).max(0.1))) y="0" height=(px(plot)) fill-opacity="0" { title { (text) } }
                     }
                 }
                 @for tick in y_ticks.iter().filter(|tick| tick.at > 0.0) {
@@ -169,11 +184,11 @@ impl Chart {
     }
 
     /// A curve as a path within the stretched picture.
-    fn path(&self, curve: &Curve, plot: f64) -> String {
+    fn path(&self, curve: &Curve, (span, plot): (f64, f64)) -> String {
         let mut d = String::new();
         for segment in &curve.segments {
             for (i, (x, y)) in thin(segment, COLUMNS).into_iter().enumerate() {
-                let (x, y) = (unit(x, self.bounds[0]) * SPAN, (1.0 - unit(y, self.bounds[1])) * plot);
+                let (x, y) = (unit(x, self.bounds[0]) * span, (1.0 - unit(y, self.bounds[1])) * plot);
                 let mut to = |letter: char| {
                     // Writing to a String cannot fail.
                     let _ = write!(d, "{letter}{x:.1} {y:.1}");
@@ -241,11 +256,11 @@ mod tests {
 
     #[test]
     fn nothing_in_it_needs_a_style_or_a_script() {
-        let text = chart().draw(Ink::PAGE, "100%", (0.0, 0.0)).into_string() + &chart().legend().into_string();
+        let text = chart().draw(Ink::PAGE, Width::Room, (0.0, 0.0)).into_string() + &chart().legend().into_string();
         for never in ["style", "<script", "class=", " on", "href", "url("] {
             assert!(!text.contains(never), "{never}: {text}");
         }
-        assert!(text.contains("what &amp; why") && text.contains("a &lt;b&gt;"), "{text}");
+        assert!(text.contains("what &amp; why") && text.contains("a\u{a0}&lt;b&gt;"), "{text}");
         assert!(text.contains(">memory<") && !text.contains("beyond"), "only what is within its bounds: {text}");
         assert!(text.contains("<title>0 s to 10 s</title>"));
     }
@@ -253,7 +268,7 @@ mod tests {
     #[test]
     fn a_gap_is_not_a_line_and_a_lone_point_is_a_dot() {
         let chart = chart();
-        let path = chart.path(&chart.curves[0], 100.0);
+        let path = chart.path(&chart.curves[0], (1000.0, 100.0));
         assert_eq!(path.matches('M').count(), 2, "{path}");
         assert!(path.ends_with("M1000.0 44.4L1000.0 44.4"), "{path}");
         assert!(!chart.is_empty());

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::around::shown;
 use super::compare::{Comparison, Row, Verdict};
-use super::figure::level_text;
+use super::figure::{Unit, level_text};
 use super::words;
 use crate::units::{grouped, printable};
 
@@ -98,7 +98,7 @@ fn cells(row: &Row, comparison: &Comparison) -> (Option<u64>, Vec<String>) {
         cells.push(value_text(row, i));
         if i > 0 {
             let letter = comparison.sides[i].side;
-            let more = value.as_ref().zip(row.values[0].as_ref()).map(|(b, a)| change(a.value, b.value));
+            let more = value.as_ref().zip(row.values[0].as_ref()).map(|(b, a)| change(row.unit, a.value, b.value));
             cells.push([more.unwrap_or_default(), row.verdicts[i].word(letter)].join("  ").trim().to_owned());
         }
     }
@@ -112,9 +112,13 @@ pub(super) fn value_text(row: &Row, side: usize) -> String {
     value.word.as_ref().map_or(number.clone(), |word| format!("{word} {number}"))
 }
 
-/// By how much, percent of the first.
-pub(super) fn change(from: f64, to: f64) -> String {
-    if from == 0.0 { String::new() } else { format!("{:+.1} %", (to / from - 1.0) * 100.0) }
+/// By how much, percent of the first; of what is percent already, the difference.
+pub(super) fn change(unit: Unit, from: f64, to: f64) -> String {
+    match unit {
+        Unit::Percent => format!("{:+.1}", to - from),
+        _ if from == 0.0 => String::new(),
+        _ => format!("{:+.1} %", (to / from - 1.0) * 100.0),
+    }
 }
 
 /// Text within a cell of a Markdown table.
