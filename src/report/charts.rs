@@ -62,9 +62,8 @@ fn of_connections(facts: &Facts) -> Vec<(f64, f64, String)> {
 /// Memory taken since the start over connections, of several runs.
 pub fn memory_of(runs: &[(String, &Facts)], height: f64) -> Chart {
     let curves = of_runs(runs, |run| {
-        let known: Vec<&Point> = run.rising().into_iter().filter(|p| !p.own_memory.is_nan()).collect();
-        let start = known.first().map_or(f64::NAN, |p| p.own_memory);
-        segments(known.into_iter(), |p| (p.connections as f64, p.own_memory - start))
+        let known: Vec<&Point> = run.highest().into_iter().filter(|p| !p.own_memory.is_nan()).collect();
+        segments(known.into_iter(), |p| (p.connections as f64, p.own_memory))
     });
     with_curves(
         "Memory taken since the start (sockets, processes), over connections",

@@ -69,7 +69,7 @@ pub struct Point {
     pub connections: u64,
     /// Memory in use on the machine, bytes: everybody's.
     pub memory: f64,
-    /// What the sockets of the machine and the watched processes have, bytes: only its growth means anything.
+    /// What sockets and watched processes have taken since the start, bytes.
     pub own_memory: f64,
     /// Connections opened a second since the sample before; of what is not counted by an engine, net.
     pub rate: f64,
@@ -108,6 +108,16 @@ impl Facts {
         self.summary.as_ref()?.traffic.filter(|traffic| traffic.echo.count > 0)
     }
 
+    /// The part in which the count was as high as ever: where it rose, and where it stood.
+    pub fn highest(&self) -> Vec<&Point> {
+        let mut most = 0;
+        let highest = |point: &&Point| {
+            most = most.max(point.connections);
+            point.connections == most
+        };
+        self.points.iter().filter(highest).collect()
+    }
+
     /// The part in which the count rose: each point has more connections open than every one before it.
     pub fn rising(&self) -> Vec<&Point> {
         let mut most = None;
@@ -126,8 +136,20 @@ pub struct Collector {
     facts: Facts,
     /// Connections and times of the sample before: what each engine had opened, and its CPU.
     before: Option<Counts>,
-    /// The count has been at its highest since `at_peak` was kept.
+    /// The count has been at its highest since the limits were kept.
     rose: bool,
+    /// Slab has been read cache by cache.
+    by_cache: bool,
+    /// What there was at the start.
+    memory: Option<Memory>,
+}
+
+/// What the growth of memory is made from: bytes, and sockets of the machine.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    kernel: f64,
+    user: f64,
+    sockets: f64,
 }
 
 /// What rates are made from.
@@ -200,6 +222,28 @@ impl Collector {
         self.facts.chart = model.chart(XAxis::Connections);
     }
 
+    /// What the run has taken since it began: memory of the kernel for sockets, and of the watched processes themselves. Of the
+    /// kernel's, the part that goes with the sockets of the run where others open some as well.
+    fn own_memory(&mut self, model: &Model, sample: &Sample) -> f64 {
+        // All of the slab stands for caches that cannot be read, and is something else where they can.
+        let by_cache = sample.kernel.host.slab.is_ok();
+        self.by_cache |= by_cache;
+        let kernel = socket_memory(sample).filter(|_| by_cache == self.by_cache);
+        let sockets = sample.kernel.net.sockstat.as_ref().ok().map(|s| s.alloc);
+        let (Some(kernel), Some(sockets)) = (kernel, sockets) else { return f64::NAN };
+        let user: u64 = match &sample.kernel.program {
+            Some(program) => program.private_bytes(),
+            None => sample.living().filter_map(|w| w.process.rss_bytes.as_ref().ok().copied()).sum(),
+        };
+        let now = Memory { kernel: kernel as f64, user: user as f64, sockets: sockets as f64 };
+        let start = *self.memory.get_or_insert(now);
+        let all = now.sockets - start.sockets;
+        let own = model.now().connections as f64 * if model.cost().both_ends { 2.0 } else { 1.0 };
+        // A program that is no engine may have several for each connection: its own are not told from others'.
+        let share = if sample.engines.is_empty() || all <= own { 1.0 } else { own / all };
+        (now.kernel - start.kernel) * share + now.user - start.user
+    }
+
     fn point(&mut self, model: &Model, sample: &Sample) -> Point {
         let (client, server) = (sample.engine(Role::Client), sample.engine(Role::Server));
         let now = model.now();
@@ -231,7 +275,7 @@ impl Collector {
             begins: before.is_none(),
             connections: now.connections,
             memory: model.headroom().map_or(f64::NAN, |h| h.used_bytes() as f64),
-            own_memory: own_memory(sample),
+            own_memory: self.own_memory(model, sample),
             rate: before.map_or(f64::NAN, |b| per_us(b.opened, counts.opened) * 1e6),
             cores,
             cpu_us: if cpu.is_empty() { f64::NAN } else { cpu.iter().sum::<u64>() as f64 },
@@ -241,16 +285,6 @@ impl Collector {
             echo: echo.map_or([f64::NAN; 2], |echo| [echo.p99_us as f64, echo.p50_us as f64]),
         }
     }
-}
-
-/// Memory of the kernel for sockets, and of the watched processes themselves: what others take and give is none of a run's.
-fn own_memory(sample: &Sample) -> f64 {
-    let Some(kernel) = socket_memory(sample) else { return f64::NAN };
-    let user = match &sample.kernel.program {
-        Some(program) => program.private_bytes(),
-        None => sample.living().filter_map(|w| w.process.rss_bytes.as_ref().ok().copied()).sum(),
-    };
-    (kernel + user) as f64
 }
 
 /// Connections of a sample, where it tells without a model.

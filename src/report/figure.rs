@@ -64,7 +64,7 @@ pub fn micros(us: f64) -> String {
 }
 
 /// What a figure moves by itself from run to run, where nothing in the run tells: a share of it, and at least so much. Found from
-/// equal runs of 20,000 to 100,000 connections on a machine whose cores others used too.
+/// twenty equal runs of 100,000 connections, in a row, on a machine whose cores others used too: `docs/compare.md` has the table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Floor {
     share: f64,
@@ -78,17 +78,22 @@ impl Floor {
     }
 }
 
+const MIB: f64 = 1024.0 * 1024.0;
 const COUNT: Floor = Floor { share: 0.005, least: 1.0 };
-const FORECAST: Floor = Floor { share: 0.03, least: 100.0 };
-const COST: Floor = Floor { share: 0.01, least: 16.0 };
-const CACHE: Floor = Floor { share: 0.03, least: 16.0 };
-const USER: Floor = Floor { share: 0.05, least: 24.0 };
-const MEMORY: Floor = Floor { share: 0.03, least: 8.0 * 1024.0 * 1024.0 };
-const RATE: Floor = Floor { share: 0.40, least: 50.0 };
-const CPU: Floor = Floor { share: 0.30, least: 2.0 };
+const FORECAST: Floor = Floor { share: 0.08, least: 100.0 };
+const COST: Floor = Floor { share: 0.02, least: 16.0 };
+const CACHE: Floor = Floor { share: 0.05, least: 32.0 };
+const USER: Floor = Floor { share: 0.10, least: 24.0 };
+const MEMORY: Floor = Floor { share: 0.04, least: 24.0 * MIB };
+const RATE: Floor = Floor { share: 0.30, least: 50.0 };
+const CPU: Floor = Floor { share: 0.25, least: 2.0 };
 const LATENCY: Floor = Floor { share: 0.70, least: 300.0 };
-const TIME: Floor = Floor { share: 0.50, least: 0.5 };
+const TIME: Floor = Floor { share: 0.30, least: 0.5 };
 const ERROR: Floor = Floor { share: 0.5, least: 3.0 };
+
+/// Bytes that caches gave or took between equal runs though their objects were the same: slabs that an earlier run has left half
+/// empty are filled first. Whatever a connection is said to cost is known to this, divided by the connections.
+const LEFT_OVER: f64 = 8.0 * MIB;
 
 /// One figure of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,10 +133,11 @@ pub fn levels(peaks: &[u64]) -> Vec<u64> {
 /// Every figure of a run that is known, those of the whole run first, then level by level.
 pub fn figures(facts: &Facts, levels: &[u64]) -> Vec<Figure> {
     let mut list = List(Vec::new());
-    whole_run(facts, &mut list);
     let rising = facts.rising();
+    let pace = Pace::of(&rising);
+    whole_run(facts, pace, &mut list);
     for level in levels {
-        at_level(facts, &rising, *level, &mut list);
+        at_level(facts, &rising, *level, pace, &mut list);
     }
     list.0.retain(|figure| figure.value.is_finite());
     list.0
@@ -160,9 +166,44 @@ impl List {
             last.spread = spread;
         }
     }
+
+    /// The same to a share of it.
+    fn within_share(&mut self, share: f64) {
+        if let Some(last) = self.0.last_mut() {
+            last.spread = share * last.value.abs();
+        }
+    }
 }
 
-fn whole_run(facts: &Facts, list: &mut List) {
+/// How steadily a run went up: what others do to its cores shows in it. Shares of the mean.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    rate: f64,
+    cpu: f64,
+}
+
+impl Pace {
+    fn of(rising: &[&Point]) -> Self {
+        let rates: Vec<f64> = rising.iter().map(|p| p.rate).filter(|rate| *rate > 0.0).collect();
+        let each = |p: &[&Point]| {
+            let more = (p[1].connections - p[0].connections) as f64;
+            (p[1].cpu_us - p[0].cpu_us) / more
+        };
+        let cpu: Vec<f64> = rising.windows(2).map(each).filter(|us| us.is_finite()).collect();
+        let rate = scatter(rates);
+        // Whoever takes the cores leaves the caches cold too.
+        Self { rate: 2.0 * rate, cpu: (2.0 * scatter(cpu)).max(rate) }
+    }
+}
+
+/// The standard deviation as a share of the median, told from the quartiles: what begins and ends is no scatter. 0 of too few.
+fn scatter(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let at = |share: usize| values[values.len() * share / 4];
+    if values.len() < 4 || at(2) <= 0.0 { 0.0 } else { (at(3) - at(1)) / 1.35 / at(2) }
+}
+
+fn whole_run(facts: &Facts, pace: Pace, list: &mut List) {
     use Better::{Less, More};
     list.add("held", "held at once", Unit::Connections, More, COUNT, Some(facts.peak as f64));
     if let Some(limit) = facts.nearest() {
@@ -179,6 +220,7 @@ fn whole_run(facts: &Facts, list: &mut List) {
         list.add("forecast_error", "its forecast was off by", Unit::Percent, Less, ERROR, forecast_error(facts));
     }
     let cost = &facts.cost;
+    let left_over = LEFT_OVER / (facts.peak.max(1) as f64);
     for (key, label, slope, floor) in [
         ("bytes_per_connection.total", "memory per connection", cost.total, COST),
         ("bytes_per_connection.kernel", "  the kernel's", cost.kernel, COST),
@@ -188,25 +230,27 @@ fn whole_run(facts: &Facts, list: &mut List) {
     ] {
         list.add(key, label, Unit::Bytes, Less, floor, slope.map(|s| s.per_connection.max(0.0)));
         if let Some(slope) = slope {
-            list.within(2.0 * slope.spread);
+            list.within((2.0 * slope.spread).max(left_over));
         }
     }
-    // What a cache grows by is known to the steps in which it does: a MiB over the whole run.
-    let doubt = 1024.0 * 1024.0 / (facts.peak.max(1) as f64);
     for (name, bytes) in cost.slab.iter().filter(|cache| cache.1 >= LEAST_CACHE) {
         let key = format!("bytes_per_connection.slab.{name}");
         list.add(&key, &format!("    {name}"), Unit::Bytes, Less, CACHE, Some(*bytes));
-        list.within(doubt);
+        list.within(left_over);
     }
     let Some(summary) = &facts.summary else { return };
     list.add("time_to_peak", "time to the highest count", Unit::Seconds, Less, TIME, summary.time_to_peak_s);
+    list.within_share(pace.rate);
     list.add("rate", "rate to it, mean", Unit::PerSecond, More, RATE, summary.mean_rate_per_s);
+    list.within_share(pace.rate);
     let cpu = summary.cpu_us_per_connection;
     list.add("cpu_us_per_connection", "CPU per connection", Unit::Microseconds, Less, CPU, cpu);
+    list.within_share(pace.cpu);
     for (key, what, latency) in [("connect", "connect", summary.connect), ("handshake", "handshake", summary.handshake)]
     {
         let p99 = latency.map(|l| l.p99_us as f64);
         list.add(&format!("{key}.p99_us"), &format!("{what}, p99"), Unit::Microseconds, Less, LATENCY, p99);
+        list.within_share(pace.rate);
     }
     if let Some(traffic) = facts.traffic() {
         for (key, label, us) in
@@ -234,45 +278,59 @@ fn forecast_error(facts: &Facts) -> Option<f64> {
     (came > 0.0).then(|| (predicted - came).abs() / came * 100.0)
 }
 
-fn at_level(facts: &Facts, rising: &[&Point], level: u64, list: &mut List) {
+/// A level that is less than this part of the way belongs to the start of a run, whose times are no measure.
+const START: u64 = 5;
+
+fn at_level(facts: &Facts, rising: &[&Point], level: u64, pace: Pace, list: &mut List) {
     use Better::{Less, More};
     if facts.peak < level {
         return;
     }
-    let value = |of: fn(&Point) -> f64| at(rising, level, of);
+    let value = |of: fn(&Point) -> f64| at(rising, level, of).map(|found| found.0);
     let first = list.0.len();
     let n = level as f64;
-    let start = rising.iter().map(|point| point.own_memory).find(|bytes| !bytes.is_nan());
-    let taken = value(|p| p.own_memory).zip(start).map(|(then, first)| then - first).filter(|bytes| *bytes > 0.0);
-    list.add("memory", "memory taken", Unit::Bytes, Less, MEMORY, taken);
-    if let Some(slope) = facts.cost.total {
-        list.within(2.0 * slope.spread * n);
+    // What is known at the same count later is known of that count: the caches are read seldom in a fast ramp.
+    let known: Vec<&Point> = facts.highest().into_iter().filter(|p| !p.own_memory.is_nan()).collect();
+    let measured = known.first().filter(|p| p.connections < level / 10).and_then(|_| {
+        let (then, apart) = at(&known, level, |p| p.own_memory)?;
+        // What lies between two readings is a guess.
+        Some((then, apart / 8.0))
+    });
+    let by_slope = || facts.cost.total.map(|slope| (slope.per_connection * n, 2.0 * slope.spread * n));
+    if let Some((bytes, doubt)) = measured.or_else(by_slope) {
+        list.add("memory", "memory taken", Unit::Bytes, Less, MEMORY, Some(bytes).filter(|bytes| *bytes > 0.0));
+        list.within(doubt);
     }
-    list.add(
-        "cpu_us_per_connection",
-        "CPU per connection",
-        Unit::Microseconds,
-        Less,
-        CPU,
-        value(|p| p.cpu_us).map(|us| us / n),
-    );
-    let rate = value(|p| p.ramp_s).filter(|s| *s > 0.0).map(|s| n / s);
-    list.add("rate", "rate to here, mean", Unit::PerSecond, More, RATE, rate);
-    list.add("connect.p99_us", "connect, p99", Unit::Microseconds, Less, LATENCY, value(|p| p.connect_p99));
-    list.add("handshake.p99_us", "handshake, p99", Unit::Microseconds, Less, LATENCY, value(|p| p.handshake_p99));
+    if level >= facts.peak / START {
+        let cpu = value(|p| p.cpu_us).map(|us| us / n);
+        list.add("cpu_us_per_connection", "CPU per connection", Unit::Microseconds, Less, CPU, cpu);
+        list.within_share(pace.cpu);
+        let rate = value(|p| p.ramp_s).filter(|s| *s > 0.0).map(|s| n / s);
+        list.add("rate", "rate to here, mean", Unit::PerSecond, More, RATE, rate);
+        list.within_share(pace.rate);
+        for (key, label, p99) in [
+            ("connect.p99_us", "connect, p99", value(|p| p.connect_p99)),
+            ("handshake.p99_us", "handshake, p99", value(|p| p.handshake_p99)),
+        ] {
+            list.add(key, label, Unit::Microseconds, Less, LATENCY, p99);
+            list.within_share(pace.rate);
+        }
+    }
     for figure in &mut list.0[first..] {
         figure.at = Some(level);
     }
 }
 
-/// What a value was at so many connections, on a straight line between the samples around it.
-fn at(rising: &[&Point], level: u64, of: fn(&Point) -> f64) -> Option<f64> {
+/// What a value was at so many connections, on a straight line between the samples around it, and how far those are apart.
+fn at(rising: &[&Point], level: u64, of: fn(&Point) -> f64) -> Option<(f64, f64)> {
     let known = |point: &&&Point| !of(point).is_nan();
     let above = rising.iter().filter(known).find(|p| p.connections >= level)?;
-    let Some(below) = rising.iter().filter(known).rfind(|p| p.connections <= level) else { return Some(of(above)) };
+    let Some(below) = rising.iter().filter(known).rfind(|p| p.connections <= level) else {
+        return Some((of(above), 0.0));
+    };
     let span = (above.connections - below.connections) as f64;
     let share = if span > 0.0 { (level - below.connections) as f64 / span } else { 0.0 };
-    Some(of(below) + (of(above) - of(below)) * share)
+    Some((of(below) + (of(above) - of(below)) * share, (of(above) - of(below)).abs()))
 }
 
 /// `100 k`: a level as a heading says it.
@@ -300,7 +358,14 @@ mod tests {
         assert!((rate.value / 50_000.0 - 1.0).abs() < 0.05, "{rate:?}");
         assert!(figure("forecast_error", None).value < 5.0);
         assert_eq!(figure("first_limit", None).word.as_deref(), Some(facts.nearest().unwrap().info.label));
-        assert_eq!(whole(figure("connect.p99_us", Some(10_000)).value), 4000);
+        assert_eq!(whole(figure("connect.p99_us", Some(100_000)).value), 4000);
+    }
+
+    #[test]
+    fn what_begins_and_ends_is_no_scatter() {
+        assert!(scatter(vec![1.0, 50.0, 50.0, 50.0, 50.0, 50.0, 50.0, 3.0]) < 1e-9);
+        assert!(scatter(vec![10.0, 90.0, 20.0, 80.0, 30.0, 70.0]) > 0.5);
+        assert!(scatter(vec![10.0, 90.0]) < 1e-9, "too few to tell");
     }
 
     #[test]

@@ -26,10 +26,9 @@ pub fn memory(runs: &[(char, &Facts)], width: u16, height: u16, coloured: bool) 
         .iter()
         .enumerate()
         .map(|(i, (letter, run))| {
-            let rising = run.rising();
-            let known = rising.iter().filter(|p| !p.own_memory.is_nan());
-            let start = known.clone().next().map_or(f64::NAN, |p| p.own_memory);
-            let points = known.map(|p| (p.connections as f64, p.own_memory - start));
+            let highest = run.highest();
+            let known = highest.iter().filter(|p| !p.own_memory.is_nan());
+            let points = known.map(|p| (p.connections as f64, p.own_memory));
             (i % SIDES.len(), format!("{letter} {}", printable(&run.name)), points.collect())
         })
         .filter(|(_, _, points): &Curve| points.len() > 1)

@@ -12,4 +12,5 @@ mod browser;
 mod compare;
 mod files;
 mod real;
+mod real;
 mod report;
