@@ -25,10 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let palette = match () {
         () if has("light") => Palette::Light,
         () if has("plain") => Palette::Plain,
-        () if has("live") => {
-            let read = |name| std::env::var(name).ok();
-            Theme::palette_from(read("NO_COLOR").as_deref(), read("COLORFGBG").as_deref())
-        }
+        () if has("live") => Theme::of_terminal(|name| std::env::var(name).ok()).palette,
         () => Palette::Dark,
     };
     let marker = match () {
@@ -79,7 +76,7 @@ fn live(view: &mut View, theme: Theme) -> Result<(), Box<dyn std::error::Error>>
     let (to, from) = sync_channel::<Input>(64);
     let mut model = Model::new(Setup { target: Some(1_000_000), interval_ms: 100, ..Setup::default() });
     let mut samples = synthetic::ramp(1_000_000, 38_420, 100).into_iter();
-    let mut terminal = ui::Terminal::enter()?;
+    let mut terminal = ui::Terminal::enter(std::sync::Arc::new(|| {}))?;
     let _reader = ui::input::spawn(to)?;
     loop {
         terminal.draw(|frame| ui::draw(frame, &model, view, theme))?;
@@ -87,7 +84,7 @@ fn live(view: &mut View, theme: Theme) -> Result<(), Box<dyn std::error::Error>>
             Ok(Input::Key(key)) if key.code == KeyCode::Char('P') => panic!("a panic asked for"),
             Ok(Input::Key(key)) if view.on_key(key, &model) == Some(Action::Quit) => return Ok(()),
             Ok(Input::Gone) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Ok(Input::Key(_) | Input::Resize) => {}
+            Ok(Input::Key(_) | Input::Resize | Input::Free | Input::Mouse(_)) => {}
             Err(RecvTimeoutError::Timeout) => {
                 if let Some(sample) = samples.next() {
                     model.update(&sample);

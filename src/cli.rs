@@ -29,12 +29,12 @@ mod values;
 pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
 pub use record::{ReplayArgs, RunsArgs, RunsSub};
 pub use report::{CompareArgs, CompareOutputArg, ReportArgs, ReportOutputArg, ToArgs};
-pub use shared::{AddressArgs, EngineArgs, RampArgs, TrafficArgs};
+pub use shared::{AddressArgs, EngineArgs, RampArgs, ScreenArgs, TrafficArgs};
 pub use values::{CloseArg, MarkerArg, OutputArg, Rate, Source, port};
 
 use crate::model::Expect;
 use crate::probe::Selector;
-use crate::units::{parse_count, parse_duration};
+use crate::units::{parse_count, parse_duration, parse_interval};
 
 /// Run and watch a million TCP connections: what they cost, which limit comes next, what broke.
 #[derive(Debug, Parser)]
@@ -73,7 +73,7 @@ pub enum Sub {
     /// List the runs that are kept, and write one as JSON.
     Runs(RunsArgs),
     /// Show a run again that was recorded: the same screens, or the lines it wrote.
-    #[command(after_help = record::RUN_HELP)]
+    #[command(after_help = record::REPLAY_HELP)]
     Replay(ReplayArgs),
     /// Hold recorded runs against the first of them, connection count by connection count.
     #[command(after_help = report::COMPARE_HELP)]
@@ -81,6 +81,8 @@ pub enum Sub {
     /// Make a page, a picture, a card or Markdown of a recorded run, or of several.
     #[command(after_help = report::REPORT_HELP)]
     Report(ReportArgs),
+    /// Print the configuration file of the screen as it would be without one: every setting, with what it is for.
+    Config,
 }
 
 /// Why there is no command line to follow.
@@ -197,9 +199,9 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Traffic")]
     pub greet: bool,
 
-    /// Time between two samples, 100ms at the least.
-    #[arg(long, value_name = "TIME", value_parser = values::interval, default_value = "1s", help_heading = "Output")]
-    pub interval: Duration,
+    /// Time between two samples, 100ms or more. Default: 1s.
+    #[arg(long, value_name = "TIME", value_parser = parse_interval, help_heading = "Output")]
+    pub interval: Option<Duration>,
 
     /// How the run is shown. Default: tui on a terminal, else text.
     #[arg(long, value_parser = values::output(), help_heading = "Output")]
@@ -227,9 +229,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "KEY < NUMBER", help_heading = "Output")]
     pub expect: Vec<Expect>,
 
-    /// How the chart is drawn: braille needs a font that has it; block and dot do not.
-    #[arg(long, value_enum, default_value = "braille", help_heading = "Output")]
-    pub marker: MarkerArg,
+    /// How the screen looks.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
 }
 
 impl RunArgs {

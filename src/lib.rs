@@ -18,13 +18,15 @@
 //! | [`report`] | runs held against each other, and as a page, a picture, a few lines; pure | `model`, `limits`, `sample`, `protocol`, `units` |
 //! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
 //! | [`advise`] | what a target needs of this machine, before any connection; pure | `limits`, `sample`, `units` |
-//! | [`cli`] | the command line, types only | `output`, `model`, `probe`, `units` |
+//! | [`config`] | the configuration file of the screen | `ui`, `units` |
+//! | [`cli`] | the command line, types only | `output`, `ui`, `model`, `probe`, `units` |
 //! | [`app`] | modes, processes, threads: the only one that sees all | everything |
 
 pub mod advise;
 pub mod app;
 pub mod cli;
 pub mod client;
+pub mod config;
 pub mod engine;
 pub mod limits;
 pub mod model;

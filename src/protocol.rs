@@ -99,6 +99,11 @@ pub enum Command {
         /// Connections per second.
         per_s: Option<u64>,
     },
+    /// Aim at this many connections from now on, up to [`EngineStats::capacity`]. One that is below what is open closes nothing.
+    Target {
+        /// Connections.
+        connections: u64,
+    },
     /// Never hold more than this many connections: the guard's closed loop. `None` lifts it.
     Ceiling {
         /// Connections.
@@ -173,6 +178,11 @@ pub struct Latency {
     pub p999_us: u64,
     /// Largest.
     pub max_us: u64,
+}
+
+/// The longest time that a place of a spread counts, microseconds: two places to each doubling.
+pub fn spread_bound_us(place: usize) -> f64 {
+    2_f64.powf(u32::try_from(place).map_or(f64::INFINITY, f64::from) / 2.0)
 }
 
 /// Messages on active connections. Counts are since the target was reached (before that: since the start), mismatches since
@@ -380,6 +390,22 @@ pub struct EngineStats {
     /// Client: times from SYN to established, as the kernel measured them; of each batch one, which stands for all of it.
     #[serde(default)]
     pub handshake: Latency,
+    /// Client: how `connect` is spread: values at or below [`spread_bound_us`] of each place, and above that of the one before.
+    #[serde(default)]
+    pub connect_spread: Vec<u64>,
+    /// The same of the echoes of `traffic`.
+    #[serde(default)]
+    pub echo_spread: Vec<u64>,
+    /// Descriptors in use of each worker's table, in the order in which the workers were started.
+    #[serde(default)]
+    pub table_use: Vec<u32>,
+    /// Client: connections that each destination port has been given since the start, from the first port on; empty where they
+    /// are not counted.
+    #[serde(default)]
+    pub port_given: Vec<u64>,
+    /// The same of each source address.
+    #[serde(default)]
+    pub source_given: Vec<u64>,
     /// Messages, with `--active`.
     pub traffic: Option<Traffic>,
     /// Why it stopped before its target.

@@ -30,6 +30,21 @@ pub fn parse_count(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("'{text}' is not a count; write for example 200k, 1m or 2500000"))
 }
 
+/// Parses a rate: `20k`, `1500/s`, or `max` for as fast as it goes.
+///
+/// # Errors
+/// A sentence that says what is accepted.
+pub fn parse_rate(text: &str) -> Result<Option<u64>, String> {
+    if text.eq_ignore_ascii_case("max") {
+        return Ok(None);
+    }
+    match parse_count(text.trim_end_matches("/s")) {
+        Ok(0) => Err("0 per second would never begin; write a number from 1, or max".to_owned()),
+        Ok(n) => Ok(Some(n)),
+        Err(_) => Err(format!("'{text}' is not a rate; write a number per second such as 20k, or max")),
+    }
+}
+
 /// Parses a size in bytes: `512`, `1KiB`, `64k`, `2MiB`, `1MB`. `k`, `m` and `g` alone are decimal, like counts.
 ///
 /// # Errors
@@ -90,6 +105,19 @@ fn duration_parts(text: &str) -> Vec<&str> {
     }
     parts.push(&text[start..]);
     parts
+}
+
+/// Parses a time between two samples.
+///
+/// # Errors
+/// A sentence that says what is accepted.
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        time if time < Duration::from_millis(100) => {
+            Err(format!("'{text}' is under 100ms: sampling that often would cost what it measures; use 100ms or more"))
+        }
+        time => Ok(time),
+    }
 }
 
 /// Parses a percentage from 0 to 100, with or without the sign.

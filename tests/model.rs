@@ -109,7 +109,7 @@ fn the_slab_of_the_start_is_not_shown_as_that_of_what_was_opened_since() {
     all.kernel.host.slab_is_old = true;
     model.update(&all);
     let slab = |model: &Model| {
-        let chart = model.chart(XAxis::Connections);
+        let chart = model.chart(XAxis::Connections, None);
         let curve = chart.curves.iter().find(|c| c.label == "socket slab").unwrap();
         curve.segments.iter().flatten().last().copied().unwrap()
     };
@@ -767,7 +767,7 @@ fn the_guards_ceiling_is_there_from_the_first_sample_and_never_below_the_count()
 #[test]
 fn the_chart_covers_target_and_nearest_limit_and_does_not_fold_back() {
     let mut model = after(400_000, 1_000_000, |_, _| (), |_| ());
-    let chart = model.chart(XAxis::Connections);
+    let chart = model.chart(XAxis::Connections, None);
     assert_eq!(chart.x_bounds, (0.0, 1_500_000.0), "target and file-max at 1.23 M");
     assert_eq!(labels(&chart), ["memory in use", "socket slab"]);
     let line = |at: fn(&LineAt) -> bool| chart.lines.iter().find(|l| at(&l.at)).map(|l| (l.label.as_str(), l.nearest));
@@ -784,8 +784,8 @@ fn the_chart_covers_target_and_nearest_limit_and_does_not_fold_back() {
         stats(&mut closing, Role::Client).phase = Phase::Closing;
         model.update(&closing);
     }
-    assert_eq!(points(&model.chart(XAxis::Connections)), rising, "over connections only the way up");
-    let time = model.chart(XAxis::Time);
+    assert_eq!(points(&model.chart(XAxis::Connections, None)), rising, "over connections only the way up");
+    let time = model.chart(XAxis::Time, None);
     assert_eq!(points(&time).len(), rising.len() + 21, "over time everything");
     assert!(time.lines.iter().all(|l| matches!(l.at, LineAt::Bytes(_))));
 }
@@ -807,14 +807,14 @@ fn a_gap_breaks_the_curve() {
         }
         model.update(sample);
     }
-    assert_eq!(model.chart(XAxis::Time).curves[0].segments.len(), 2);
+    assert_eq!(model.chart(XAxis::Time, None).curves[0].segments.len(), 2);
     assert_eq!(model.summary(Verdict::Interrupted).dashboard.late_samples, 0);
 }
 
 #[test]
 fn a_cgroup_that_comes_first_has_its_curve_and_line() {
     let model = after(40_000, 1_000_000, |s, _| with_memcg(s, "/c1m", 400 << 20), |_| ());
-    let chart = model.chart(XAxis::Connections);
+    let chart = model.chart(XAxis::Connections, None);
     assert_eq!(labels(&chart), ["cgroup charge", "memory in use", "socket slab"]);
     assert!(chart.lines.iter().any(|l| l.label == "cgroup 400 MiB" && l.nearest), "{:?}", chart.lines);
     assert!(chart.y_bounds.1 < 1e9, "{:?}", chart.y_bounds);
@@ -824,7 +824,7 @@ fn a_cgroup_that_comes_first_has_its_curve_and_line() {
 #[test]
 fn without_slabinfo_the_kernels_slab_stands_in_and_nothing_is_made_up() {
     let model = after(400_000, 1_000_000, |s, _| s.kernel.host.slab = Err(Absent::because("needs root")), |_| ());
-    assert_eq!(labels(&model.chart(XAxis::Connections)), ["memory in use", "kernel slab"]);
+    assert_eq!(labels(&model.chart(XAxis::Connections, None)), ["memory in use", "kernel slab"]);
     assert!(model.cost().slab.is_empty());
     let total = model.cost().total.unwrap().per_connection;
     assert!((total / 8124.0 - 1.0).abs() < 0.01, "{total}");
@@ -844,7 +844,7 @@ fn connections_of_other_programs_before_the_engines_start_bend_nothing() {
     let total = model.cost().total.unwrap().per_connection;
     assert!((total / 8124.0 - 1.0).abs() < 0.01, "{total}");
     assert!(limit(&model, "file-max").forecast.connections().is_some());
-    assert_eq!(points(&model.chart(XAxis::Connections)).len(), 11);
+    assert_eq!(points(&model.chart(XAxis::Connections, None)).len(), 11);
 }
 
 #[test]
@@ -868,7 +868,7 @@ fn an_hour_of_samples_stays_small() {
         set_target(&mut sample, 10_000_000);
         model.update(&sample);
     }
-    let chart = model.chart(XAxis::Time);
+    let chart = model.chart(XAxis::Time, None);
     assert!(chart.curves.iter().flat_map(|c| &c.segments).map(Vec::len).sum::<usize>() <= 2 * 600);
     assert!(model.events().all().len() < 20, "{:#?}", model.events().all());
     assert!(model.summary(Verdict::Interrupted).forecasts.len() <= 400);

@@ -190,7 +190,7 @@ fn nothing_that_listens_has_no_peers() {
         let (_, make) = scenes::ALL.iter().find(|(scene, _)| *scene == name).unwrap();
         let model = make();
         let mut view = after(keys, &model);
-        assert_eq!(press(&mut view, &model, KeyCode::Enter), None, "{keys}");
+        assert!(!matches!(press(&mut view, &model, KeyCode::Enter), Some(Action::Peers(_))), "{keys}");
     }
 }
 
@@ -479,6 +479,32 @@ fn an_engine_that_does_not_run_is_a_banner() {
     assert!(shown.contains("server SILENT for 5 s: stopped, or without CPU. Its figures are old"), "{shown}");
     let shown = changed(|sample| synthetic::engine(sample, Role::Server).unwrap().silent_ms = 1_900);
     assert!(!shown.contains("SILENT"), "{shown}");
+}
+
+/// The document that has the table of keys, and the table in it.
+fn documented_keys() -> (PathBuf, String, std::ops::Range<usize>) {
+    const START: &str = "<!-- keys: made by `ui::keys_table`, held by a test -->\n";
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files =
+        std::iter::once(root.join("README.md")).chain(docs.filter(|p| p.extension().is_some_and(|e| e == "md")));
+    let (path, text) = files
+        .find_map(|p| Some((p.clone(), std::fs::read_to_string(p).ok()?)).filter(|f| f.1.contains(START)))
+        .unwrap();
+    let from = text.find(START).unwrap() + START.len();
+    let to = from + text[from..].find("<!-- end of keys -->").unwrap();
+    (path, text, from..to)
+}
+
+#[test]
+fn the_documented_table_of_keys_is_the_programs() {
+    let (path, text, table) = documented_keys();
+    let want = ui::keys_table();
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() && text[table.clone()] != want {
+        std::fs::write(&path, format!("{}{want}{}", &text[..table.start], &text[table.end..])).unwrap();
+        return;
+    }
+    assert_eq!(text[table], want, "{} (UPDATE_SNAPSHOTS=1 rewrites it)", path.display());
 }
 
 #[test]

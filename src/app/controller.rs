@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::watcher::Order;
 use crate::model::{Cause, LimitState, Model, Verdict};
 use crate::protocol::{CloseMode, Command, Phase, Role, StopCause};
-use crate::units::whole;
+use crate::units::{grouped, whole};
 
 /// Closing may take long (a million connections some ten seconds); without any progress for so long it is given up.
 const CLOSE_STALLED: Duration = Duration::from_secs(15);
@@ -88,6 +88,23 @@ pub(super) struct Controller {
 
 /// Connections per second; `None` is as fast as it goes.
 type Rate = Option<u64>;
+
+impl Step {
+    /// What it does, for the one whose key asked for it.
+    pub(super) fn notice(&self) -> Option<String> {
+        let Step::Order(Order::Tell(_, command)) = self else { return None };
+        Some(match command {
+            Command::Pause => "paused".to_owned(),
+            Command::Resume => "going on".to_owned(),
+            Command::Rate { per_s: None } => "rate: as fast as it goes".to_owned(),
+            Command::Rate { per_s: Some(n) } => format!("rate: {} per second at most", grouped(*n)),
+            Command::Target { connections } => format!("target: {} connections", grouped(*connections)),
+            Command::Close { per_s: Some(n), .. } => format!("closing all connections, {} per second", grouped(*n)),
+            Command::Close { per_s: None, .. } => "closing all connections".to_owned(),
+            Command::Ceiling { .. } | Command::Stop => return None,
+        })
+    }
+}
 
 impl Controller {
     pub(super) fn new(terms: Terms, now: Instant) -> Self {
@@ -293,6 +310,41 @@ impl Controller {
         let per_s = if up && client_rate.is_none() { None } else { step(now, up) };
         self.asked_rate = Some(per_s);
         Some(client(Command::Rate { per_s }))
+    }
+
+    /// This rate.
+    pub(super) fn set_rate(&mut self, per_s: Rate) -> Step {
+        self.asked_rate = Some(per_s);
+        client(Command::Rate { per_s })
+    }
+
+    /// Another target.
+    ///
+    /// # Errors
+    /// A sentence for the user: why it cannot be.
+    pub(super) fn set_target(&self, model: &Model, connections: u64) -> Result<Step, String> {
+        let Some(stats) = model.engine(Role::Client).and_then(|e| e.stats.as_ref()) else {
+            return Err("the client has not begun yet".to_owned());
+        };
+        if let Some(stop) = &stats.stop {
+            return Err(format!("the ramp has stopped and takes no other target: {}", stop.text));
+        }
+        match stats.phase {
+            Phase::Closing | Phase::Closed => return Err("all connections are being closed".to_owned()),
+            _ if self.closing() => return Err("the run is ending".to_owned()),
+            _ => {}
+        }
+        if connections < stats.open {
+            let open = grouped(stats.open);
+            return Err(format!(
+                "{open} connections are open already, and a lower target closes none; close closes all"
+            ));
+        }
+        if let Some(most) = stats.capacity.filter(|most| connections > *most) {
+            let most = grouped(most);
+            return Err(format!("ports and sources of this run allow {most}; start it with more --ports or --source"));
+        }
+        Ok(client(Command::Target { connections }))
     }
 
     /// Closes every connection at a pace that takes about ten seconds, and stays.

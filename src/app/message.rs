@@ -8,6 +8,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 use super::watcher::Report;
+use crate::model::Model;
 use crate::sample::{Peers, Reading};
 use crate::ui::Input;
 
@@ -22,6 +23,10 @@ pub(super) enum Message {
     Signal(i32),
     /// Who is connected to a port, counted as the user asked.
     Peers(u16, Box<Reading<Peers>>),
+    /// The run as it was at a moment that was asked for, milliseconds since the dashboard started; `None`: it cannot be read.
+    Past(u64, Option<Box<Model>>),
+    /// A recording has been read up to here, and whether that is its end.
+    Known(Box<Model>, bool),
     /// The probe thread has ended, in a panic.
     ProbeFailed,
 }

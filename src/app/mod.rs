@@ -12,7 +12,8 @@
 //! | `processes`, `ending` | the engines and how they die; the end of a run, step by step |
 //! | `message`, `state`, `view` | what comes to that loop; what is known; where it is shown |
 //! | `recording`, `runs` | what a run is recorded into; the runs that are kept |
-//! | `replay` | `replay` and `runs` |
+//! | `replay`, `player` | `runs`, and `replay` as lines and on a terminal |
+//! | `past` | a run as it was at another moment |
 //! | `screen` | the dashboard |
 //! | `peers` | who is connected to a listener, when asked |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
@@ -31,8 +32,10 @@ mod gather;
 mod link;
 mod message;
 mod no_thread;
+mod past;
 mod peers;
 mod plan;
+mod player;
 mod processes;
 mod recording;
 mod replay;
@@ -48,9 +51,11 @@ mod view;
 mod watcher;
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Sub, Unread};
+use crate::config;
 use crate::units::printable;
 
 /// Why the program ends without having run.
@@ -89,12 +94,23 @@ pub fn main() -> ExitCode {
         Some(Sub::Replay(args)) => replay::replay(&args),
         Some(Sub::Compare(args)) => compare::run(&args),
         Some(Sub::Report(args)) => report::run(&args),
+        Some(Sub::Config) => Ok(print_config()),
         None => run::run(&cli.run),
     };
     match result {
         Ok(status) => ExitCode::from(status),
         Err(failure) => failed(&failure),
     }
+}
+
+/// Prints the defaults of the configuration file, and where it is looked for.
+fn print_config() -> u8 {
+    let path = config::path(|name| std::env::var_os(name));
+    let place = path.map_or("nowhere, for there is no home directory".to_owned(), |path| path.display().to_string());
+    let text = format!("# Looked for at: {}\n{}", printable(&place), config::defaults());
+    // A reader that has seen enough is no failure.
+    let _ = io::stdout().write_all(text.as_bytes());
+    0
 }
 
 /// One line on standard error, and the exit status that goes with it.

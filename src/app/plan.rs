@@ -36,7 +36,8 @@ pub(super) struct Plan {
     pub(super) guard_per_mille: u32,
     pub(super) hold: Option<Duration>,
     pub(super) duration: Option<Duration>,
-    pub(super) interval: Duration,
+    /// `None` where the command line names none.
+    pub(super) interval: Option<Duration>,
     pub(super) close: CloseMode,
     pub(super) close_rate: Option<u64>,
 }

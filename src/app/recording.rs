@@ -133,7 +133,7 @@ impl Opened {
 }
 
 /// What is known of a run before its first sample.
-pub(super) fn header(args: &RunArgs, setup: Setup) -> Header {
+pub(super) fn header(args: &RunArgs, setup: Setup, port: u16) -> Header {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let own = Sampler::new(Roots::default(), &[Watch::process(std::process::id())]).ok();
     let kernel = own.map(|mut sampler| sampler.read().0);
@@ -159,7 +159,7 @@ pub(super) fn header(args: &RunArgs, setup: Setup) -> Header {
     Header {
         role,
         what: what(args, role, &setup),
-        plan: plan(args),
+        plan: plan(args, &setup, port),
         memory_bytes: kernel.as_ref().and_then(|k| k.host.mem.as_ref().ok()).map(|mem| mem.total),
         link: kernel.as_ref().and_then(|k| k.net.link.as_ref().ok()).cloned(),
         cgroup: kernel.as_ref().and_then(|k| k.processes.first()?.memcg.as_ref().ok()?.first()).map(|g| g.path.clone()),
@@ -189,7 +189,7 @@ fn what(args: &RunArgs, role: RunRole, setup: &Setup) -> String {
 }
 
 /// What was asked for, so that two runs can be told to have been asked for the same.
-fn plan(args: &RunArgs) -> BTreeMap<String, Value> {
+fn plan(args: &RunArgs, setup: &Setup, port: u16) -> BTreeMap<String, Value> {
     let seconds = |time: std::time::Duration| micros(time) as f64 / 1e6;
     let traffic = args.traffic.active.map(|share| {
         json!({
@@ -220,14 +220,14 @@ fn plan(args: &RunArgs) -> BTreeMap<String, Value> {
         ("tune", json!(args.tune)),
         ("close", json!(format!("{:?}", args.close).to_lowercase())),
         ("close_rate_per_s", json!(args.close_rate.0)),
-        ("port", json!(args.addresses.port_or_default())),
+        ("port", json!(port)),
         ("ports", json!(args.addresses.ports_or_default())),
         ("sources", json!(sources)),
         ("listen", json!(args.listen)),
         ("workers", json!(args.engines.workers)),
         ("traffic", json!(traffic)),
         ("greet", json!(args.greet)),
-        ("interval_s", json!(seconds(args.interval))),
+        ("interval_ms", json!(setup.interval_ms)),
     ];
     rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

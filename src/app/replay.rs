@@ -1,11 +1,11 @@
 //! `c1m-top replay` where it writes lines, and `c1m-top runs`.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
 use super::view::{Reader, View};
-use super::{Failure, runs};
+use super::{Failure, player, runs};
 use crate::cli::{OutputArg, ReplayArgs, ReportArg, RunsArgs, RunsSub};
 use crate::model::{Expect, Expectation, Summary, Verdict};
 use crate::output::{FORMATS, Writer, harmless, object};
@@ -17,14 +17,16 @@ const AS_EXPECTED: u8 = 0;
 /// An expectation failed.
 pub(super) const UNEXPECTED: u8 = 5;
 
-/// `c1m-top replay`, but for the dashboard.
+/// `c1m-top replay`.
 pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
-    let format = match args.output {
-        Some(OutputArg::Lines(format)) => format,
-        Some(OutputArg::Tui) => {
+    let on_terminal = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    let dashboard = on_terminal && args.output_file.is_none() && args.expect.is_empty();
+    let format = match args.output.unwrap_or(if dashboard { OutputArg::Tui } else { OutputArg::Lines(FORMATS[0]) }) {
+        OutputArg::Lines(format) => format,
+        OutputArg::Tui if !on_terminal => {
             return Err(Failure::Usage("--output tui needs a terminal; write --output text or json".into()));
         }
-        None => FORMATS[0],
+        OutputArg::Tui => return player::play(args, runs::open(&args.run)?).map(|()| AS_EXPECTED),
     };
     let recording = runs::open(&args.run)?;
     if !args.expect.is_empty() && args.output.is_none() && args.output_file.is_none() {

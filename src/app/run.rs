@@ -2,12 +2,11 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::sync_channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::controller::Controller;
 use super::ending::Over;
 use super::message::{self, Message};
-use super::peers::Asker;
 use super::processes::Processes;
 use super::screen::Screen;
 use super::session::Session;
@@ -16,15 +15,19 @@ use super::state::State;
 use super::view::View;
 use super::{Failure, no_thread, plan, recording, watcher};
 use crate::cli::{OutputArg, RunArgs};
+use crate::config::Config;
 use crate::model::Severity;
 use crate::output::{FORMATS, Writer};
 
 /// Messages that wait for the loop. The probe thread blocks when it is full, which is right: nobody looks.
 const CHANNEL: usize = 64;
 
+/// Time between two samples where nothing else is said.
+const INTERVAL: Duration = Duration::from_secs(1);
+
 /// Runs what the command line asks for; returns the exit status.
 pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
-    let plan = plan::plan(args).map_err(Failure::Usage)?;
+    let mut plan = plan::plan(args).map_err(Failure::Usage)?;
     // One that can neither place its cursor nor clear itself is as good as a file.
     let on_terminal = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     let dashboard = on_terminal && args.output_file.is_none();
@@ -35,25 +38,33 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         OutputArg::Tui => None,
         OutputArg::Lines(format) => Some(Writer::open(format, args.output_file.as_deref()).map_err(Failure::Usage)?),
     };
-    let interval = plan.interval;
+    // The configuration file is for the screen alone.
+    let config = match &lines {
+        None => Config::of_user(|name| std::env::var_os(name)).map_err(Failure::Usage)?,
+        Some(_) => Config::default(),
+    };
+    let interval = plan.interval.or(config.interval).unwrap_or(INTERVAL);
+    plan.interval = Some(interval);
     let file = recording::open(args)?;
+    let engine = plan.client.as_ref().map(|c| &c.common).or(plan.server.as_ref().map(|s| &s.common));
+    let port = engine.map_or_else(|| args.addresses.port_or_default(), |common| common.port);
     let failed = |e: io::Error| no_thread::failure("the dashboard", &e);
     let (to, messages) = sync_channel::<Message>(CHANNEL);
     // Before anything is changed that must be put back.
     message::catch_signals(to.clone()).map_err(failed)?;
     let Ready { engines, links, sampler, setup, terms, tuned, notes } = setup::prepare(plan, lines.is_none())?;
+    let (recorder, unrecorded) = match file {
+        Some(Ok(file)) => (Some(file.begin(recording::header(args, setup.clone(), port))?), None),
+        Some(Err(why)) => (None, Some(why)),
+        None => (None, None),
+    };
     let view = match lines {
         Some(lines) => View::Lines(lines),
-        None => View::Screen(Box::new(Screen::open(args.marker, to.clone()).map_err(failed)?)),
+        None => View::Screen(Box::new(Screen::open(&args.screen, config, to.clone()).map_err(failed)?)),
     };
     let processes = Processes::new(engines, links.len());
     let (probe, thread) = watcher::start(sampler, links, interval, to.clone()).map_err(failed)?;
     message::report_panic(thread, to.clone());
-    let (recorder, unrecorded) = match file {
-        Some(Ok(file)) => (Some(file.begin(recording::header(args, setup.clone()))?), None),
-        Some(Err(why)) => (None, Some(why)),
-        None => (None, None),
-    };
     let mut state = State::new(setup, recorder);
     for (id, sentence) in notes.into_iter().chain(unrecorded.map(|why| ("recording", why))) {
         state.note(Severity::Info, id, sentence);
@@ -63,7 +74,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         state.note(severity, &format!("tuned/{}", done.key), done.to_string());
     }
     let controller = Controller::new(terms, Instant::now());
-    let mut session = Session::new(state, controller, processes, probe, Asker::new(to), view, tuned);
+    let mut session = Session::new(state, controller, processes, probe, to, view, tuned);
     let end = session.until_end(&messages);
     Over::new(session, end).stop_engines().report(&args.expect)
 }

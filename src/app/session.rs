@@ -1,6 +1,6 @@
 //! One loop for every output: reports come in, the model is updated, the controller decides, the view shows.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTSTP};
@@ -9,6 +9,7 @@ use super::Failure;
 use super::advise::Tuned;
 use super::controller::{Controller, Step};
 use super::message::Message;
+use super::past::Historian;
 use super::peers::Asker;
 use super::processes::{Ended, Processes};
 use super::state::State;
@@ -27,6 +28,9 @@ pub(super) struct Session {
     pub(super) processes: Processes,
     pub(super) probe: Handle,
     peers: Asker,
+    past: Historian,
+    /// The moment that is looked at, milliseconds since the dashboard started.
+    sought: Option<u64>,
     pub(super) view: View,
     interrupted: bool,
     /// A sample was ordered and has not come.
@@ -50,11 +54,23 @@ impl Session {
         controller: Controller,
         processes: Processes,
         probe: Handle,
-        peers: Asker,
+        to: SyncSender<Message>,
         view: View,
         tuned: Option<Tuned>,
     ) -> Self {
-        Self { state, controller, processes, probe, peers, view, interrupted: false, asked: false, _tuned: tuned }
+        Self {
+            state,
+            controller,
+            processes,
+            probe,
+            peers: Asker::new(to.clone()),
+            past: Historian::new(to),
+            sought: None,
+            view,
+            interrupted: false,
+            asked: false,
+            _tuned: tuned,
+        }
     }
 
     /// The loop.
@@ -160,6 +176,12 @@ impl Session {
                 let action = self.view.key(key, self.state.shown());
                 self.act(action)
             }
+            Message::Input(Input::Mouse(mouse)) => {
+                let action = self.view.mouse(mouse, self.state.shown());
+                self.act(action)
+            }
+            // What was dropped is drawn when everything that has come is taken.
+            Message::Input(Input::Free) => Ok(None),
             Message::Input(Input::Resize) => self.view.resized().map(|()| None),
             Message::Signal(_) => {
                 if std::mem::replace(&mut self.interrupted, true) {
@@ -169,6 +191,15 @@ impl Session {
                 let steps = self.controller.quit();
                 self.carry_out(steps)
             }
+            // Back at now meanwhile, or somewhere else: another answer comes.
+            Message::Past(at, past) if self.sought == Some(at) => {
+                if past.is_none() {
+                    self.view.say("the recording cannot be read: the screens show now");
+                }
+                self.view.past(past);
+                Ok(None)
+            }
+            Message::Past(..) | Message::Known(..) => Ok(None),
             Message::ProbeFailed => {
                 self.view.fail("the probe thread has failed; the figures shown are its last").map(|()| None)
             }
@@ -179,6 +210,13 @@ impl Session {
         self.view.dirty();
         let step = match action {
             None | Some(Action::Redraw) => return Ok(None),
+            Some(Action::Seek(to)) => {
+                self.seek(to);
+                return Ok(None);
+            }
+            Some(Action::Copy(_) | Action::Mouse(_) | Action::Theme(_)) => {
+                return self.view.terminal(action).map(|()| None);
+            }
             Some(Action::Quit) => {
                 self.state.quit();
                 let steps = self.controller.quit();
@@ -194,16 +232,38 @@ impl Session {
             Some(Action::PauseToggle) => Controller::toggle_pause(&self.state),
             Some(action @ (Action::RateUp | Action::RateDown)) => {
                 let Some(step) = self.controller.change_rate(&self.state, action == Action::RateUp) else {
+                    self.view.say("there is no rate to change yet");
                     return Ok(None);
                 };
                 step
             }
+            Some(Action::Rate(per_s)) => self.controller.set_rate(per_s),
+            Some(Action::Target(connections)) => match self.controller.set_target(&self.state, connections) {
+                Ok(step) => step,
+                Err(why) => {
+                    self.view.say(&why);
+                    return Ok(None);
+                }
+            },
             Some(Action::Close) => self.controller.paced_close(&self.state),
         };
         if let Step::Order(Order::Tell(to, command)) = &step {
             self.state.commanded(*to, command.clone());
         }
+        if let Some(notice) = step.notice() {
+            self.view.say(&notice);
+        }
         self.carry_out(vec![step, Step::Order(Order::Sample)])
+    }
+
+    /// Shows the run as it was at a moment; `None` is now.
+    fn seek(&mut self, to: Option<u64>) {
+        self.sought = to;
+        let Some(t_ms) = to else { return self.view.past(None) };
+        match self.state.past() {
+            Some((path, written)) => self.past.ask(path, written, t_ms),
+            None => self.view.say("this run is not recorded: the screens show now, the charts what has been"),
+        }
     }
 
     fn carry_out(&mut self, steps: Vec<Step>) -> Result<Option<End>, Failure> {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
 
 use crate::model::{Cause, EventLine, Model, Setup, Severity, Summary, Verdict};
 use crate::protocol::{Command, Role};
@@ -95,6 +97,12 @@ impl State {
                 recorder.put(Entry::Event { event: Box::new(EventLine::from(event)) });
             }
         }
+    }
+
+    /// Has what has been recorded so far written, so that it can be read: where, and what tells that it is done. `None` where
+    /// nothing is recorded.
+    pub(super) fn past(&self) -> Option<(PathBuf, Receiver<()>)> {
+        self.recorder.as_ref().map(|recorder| (recorder.path().to_owned(), recorder.flush()))
     }
 
     /// The file that the run is recorded into.

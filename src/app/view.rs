@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::Failure;
 use super::screen::Screen;
@@ -43,6 +43,36 @@ impl View {
         match self {
             View::Screen(screen) => screen.key(key, model),
             View::Lines(_) => None,
+        }
+    }
+
+    /// The mouse was pressed, or its wheel turned.
+    pub(super) fn mouse(&mut self, mouse: MouseEvent, model: &Model) -> Option<Action> {
+        match self {
+            View::Screen(screen) => screen.mouse(mouse, model),
+            View::Lines(_) => None,
+        }
+    }
+
+    /// Something about the terminal itself: its clipboard, its mouse, its colours.
+    pub(super) fn terminal(&mut self, action: Option<Action>) -> Result<(), Failure> {
+        match (self, action) {
+            (View::Screen(screen), Some(action)) => screen.terminal(action).map_err(|e| terminal(&e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is shown of the past; `None` is now.
+    pub(super) fn past(&mut self, past: Option<Box<Model>>) {
+        if let View::Screen(screen) = self {
+            screen.past(past);
+        }
+    }
+
+    /// Says in the footer what a key did, or why it could not.
+    pub(super) fn say(&mut self, text: &str) {
+        if let View::Screen(screen) = self {
+            screen.say(text);
         }
     }
 

@@ -52,7 +52,7 @@ const RUN: &[Rule<RunArgs>] = &[
         refusal: |_| "does nothing with --output tui: write --output text or json".to_owned(),
     },
     Rule {
-        options: &["marker"],
+        options: &["marker", "theme", "ascii", "mouse"],
         works: |run| !run.writes_lines(),
         refusal: |_| "does nothing without the dashboard: leave it out".to_owned(),
     },
@@ -113,7 +113,7 @@ const REPLAY: &[Rule<ReplayArgs>] = &[
         refusal: |_| "does nothing with --output tui: write --output text or json".to_owned(),
     },
     Rule {
-        options: &["marker"],
+        options: &["marker", "theme", "ascii", "mouse"],
         works: |replay| !matches!(replay.output, Some(OutputArg::Lines(_))) && replay.output_file.is_none(),
         refusal: |_| "does nothing without the dashboard: leave it out".to_owned(),
     },
@@ -130,7 +130,7 @@ pub(super) fn refuse(cli: &Cli, command: &Command, matches: &ArgMatches) -> Resu
     };
     match &cli.command {
         None => hold(RUN, &cli.run, &options(command, matches)),
-        Some(Sub::Engine { .. } | Sub::Runs(_) | Sub::Compare(_) | Sub::Report(_)) => Ok(()),
+        Some(Sub::Engine { .. } | Sub::Runs(_) | Sub::Config | Sub::Compare(_) | Sub::Report(_)) => Ok(()),
         Some(Sub::Replay(replay)) => hold(REPLAY, replay, &given("replay")),
         Some(Sub::Check(check)) => {
             let given = given("check");

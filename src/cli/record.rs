@@ -5,11 +5,18 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::advise::ReportArg;
-use super::values::{self, MarkerArg, OutputArg};
+use super::shared::ScreenArgs;
+use super::values::{self, OutputArg};
 use crate::model::Expect;
 
 pub(super) const RUN_HELP: &str = "\
 RUN is a file that --record has written, a number of c1m-top runs (1 is the newest), or last.";
+
+pub(super) const REPLAY_HELP: &str = "\
+RUN is a file that --record has written, a number of c1m-top runs (1 is the newest), or last.
+
+On the screen Space plays and stops, . and , make it faster and slower; the arrows move the time (with Shift by ten), [ and ]
+go from event to event, :12m to a time, :1m conns to a count, End to the end of the run.";
 
 /// `c1m-top runs`.
 #[derive(Debug, Clone, Args)]
@@ -56,7 +63,7 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "KEY < NUMBER", help_heading = "Output")]
     pub expect: Vec<Expect>,
 
-    /// How the chart is drawn: braille needs a font that has it; block and dot do not.
-    #[arg(long, value_enum, default_value = "braille", help_heading = "Output")]
-    pub marker: MarkerArg,
+    /// How the screen looks.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
 }

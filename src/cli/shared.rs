@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{self, Rate, Source};
+use super::values::{self, MarkerArg, Rate, Source};
 use crate::model::guard::DEFAULT;
+use crate::ui::Palette;
 use crate::units::parse_percent;
 
 /// First port where none is named.
@@ -96,4 +97,26 @@ pub struct TrafficArgs {
     /// Time between two messages of one connection.
     #[arg(long, value_name = "TIME", value_parser = values::every, default_value = "1s")]
     pub every: Duration,
+}
+
+/// How the screen looks.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Screen")]
+pub struct ScreenArgs {
+    /// How curves are drawn: braille needs a font that has it; block and dot do not. Default: what the terminal can show.
+    #[arg(long, value_enum)]
+    pub marker: Option<MarkerArg>,
+
+    /// Colours: dark, light, contrast (white on black), ansi (the terminal's own 16), plain (none). Default: light where
+    /// COLORFGBG announces a light background, else dark; plain with NO_COLOR.
+    #[arg(long, value_name = "THEME", value_parser = values::theme())]
+    pub theme: Option<Palette>,
+
+    /// Draw with ASCII alone, for serial lines and logs. Default: on a vt100 and its kin.
+    #[arg(long)]
+    pub ascii: bool,
+
+    /// Take the mouse: click panels and rows, turn the wheel. The key m gives it back for selecting text.
+    #[arg(long)]
+    pub mouse: bool,
 }

@@ -9,7 +9,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::output::{FORMATS, Format};
 pub(super) use crate::probe::parse_pid as pid;
-use crate::units::{parse_bytes, parse_count, parse_duration, parse_percent};
+use crate::ui::Palette;
+use crate::units::{parse_bytes, parse_count, parse_duration, parse_percent, parse_rate};
 
 /// A rate: a number per second, or as fast as it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,14 +20,7 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.eq_ignore_ascii_case("max") {
-            return Ok(Self(None));
-        }
-        match parse_count(text.trim_end_matches("/s")) {
-            Ok(0) => Err("0 per second would never begin; write a number from 1, or max".to_owned()),
-            Ok(n) => Ok(Self(Some(n))),
-            Err(_) => Err(format!("'{text}' is not a rate; write a number per second such as 20k, or max")),
-        }
+        parse_rate(text).map(Self)
     }
 }
 
@@ -119,13 +113,10 @@ pub(super) fn every(text: &str) -> Result<Duration, String> {
     }
 }
 
-pub(super) fn interval(text: &str) -> Result<Duration, String> {
-    match parse_duration(text)? {
-        time if time < Duration::from_millis(100) => {
-            Err(format!("'{text}' is under 100ms: sampling that often would cost what it measures; use 100ms or more"))
-        }
-        time => Ok(time),
-    }
+/// A theme by its name.
+pub(super) fn theme() -> impl TypedValueParser<Value = Palette> {
+    PossibleValuesParser::new(Palette::NAMED.iter().map(|(name, _)| *name))
+        .map(|name| Palette::named(&name).unwrap_or_default())
 }
 
 /// Where the run is shown.

@@ -124,7 +124,7 @@ impl Engine for Client {
             role: Role::Client,
             pid: std::process::id(),
             owner,
-            target: config.common.target,
+            target: self.shared.ramp.target(),
             address: config::describe(&[config.target_ip]),
             port: config.common.port,
             ports: config.common.ports,
@@ -135,9 +135,10 @@ impl Engine for Client {
     fn stats(&self) -> EngineStats {
         let shared = &self.shared;
         let stats = shared.counters.stats(Role::Client);
+        let (port_given, source_given) = shared.plan.given();
         EngineStats {
             phase: self.current_phase(),
-            target: shared.config.common.target,
+            target: shared.ramp.target(),
             capacity: shared.plan.capacity(),
             greet: shared.config.greet,
             lifetime: shared.lifetimes.report(),
@@ -147,6 +148,9 @@ impl Engine for Client {
             ramp_started_us: shared.ramp.started_us(),
             ramp_cpu_us: self.ramp_cpu_us,
             traffic: shared.traffic.as_ref().map(TrafficCounters::report),
+            port_given,
+            source_given,
+            echo_spread: shared.traffic.as_ref().map_or_else(Vec::new, TrafficCounters::spread),
             stop: shared.ramp.stopped(),
             ..self.pool.described(stats)
         }
@@ -171,6 +175,11 @@ impl Engine for Client {
             Command::Pause => ramp.pause(true),
             Command::Resume => ramp.pause(false),
             Command::Rate { per_s } => ramp.set_rate(*per_s, Instant::now()),
+            Command::Target { connections } => {
+                let counters = &self.shared.counters;
+                let most = self.shared.plan.capacity().unwrap_or(u64::MAX);
+                ramp.set_target((*connections).min(most), counters.open() + counters.in_flight());
+            }
             Command::Ceiling { connections } => ramp.set_ceiling(*connections),
             Command::Close { mode, per_s } => {
                 ramp.end();
@@ -241,7 +250,7 @@ impl Client {
             return;
         }
         self.searching = true;
-        let target = shared.config.common.target.min(capacity);
+        let target = shared.ramp.target().min(capacity);
         let ports = (target * 2 * u64::from(shared.config.common.ports)).div_ceil(capacity.max(1));
         let text = format!(
             "Half of the local ports towards each destination are in use: from here the kernel searches for a free one, and \

@@ -27,6 +27,8 @@ const COMFORTABLE: f64 = 0.4;
 
 /// What has become of a tuple: it is taken.
 const IN: u8 = 0;
+/// Tuples up to which they are counted for a report: some 20 us.
+const MOST_COUNTED: usize = 1 << 14;
 /// Its local ports are used up.
 const USED_UP: u8 = 1;
 /// Its destination port refuses.
@@ -114,6 +116,22 @@ impl Plan {
         let (low, high) = self.span?;
         let taken = others.range(low..=high).count() as u64;
         self.local_ports.map(|ports| ports.saturating_sub(taken) * self.out.len() as u64)
+    }
+
+    /// Connections that each destination port and each source address has been given so far, in the order of the plan; empty where
+    /// there are too many to count ten times a second.
+    pub fn given(&self) -> (Vec<u64>, Vec<u64>) {
+        if self.given.len() > MOST_COUNTED || self.local_ports.is_none() {
+            return (Vec::new(), Vec::new());
+        }
+        let n = self.destinations.len();
+        let (mut ports, mut sources) = (vec![0; n], vec![0; self.given.len() / n.max(1)]);
+        for (at, given) in self.given.iter().enumerate() {
+            let given = u64::from(given.load(Relaxed));
+            ports[at % n] += given;
+            sources[at / n] += given;
+        }
+        (ports, sources)
     }
 
     /// Source addresses (0: the kernel's choice of one), destination ports, and local ports of each pair.

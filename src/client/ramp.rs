@@ -16,7 +16,7 @@ const NONE: u64 = u64::MAX;
 /// The ramp.
 #[derive(Debug)]
 pub(super) struct Ramp {
-    target: u64,
+    target: AtomicU64,
     ceiling: AtomicU64,
     /// Connections open or under way.
     claimed: AtomicU64,
@@ -52,7 +52,7 @@ pub(super) enum Claim {
 impl Ramp {
     pub(super) fn new(target: u64, rate: Option<u64>, backoff: Backoff, now: Instant) -> Self {
         Self {
-            target,
+            target: AtomicU64::new(target),
             ceiling: AtomicU64::new(NONE),
             claimed: AtomicU64::new(0),
             reached: AtomicBool::new(false),
@@ -70,7 +70,7 @@ impl Ramp {
         if self.paused.load(Relaxed) || self.ended.load(Relaxed) || self.reached.load(Relaxed) {
             return Claim::Nothing;
         }
-        let limit = self.target.min(self.ceiling.load(Relaxed));
+        let limit = self.target().min(self.ceiling.load(Relaxed));
         let mut take = 0;
         let claimed = self.claimed.fetch_update(Relaxed, Relaxed, |claimed| {
             take = want.min(limit.saturating_sub(claimed));
@@ -97,7 +97,7 @@ impl Ramp {
 
     /// Told the count after each batch; true once, when it is the target.
     pub(super) fn check_reached(&self, open: u64) -> bool {
-        open >= self.target && !self.reached.swap(true, Relaxed)
+        open >= self.target() && !self.reached.swap(true, Relaxed)
     }
 
     /// Whether the target has been reached: connections lost from now on are not replaced.
@@ -135,6 +135,23 @@ impl Ramp {
     /// The pause between two attempts because too many are lost or refused; zero without one, and where nothing is tried.
     pub(super) fn backoff(&self) -> Duration {
         if self.ended.load(Relaxed) || self.reached() { Duration::ZERO } else { lock(&self.speed).backoff.pause() }
+    }
+
+    /// Connections aimed at.
+    pub(super) fn target(&self) -> u64 {
+        self.target.load(Relaxed)
+    }
+
+    /// Aims at another count, with `held` open or under way.
+    pub(super) fn set_target(&self, target: u64, held: u64) {
+        self.target.store(target, Relaxed);
+        if held >= target {
+            self.reached.store(true, Relaxed);
+        } else if self.reached() {
+            // What was lost at the old target was not given back; from here on it is replaced like any other.
+            self.claimed.store(held, Relaxed);
+            self.reached.store(false, Relaxed);
+        }
     }
 
     pub(super) fn set_ceiling(&self, connections: Option<u64>) {
@@ -219,6 +236,27 @@ mod tests {
         assert!(!ramp.check_reached(100), "once");
         ramp.give_back(50);
         assert_eq!(ramp.claim_of_none_lost(1, now), Claim::Nothing, "what is lost at the target is not replaced");
+    }
+
+    #[test]
+    fn another_target_goes_on_from_what_is_open() {
+        let now = Instant::now();
+        let ramp = ramp(None, now);
+        ramp.pause(false);
+        assert_eq!(ramp.claim_of_none_lost(100, now), Claim::Open(100));
+        assert!(ramp.check_reached(100));
+        // Seven were lost at the target.
+        ramp.set_target(150, 93);
+        assert_eq!((ramp.target(), ramp.phase(93)), (150, Phase::Ramping));
+        assert_eq!(ramp.claim_of_none_lost(100, now), Claim::Open(57));
+        assert!(!ramp.check_reached(149) && ramp.check_reached(150));
+        ramp.set_target(120, 150);
+        assert_eq!((ramp.phase(150), ramp.claim_of_none_lost(1, now)), (Phase::Holding, Claim::Nothing));
+        // Raised on the way, nothing is claimed twice.
+        ramp.set_target(200, 150);
+        assert_eq!(ramp.claim_of_none_lost(30, now), Claim::Open(30));
+        ramp.set_target(300, 170);
+        assert_eq!(ramp.claim_of_none_lost(500, now), Claim::Open(120));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::lifetimes::Birth;
 use super::schedule::{Place, Schedule, Turn};
 use crate::engine::config::TrafficConfig;
 use crate::engine::conns::Conns;
-use crate::engine::counters::{LONGEST_WAIT_US, histogram, latency, lock, record};
+use crate::engine::counters::{LONGEST_WAIT_US, histogram, latency, lock, record, spread};
 use crate::protocol::Traffic;
 use crate::sys;
 use crate::units::{micros, whole};
@@ -113,6 +113,11 @@ impl TrafficCounters {
     /// Whether a message that was due then counts.
     fn counts(&self, due: Instant) -> bool {
         micros(due.saturating_duration_since(self.start)) >= self.from_us.load(Relaxed)
+    }
+
+    /// How the times of echoes are spread.
+    pub(super) fn spread(&self) -> Vec<u64> {
+        spread(&lock(&self.echo))
     }
 
     pub(super) fn report(&self) -> Traffic {

@@ -60,6 +60,20 @@ pub fn latency(histogram: &Histogram<u32>) -> Latency {
     }
 }
 
+/// How the values are spread, for [`EngineStats::connect_spread`]; as many places as it takes.
+pub fn spread(histogram: &Histogram<u32>) -> Vec<u64> {
+    let mut places: Vec<u64> = Vec::new();
+    for value in histogram.iter_recorded() {
+        let us = value.value_iterated_to().max(1) as f64;
+        let place = (us.log2() * 2.0 - 1e-9).ceil().max(0.0) as usize;
+        if places.len() <= place {
+            places.resize(place + 1, 0);
+        }
+        places[place] += value.count_since_last_iteration();
+    }
+    places
+}
+
 /// Adds the difference. Wrapping: it may be negative, and the sum over all workers is not.
 fn change(word: &AtomicU64, before: u64, now: u64) {
     if now != before {
@@ -175,6 +189,11 @@ impl Counters {
             ramp_cpu_us: None,
             connect: latency(&lock(&self.connect)),
             handshake: latency(&lock(&self.handshake)),
+            connect_spread: spread(&lock(&self.connect)),
+            echo_spread: Vec::new(),
+            table_use: Vec::new(),
+            port_given: Vec::new(),
+            source_given: Vec::new(),
             traffic: None,
             stop: None,
             events: lock(&self.events).clone(),

@@ -348,6 +348,7 @@ impl Pool {
             tables_max: self.max as u32,
             table_limit: self.limit,
             table_room: self.room as u64,
+            table_use: self.workers.iter().map(|m| m.used.load(SeqCst)).collect(),
             descriptors: stats.open + stats.in_flight + tables as u64 * fixed,
             ..stats
         }

@@ -10,6 +10,54 @@ pub enum XAxis {
     Time,
 }
 
+/// How far the axes reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// What has been measured.
+    Data,
+    /// Up to the target.
+    Target,
+    /// Up to the limit that comes first.
+    FirstLimit,
+    /// Every limit within twenty times the target, and all of the memory.
+    Everything,
+}
+
+impl Range {
+    /// All of them, the nearest first.
+    pub const ALL: [Self; 4] = [Self::Data, Self::Target, Self::FirstLimit, Self::Everything];
+
+    /// How far, in words.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Data => "measured",
+            Self::Target => "to target",
+            Self::FirstLimit => "to first limit",
+            Self::Everything => "all limits",
+        }
+    }
+}
+
+/// Memory that is not to be used, from one size to another, bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Zone {
+    /// What it is.
+    pub kind: ZoneKind,
+    /// Where it begins.
+    pub from: f64,
+    /// Where it ends; infinite for what is above everything.
+    pub to: f64,
+}
+
+/// See [`Zone`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ZoneKind {
+    /// The guard stops a ramp before it.
+    Guard,
+    /// The kernel kills here.
+    Oom,
+}
+
 /// One curve. Points are (x, bytes); a gap in the data separates segments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
@@ -50,6 +98,12 @@ pub struct Chart {
     pub curves: Vec<Curve>,
     /// Limit lines within or just beyond the axes.
     pub lines: Vec<Line>,
+    /// Memory that is not to be used, the lowest first.
+    pub zones: Vec<Zone>,
+    /// How far the axes reach, where somebody or something chose.
+    pub range: Option<Range>,
+    /// Where the target is, connections; `None` without one.
+    pub target: Option<u64>,
     /// The measured slope from the last point to the first limit: two points, or none while there is no slope.
     pub forecast: Option<[(f64, f64); 2]>,
     /// How far above and below its end the forecast may be off, y; 0 without one.

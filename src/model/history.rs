@@ -4,9 +4,9 @@ use crate::limits::{Forecast, Headroom, Limit, LimitState, Oom, Unit, chains, ch
 use crate::sample::Sample;
 use crate::units;
 
-use super::chart::{Chart, Curve, Line, LineAt, XAxis};
+use super::chart::{Chart, Curve, Line, LineAt, Range, XAxis, Zone, ZoneKind};
 use super::now::Now;
-use super::series::{Point, Series, VALUES};
+use super::series::{Point, Series};
 use super::slope::Slope;
 use crate::units::whole;
 
@@ -14,11 +14,19 @@ use crate::units::whole;
 const MEMORY: usize = 0;
 const SLAB: usize = 1;
 const GROUP: usize = 2;
+/// How many there are.
+const VALUES: usize = 3;
 
-/// A limit this many times beyond target and count is not drawn.
-const IN_SIGHT: f64 = 3.0;
+/// Unless somebody chose, the axes reach to the first limit when it is at most so many times beyond target and count.
+const IN_SIGHT: f64 = 10.0;
+/// However far the axes are to reach, what has been measured can still be seen.
+const FARTHEST: f64 = 20.0;
 /// The memory line is drawn to scale when it is at most this many times what the run will need.
 const TO_SCALE: f64 = 4.0;
+/// The same where the limits are what is looked at.
+const TO_SCALE_OF_LIMITS: f64 = 8.0;
+/// Memory beyond all that there is needs no more room than this.
+const BEYOND: f64 = 1.25;
 
 /// What is known of the moment, besides the history.
 #[derive(Clone, Copy)]
@@ -37,6 +45,8 @@ pub(super) struct View<'a> {
     pub both_ends: bool,
     /// The name of the program that is watched, where it is no engine: the chart is of its own memory.
     pub program: Option<&'a str>,
+    /// Share of a limit's room up to which the guard lets the ramp go.
+    pub guard_share: f64,
 }
 
 impl View<'_> {
@@ -57,6 +67,29 @@ impl View<'_> {
         (first < memory).then_some(group)
     }
 
+    /// Where the first limit comes, connections.
+    fn first(&self) -> Option<f64> {
+        self.nearest()?.forecast.connections().map(|n| n as f64)
+    }
+
+    /// All the memory that there is: the tightest cgroup's where that comes first. `None` where what is drawn is not bounded
+    /// by it.
+    fn capacity(&self) -> Option<f64> {
+        if self.program.is_some() {
+            return None;
+        }
+        let group = self.group().and_then(|g| g.limit);
+        group.or(self.headroom.map(|h| h.capacity_bytes)).map(|bytes| bytes as f64)
+    }
+
+    /// How far the axes reach unless somebody chooses.
+    fn usual_range(&self, peak: u64) -> Range {
+        match self.first() {
+            Some(first) if first <= IN_SIGHT * self.aim(peak) => Range::FirstLimit,
+            _ => Range::Target,
+        }
+    }
+
     /// Target or count, whichever is more.
     fn aim(&self, peak: u64) -> f64 {
         self.now.target.unwrap_or(0).max(peak).max(1) as f64
@@ -66,9 +99,9 @@ impl View<'_> {
 /// Points over time and over connections, and axes that do not crawl.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
-    by_time: Series,
+    by_time: Series<VALUES>,
     /// Only the rising part: on the way back the curve would be drawn over itself, elsewhere.
-    rising: Series,
+    rising: Series<VALUES>,
     peak: Option<u64>,
     /// The newest point of the rising part, and of all, unmerged.
     top: Option<(f64, [f64; VALUES])>,
@@ -78,9 +111,12 @@ pub(super) struct History {
     with_slabinfo: bool,
     /// Largest value of each quantity.
     highest: [f64; VALUES],
-    x_connections: Axis,
+    /// What the tightest cgroup was charged at the start.
+    group_at_start: Option<f64>,
+    /// By [`Range`].
+    x_connections: [Axis; 4],
     x_seconds: Axis,
-    y: Axis,
+    y: [Axis; 4],
 }
 
 impl History {
@@ -90,6 +126,9 @@ impl History {
             Some(program) => [program.rss_bytes as f64, f64::NAN, f64::NAN],
             None => self.values(sample, view.headroom),
         };
+        if !values[GROUP].is_nan() {
+            self.group_at_start.get_or_insert(values[GROUP]);
+        }
         for (highest, value) in self.highest.iter_mut().zip(values) {
             *highest = highest.max(value);
         }
@@ -117,7 +156,7 @@ impl History {
     /// Connections are counted anew: the curve over them starts over.
     pub(super) fn restart(&mut self) {
         self.rising = Series::default();
-        self.x_connections = Axis::default();
+        self.x_connections = <[Axis; 4]>::default();
         (self.peak, self.top) = (None, None);
     }
 
@@ -137,40 +176,56 @@ impl History {
         [number(headroom.map(Headroom::used_bytes)), number(grown), number(group)]
     }
 
-    /// Fits the axes to data, target, and the limits worth showing.
+    /// Fits the axes of every range to data, target, and limits.
     fn fit(&mut self, view: &View<'_>) {
         let peak = self.peak.unwrap_or(0);
         let aim = view.aim(peak);
-        let nearest = view.nearest().and_then(|l| l.forecast.connections()).map_or(0.0, |c| c as f64);
-        self.x_connections.fit(if nearest <= IN_SIGHT * aim { nearest.max(aim) } else { aim }, 10.0);
         let seconds = self.last.map_or(0.0, |l| l.0);
         self.x_seconds.fit((seconds + view.now.eta_s.unwrap_or(0.0)).max(10.0), 10.0);
-        let more = aim - peak as f64;
-        let top = self.top.map_or([f64::NAN; VALUES], |t| t.1);
-        let y = if view.program.is_some() {
-            let cost = view.total.map_or(0.0, |s| s.per_connection);
-            (top[MEMORY] + cost * more).max(self.highest[MEMORY]) * 1.05
-        } else if let Some(group) = view.group() {
-            group.limit.map_or(0.0, |l| l as f64 * 1.05).max(self.highest[GROUP])
-        } else {
-            let cost = view.total.map_or(per_connection(view.both_ends), |s| s.per_connection);
-            let need = self.highest[MEMORY].max(top[MEMORY] + cost * more);
-            let capacity = view.headroom.map_or(0.0, |h| h.capacity_bytes as f64);
-            if capacity <= TO_SCALE * need { need.max(capacity) * 1.02 } else { need * 1.05 }
+        let slope = match view.group() {
+            Some(_) if view.program.is_none() => view.charged.or(view.total),
+            _ => view.total,
         };
-        let y = y.max(self.highest[SLAB]);
-        let unit = 1024_f64.powf(y.max(1.0).log(1024.0).floor());
-        self.y.fit_in(y, unit);
+        let none = if view.program.is_some() { 0.0 } else { per_connection(view.both_ends) };
+        let cost = slope.map_or(none, |s| s.per_connection);
+        let measured = if view.group().is_some() && view.program.is_none() { GROUP } else { MEMORY };
+        let (top, highest) = (self.top.map_or(f64::NAN, |t| t.1[measured]), self.highest[measured]);
+        let highest = highest.max(self.highest[SLAB]);
+        for (i, range) in Range::ALL.into_iter().enumerate() {
+            let x = match range {
+                Range::Data => peak.max(1) as f64,
+                Range::Target => aim,
+                Range::FirstLimit => view.first().map_or(aim, |first| first * 1.04).max(aim),
+                Range::Everything => {
+                    let all = view.limits.iter().filter_map(|l| l.forecast.connections()).map(|n| n as f64);
+                    all.filter(|n| *n <= FARTHEST * aim).fold(aim, f64::max) * 1.04
+                }
+            };
+            self.x_connections[i].fit(x, 10.0);
+            // NaN where nothing has been measured yet: then it is the highest that counts.
+            let need = highest.max(top + cost * (x - peak as f64));
+            let y = match (range, view.capacity()) {
+                (Range::Data, _) => highest * 1.05,
+                (_, None) => need * 1.05,
+                (Range::Target, Some(all)) if all > TO_SCALE * need => need * 1.05,
+                (Range::FirstLimit, Some(all)) if all > TO_SCALE_OF_LIMITS * need => need * 1.05,
+                (_, Some(all)) => need.min(BEYOND * all).max(all * 1.06),
+            };
+            let unit = 1024_f64.powf(y.max(1.0).log(1024.0).floor());
+            self.y[i].fit_in(y.max(highest), unit);
+        }
     }
 
-    /// The chart over `x`.
-    pub(super) fn chart(&self, x: XAxis, view: &View<'_>) -> Chart {
+    /// The chart over `x`, as far as `range` says or is usual.
+    pub(super) fn chart(&self, x: XAxis, range: Option<Range>, view: &View<'_>) -> Chart {
+        let range = range.unwrap_or_else(|| view.usual_range(self.peak.unwrap_or(0)));
+        let (x_high, y_high) = (self.x_connections[range as usize].high, self.y[range as usize].high);
         let (series, bounds) = match x {
-            XAxis::Connections => (&self.rising, (0.0, self.x_connections.high)),
+            XAxis::Connections => (&self.rising, (0.0, x_high)),
             XAxis::Time => (&self.by_time, (self.first_ms.map_or(0.0, |t| (t / 1000) as f64), self.x_seconds.high)),
         };
         let curve = |label, value: usize| {
-            let at = |p: &Point| {
+            let at = |p: &Point<VALUES>| {
                 let x = match x {
                     XAxis::Connections => p.connections,
                     XAxis::Time => p.t_ms / 1000.0,
@@ -191,19 +246,36 @@ impl History {
             x,
             of: view.program.map(ToOwned::to_owned),
             curves,
-            lines: self.lines(x, view),
+            lines: self.lines(x, (x_high, y_high), view),
+            zones: self.zones(view),
+            range: Some(range),
+            target: view.now.target,
             forecast,
             band: band.unwrap_or(0.0),
             x_bounds: bounds,
-            y_bounds: (0.0, self.y.high),
+            y_bounds: (0.0, y_high),
         }
     }
 
-    fn lines(&self, x: XAxis, view: &View<'_>) -> Vec<Line> {
+    /// Where the guard begins to hold, and where the kernel kills.
+    fn zones(&self, view: &View<'_>) -> Vec<Zone> {
+        let Some(all) = view.capacity() else { return Vec::new() };
+        let room = match view.group() {
+            Some(_) => all - self.group_at_start.unwrap_or(0.0),
+            None => view.headroom.map_or(0.0, |h| h.at_start_bytes as f64),
+        };
+        let guard = all - room * (1.0 - view.guard_share);
+        let mut zones = vec![Zone { kind: ZoneKind::Oom, from: all, to: f64::INFINITY }];
+        if guard < all {
+            zones.insert(0, Zone { kind: ZoneKind::Guard, from: guard, to: all });
+        }
+        zones
+    }
+
+    fn lines(&self, x: XAxis, (x_high, y_high): (f64, f64), view: &View<'_>) -> Vec<Line> {
         let mut lines: Vec<Line> = Vec::new();
         let nearest = view.nearest();
         let is_nearest = |limit: &Limit| nearest.is_some_and(|n| n.info.id == limit.info.id && n.scope == limit.scope);
-        let sight = IN_SIGHT * view.aim(self.peak.unwrap_or(0));
         for limit in view.limits {
             let at = match (limit.info.oom, limit.unit, limit.limit) {
                 // Those bound more than what is drawn.
@@ -214,7 +286,7 @@ impl History {
                 }
                 (_, Unit::Count | Unit::BitsPerSecond | Unit::PerSecond, _) if x == XAxis::Connections => {
                     match limit.forecast.connections() {
-                        Some(count) if count as f64 <= sight => LineAt::Connections(count as f64),
+                        Some(count) if count as f64 <= x_high => LineAt::Connections(count as f64),
                         _ => continue,
                     }
                 }
@@ -223,7 +295,7 @@ impl History {
             let label = match at {
                 LineAt::Bytes(bytes) => {
                     let name = if limit.info.oom == Some(Oom::Cgroup) { "cgroup" } else { limit.info.label };
-                    let above = if bytes > self.y.high { ", above" } else { "" };
+                    let above = if bytes > y_high { ", above" } else { "" };
                     format!("{name} {}{above}", units::bytes(whole(bytes)))
                 }
                 LineAt::Connections(count) => format!("{} at {}", limit.info.label, units::short_count(whole(count))),

@@ -26,15 +26,17 @@ mod report;
 mod run;
 mod series;
 pub mod slope;
+pub mod spread;
 mod steps;
 pub mod summary;
 #[doc(hidden)]
 pub mod synthetic;
 mod table;
+pub mod timeline;
 mod track;
 
 pub use crate::limits::{Forecast, Headroom, Limit, LimitState, Unit};
-pub use chart::{Chart, XAxis};
+pub use chart::{Chart, Range, XAxis};
 pub use cost::{Basis, Cost, Slope};
 pub use engine::{Cause, Death, Engine};
 pub use event::{About, Event, EventLog, Kind, Severity};
@@ -43,6 +45,7 @@ pub use failures::happened;
 pub use guard::safe_target;
 pub use now::{CountSource, Now, RunPhase, Stale};
 pub use summary::{EventLine, Expectation, MemberLine, ProcessLine, SampleLine, Summary, Verdict};
+pub use timeline::{Drift, Quantity};
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +55,7 @@ use crate::units;
 
 use guard::Guard;
 use steps::{Account, Learning, Observer, Outlook};
+use timeline::Timeline;
 
 use crate::limits::LimitId;
 
@@ -79,6 +83,8 @@ pub struct Setup {
     pub guard_per_mille: Option<u32>,
     /// Milliseconds between two outputs.
     pub interval_ms: u64,
+    /// How long everything is to be held, milliseconds; `None` where nobody said.
+    pub hold_ms: Option<u64>,
 }
 
 /// Connections that must have ended with a process of a program for that to be news.
@@ -102,6 +108,7 @@ pub struct Model {
     learning: Learning,
     outlook: Outlook,
     account: Account,
+    timeline: Timeline,
     last: Option<Sample>,
     program: Option<ProcessLine>,
 }
@@ -125,6 +132,8 @@ impl Model {
         let moment = self.observer.take(sample, self.setup.target, before);
         let learnt = self.learning.take(&moment);
         let judged = self.outlook.take(&moment, &learnt, &self.observer, &self.account.deaths);
+        let cpu = sample.kernel.program.as_ref().and_then(|program| self.observer.program.cpu(program));
+        self.timeline.update(sample, &moment.now, learnt.headroom, cpu);
         self.account.take(&moment, &judged, &self.observer, self.setup.interval_ms);
         self.now = moment.now;
         self.program = sample.kernel.program.as_ref().map(|program| self.observer.program.line(program));
@@ -235,7 +244,13 @@ impl Model {
     /// The next sample does not continue the last: time without data lies between.
     pub fn gap(&mut self) {
         self.outlook.history.gap();
+        self.timeline.gap();
         self.account.run.gap();
+    }
+
+    /// Has the start known otherwise: for whoever looks at a run that is not theirs.
+    pub fn set_up(&mut self, setup: Setup) {
+        self.setup = setup;
     }
 
     /// What was known at the start.
@@ -314,10 +329,37 @@ impl Model {
         self.outlook.guard.by().map(|b| b.0)
     }
 
-    /// The memory chart.
-    pub fn chart(&self, x: XAxis) -> Chart {
+    /// The memory chart, as far as `range` says, or as is usual.
+    pub fn chart(&self, x: XAxis, range: Option<Range>) -> Chart {
         let Some(sample) = &self.last else { return Chart::default() };
-        self.outlook.history.chart(x, &steps::view(sample, &self.now, &self.outlook.table, self.learning.learnt()))
+        let (outlook, learnt) = (&self.outlook, self.learning.learnt());
+        let view = steps::view(sample, &self.now, &outlook.table, learnt, outlook.guard.share());
+        outlook.history.chart(x, range, &view)
+    }
+
+    /// First and last moment of what is known over time, milliseconds since the dashboard started.
+    pub fn timespan(&self) -> Option<(u64, u64)> {
+        self.timeline.span()
+    }
+
+    /// A quantity in `columns` equal steps from one moment to another: the most within each; NaN where nothing is known.
+    pub fn over_time(&self, quantity: Quantity, span_ms: (u64, u64), columns: usize) -> Vec<f64> {
+        self.timeline.columns(quantity, span_ms, columns)
+    }
+
+    /// A quantity as it was at a moment.
+    pub fn at(&self, quantity: Quantity, t_ms: u64) -> Option<f64> {
+        self.timeline.at(quantity, t_ms)
+    }
+
+    /// How long everything has been held, milliseconds; `None` where it is not.
+    pub fn held_ms(&self) -> Option<u64> {
+        self.timeline.held_since().map(|since| self.now.t_ms.saturating_sub(since))
+    }
+
+    /// How memory has moved while everything is held; `None` before there is enough to tell.
+    pub fn drift(&self) -> Option<Drift> {
+        self.timeline.drift()
     }
 
     /// What happened.

@@ -311,7 +311,9 @@ impl Pace {
                 }
             }
         }
-        let target = target
+        // What the client aims at now comes first: it may have been told another one than it began with.
+        let target = (client.map(|e| e.target).filter(|t| *t > 0))
+            .or(target)
             .or_else(|| counts.map(|e| e.target).filter(|t| *t > 0))
             .or_else(|| sample.engines.iter().map(|e| e.hello.target).next().filter(|t| *t > 0));
         // One that does not run is on its way nowhere.

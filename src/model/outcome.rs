@@ -64,6 +64,8 @@ impl Lateness {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Outcome {
     reached: bool,
+    /// The client's target at the last sample: with a higher one it is on its way again.
+    target: u64,
     late: bool,
     blocked: Option<Verdict>,
     accepted: Progress,
@@ -84,6 +86,7 @@ impl Outcome {
         // While one does not run nothing can be expected of it.
         let running = now.stale.is_empty();
         let server = sample.engine(Role::Server);
+        self.reached &= client.target <= std::mem::replace(&mut self.target, client.target);
         self.reached |= client.phase == Phase::Holding && sample.is_complete();
         // What a user has paused is not stalled.
         let open_to = server.is_none_or(|server| server.phase != Phase::Paused);

@@ -28,7 +28,7 @@ struct Followed {
     /// Connections that it was last seen with.
     held: Option<u64>,
     /// The same over the run, of one that is shown.
-    track: Series,
+    track: Series<1>,
 }
 
 /// Processes that are remembered.
@@ -50,7 +50,7 @@ impl ProgramLog {
             process.cpu.add(t_us, member.cpu_us);
             process.held = member.connections.or(process.held);
             if let Some(held) = member.connections.filter(|_| place < LISTED) {
-                process.track.push(sample.t_ms, held, [held as f64, f64::NAN, f64::NAN]);
+                process.track.push(sample.t_ms, held, [held as f64]);
             }
         }
         if self.processes.len() > MOST {
@@ -67,6 +67,11 @@ impl ProgramLog {
     /// CPU of a process, share of one core.
     fn cpu_share(&self, pid: u32) -> Option<f64> {
         self.processes.get(&pid)?.cpu.share()
+    }
+
+    /// CPU of all its processes, in cores.
+    pub(super) fn cpu(&self, program: &Program) -> Option<f64> {
+        program.members.iter().filter_map(|m| self.cpu_share(m.pid)).reduce(|a, b| a + b)
     }
 
     /// Connections that a process was last seen with.
@@ -96,14 +101,13 @@ impl ProgramLog {
             cpu_percent: self.cpu_share(m.pid).map(percent),
             descriptors: m.descriptors,
         };
-        let shares: Vec<f64> = program.members.iter().filter_map(|m| self.cpu_share(m.pid)).collect();
         ProcessLine {
             pid: program.pid,
             name: program.name.clone(),
             processes: program.processes,
             rss_bytes: Some(program.rss_bytes).filter(|bytes| *bytes > 0),
             shared_bytes: Some(program.shared_bytes).filter(|_| program.rss_bytes > 0),
-            cpu_percent: (!shares.is_empty()).then(|| percent(shares.iter().sum())),
+            cpu_percent: self.cpu(program).map(percent),
             descriptors: program.descriptors,
             connections: census.map(|c| c.connections),
             queued: census.filter(|c| c.by_socket).map(|c| c.queued),

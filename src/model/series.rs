@@ -3,26 +3,34 @@
 /// Most points kept: about three for each column of a wide terminal in Braille.
 pub(super) const MOST: usize = 600;
 
-/// Quantities per point.
-pub(super) const VALUES: usize = 3;
-
 /// One point: a mean of `n` neighbouring samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Point {
+pub(super) struct Point<const N: usize> {
     /// Milliseconds since the dashboard started.
     pub t_ms: f64,
     /// Connections.
     pub connections: f64,
     /// The quantities; NaN where absent.
-    pub values: [f64; VALUES],
+    pub values: [f64; N],
     /// Samples merged into it.
     n: u32,
     /// No line leads here from the point before: time without data lies between.
     begins: bool,
 }
 
-impl Point {
-    fn merge(&mut self, other: &Point) {
+impl<const N: usize> Point<N> {
+    /// The point of one sample.
+    pub(super) fn of(t_ms: u64, connections: u64, values: [f64; N], begins: bool) -> Self {
+        Self { t_ms: t_ms as f64, connections: connections as f64, values, n: 1, begins }
+    }
+
+    /// Whether time without data lies before it.
+    pub(super) fn begins(&self) -> bool {
+        self.begins
+    }
+
+    /// Takes in a later point.
+    pub(super) fn merge(&mut self, other: &Self) {
         let (a, b) = (f64::from(self.n), f64::from(other.n));
         let mean = |x: f64, y: f64| match (x.is_nan(), y.is_nan()) {
             (true, _) => y,
@@ -40,24 +48,29 @@ impl Point {
 
 /// Points in the order of time.
 #[derive(Debug, Clone)]
-pub(super) struct Series {
-    points: Vec<Point>,
+pub(super) struct Series<const N: usize> {
+    points: Vec<Point<N>>,
     /// Samples that go into one point; doubles whenever the series is full.
     stride: u32,
     broken: bool,
 }
 
-impl Default for Series {
+impl<const N: usize> Default for Series<N> {
     fn default() -> Self {
         Self { points: Vec::new(), stride: 1, broken: true }
     }
 }
 
-impl Series {
+impl<const N: usize> Series<N> {
+    /// Its points, in the order of time.
+    pub(super) fn points(&self) -> &[Point<N>] {
+        &self.points
+    }
+
     /// Adds a sample.
-    pub(super) fn push(&mut self, t_ms: u64, connections: u64, values: [f64; VALUES]) {
+    pub(super) fn push(&mut self, t_ms: u64, connections: u64, values: [f64; N]) {
         let begins = std::mem::take(&mut self.broken);
-        let point = Point { t_ms: t_ms as f64, connections: connections as f64, values, n: 1, begins };
+        let point = Point::of(t_ms, connections, values, begins);
         match self.points.last_mut() {
             Some(last) if !begins && last.n < self.stride => last.merge(&point),
             _ => {
@@ -82,7 +95,7 @@ impl Series {
     }
 
     /// Runs of points without a gap, mapped; a point mapped to `None` is a gap as well.
-    pub(super) fn segments(&self, map: impl Fn(&Point) -> Option<(f64, f64)>) -> Vec<Vec<(f64, f64)>> {
+    pub(super) fn segments(&self, map: impl Fn(&Point<N>) -> Option<(f64, f64)>) -> Vec<Vec<(f64, f64)>> {
         let mut segments: Vec<Vec<(f64, f64)>> = Vec::new();
         let mut open = false;
         for point in &self.points {
@@ -124,7 +137,7 @@ impl Series {
     /// Merges neighbours; never across a gap.
     fn halve(&mut self) {
         self.stride = self.stride.saturating_mul(2);
-        let mut merged: Vec<Point> = Vec::with_capacity(MOST);
+        let mut merged: Vec<Point<N>> = Vec::with_capacity(MOST);
         for point in &self.points {
             match merged.last_mut() {
                 Some(last) if !point.begins && last.n + point.n <= self.stride => last.merge(point),
@@ -143,7 +156,7 @@ impl Series {
 mod tests {
     use super::*;
 
-    fn y(point: &Point) -> Option<(f64, f64)> {
+    fn y(point: &Point<1>) -> Option<(f64, f64)> {
         (!point.values[0].is_nan()).then_some((point.connections, point.values[0]))
     }
 
@@ -151,7 +164,7 @@ mod tests {
     fn a_long_run_stays_bounded_and_keeps_its_line() {
         let mut series = Series::default();
         for i in 0..100_000_u64 {
-            series.push(i, i, [2.0 * i as f64; VALUES]);
+            series.push(i, i, [2.0 * i as f64]);
         }
         assert!(series.points.len() <= MOST && series.points.len() >= MOST / 2);
         assert_eq!(series.points.capacity(), series.points.capacity().min(2 * MOST));
@@ -169,7 +182,7 @@ mod tests {
             if i == 1001 || i == 3003 {
                 series.gap();
             }
-            series.push(i, i, [1.0; VALUES]);
+            series.push(i, i, [1.0]);
         }
         let segments = series.segments(y);
         assert_eq!(segments.len(), 3);
@@ -180,7 +193,7 @@ mod tests {
     fn an_absent_value_is_a_gap() {
         let mut series = Series::default();
         for (i, value) in [1.0, f64::NAN, 2.0].into_iter().enumerate() {
-            series.push(i as u64, i as u64, [value; VALUES]);
+            series.push(i as u64, i as u64, [value]);
         }
         assert_eq!(series.segments(y), vec![vec![(0.0, 1.0)], vec![(2.0, 2.0)]]);
     }
@@ -190,7 +203,7 @@ mod tests {
         let mut series = Series::default();
         for i in 0..5000_u64 {
             series.gap();
-            series.push(i, i, [1.0; VALUES]);
+            series.push(i, i, [1.0]);
         }
         assert!(series.points.len() <= MOST);
     }

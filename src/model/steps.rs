@@ -148,14 +148,20 @@ impl Outlook {
         if !moment.is_over() {
             self.guard.update(&moment.now, self.table.guard_inputs());
         }
-        let view = view(moment.sample, &moment.now, &self.table, *learnt);
+        let view = view(moment.sample, &moment.now, &self.table, *learnt, self.guard.share());
         self.history.update(moment.sample, &view);
         Judged { limits: self.table.limits(), guard: &self.guard }
     }
 }
 
 /// What the chart needs besides its history.
-pub(super) fn view<'a>(sample: &'a Sample, now: &'a Now, table: &'a LimitTable, learnt: Learnt<'_>) -> View<'a> {
+pub(super) fn view<'a>(
+    sample: &'a Sample,
+    now: &'a Now,
+    table: &'a LimitTable,
+    learnt: Learnt<'_>,
+    guard_share: f64,
+) -> View<'a> {
     let program = sample.kernel.program.as_ref().map(|program| program.name.as_str());
     let group = table.limits().iter().find(|l| l.info.oom == Some(Oom::Cgroup));
     View {
@@ -166,6 +172,7 @@ pub(super) fn view<'a>(sample: &'a Sample, now: &'a Now, table: &'a LimitTable, 
         program,
         charged: group.and_then(|g| table.slope(g.info.id, &g.scope)),
         both_ends: learnt.cost.both_ends,
+        guard_share,
     }
 }
 

@@ -124,6 +124,7 @@ pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofi
         alive: true,
         rss_bytes: Ok(50 * MIB),
         cpu_us: Ok(sample.t_ms * 100),
+        system_us: Ok(sample.t_ms * 60),
         threads: Ok(8),
         stopped: false,
         descriptors: Ok(descriptors),
@@ -207,6 +208,7 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         oom_kills: Ok(0),
         memory_pressure: Ok(0.0),
         softnet: Ok(Softnet { dropped: 0, cores: 2 }),
+        soft_interrupts_us: Ok(t_ms * 100),
         threads_max: Ok(190_000),
         pid_max: Ok(4_194_304),
         tasks: Ok(150 + n / 9_000),
@@ -276,6 +278,7 @@ fn process(role: Role, n: u64) -> Process {
         alive: true,
         rss_bytes: Ok(4 * MIB + n * 2),
         cpu_us: Ok(10 * n),
+        system_us: Ok(9 * n),
         threads: Ok(1 + n / 18_000),
         stopped: false,
         descriptors: Ok(20),
@@ -304,6 +307,17 @@ fn reading(role: Role, n: u64, t_ms: u64) -> EngineReading {
         page: 9,
     };
     EngineReading { hello, stats: Ok(Box::new(stats(role, pid(role), n, t_ms))) }
+}
+
+/// How `n` connects are spread: most near a millisecond, few up to 30.
+fn connects(n: u64) -> Vec<u64> {
+    let mut places = vec![0; 31];
+    for (place, per_mille) in
+        [(17, 60), (18, 140), (19, 260), (20, 300), (21, 150), (22, 60), (23, 20), (24, 8), (27, 2)]
+    {
+        places[place] = n * per_mille / 1000;
+    }
+    places
 }
 
 fn stats(role: Role, pid: u32, n: u64, t_ms: u64) -> EngineStats {
@@ -351,6 +365,13 @@ fn stats(role: Role, pid: u32, n: u64, t_ms: u64) -> EngineStats {
         } else {
             Latency::default()
         },
+        connect_spread: if client { connects(n) } else { Vec::new() },
+        echo_spread: Vec::new(),
+        table_use: (0..=n / 19_900)
+            .map(|i| u32::try_from((n - i * 19_900).min(19_900) + 6).unwrap_or(u32::MAX))
+            .collect(),
+        port_given: if client { (0..100).map(|i| n / 100 + u64::from(i < n % 100)).collect() } else { Vec::new() },
+        source_given: if client { vec![n.div_ceil(2), n / 2] } else { Vec::new() },
         traffic: None,
         stop: None,
         events: Vec::new(),

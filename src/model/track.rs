@@ -10,7 +10,7 @@ use super::series::Series;
 pub(super) struct Track {
     pub(super) id: LimitId,
     pub(super) scope: String,
-    series: Series,
+    series: Series<1>,
     most: u64,
 }
 
@@ -22,7 +22,7 @@ impl Track {
     /// Takes a sample.
     pub(super) fn add(&mut self, now: &Now, used: u64) {
         self.most = self.most.max(used);
-        self.series.push(now.t_ms, now.connections, [used as f64, f64::NAN, f64::NAN]);
+        self.series.push(now.t_ms, now.connections, [used as f64]);
     }
 
     /// The most that any sample saw, own unit: peaks that the graph has averaged away included.

@@ -35,6 +35,7 @@ pub(crate) struct HostSources {
     oom_kills: Kept<Reading<u64>, usize>,
     memory_pressure: Source,
     softnet: Source,
+    stat: Source,
     loadavg: Source,
     neighbours: [NeighbourTable; 2],
     log: KernelLog,
@@ -58,6 +59,7 @@ impl HostSources {
             oom_kills: Kept::every(PACE),
             memory_pressure: open("/proc/pressure/memory"),
             softnet: open("/proc/net/softnet_stat"),
+            stat: open("/proc/stat"),
             loadavg: open("/proc/loadavg"),
             neighbours: ["ipv4", "ipv6"].map(|family| NeighbourTable::open(roots, family)),
             log: KernelLog::open(roots),
@@ -85,6 +87,7 @@ impl HostSources {
             oom_kills: Err(NOT_READ),
             memory_pressure: self.memory_pressure.get(buf, pressure::parse),
             softnet: self.softnet.get(buf, softnet::parse),
+            soft_interrupts_us: self.stat.get(buf, soft_interrupts),
             threads_max: set.threads_max.clone(),
             pid_max: set.pid_max.clone(),
             tasks: self.loadavg.get(buf, tasks),
@@ -173,6 +176,13 @@ fn file_nr(text: &str) -> Reading<FileNr> {
     Ok(FileNr { used, max })
 }
 
+/// Time in soft interrupts, from the first line of `/proc/stat` (proc(5)); a tick is a hundredth of a second.
+fn soft_interrupts(text: &str) -> Reading<u64> {
+    let line = text.lines().next().and_then(|line| line.strip_prefix("cpu ")).ok_or(odd("cut short"))?;
+    let [.., ticks] = numbers::<7>(line)?;
+    Ok(ticks.saturating_mul(10_000))
+}
+
 /// Tasks that exist, from `0.07 0.10 0.04 1/85 4854` of `/proc/loadavg`.
 fn tasks(text: &str) -> Reading<u64> {
     let field = text.split_ascii_whitespace().nth(3).ok_or(odd("cut short"))?;
@@ -188,6 +198,10 @@ mod tests {
         assert_eq!(file_nr("412\t0\t2466183\n"), Ok(FileNr { used: 412, max: 2_466_183 }));
         assert_eq!(file_nr("1 0 9223372036854775807\n").unwrap().max, i64::MAX as u64);
         assert_eq!(tasks("0.07 0.10 0.04 1/85 4854\n"), Ok(85));
+        assert_eq!(soft_interrupts("cpu  97 0 55 8143 22 0 31 4 0 0\ncpu0 1 2\n"), Ok(310_000));
+        for text in ["", "cpu", "cpu  1 2 3", "cpu0 1 2 3 4 5 6 7", "cpu  1 2 3 4 5 6 x"] {
+            assert!(soft_interrupts(text).is_err(), "{text:?}");
+        }
         for text in ["", "\0", "1 2", "a b c", "0 0 0 1 5", "0 0 0 1/ 5", "0 0 0 1/x 5", "0 0 -1 /"] {
             assert!(file_nr(text).is_err() || tasks(text).is_err(), "{text:?}");
         }

@@ -29,6 +29,8 @@ pub(crate) struct Stat<'t> {
     pub(crate) exiting: bool,
     /// User plus system time, clock ticks.
     pub(crate) ticks: u64,
+    /// Of them, system time.
+    pub(crate) system_ticks: u64,
     /// Threads.
     pub(crate) threads: u64,
     /// When it was started, ticks since boot: tells it from another that gets its number later.
@@ -98,6 +100,7 @@ pub(crate) fn stat(text: &str) -> Reading<Stat<'_>> {
         stopped: matches!(state, "T" | "t"),
         exiting: flags & EXITING != 0,
         ticks: count(utime).saturating_add(count(stime)),
+        system_ticks: count(stime),
         threads: count(threads),
         started: count(started),
         rss_pages: count(rss),
@@ -176,6 +179,7 @@ mod tests {
             stopped: false,
             exiting: false,
             ticks: 12,
+            system_ticks: 5,
             threads: 3,
             started: 71_343,
             rss_pages: 388,

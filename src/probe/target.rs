@@ -71,6 +71,7 @@ pub(crate) struct TargetSources {
 struct Live {
     rss_bytes: Reading<u64>,
     cpu_us: Reading<u64>,
+    system_us: Reading<u64>,
     threads: Reading<u64>,
     stopped: bool,
     exiting: bool,
@@ -187,6 +188,7 @@ impl TargetSources {
             alive: self.alive,
             rss_bytes: live.rss_bytes,
             cpu_us: live.cpu_us,
+            system_us: live.system_us,
             threads: live.threads,
             stopped: live.stopped,
             descriptors,
@@ -256,6 +258,7 @@ impl Live {
         Self {
             rss_bytes,
             cpu_us: Ok(stat.ticks.saturating_mul(TICK_US)),
+            system_us: Ok(stat.system_ticks.saturating_mul(TICK_US)),
             threads: Ok(stat.threads),
             stopped: stat.stopped,
             exiting: stat.exiting,
@@ -266,6 +269,7 @@ impl Live {
         Self {
             rss_bytes: Err(why.clone()),
             cpu_us: Err(why.clone()),
+            system_us: Err(why.clone()),
             threads: Err(why.clone()),
             stopped: false,
             exiting: false,

@@ -14,10 +14,10 @@ use crate::protocol::{Command, Role};
 use crate::sample::Sample;
 
 /// Bytes of a head.
-pub(super) const HEAD: usize = 56;
+pub(super) const HEAD: usize = 64;
 
-/// How a head begins: the magic number of a frame that zstd skips, the bytes that follow in it (48), and a name of our own.
-pub(super) const MARK: [u8; 12] = [0x5C, 0x2A, 0x4D, 0x18, 48, 0, 0, 0, b'c', b'1', b'm', b't'];
+/// How a head begins: the magic number of a frame that zstd skips, the bytes that follow in it (56), and a name of our own.
+pub(super) const MARK: [u8; 12] = [0x5C, 0x2A, 0x4D, 0x18, 56, 0, 0, 0, b'c', b'1', b'm', b't'];
 
 /// More than any frame has, compressed and not: what claims more is no frame of ours.
 const MOST: u32 = 64 << 20;
@@ -37,6 +37,10 @@ pub(super) struct Head {
     pub(super) samples: u32,
     /// Other entries in it.
     pub(super) others: u32,
+    /// Number of the reference sample that its first sample is a change of, from 1; 0 where it has no sample.
+    pub(super) reference: u32,
+    /// Number of the reference sample that it carries; 0: none.
+    pub(super) carries: u32,
     /// CRC-32 of the bytes that follow.
     pub(super) crc: u32,
 }
@@ -48,7 +52,11 @@ impl Head {
         let mut parts: Vec<u8> = MARK.to_vec();
         parts.extend([self.schema, self.packed, self.unpacked].iter().flat_map(|word| word.to_le_bytes()));
         parts.extend([self.first_ms, self.last_ms].iter().flat_map(|word| word.to_le_bytes()));
-        parts.extend([self.samples, self.others, self.crc].iter().flat_map(|word| word.to_le_bytes()));
+        parts.extend(
+            [self.samples, self.others, self.reference, self.carries, self.crc]
+                .iter()
+                .flat_map(|word| word.to_le_bytes()),
+        );
         parts.extend(crc32fast::hash(&parts).to_le_bytes());
         bytes.copy_from_slice(&parts);
         bytes
@@ -67,7 +75,9 @@ impl Head {
             last_ms: long(32),
             samples: short(40),
             others: short(44),
-            crc: short(48),
+            reference: short(48),
+            carries: short(52),
+            crc: short(56),
         };
         (whole && head.packed <= MOST && head.unpacked <= MOST).then_some(head)
     }
@@ -218,6 +228,8 @@ mod tests {
         last_ms: 1 << 40,
         samples: 5,
         others: 1,
+        reference: 2,
+        carries: 3,
         crc: 7,
     };
 

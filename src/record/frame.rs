@@ -1,5 +1,6 @@
 //! Frames made of entries, and entries of frames.
 
+use std::borrow::Cow;
 use std::io;
 
 use serde::{Deserialize, Serialize};
@@ -14,29 +15,50 @@ use crate::sample::Sample;
 /// Level of compression: higher ones take several times as long for a tenth less.
 const LEVEL: i32 = 3;
 
-/// A sample as it stands in a file: the first of a frame whole, each other as what has changed.
+/// A reference sample is taken anew where what a frame's first sample differs by is more than so much of it whole.
+const WORN: usize = 4;
+
+/// A sample as it stands in a file: what has changed since the one before, of the first in a frame since the reference.
 #[derive(Serialize, Deserialize)]
 struct SampleLine {
     kind: Kind,
     shown: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sample: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    delta: Option<Value>,
+    delta: Value,
+}
+
+/// A sample that those that come first in a frame are changes of.
+#[derive(Serialize, Deserialize)]
+struct ReferenceLine<'a> {
+    kind: Kind,
+    number: u32,
+    sample: Cow<'a, Value>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Kind {
     Sample,
+    Reference,
 }
 
-/// How [`SampleLine`] begins, which tells it from any other line.
+/// How a [`SampleLine`] and a [`ReferenceLine`] begin, which tells them from any other line.
 const SAMPLE: &[u8] = br#"{"kind":"sample","#;
+const REFERENCE: &[u8] = br#"{"kind":"reference","#;
+
+/// The sample that others are changes of.
+struct Reference {
+    number: u32,
+    sample: Value,
+    /// Bytes of it as a line.
+    length: usize,
+    /// Frames that carry it.
+    copies: u32,
+}
 
 /// Gathers entries to a frame.
 pub(super) struct Builder {
     lines: Vec<u8>,
+    reference: Option<Reference>,
     last: Option<Value>,
     head: Head,
     packer: Compressor<'static>,
@@ -44,11 +66,22 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { lines: Vec::new(), last: None, head: Self::EMPTY, packer: Compressor::new(LEVEL)? })
+        let packer = Compressor::new(LEVEL)?;
+        Ok(Self { lines: Vec::new(), reference: None, last: None, head: Self::EMPTY, packer })
     }
 
-    const EMPTY: Head =
-        Head { schema: SCHEMA, packed: 0, unpacked: 0, first_ms: 0, last_ms: 0, samples: 0, others: 0, crc: 0 };
+    const EMPTY: Head = Head {
+        schema: SCHEMA,
+        packed: 0,
+        unpacked: 0,
+        first_ms: 0,
+        last_ms: 0,
+        samples: 0,
+        others: 0,
+        reference: 0,
+        carries: 0,
+        crc: 0,
+    };
 
     /// Bytes of the lines so far.
     pub(super) fn len(&self) -> usize {
@@ -57,6 +90,13 @@ impl Builder {
 
     pub(super) fn is_empty(&self) -> bool {
         self.lines.is_empty()
+    }
+
+    /// Has the next frame begin with a reference of its own.
+    pub(super) fn renew(&mut self) {
+        if let Some(reference) = &mut self.reference {
+            reference.length = 0;
+        }
     }
 
     /// Adds an entry.
@@ -68,26 +108,62 @@ impl Builder {
             self.head.last_ms = self.head.last_ms.max(t_ms);
         }
         match entry {
-            Entry::Sample { shown, sample } => {
-                self.head.samples += 1;
-                let value = serde_json::to_value(sample)?;
-                let changed = self.last.as_ref().map(|last| delta::between(last, &value));
-                let mut line = SampleLine { kind: Kind::Sample, shown: *shown, sample: None, delta: None };
-                match changed {
-                    None => line.sample = Some(value.clone()),
-                    Some(delta) => line.delta = Some(delta.unwrap_or_else(|| Value::Object(serde_json::Map::new()))),
-                }
-                self.last = Some(value);
-                serde_json::to_writer(&mut self.lines, &line)?;
-            }
+            Entry::Sample { shown, sample } => self.add_sample(*shown, serde_json::to_value(sample)?),
             other => {
                 // A header's time is that of whatever comes next.
                 self.head.others += u32::from(other.t_ms().is_some());
-                serde_json::to_writer(&mut self.lines, other)?;
+                self.line(other)
             }
         }
+    }
+
+    fn line(&mut self, line: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.lines, line)?;
         self.lines.push(b'\n');
         Ok(())
+    }
+
+    fn add_sample(&mut self, shown: bool, sample: Value) -> io::Result<()> {
+        self.head.samples += 1;
+        let mut line = SampleLine { kind: Kind::Sample, shown, delta: Value::Null };
+        let nothing = || Value::Object(serde_json::Map::new());
+        if let Some(last) = &self.last {
+            line.delta = delta::between(last, &sample).unwrap_or_else(nothing);
+        } else {
+            let worn = self.begin(&sample)?;
+            let reference = self.reference.as_ref().map_or(&sample, |r| &r.sample);
+            line.delta = if worn { nothing() } else { delta::between(reference, &sample).unwrap_or_else(nothing) };
+        }
+        self.last = Some(sample);
+        self.line(&line)
+    }
+
+    /// The first sample of a frame: writes the reference where that has to be, and says whether it is this sample.
+    fn begin(&mut self, sample: &Value) -> io::Result<bool> {
+        let worn = match &self.reference {
+            None => true,
+            Some(reference) => {
+                let delta = delta::between(&reference.sample, sample);
+                let length = delta.map_or(0, |delta| delta.to_string().len());
+                length * WORN > reference.length
+            }
+        };
+        if worn {
+            let number = self.reference.as_ref().map_or(0, |r| r.number) + 1;
+            let sample = sample.clone();
+            self.reference = Some(Reference { number, length: sample.to_string().len(), sample, copies: 0 });
+        }
+        let Some(mut reference) = self.reference.take() else { return Ok(worn) };
+        self.head.reference = reference.number;
+        // Twice, so that a frame that is damaged costs itself alone.
+        if reference.copies < 2 {
+            reference.copies += 1;
+            self.head.carries = reference.number;
+            let sample = Cow::Borrowed(&reference.sample);
+            self.line(&ReferenceLine { kind: Kind::Reference, number: reference.number, sample })?;
+        }
+        self.reference = Some(reference);
+        Ok(worn)
     }
 
     /// The frame, as it is written to a file; the next is begun.
@@ -134,34 +210,41 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(text: Vec<u8>) -> Self {
-        Self { text, at: 0, last: None }
+    /// With the sample that the first of them is a change of.
+    pub(super) fn new(text: Vec<u8>, reference: Option<Value>) -> Self {
+        Self { text, at: 0, last: reference }
     }
 
     /// The next entry; an error is a line that cannot be understood.
     pub(super) fn next(&mut self) -> Option<io::Result<Entry>> {
-        let rest = self.text.get(self.at..)?;
-        let line = rest.split(|b| *b == b'\n').next().filter(|line| !line.is_empty())?;
-        let (from, to) = (self.at, self.at + line.len());
-        self.at = to + 1;
-        Some(self.read(from, to))
+        loop {
+            let rest = self.text.get(self.at..)?;
+            let line = rest.split(|b| *b == b'\n').next().filter(|line| !line.is_empty())?;
+            self.at += line.len() + 1;
+            if line.starts_with(REFERENCE) {
+                continue;
+            }
+            if !line.starts_with(SAMPLE) {
+                return Some(serde_json::from_slice(line).map_err(Into::into));
+            }
+            return Some(Self::sample(line, &mut self.last));
+        }
     }
 
-    fn read(&mut self, from: usize, to: usize) -> io::Result<Entry> {
-        let line = &self.text[from..to];
-        if !line.starts_with(SAMPLE) {
-            return Ok(serde_json::from_slice(line)?);
-        }
+    fn sample(line: &[u8], last: &mut Option<Value>) -> io::Result<Entry> {
+        let misfit = || io::Error::other("a change of a sample that is not there");
         let line: SampleLine = serde_json::from_slice(line)?;
-        match (line.sample, line.delta) {
-            (Some(whole), _) => self.last = Some(whole),
-            (None, Some(delta)) => {
-                let misfit = || io::Error::other("a change of a sample that is not there");
-                delta::apply(self.last.as_mut().ok_or_else(misfit)?, delta).map_err(|_| misfit())?;
-            }
-            (None, None) => return Err(io::Error::other("a sample without one")),
-        }
-        let value = self.last.as_ref().ok_or_else(|| io::Error::other("no sample"))?;
-        Ok(Entry::Sample { shown: line.shown, sample: Box::new(Sample::deserialize(value)?) })
+        let value = last.as_mut().ok_or_else(misfit)?;
+        delta::apply(value, line.delta).map_err(|_| misfit())?;
+        Ok(Entry::Sample { shown: line.shown, sample: Box::new(Sample::deserialize(&*value)?) })
     }
+}
+
+/// The reference sample of that number in the lines of a frame.
+pub(super) fn reference(lines: &[u8], number: u32) -> Option<Value> {
+    let mut rows = lines.split(|b| *b == b'\n').filter(|line| line.starts_with(REFERENCE));
+    rows.find_map(|row| {
+        let row: ReferenceLine<'_> = serde_json::from_slice(row).ok()?;
+        (row.number == number).then(|| row.sample.into_owned())
+    })
 }

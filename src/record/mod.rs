@@ -8,6 +8,7 @@
 //! | `frame` | frames made of entries, and entries of frames |
 //! | `write` | the thread that writes |
 //! | `read` | the reader: what is whole, from any moment on |
+//! | `past` | the run as it was at any moment |
 //! | `course` | the model and what is shown of it, driven by entries |
 
 mod course;
@@ -15,14 +16,16 @@ mod delta;
 mod format;
 mod frame;
 mod header;
+mod past;
 mod read;
 mod write;
 
 pub use course::{Course, play, play_with, verdict_so_far};
 pub use format::{Damage, Entry};
 pub use header::{Header, Privilege, RunRole, SCHEMA};
+pub use past::{Past, happened};
 pub use read::{Entries, Recording, Unreadable, open};
-pub use write::{News, Recorder};
+pub use write::{News, Recorder, write_all};
 
 #[cfg(test)]
 mod tests;

@@ -5,11 +5,13 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::format::{Damage, Entry, HEAD, Head, MARK};
-use super::frame::{Lines, Opener};
+use super::frame::{self, Lines, Opener};
 use super::header::{Header, SCHEMA};
 use crate::model::{Setup, Summary};
 
@@ -73,6 +75,8 @@ pub struct Recording {
     summary: Option<Summary>,
     frames: Vec<Frame>,
     damage: Vec<Damage>,
+    /// The reference sample that was needed last, by its number: there is one for an hour or so.
+    reference: Mutex<Option<(u32, Value)>>,
 }
 
 /// Opens a run file, and checks all of it.
@@ -108,6 +112,7 @@ pub fn open(path: &Path) -> Result<Recording, Unreadable> {
         summary: None,
         frames,
         damage,
+        reference: Mutex::new(None),
     };
     let header = recording.entries().find_map(|entry| match entry {
         Entry::Header { header } => Some(*header),
@@ -124,6 +129,26 @@ pub fn open(path: &Path) -> Result<Recording, Unreadable> {
 }
 
 impl Recording {
+    /// The lines of a frame, unless they cannot be had.
+    fn lines(&self, frame: &Frame, opener: &mut Opener) -> Option<Vec<u8>> {
+        let mut packed = vec![0; frame.head.packed as usize];
+        self.file.read_exact_at(&mut packed, frame.at).ok()?;
+        opener.lines(&frame.head, &packed).ok()
+    }
+
+    /// The sample that the first one of a frame is a change of, from whichever frame still has it.
+    fn reference(&self, number: u32, opener: &mut Opener) -> Option<Value> {
+        let mut kept = self.reference.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, value)) = kept.as_ref().filter(|(kept, _)| *kept == number) {
+            return Some(value.clone());
+        }
+        let carriers = self.frames.iter().filter(|frame| number > 0 && frame.head.carries == number);
+        let value =
+            carriers.filter_map(|f| self.lines(f, opener)).find_map(|lines| frame::reference(&lines, number))?;
+        *kept = Some((number, value.clone()));
+        Some(value)
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -240,14 +265,11 @@ impl Entries<'_> {
             }
             let at = self.recording.frames.get(self.next)?;
             self.next += 1;
-            let mut packed = vec![0; at.head.packed as usize];
-            let read = self.recording.file.read_exact_at(&mut packed, at.at);
-            let lines = match (read, &mut self.opener) {
-                (Ok(()), Some(opener)) => opener.lines(&at.head, &packed).ok(),
-                _ => None,
-            };
+            let opener = self.opener.as_mut()?;
+            let lines = self.recording.lines(at, opener);
+            let reference = self.recording.reference(at.head.reference, opener);
             let whole = lines.is_some();
-            self.lines = Lines::new(lines.unwrap_or_default());
+            self.lines = Lines::new(lines.unwrap_or_default(), reference);
             if !whole || at.after_damage {
                 return Some(Entry::Gap { t_ms: at.head.first_ms, entries: None });
             }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::format::Entry;
 use super::frame::Builder;
 use super::header::Header;
+use crate::units::micros;
 
 /// How long an entry may wait to be written.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -28,13 +29,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Recorder {
     path: PathBuf,
-    to: SyncSender<Entry>,
+    to: SyncSender<Order>,
     done: Receiver<()>,
     shared: Arc<Mutex<Shared>>,
     /// Entries that found no room, since the last that did.
     missed: u64,
     /// The disk does not take what comes, and this has been told.
     stalled: bool,
+}
+
+/// What the thread is told.
+#[derive(Debug)]
+enum Order {
+    /// Record this.
+    Record(Box<Entry>),
+    /// Write what there is, and say so.
+    Flush(SyncSender<()>),
 }
 
 /// What the thread tells.
@@ -60,25 +70,16 @@ impl Recorder {
     /// # Errors
     /// No thread can be started, or the first frame cannot be written.
     pub fn start(path: &Path, file: File, header: Header) -> io::Result<Self> {
-        let (to, entries) = sync_channel(WAITING);
+        let (to, orders) = sync_channel(WAITING);
         let (end, done) = sync_channel(1);
         let shared = Arc::new(Mutex::new(Shared::default()));
-        let mut writer = Writer {
-            file,
-            good: 0,
-            builder: Builder::new()?,
-            header: Entry::Header { header: Box::new(header) },
-            copies: 0,
-            repeat: Instant::now(),
-            failing: false,
-            shared: Arc::clone(&shared),
-        };
+        let mut writer = Writer { shared: Arc::clone(&shared), ..Writer::new(file, header)? };
         // What cannot be written at all is found out here, before the run begins.
         writer.with_header()?;
         let frame = writer.builder.finish()?;
         writer.append(&frame)?;
         thread::Builder::new().name("record".into()).spawn(move || {
-            writer.run(&entries);
+            writer.run(&orders);
             // Nobody waits for it any more.
             let _ = end.try_send(());
         })?;
@@ -99,16 +100,24 @@ impl Recorder {
     pub fn put(&mut self, entry: Entry) {
         if self.missed > 0 {
             let gap = Entry::Gap { t_ms: entry.t_ms().unwrap_or(0), entries: Some(self.missed) };
-            if self.to.try_send(gap).is_err() {
+            if self.to.try_send(Order::Record(Box::new(gap))).is_err() {
                 self.missed += 1;
                 return;
             }
             self.missed = 0;
         }
-        match self.to.try_send(entry) {
+        match self.to.try_send(Order::Record(Box::new(entry))) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.missed += 1,
         }
+    }
+
+    /// Has everything up to now written; the channel tells, or ends, when that is done.
+    pub fn flush(&self) -> Receiver<()> {
+        let (say, done) = sync_channel(1);
+        // A disk that is slow has something to write anyway.
+        let _ = self.to.try_send(Order::Flush(say));
+        done
     }
 
     /// Something about the recording that the user has not been told.
@@ -132,6 +141,33 @@ impl Recorder {
     }
 }
 
+/// Writes a whole recording at once, in the frames that a run would have made of it: of five seconds, ended by whatever is no
+/// sample.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_all(file: File, header: Header, entries: impl IntoIterator<Item = Entry>) -> io::Result<()> {
+    let mut writer = Writer::new(file, header)?;
+    writer.with_header()?;
+    let (mut due, mut failed) = (None, false);
+    for entry in entries {
+        let now = entry.t_ms();
+        if due.zip(now).is_some_and(|(due, now)| now >= due) {
+            writer.flush();
+            due = None;
+        }
+        due = due.or(now.map(|now| now + micros(FLUSH) / 1000));
+        writer.add(&entry);
+        if !entry.is_sample() {
+            writer.flush();
+            due = None;
+        }
+        failed |= writer.failing;
+    }
+    writer.flush();
+    if failed || writer.failing { Err(io::Error::other("a part of it could not be written")) } else { Ok(()) }
+}
+
 struct Writer {
     file: File,
     /// Bytes of whole frames.
@@ -145,25 +181,47 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(&mut self, entries: &Receiver<Entry>) {
+    fn new(file: File, header: Header) -> io::Result<Self> {
+        Ok(Self {
+            file,
+            good: 0,
+            builder: Builder::new()?,
+            header: Entry::Header { header: Box::new(header) },
+            copies: 0,
+            repeat: Instant::now(),
+            failing: false,
+            shared: Arc::default(),
+        })
+    }
+
+    fn run(&mut self, orders: &Receiver<Order>) {
         // When what is gathered has to be written.
         let mut due: Option<Instant> = None;
         loop {
             let wait = due.map_or(REPEAT, |due| due.saturating_duration_since(Instant::now()));
-            let mut next = match entries.recv_timeout(wait) {
-                Ok(entry) => Some(entry),
+            let mut next = match orders.recv_timeout(wait) {
+                Ok(order) => Some(order),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return self.flush(),
             };
             let mut urgent = next.is_none();
-            while let Some(entry) = next {
-                urgent |= !entry.is_sample();
-                due.get_or_insert_with(|| Instant::now() + FLUSH);
-                self.add(&entry);
+            while let Some(order) = next {
+                match order {
+                    Order::Record(entry) => {
+                        urgent |= !entry.is_sample();
+                        due.get_or_insert_with(|| Instant::now() + FLUSH);
+                        self.add(&entry);
+                    }
+                    Order::Flush(done) => {
+                        self.flush();
+                        // Whoever wanted to know may not wait any more.
+                        let _ = done.try_send(());
+                    }
+                }
                 urgent |= self.builder.len() > LARGE;
                 // What happens at once is written at once.
-                next = match entries.try_recv() {
-                    Ok(entry) => Some(entry),
+                next = match orders.try_recv() {
+                    Ok(order) => Some(order),
                     Err(TryRecvError::Empty) => None,
                     Err(TryRecvError::Disconnected) => return self.flush(),
                 };
@@ -179,6 +237,9 @@ impl Writer {
         if self.builder.is_empty() && (self.copies < 2 || self.repeat.elapsed() > REPEAT) {
             // It is JSON, and was written before.
             let _ = self.with_header();
+            if self.copies > 2 {
+                self.builder.renew();
+            }
         }
         if let Err(e) = self.builder.add(entry) {
             self.fail(&e);
@@ -203,6 +264,8 @@ impl Writer {
     }
 
     fn fail(&mut self, e: &io::Error) {
+        // The reference may have been in what is lost.
+        self.builder.renew();
         if !std::mem::replace(&mut self.failing, true) {
             self.tell(News::Stopped(e.to_string()));
         }

@@ -219,7 +219,7 @@ impl Collector {
         self.rose = false;
         self.facts.cost = model.cost().clone();
         self.facts.limits = model.limits().to_vec();
-        self.facts.chart = model.chart(XAxis::Connections);
+        self.facts.chart = model.chart(XAxis::Connections, None);
     }
 
     /// What the run has taken since it began: memory of the kernel for sockets, and of the watched processes themselves. Of the

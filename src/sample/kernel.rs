@@ -24,6 +24,11 @@ pub struct Kernel {
     pub program: Option<Program>,
 }
 
+/// What an older record lacks.
+fn not_recorded() -> Reading<u64> {
+    Err(Absent::because("not in this record"))
+}
+
 /// Machine-wide sources.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Host {
@@ -51,6 +56,9 @@ pub struct Host {
     pub memory_pressure: Reading<f64>,
     /// `/proc/net/softnet_stat`.
     pub softnet: Reading<Softnet>,
+    /// Time of all cores in soft interrupts since boot, microseconds (`/proc/stat`).
+    #[serde(default = "not_recorded")]
+    pub soft_interrupts_us: Reading<u64>,
     /// `/proc/sys/kernel/threads-max`.
     pub threads_max: Reading<u64>,
     /// `/proc/sys/kernel/pid_max`.
@@ -353,6 +361,9 @@ pub struct Process {
     pub rss_bytes: Reading<u64>,
     /// User plus system time, microseconds, since its start.
     pub cpu_us: Reading<u64>,
+    /// Of `cpu_us` what the kernel did for it, microseconds.
+    #[serde(default = "not_recorded")]
+    pub system_us: Reading<u64>,
     /// Stopped by a signal or a debugger.
     #[serde(default)]
     pub stopped: bool,

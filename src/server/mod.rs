@@ -107,7 +107,7 @@ impl Engine for Server {
                 self.pool.close_all();
             }
             // A server opens nothing, so that a rate or a ceiling has nothing to act on.
-            Command::Rate { .. } | Command::Ceiling { .. } | Command::Stop => {}
+            Command::Rate { .. } | Command::Target { .. } | Command::Ceiling { .. } | Command::Stop => {}
         }
     }
 

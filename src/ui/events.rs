@@ -15,8 +15,7 @@ use crate::units;
 const INDENT: u16 = 10;
 
 /// Draws the panel, from the `chosen`-th newest event on.
-pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, chosen: usize, theme: Theme) {
-    let events = model.events().all();
+pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, events: &[&Event], chosen: usize, theme: Theme) {
     let name = if chosen > 0 {
         format!("Events, newest first (from {} of {})", (chosen + 1).min(events.len()), events.len())
     } else {
@@ -27,7 +26,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, chosen: usize, t
         put(buf, inner, 1, 0, "nothing to report", theme.dim());
     }
     let mut row = 0;
-    for event in events.iter().rev().skip(chosen) {
+    for event in events.iter().skip(chosen) {
         if row >= inner.height {
             break;
         }

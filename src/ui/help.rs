@@ -1,12 +1,14 @@
-//! The help overlay: every key, and what the words on the screen mean.
+//! The help overlay: every key, and what the words on the screen mean. It scrolls.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::{Clear, Widget};
 
-use super::keys::{Command, KEYS};
+use super::action::Action;
+use super::keys::{Command, KEYS, Row};
 use super::panel;
-use super::text::{put, put_right, width, wrap};
+use super::state::View;
+use super::text::{put, put_right, wrap};
 use super::theme::Theme;
 
 /// Words on the screen that a newcomer may not know.
@@ -27,42 +29,98 @@ const WORDS: &[(&str, &str)] = &[
 /// Columns of the names, right-aligned.
 const NAMES: u16 = 14;
 
-/// One line: a name, its text, whether the name is a key.
-type Entry = (&'static str, String, bool);
+/// Columns of the overlay at most.
+const WIDE: u16 = 88;
 
-/// Draws the overlay in the middle of `area`: sentences, or where they do not fit a grid of keys.
-pub(super) fn draw(buf: &mut Buffer, area: Rect, theme: Theme) {
-    let wide = area.width.min(88);
-    let columns = usize::from(wide.saturating_sub(NAMES + 6));
-    let keys = entries(KEYS.iter().map(|k| (k.label, k.help)), columns, true);
-    let words = entries(WORDS.iter().copied(), columns, false);
-    let room = usize::from(area.height.saturating_sub(3));
-    if columns == 0 || keys.len() > room {
-        let inner = frame(buf, area, area, theme);
-        grid(buf, inner, theme);
-        return;
+/// One line: a name, its text, whether the name is a key.
+type Entry = (String, String, bool);
+
+/// The overlay: its place on a screen, its lines, how many of them fit.
+struct Sheet {
+    place: Rect,
+    lines: Vec<Entry>,
+    room: usize,
+}
+
+impl Sheet {
+    fn of(area: Rect, view: &View) -> Self {
+        let wide = area.width.min(WIDE);
+        let columns = usize::from(wide.saturating_sub(NAMES + 6));
+        let keys = KEYS.iter().map(|row| (view.keys.short_label(row, view.ascii), sentence(row, view)));
+        // A key that has lost its place to another one is named by what it is for.
+        let keys = keys.map(|(label, text)| (if label.is_empty() { "-".to_owned() } else { label }, text));
+        let words = WORDS.iter().map(|(word, text)| ((*word).to_owned(), (*text).to_owned()));
+        let mut lines = entries(keys, columns, true);
+        lines.push((String::new(), String::new(), false));
+        lines.extend(entries(words, columns, false));
+        let tall = (lines.len() as u16 + 2).min(area.height);
+        let place = Rect {
+            x: area.x + (area.width - wide) / 2,
+            y: area.y + (area.height - tall) / 2,
+            width: wide,
+            height: tall,
+        };
+        Self { place, lines, room: usize::from(tall.saturating_sub(2)) }
     }
-    let mut lines = keys;
-    if lines.len() + words.len() < room {
-        lines.push(("", String::new(), false));
+
+    /// The last line that can stand first.
+    fn last(&self) -> usize {
+        self.lines.len() - self.room.min(self.lines.len())
     }
-    lines.extend(words);
-    lines.truncate(room);
-    let tall = lines.len() as u16 + 2;
-    let place =
-        Rect { x: area.x + (area.width - wide) / 2, y: area.y + (area.height - tall) / 2, width: wide, height: tall };
-    let inner = frame(buf, area, place, theme);
-    for (row, (name, text, is_key)) in lines.iter().enumerate() {
+}
+
+impl View {
+    /// The help goes up or down, if there is more of it.
+    pub(super) fn scroll_help(&mut self, command: Command) -> Action {
+        let sheet = Sheet::of(self.area, self);
+        let page = sheet.room.saturating_sub(1).max(1);
+        self.help_row = match command {
+            Command::Up => self.help_row.saturating_sub(1),
+            Command::Down => self.help_row + 1,
+            Command::PageUp => self.help_row.saturating_sub(page),
+            Command::PageDown | Command::Freeze => self.help_row + page,
+            Command::First => 0,
+            Command::Now => sheet.last(),
+            _ => {
+                self.say("the help is open; Esc closes it");
+                return Action::Redraw;
+            }
+        };
+        self.help_row = self.help_row.min(sheet.last());
+        Action::Redraw
+    }
+}
+
+/// What a row of keys does, and by which other keys.
+fn sentence(row: &Row, view: &View) -> String {
+    let short = view.keys.short_label(row, view.ascii);
+    let long = view.keys.long_label(row, view.ascii);
+    let digits = row.commands().len() > 2 && short.contains('-');
+    let others: Vec<&str> = long.split(' ').filter(|label| !digits && !short.contains(*label)).collect();
+    if others.is_empty() { row.help.to_owned() } else { format!("{} (also {})", row.help, others.join(" ")) }
+}
+
+/// Draws the overlay in the middle of `area`.
+pub(super) fn draw(buf: &mut Buffer, area: Rect, view: &View, theme: Theme) {
+    let sheet = Sheet::of(area, view);
+    let first = view.help_row.min(sheet.last());
+    let inner = frame(buf, area, sheet.place, theme);
+    for (row, (name, text, is_key)) in sheet.lines.iter().skip(first).take(sheet.room).enumerate() {
         let style = if *is_key { theme.key() } else { theme.strong() };
         put_right(buf, inner, NAMES, row as u16, name, style);
         put(buf, inner, NAMES + 2, row as u16, text, theme.text());
     }
+    if sheet.last() > 0 {
+        let text = format!(" {}-{} of {} ", first + 1, first + sheet.room, sheet.lines.len());
+        let place = sheet.place;
+        put_right(buf, place, place.width.saturating_sub(2), place.height.saturating_sub(1), &text, theme.text());
+    }
 }
 
-fn entries(rows: impl Iterator<Item = (&'static str, &'static str)>, columns: usize, is_key: bool) -> Vec<Entry> {
+fn entries(rows: impl Iterator<Item = (String, String)>, columns: usize, is_key: bool) -> Vec<Entry> {
     rows.flat_map(|(name, text)| {
-        let name_of = move |i| if i == 0 { name } else { "" };
-        wrap(text, columns).into_iter().enumerate().map(move |(i, line)| (name_of(i), line, is_key))
+        let name_of = move |i| if i == 0 { name.clone() } else { String::new() };
+        wrap(&text, columns).into_iter().enumerate().map(move |(i, line)| (name_of(i), line, is_key))
     })
     .collect()
 }
@@ -70,7 +128,8 @@ fn entries(rows: impl Iterator<Item = (&'static str, &'static str)>, columns: us
 /// A box over what is below, and the room in it.
 fn frame(buf: &mut Buffer, area: Rect, place: Rect, theme: Theme) -> Rect {
     Clear.render(place, buf);
-    let inner = panel::frame(buf, place, "Keys and words (Esc closes)", theme);
+    buf.set_style(place, theme.ground());
+    let inner = panel::frame(buf, place, "Keys and words (Esc closes, arrows scroll)", theme);
     if place.height > 1 {
         for column in 0..place.width {
             put(buf, place, column, place.height - 1, theme.rule(), theme.dim());
@@ -89,20 +148,4 @@ fn frame(buf: &mut Buffer, area: Rect, place: Rect, theme: Theme) -> Rect {
         }
     }
     Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), height: inner.height.saturating_sub(1), ..inner }
-}
-
-/// `q quit   ? help   …` in columns.
-fn grid(buf: &mut Buffer, area: Rect, theme: Theme) {
-    const EACH: u16 = 18;
-    let across = (area.width / EACH).max(1);
-    for (i, key) in KEYS.iter().enumerate() {
-        let (row, column) = (i as u16 / across, i as u16 % across * EACH + 1);
-        put(buf, area, column, row, key.label, theme.key());
-        let word = match key.command {
-            Command::Up | Command::Down => "scroll",
-            Command::Open => "open",
-            _ => key.short,
-        };
-        put(buf, area, column + width(key.label) as u16 + 1, row, word, theme.text());
-    }
 }

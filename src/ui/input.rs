@@ -7,7 +7,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossterm::event::{self, Event, KeyEvent, KeyEventKind};
+use crossterm::event::{self, Event, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 
 use crate::sys::{self, Wait};
 
@@ -21,6 +21,10 @@ pub enum Input {
     Key(KeyEvent),
     /// The size has changed: draw again.
     Resize,
+    /// The terminal has taken a frame while others were dropped: there is a newer one to draw.
+    Free,
+    /// The mouse, which is ours: a press, or the wheel.
+    Mouse(MouseEvent),
     /// The terminal is gone. Nothing follows.
     Gone,
 }
@@ -94,6 +98,12 @@ fn understood(event: &Event) -> Option<Input> {
     match event {
         Event::Key(key) if key.kind != KeyEventKind::Release => Some(Input::Key(*key)),
         Event::Resize(..) => Some(Input::Resize),
+        Event::Mouse(mouse) => match mouse.kind {
+            MouseEventKind::Down(MouseButton::Left) | MouseEventKind::ScrollUp | MouseEventKind::ScrollDown => {
+                Some(Input::Mouse(*mouse))
+            }
+            _ => None,
+        },
         _ => None,
     }
 }
@@ -112,5 +122,9 @@ mod tests {
         assert_eq!(understood(&Event::Key(key)), None);
         assert_eq!(understood(&Event::Resize(80, 24)), Some(Input::Resize));
         assert_eq!(understood(&Event::FocusGained), None);
+        let mouse = |kind| MouseEvent { kind, column: 3, row: 4, modifiers: KeyModifiers::NONE };
+        let (press, moved) = (mouse(MouseEventKind::Down(MouseButton::Left)), mouse(MouseEventKind::Moved));
+        assert_eq!(understood(&Event::Mouse(press)), Some(Input::Mouse(press)));
+        assert_eq!(understood(&Event::Mouse(moved)), None);
     }
 }

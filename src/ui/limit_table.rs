@@ -19,19 +19,17 @@ const ABOUT: u16 = 9;
 const GRAPH: u16 = 8;
 
 /// Draws the screen with the limit of row `chosen`. The parts do not move with what is chosen.
-pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, chosen: usize, theme: Theme) {
-    let limits = model.limits();
+pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, limits: &[&Limit], chosen: usize, theme: Theme) {
     let about = if area.height >= 2 * ABOUT { ABOUT } else { area.height / 2 };
     let table = (limits.len() as u16 + 2).min(area.height - about);
-    draw_table(buf, Rect { height: table, ..area }, model, chosen, theme);
+    draw_table(buf, Rect { height: table, ..area }, model, limits, chosen, theme);
     if let Some(limit) = limits.get(chosen) {
         let below = Rect { y: area.y + table, height: area.height - table, ..area };
         draw_chosen(buf, below, model, limit, theme);
     }
 }
 
-fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, chosen: usize, theme: Theme) {
-    let limits = model.limits();
+fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, limits: &[&Limit], chosen: usize, theme: Theme) {
     let name = format!("Limits, nearest first ({} of {})", (chosen + 1).min(limits.len()), limits.len());
     let mut inner = panel::frame(buf, area, &name, theme);
     let columns = Columns::of(inner.width);

@@ -9,9 +9,13 @@
 //! | `limit_table` | the screen of all limits, and what there is to know of the chosen one |
 //! | `chart`, `lines`, `raster` | memory over connections or time |
 //! | `panel`, `text` | rule, bar, percentage; cut, pad, wrap |
-//! | `theme` | every colour and mark |
-//! | `keys`, `state` | the one table of keys, and what they change |
-//! | [`terminal`], [`input`] | the terminal itself |
+//! | `theme`, `colours`, `glyphs` | every style and mark by its meaning; the colours behind it; the characters a terminal has |
+//! | `panels`, `rows` | which panels there are and which has the focus; what is in a list, in which order, and which row is chosen |
+//! | `keys`, `press`, `action` | the one table of keys; what a press does to the view; what it asks of the program |
+//! | `choose`, `open`, `travel` | choosing a row; opening it and going back; the time cursor |
+//! | `prompt`, `typing`, `commands` | the line that is being typed; what becomes of it; what can be typed after a colon |
+//! | `state` | what the viewer has chosen |
+//! | [`terminal`], `outlet`, [`input`] | the terminal itself; the thread that writes to it; the one that reads |
 
 #![expect(
     clippy::cast_precision_loss,
@@ -20,13 +24,18 @@
     reason = "a screen draws counts far below 2^52 as floats, on at most 65535 lines and columns"
 )]
 
+mod action;
 mod banner;
 mod chart;
+mod choose;
+mod colours;
+mod commands;
 mod connections;
 mod cost;
 mod engines;
 mod events;
 mod frame;
+mod glyphs;
 mod header;
 mod help;
 pub mod input;
@@ -34,19 +43,34 @@ mod keys;
 mod limit_table;
 mod limits;
 mod lines;
+mod mouse;
+mod open;
+mod outlet;
 mod panel;
+mod panels;
 mod peers;
+mod playing;
+mod press;
 mod program;
+mod prompt;
 mod raster;
+mod rows;
 mod state;
 mod statusbar;
 pub mod terminal;
 mod text;
 mod theme;
+mod travel;
+mod typing;
 
+pub use action::Action;
+pub use colours::Depth;
 pub use frame::draw;
+pub use glyphs::Charset;
 pub use input::Input;
-pub use keys::{Screen, readme_table};
-pub use state::{Action, View};
+pub use keys::{Keys, Screen, Stroke, keys_table};
+pub use outlet::Wake;
+pub use playing::Playing;
+pub use state::View;
 pub use terminal::Terminal;
 pub use theme::{Marker, Palette, Theme};

@@ -8,6 +8,7 @@ use super::text::{cut, put, put_right};
 use super::theme::Theme;
 use crate::limits::LimitState;
 use crate::model::{Basis, MemberLine, Model, ProcessLine};
+use crate::sample::ListenerCensus;
 use crate::units;
 use crate::units::whole;
 
@@ -119,9 +120,9 @@ fn cost(model: &Model) -> String {
 }
 
 /// What it listens on: who is connected there, who waits. Where one is chosen, that one is always on the screen.
-pub(super) fn listeners(buf: &mut Buffer, area: Rect, program: &ProcessLine, chosen: Option<usize>, theme: Theme) {
+pub(super) fn listeners(buf: &mut Buffer, area: Rect, listed: &[&ListenerCensus], chosen: Option<usize>, theme: Theme) {
     let inner = panel::frame(buf, area, "Listens on", theme);
-    if program.listeners.is_empty() {
+    if listed.is_empty() {
         put(buf, inner, 1, 0, "no port that can be seen here", theme.dim());
         return;
     }
@@ -130,14 +131,14 @@ pub(super) fn listeners(buf: &mut Buffer, area: Rect, program: &ProcessLine, cho
     for (column, heading) in columns.into_iter().filter(|(column, _)| *column <= inner.width) {
         put_right(buf, inner, column, 0, heading, theme.dim());
     }
-    let all = program.listeners.len();
+    let all = listed.len();
     let room = usize::from(inner.height.saturating_sub(1));
     let rows = if all > room { room.saturating_sub(1) } else { room };
     let first = chosen.map_or(0, |chosen| (chosen + 1).saturating_sub(rows));
     if all > room && room > 0 {
         put(buf, inner, 1, room as u16, &format!("and {} more ports", all - rows), theme.dim());
     }
-    for (place, listener) in program.listeners.iter().enumerate().skip(first).take(rows) {
+    for (place, listener) in listed.iter().enumerate().skip(first).take(rows) {
         let row = (place - first) as u16 + 1;
         if chosen == Some(place) {
             put(buf, inner, 0, row, theme.chosen_mark(), theme.strong());

@@ -1,34 +1,18 @@
-//! What the viewer has chosen: which screen, frozen or live, what is chosen in a list.
+//! What the viewer has chosen: which screen and panel, which moment, what is chosen in a list.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use std::time::{Duration, Instant};
 
-use super::keys::{self, Command, Screen};
+use ratatui::layout::Rect;
+
+use super::keys::{Keys, Screen};
+use super::panels::Panel;
+use super::playing::Playing;
+use super::prompt::Prompt;
 use crate::limits::LimitId;
 use crate::model::chart::XAxis;
-use crate::model::{Basis, Model, ProcessLine, RunPhase};
+use crate::model::{Basis, Model, RunPhase};
 use crate::protocol::Role;
 use crate::sample::{Peers, Reading};
-
-/// What a key press asks of the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// End.
-    Quit,
-    /// Pause the ramp, or resume it.
-    PauseToggle,
-    /// A higher rate.
-    RateUp,
-    /// A lower rate.
-    RateDown,
-    /// Close every connection at a steady pace. Already confirmed.
-    Close,
-    /// Have the peers of this port of the watched program counted. Already confirmed.
-    Peers(u16),
-    /// Give the terminal back and stop, until the shell lets the program go on.
-    Suspend,
-    /// Only draw again.
-    Redraw,
-}
 
 /// A question that is asked before something is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +25,93 @@ pub(super) enum Question {
     Peers { port: u16, sockets: u64 },
 }
 
-/// Connections of this program's own above which quitting is asked about: so many take a while to open again.
-const MANY: u64 = 10_000;
+/// How far the chart of memory reaches to the right and up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Range {
+    /// As far as there is data.
+    Data,
+    /// To the target.
+    #[default]
+    Target,
+    /// To the limit that comes first.
+    FirstLimit,
+    /// To the last limit that is forecast.
+    Everything,
+}
 
-/// Sockets from which on counting them one by one is asked about: 28 ms of one core.
-const COSTLY: u64 = 20_000;
+impl Range {
+    /// The next one, and after the last the first.
+    pub(super) fn next(self) -> Self {
+        match self {
+            Range::Data => Range::Target,
+            Range::Target => Range::FirstLimit,
+            Range::FirstLimit => Range::Everything,
+            Range::Everything => Range::Data,
+        }
+    }
+
+    /// The one before, and before the first the last.
+    pub(super) fn before(self) -> Self {
+        self.next().next().next()
+    }
+
+    /// What it is called on the screen.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Range::Data => "to now",
+            Range::Target => "to the target",
+            Range::FirstLimit => "to the first limit",
+            Range::Everything => "everything",
+        }
+    }
+}
+
+/// The order of the rows of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Sort {
+    /// The list's own: nearest, newest, as the program has them.
+    #[default]
+    Given,
+    /// The largest first: share, severity, connections.
+    Largest,
+    /// By name.
+    Name,
+}
+
+impl Sort {
+    /// The next one, and after the last the first.
+    pub(super) fn next(self) -> Self {
+        match self {
+            Sort::Given => Sort::Largest,
+            Sort::Largest => Sort::Name,
+            Sort::Name => Sort::Given,
+        }
+    }
+
+    /// What it is called on the screen.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Sort::Given => "as they come",
+            Sort::Largest => "largest first",
+            Sort::Name => "by name",
+        }
+    }
+}
+
+/// How long a notice stands.
+const NOTICE: Duration = Duration::from_secs(4);
+
+/// The row chosen in a list that has a line with more behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum Chosen<T> {
+    /// Whichever is first.
+    #[default]
+    First,
+    /// This one, wherever it stands.
+    One(T),
+    /// The line with more behind it.
+    Fold,
+}
 
 /// The listener whose peers are on the screen.
 #[derive(Debug, Clone)]
@@ -59,6 +125,25 @@ pub(super) struct Opened {
     pub(super) row: usize,
 }
 
+impl Opened {
+    /// Rows of its networks.
+    pub(super) fn networks(&self) -> usize {
+        self.told.as_ref().and_then(|t| t.peers.as_ref().ok()).map_or(0, |p| p.top.len())
+    }
+}
+
+/// Where one was before something was opened.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) screen: Screen,
+    pub(super) focus: Panel,
+    pub(super) enlarged: Option<Panel>,
+    pub(super) event: Option<String>,
+    pub(super) limit: Chosen<(LimitId, String)>,
+    pub(super) member: Option<u32>,
+    pub(super) listener: Option<u16>,
+}
+
 /// An answer, and when it came.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
@@ -68,38 +153,161 @@ pub(super) struct Told {
 
 /// The viewer's choices.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct View {
     pub(super) screen: Screen,
     /// `None` until chosen: connections for a run, time for watching.
-    axis: Option<XAxis>,
+    pub(super) axis: Option<XAxis>,
     pub(super) help: bool,
     /// The question that is open.
     pub(super) question: Option<Question>,
-    /// The model as it was when `f` was pressed.
+    /// The panel that has the focus, if it is on the screen (`panels::focused`).
+    pub(super) focus: Panel,
+    /// The panel that has the screen to itself.
+    pub(super) enlarged: Option<Panel>,
+    /// Where the time cursor stands, milliseconds since the dashboard started. `None` is now.
+    pub(super) cursor: Option<u64>,
+    /// How far the chart of memory reaches.
+    pub(super) range: Range,
+    /// What the rows of a list must contain; empty lets all. It holds for `filtered`.
+    pub(super) filter: String,
+    /// The list that is filtered.
+    pub(super) filtered: Panel,
+    /// The order of rows. It holds for `sorted`.
+    pub(super) sort: Sort,
+    /// The list that is sorted.
+    pub(super) sorted: Panel,
+    /// Whether the limits of no interest, folded into one line, are opened.
+    pub(super) unfolded: bool,
+    /// The model as it was when the screen was frozen.
     pub(super) frozen: Option<Box<Model>>,
-    /// The event chosen, by id: new ones come in above it. `None` is the newest.
-    event: Option<String>,
-    /// The limit chosen, by id and scope: rows change places. `None` is the nearest.
-    limit: Option<(LimitId, String)>,
+    /// How the run goes on, where it is replayed.
+    pub(super) playing: Option<Playing>,
+    /// The model as it was where the time cursor stands.
+    pub(super) past: Option<Box<Model>>,
+    /// The screen's size, for what depends on where the panels are.
+    pub(super) area: Rect,
+    /// The event chosen, by id: new ones come in above it. `None` is the first.
+    pub(super) event: Option<String>,
+    /// The limit chosen, by id and scope: rows change places.
+    pub(super) limit: Chosen<(LimitId, String)>,
+    /// The process chosen, by number. `None` is the first.
+    pub(super) member: Option<u32>,
     /// The listener chosen, by port: others come and go. `None` is the first.
-    listener: Option<u16>,
+    pub(super) listener: Option<u16>,
     /// The peers that are looked at.
     pub(super) opened: Option<Opened>,
+    /// Where to go back to from what was opened.
+    pub(super) from: Option<Place>,
+    /// The line that is being typed.
+    pub(super) prompt: Option<Prompt>,
+    /// The first row of the help on the screen.
+    pub(super) help_row: usize,
+    /// Which key does what.
+    pub(super) keys: Keys,
+    /// Whether the mouse is ours.
+    pub(super) mouse: bool,
+    /// Whether keys are written without arrows.
+    pub(super) ascii: bool,
+    /// What the last key did or could not do, and when.
+    notice: Option<(String, Instant)>,
     /// What a helper thread died of.
     pub(super) failure: Option<String>,
 }
 
 impl View {
-    /// The overview, live.
+    /// The overview, live; until it is fitted, for a screen of 120 columns and 40 rows.
     pub fn new() -> Self {
-        Self::default()
+        Self { area: Rect::new(0, 0, 120, 40), ..Self::default() }
     }
 
     /// Starts at another screen.
     #[must_use]
     pub fn on(mut self, screen: Screen) -> Self {
-        self.screen = screen;
+        self.go_to(screen);
         self
+    }
+
+    /// Goes to a screen, where its own panel has the focus and nothing is chosen.
+    pub(super) fn go_to(&mut self, screen: Screen) {
+        self.screen = screen;
+        self.focus = match screen {
+            Screen::Overview => Panel::Events,
+            Screen::Memory => Panel::Memory,
+            Screen::Limits => Panel::Limits,
+            Screen::Engines => Panel::Listeners,
+        };
+        self.choose_nothing();
+        (self.enlarged, self.opened, self.from, self.help) = (None, None, None, false);
+    }
+
+    /// The first row of every list.
+    pub(super) fn choose_nothing(&mut self) {
+        (self.event, self.limit, self.member, self.listener) = (None, Chosen::First, None, None);
+    }
+
+    /// The screen has this size.
+    pub fn fit(&mut self, area: Rect) {
+        self.area = area;
+    }
+
+    /// What is to be shown of the past, where the time cursor stands; `None` is the present.
+    pub fn show_past(&mut self, past: Option<Box<Model>>) {
+        self.past = past;
+    }
+
+    /// What is on the screen: the past, or the model that was frozen, or the model.
+    pub(super) fn shown<'a>(&'a self, model: &'a Model) -> &'a Model {
+        self.past.as_deref().or(self.frozen.as_deref()).unwrap_or(model)
+    }
+
+    /// Says in the footer what a key did, or why it did nothing.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.notice = Some((text.into(), Instant::now()));
+    }
+
+    /// Nothing more is said; whether something was.
+    pub(super) fn hush(&mut self) -> bool {
+        self.notice.take().is_some()
+    }
+
+    /// What is said now. It goes with the first frame after its time: nothing is drawn for it alone.
+    pub(super) fn notice(&self) -> Option<&str> {
+        self.notice.as_ref().filter(|(_, at)| at.elapsed() < NOTICE).map(|(text, _)| text.as_str())
+    }
+
+    /// What the rows of a list must contain, in lower case; `None` where all are let through.
+    pub(super) fn filter_of(&self, panel: Panel) -> Option<String> {
+        (self.filtered == panel && !self.filter.is_empty()).then(|| self.filter.to_lowercase())
+    }
+
+    /// Whether the filter lets a row with these words through.
+    pub(super) fn lets(&self, panel: Panel, words: &str) -> bool {
+        self.filter_of(panel).is_none_or(|filter| words.to_lowercase().contains(&filter))
+    }
+
+    /// The order of the rows of a list.
+    pub(super) fn sort_of(&self, panel: Panel) -> Sort {
+        if self.sorted == panel { self.sort } else { Sort::Given }
+    }
+
+    /// With other keys than the usual ones.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Keys) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Whether the mouse is taken, and whether keys are written without arrows.
+    #[must_use]
+    pub fn with(mut self, mouse: bool, ascii: bool) -> Self {
+        (self.mouse, self.ascii) = (mouse, ascii);
+        self
+    }
+
+    /// Whether the mouse is ours.
+    pub fn has_mouse(&self) -> bool {
+        self.mouse
     }
 
     /// Shows a banner for a helper thread that failed: what is on the screen may be stale from here on.
@@ -116,151 +324,6 @@ impl View {
         self.axis.unwrap_or(if driven { XAxis::Connections } else { XAxis::Time })
     }
 
-    /// Takes a key press; `None` when it means nothing here.
-    pub fn on_key(&mut self, event: KeyEvent, model: &Model) -> Option<Action> {
-        let asked = self.question.take();
-        // Raw mode delivers these as keys; they do what they do everywhere else, and ask nothing.
-        if event.modifiers.contains(KeyModifiers::CONTROL) {
-            return match event.code {
-                KeyCode::Char('c') => Some(Action::Quit),
-                KeyCode::Char('z') => Some(Action::Suspend),
-                _ => asked.map(|_| Action::Redraw),
-            };
-        }
-        if let Some(Question::Peers { port, .. }) = asked
-            && event.code == KeyCode::Enter
-        {
-            return Some(self.ask_peers(port));
-        }
-        if let Some(question) = asked {
-            return Some(answer(question, event));
-        }
-        let key = keys::lookup(event)?;
-        if key.drives && !can_drive(model) {
-            return None;
-        }
-        match key.command {
-            Command::Quit if model.setup().own_engines && model.now().connections > MANY => {
-                self.question = Some(Question::Quit);
-            }
-            Command::Quit => return Some(Action::Quit),
-            Command::Back => self.back()?,
-            Command::Pause => return Some(Action::PauseToggle),
-            Command::RateUp => return Some(Action::RateUp),
-            Command::RateDown => return Some(Action::RateDown),
-            Command::Close => self.question = Some(Question::Close),
-            Command::Help => self.help = !self.help,
-            Command::Show(screen) => {
-                self.screen = screen;
-                self.event = None;
-                self.limit = None;
-                self.listener = None;
-                self.opened = None;
-                self.help = false;
-            }
-            Command::Axis => {
-                self.axis = Some(match self.axis(model) {
-                    XAxis::Connections => XAxis::Time,
-                    XAxis::Time => XAxis::Connections,
-                });
-            }
-            Command::Freeze => {
-                self.frozen = if self.frozen.is_some() { None } else { Some(Box::new(model.clone())) };
-            }
-            Command::Up => self.step(model, -1),
-            Command::Down => self.step(model, 1),
-            Command::Open => return self.open(model),
-        }
-        Some(Action::Redraw)
-    }
-
-    /// Closes what was opened last, then chooses the newest again, then goes back to now; `None` where there is nothing to close.
-    /// It never ends a run.
-    fn back(&mut self) -> Option<()> {
-        if self.help {
-            self.help = false;
-        } else if self.opened.is_some() {
-            self.opened = None;
-        } else if self.event.is_some() || self.limit.is_some() || self.listener.is_some() {
-            (self.event, self.limit, self.listener) = (None, None, None);
-        } else {
-            self.frozen.take()?;
-        }
-        Some(())
-    }
-
-    /// What is on the screen: the model, or the one that was frozen.
-    pub(super) fn shown<'a>(&'a self, model: &'a Model) -> &'a Model {
-        self.frozen.as_deref().unwrap_or(model)
-    }
-
-    /// One row up or down in the list on the screen.
-    fn step(&mut self, model: &Model, by: isize) {
-        let shown = self.shown(model);
-        match self.screen {
-            Screen::Overview => {
-                let events = shown.events().all();
-                let row = self.chosen_event(shown).saturating_add_signed(by).min(events.len().saturating_sub(1));
-                self.event = events.iter().rev().nth(row).filter(|_| row > 0).map(|e| e.id.clone());
-            }
-            Screen::Limits => {
-                let row = self.chosen(shown).saturating_add_signed(by).min(shown.limits().len().saturating_sub(1));
-                self.limit = shown.limits().get(row).map(|l| (l.info.id, l.scope.clone()));
-            }
-            Screen::Engines => {
-                if self.opened.is_some() {
-                    self.step_network(by);
-                } else if let Some(program) = shown.program() {
-                    let row = self.chosen_listener(program).saturating_add_signed(by);
-                    let listeners = &program.listeners;
-                    self.listener = listeners.get(row).or(listeners.last()).filter(|_| row > 0).map(|l| l.port);
-                }
-            }
-            Screen::Memory => {}
-        }
-    }
-
-    /// One row up or down among the networks of the peers.
-    fn step_network(&mut self, by: isize) {
-        let Some(opened) = &mut self.opened else { return };
-        let networks = opened.told.as_ref().and_then(|t| t.peers.as_ref().ok()).map_or(0, |p| p.top.len());
-        opened.row = opened.row.saturating_add_signed(by).min(networks.saturating_sub(1));
-    }
-
-    /// Opens the chosen row; `None` where nothing can be opened.
-    fn open(&mut self, model: &Model) -> Option<Action> {
-        match self.screen {
-            _ if self.help => None,
-            Screen::Overview => self.open_event(model).map(|()| Action::Redraw),
-            Screen::Engines => self.open_listener(model),
-            Screen::Memory | Screen::Limits => None,
-        }
-    }
-
-    /// Goes from the chosen listener to its peers, or has those that are looked at counted again. Asks first where they are many.
-    fn open_listener(&mut self, model: &Model) -> Option<Action> {
-        let program = self.shown(model).program()?;
-        let port = match &self.opened {
-            Some(opened) if opened.counting => return None,
-            Some(opened) => opened.port,
-            None => program.listeners.get(self.chosen_listener(program))?.port,
-        };
-        let sockets = program.listeners.iter().find(|l| l.port == port).map_or(0, |l| l.established);
-        if sockets < COSTLY {
-            return Some(self.ask_peers(port));
-        }
-        self.question = Some(Question::Peers { port, sockets });
-        Some(Action::Redraw)
-    }
-
-    /// Opens the peers of a port, which are to be counted now.
-    fn ask_peers(&mut self, port: u16) -> Action {
-        let opened = self.opened.take().filter(|opened| opened.port == port);
-        let new = Opened { port, counting: true, told: None, row: 0 };
-        self.opened = Some(opened.map_or(new, |opened| Opened { counting: true, ..opened }));
-        Action::Peers(port)
-    }
-
     /// The peers of a port have been counted: shown, if they are still looked at.
     pub fn peers_told(&mut self, port: u16, peers: Reading<Peers>, model: &Model) {
         if let Some(opened) = self.opened.as_mut().filter(|opened| opened.port == port) {
@@ -268,43 +331,6 @@ impl View {
             opened.row = opened.row.min(peers.as_ref().map_or(0, |p| p.top.len().saturating_sub(1)));
             opened.told = Some(Told { peers, at_ms: model.now().t_ms });
         }
-    }
-
-    /// Goes from the first event shown to the limit it is about; `None` where it is about none.
-    fn open_event(&mut self, model: &Model) -> Option<()> {
-        let shown = self.shown(model);
-        let event = shown.events().all().iter().rev().nth(self.chosen_event(shown))?;
-        let limit = shown.limit_of(event)?;
-        let chosen = (limit.info.id, limit.scope.clone());
-        *self = Self { screen: Screen::Limits, limit: Some(chosen), event: None, ..std::mem::take(self) };
-        Some(())
-    }
-
-    /// How many events are newer than the one chosen.
-    pub(super) fn chosen_event(&self, model: &Model) -> usize {
-        let events = model.events().all();
-        let is = |e: &crate::model::Event| self.event.as_ref() == Some(&e.id);
-        events.iter().rev().position(is).unwrap_or(0)
-    }
-
-    /// The row of the listener chosen.
-    pub(super) fn chosen_listener(&self, program: &ProcessLine) -> usize {
-        program.listeners.iter().position(|l| Some(l.port) == self.listener).unwrap_or(0)
-    }
-
-    /// The row of the limit chosen.
-    pub(super) fn chosen(&self, model: &Model) -> usize {
-        let is = |l: &crate::model::Limit| self.limit.as_ref().is_some_and(|c| l.is(c.0, &c.1));
-        model.limits().iter().position(is).unwrap_or(0)
-    }
-}
-
-/// Anything but yes is no.
-fn answer(question: Question, event: KeyEvent) -> Action {
-    match (question, event.code) {
-        (Question::Close, KeyCode::Char('y' | 'Y')) => Action::Close,
-        (Question::Quit, KeyCode::Char('y' | 'Y')) => Action::Quit,
-        _ => Action::Redraw,
     }
 }
 

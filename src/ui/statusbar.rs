@@ -1,43 +1,87 @@
-//! The last row: keys, or the question being asked.
+//! The last row, the footer: the keys of the panel with the focus; or the question that is asked, the line that is typed,
+//! what the last key did.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::keys::{Command, KEYS, Key, Screen};
+use super::keys::{Command, KEYS, Row, Screen};
+use super::panels::Panel;
+use super::prompt::For;
 use super::state::{Question, View, can_drive, has_listeners};
-use super::text::{put, width};
+use super::text::{cut, put, width};
 use super::theme::Theme;
 use crate::model::{Model, RunPhase, XAxis};
 use crate::sample::Peers;
 use crate::units;
 
-/// Draws the row.
-pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, view: &View, theme: Theme) {
+/// Draws the row. `focus` is the panel that has the focus.
+pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, view: &View, focus: Option<Panel>, theme: Theme) {
     if let Some(question) = view.question {
-        if let Question::Peers { sockets, .. } = question {
-            let column = put(buf, area, 0, 0, &counting(sockets, area.width), theme.paused());
-            put(buf, area, column + 1, 0, "Enter again does it", theme.text());
-            return;
-        }
-        let all = units::grouped(model.now().connections);
-        let what = if area.width >= 60 { " connections" } else { "" };
-        let does = match question {
-            Question::Quit => "Quit and close all",
-            Question::Close | Question::Peers { .. } => "Close all",
+        return ask(buf, area, model, question, theme);
+    }
+    if let Some(prompt) = &view.prompt {
+        let mark = if prompt.what == For::Command { ":" } else { "/" };
+        let hint = match prompt.what {
+            For::Command => "Enter runs it, Tab completes, Esc closes",
+            For::Filter(_) => "Enter keeps it, Esc shows all rows",
         };
-        let column = put(buf, area, 0, 0, &format!(" {does} {all}{what}? "), theme.paused());
-        put(buf, area, column + 1, 0, "y yes  n no", theme.text());
+        let column = put(buf, area, 1, 0, &format!("{mark}{}", prompt.text), theme.strong());
+        let column = put(buf, area, column, 0, " ", theme.focused()) + 2;
+        put(buf, area, column, 0, hint, theme.dim());
         return;
     }
-    let mut column = 1;
-    if view.frozen.is_some() {
-        column = put(buf, area, 0, 0, " FROZEN ", theme.paused()) + 1;
+    let mut column = chips(buf, area, model, view, theme);
+    if let Some(notice) = view.notice() {
+        let room = usize::from(area.width.saturating_sub(column));
+        put(buf, area, column, 0, &cut(notice, room), theme.strong());
+        return;
     }
     let room = usize::from(area.width.saturating_sub(column));
-    for key in chosen(model, view, room) {
-        column = put(buf, area, column, 0, key.label, theme.key());
-        column = put(buf, area, column, 0, &format!(" {}", word(key, model, view)), theme.text()) + 2;
+    for (label, word) in entries(model, view, focus, room) {
+        column = put(buf, area, column, 0, &label, theme.key());
+        column = put(buf, area, column, 0, &format!(" {word}"), theme.text()) + 2;
     }
+}
+
+/// The question in place of the keys.
+fn ask(buf: &mut Buffer, area: Rect, model: &Model, question: Question, theme: Theme) {
+    if let Question::Peers { sockets, .. } = question {
+        let column = put(buf, area, 0, 0, &counting(sockets, area.width), theme.paused());
+        put(buf, area, column + 1, 0, "Enter again does it", theme.text());
+        return;
+    }
+    let all = units::grouped(model.now().connections);
+    let what = if area.width >= 60 { " connections" } else { "" };
+    let does = match question {
+        Question::Quit => "Quit and close all",
+        Question::Close | Question::Peers { .. } => "Close all",
+    };
+    let column = put(buf, area, 0, 0, &format!(" {does} {all}{what}? "), theme.paused());
+    put(buf, area, column + 1, 0, "y yes  n no", theme.text());
+}
+
+/// What is not as usual: not now, frozen, filtered. Returns the column after it.
+fn chips(buf: &mut Buffer, area: Rect, model: &Model, view: &View, theme: Theme) -> u16 {
+    let mut chips = Vec::new();
+    if let Some(playing) = view.playing {
+        let word = if playing.running { format!("PLAYING {}x", playing.speed) } else { "STOPPED".to_owned() };
+        let at = view.cursor.unwrap_or(model.now().t_ms);
+        let of = if playing.whole { units::clock(model.now().t_ms) } else { "…".to_owned() };
+        chips.push(format!(" REPLAY {word}, {} of {of} ", units::clock(at)));
+    } else if let Some(at) = view.cursor {
+        let ago = model.now().t_ms.saturating_sub(at);
+        chips.push(format!(" AT {}, {} ago ", units::clock(at), units::millis(ago)));
+    } else if view.frozen.is_some() {
+        chips.push(" FROZEN ".to_owned());
+    }
+    if !view.filter.is_empty() {
+        chips.push(format!(" {} with '{}' ", view.filtered.title(), view.filter));
+    }
+    let mut column = 0;
+    for chip in chips {
+        column = put(buf, area, column, 0, &chip, theme.paused()) + 1;
+    }
+    column.max(1)
 }
 
 /// What counting so many sockets costs, as far as there is room to say it.
@@ -51,27 +95,49 @@ fn counting(sockets: u64, columns: u16) -> String {
 }
 
 /// What the key would do now.
-fn word(key: &Key, model: &Model, view: &View) -> &'static str {
-    match key.command {
+fn word(row: &Row, model: &Model, view: &View, focus: Option<Panel>) -> &'static str {
+    match row.first() {
         Command::Pause if model.now().phase == RunPhase::Paused => "go on",
         Command::Freeze if view.frozen.is_some() => "go on",
         Command::Axis if view.axis(model) == XAxis::Time => "count axis",
+        Command::Axis => "time axis",
         Command::Open if view.opened.is_some() => "count again",
-        Command::Open if view.screen == Screen::Engines && has_listeners(model) => "peers",
-        Command::Back if view.opened.is_some() => "back",
-        _ => key.short,
+        Command::Open if focus == Some(Panel::Listeners) && has_listeners(model) => "peers",
+        Command::Open if focus == Some(Panel::Limits) && view.screen == Screen::Limits => "enlarge",
+        Command::Enlarge if view.enlarged.is_some() => "all panels",
+        Command::Back if view.opened.is_some() || view.from.is_some() => "back",
+        Command::Mouse if view.mouse => "mouse off",
+        _ => row.short,
     }
 }
 
-/// The keys that mean something now and fit, in the order of the table; the least needed go first.
-fn chosen(model: &Model, view: &View, room: usize) -> Vec<&'static Key> {
-    let means = |k: &&Key| !word(k, model, view).is_empty() && (!k.drives || can_drive(model));
-    let mut keys: Vec<&Key> = KEYS.iter().filter(means).collect();
-    let columns =
-        |k: &&Key| width(k.label) + width(if k.short.is_empty() { word(k, model, view) } else { k.short }) + 3;
-    while keys.iter().map(columns).sum::<usize>() > room + 2 {
-        let Some(worst) = keys.iter().map(|k| k.rank).max() else { break };
-        keys.retain(|k| k.rank != worst);
+/// The keys that mean something now and fit: quit and help, those of the panel that has the focus, the others. The least
+/// needed go first.
+fn entries(model: &Model, view: &View, focus: Option<Panel>, room: usize) -> Vec<(String, &'static str)> {
+    let belongs = |row: &Row| focus.is_some_and(|panel| row.panels.contains(&panel));
+    let means = |row: &&Row| {
+        let here = row.panels.is_empty() || belongs(row);
+        here && !word(row, model, view, focus).is_empty() && (!row.drives || can_drive(model))
+    };
+    let mut rows: Vec<&Row> = KEYS.iter().filter(means).collect();
+    // Stable: within each, the order of the table.
+    rows.sort_by_key(|row| match row.rank {
+        0 => 0,
+        _ if belongs(row) => 1,
+        _ => 2,
+    });
+    let entry = |row: &&Row| (view.keys.short_label(row, view.ascii), word(row, model, view, focus));
+    let columns = |row: &&Row| {
+        let (label, word) = entry(row);
+        // Words that change keep the room of the usual one.
+        width(&label) + word.len().max(row.short.len()) + 3
+    };
+    // The panel's own stay longer than its neighbours in the table.
+    let rank = |row: &&Row| if belongs(row) { row.rank.saturating_sub(3).max(1) } else { row.rank };
+    while rows.iter().map(columns).sum::<usize>() > room + 2 {
+        let Some(worst) = rows.iter().map(rank).max() else { break };
+        let Some(place) = rows.iter().rposition(|row| rank(&row) == worst) else { break };
+        rows.remove(place);
     }
-    keys
+    rows.iter().map(entry).filter(|(label, _)| !label.is_empty()).collect()
 }

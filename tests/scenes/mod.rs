@@ -34,6 +34,7 @@ fn setup() -> Setup {
         listen: Some("loopback only".into()),
         guard_per_mille: None,
         interval_ms: 1000,
+        hold_ms: None,
     }
 }
 
