@@ -5,6 +5,7 @@
 //! | `shared` | the groups of options that a run, `check` and `tune` share |
 //! | `advise` | the other options of `check` and `tune` |
 //! | `record` | those of `runs` and `replay` |
+//! | `report` | the options of `compare` and `report` |
 //! | `values` | what single options take |
 //! | `modes` | options that do nothing in a mode, refused |
 //! | `refusal` | what clap finds wrong, in one line |
@@ -21,11 +22,13 @@ mod advise;
 mod modes;
 mod record;
 mod refusal;
+mod report;
 mod shared;
 mod values;
 
 pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
 pub use record::{ReplayArgs, RunsArgs, RunsSub};
+pub use report::{CompareArgs, CompareOutputArg, ReportArgs, ReportOutputArg, ToArgs};
 pub use shared::{AddressArgs, EngineArgs, RampArgs, ScreenArgs, TrafficArgs};
 pub use values::{CloseArg, MarkerArg, OutputArg, Rate, Source, port};
 
@@ -72,6 +75,12 @@ pub enum Sub {
     /// Show a run again that was recorded: the same screens, or the lines it wrote.
     #[command(after_help = record::REPLAY_HELP)]
     Replay(ReplayArgs),
+    /// Hold recorded runs against the first of them, connection count by connection count.
+    #[command(after_help = report::COMPARE_HELP)]
+    Compare(CompareArgs),
+    /// Make a page, a picture, a card or Markdown of a recorded run, or of several.
+    #[command(after_help = report::REPORT_HELP)]
+    Report(ReportArgs),
     /// Print the configuration file of the screen as it would be without one: every setting, with what it is for.
     Config,
 }

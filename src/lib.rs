@@ -15,6 +15,7 @@
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
 //! | [`output`] | a run as text or JSON | `model`, `limits`, `units` |
 //! | [`record`] | a run as a file: written, read, played again | `model`, `sample`, `protocol`, `units` |
+//! | [`report`] | runs held against each other, and as a page, a picture, a few lines; pure | `model`, `limits`, `sample`, `protocol`, `units` |
 //! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
 //! | [`advise`] | what a target needs of this machine, before any connection; pure | `limits`, `sample`, `units` |
 //! | [`config`] | the configuration file of the screen | `ui`, `units` |
@@ -37,6 +38,7 @@ pub mod output;
 pub mod probe;
 pub mod protocol;
 pub mod record;
+pub mod report;
 pub mod sample;
 pub mod server;
 pub mod sys;

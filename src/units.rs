@@ -2,6 +2,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "a few digits are shown of each number")]
 
+pub mod axis;
 mod ports;
 
 use std::borrow::Cow;

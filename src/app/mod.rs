@@ -18,16 +18,19 @@
 //! | `screen` | the dashboard |
 //! | `peers` | who is connected to a listener, when asked |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
+//! | `gather`, `compare`, `report` | what recorded runs were; held against each other; as a page, a picture, a card |
 //! | `engine_process` | the other side: what `c1m-top engine` runs |
 
 mod advise;
 mod announce;
 mod attach;
 mod child;
+mod compare;
 mod controller;
 mod ending;
 mod endpoint;
 mod engine_process;
+mod gather;
 mod link;
 mod message;
 mod no_thread;
@@ -38,6 +41,7 @@ mod player;
 mod processes;
 mod recording;
 mod replay;
+mod report;
 mod run;
 mod runs;
 mod screen;
@@ -90,6 +94,8 @@ pub fn main() -> ExitCode {
         Some(Sub::Tune(args)) => advise::tune(&args),
         Some(Sub::Runs(args)) => replay::list(&args),
         Some(Sub::Replay(args)) => replay::replay(&args),
+        Some(Sub::Compare(args)) => compare::run(&args),
+        Some(Sub::Report(args)) => report::run(&args),
         Some(Sub::Config) => Ok(print_config()),
         None => run::run(&cli.run),
     };

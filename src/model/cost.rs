@@ -47,6 +47,9 @@ pub struct Cost {
     pub basis: Option<Basis>,
     /// By slab cache, largest first, those of 1 B and more.
     pub slab: Vec<(String, f64)>,
+    /// What a connection's sockets consist of, by the sizes of their objects, cache by cache: what the slab would grow by if no
+    /// neighbour had left any half empty. Empty where slabinfo cannot be read.
+    pub objects: Vec<(String, f64)>,
     /// Whether the two ends of a connection are both on this machine.
     pub both_ends: bool,
 }
@@ -206,7 +209,8 @@ impl CostTrends {
         slab.sort_by(|a, b| b.1.total_cmp(&a.1));
         let mem_free = self.mem_free.slope();
         let basis = total.map(|_| basis);
-        Cost { total, mem_free, kernel, server_user, client_user, user, basis, slab, both_ends }
+        let objects = self.objects.iter().map(|(name, bytes)| (name.clone(), bytes * ends)).collect();
+        Cost { total, mem_free, kernel, server_user, client_user, user, basis, slab, objects, both_ends }
     }
 
     /// What each cache has grown by with each socket.

@@ -5,7 +5,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::axis::{Scale, Tick, ticks, unit};
 use super::panel::{self, Look};
 use super::raster::Raster;
 use super::spark;
@@ -15,6 +14,7 @@ use super::{lines, zones};
 use crate::limits::LimitState;
 use crate::model::chart::{Chart, Curve, XAxis};
 use crate::units;
+use crate::units::axis::{Scale, Tick, ticks, unit};
 use crate::units::whole;
 
 /// Columns left of the y axis: `1000 MiB`, `23.5 GiB`.

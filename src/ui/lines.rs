@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::axis::unit;
 use super::panel::Look;
 use super::text::{put, width};
 use crate::limits::LimitState;
 use crate::model::chart::{Chart, Line, LineAt, XAxis};
+use crate::units::axis::unit;
 
 /// A limit line on the screen.
 pub(super) struct Drawn {

@@ -7,7 +7,7 @@
 //! | `connections`, `limits`, `cost`, `events`, `engines` | one panel each |
 //! | `program`, `peers` | a watched program: its processes and listeners; who is connected to one of them |
 //! | `limit_table` | the screen of all limits, and what there is to know of the chosen one |
-//! | `chart`, `axis`, `lines`, `raster` | memory over connections or time |
+//! | `chart`, `lines`, `raster` | memory over connections or time |
 //! | `panel`, `text` | rule, bar, percentage; cut, pad, wrap |
 //! | `theme`, `colours`, `glyphs` | every style and mark by its meaning; the colours behind it; the characters a terminal has |
 //! | `panels`, `rows` | which panels there are and which has the focus; what is in a list, in which order, and which row is chosen |
@@ -25,7 +25,6 @@
 )]
 
 mod action;
-mod axis;
 mod banner;
 mod begin;
 mod chart;

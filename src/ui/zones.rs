@@ -5,11 +5,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::axis::unit;
 use super::panel::Look;
 use super::text::{put, width};
 use crate::limits::LimitState;
 use crate::model::chart::{Chart, Zone, ZoneKind};
+use crate::units::axis::unit;
 
 /// The rows of a plot that a zone takes, from above; `None` where it is not on the screen.
 fn rows(zone: &Zone, plot: Rect, chart: &Chart) -> Option<(u16, u16)> {

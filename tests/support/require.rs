@@ -42,7 +42,7 @@ struct Permitted {
 }
 
 /// The only ones.
-const PERMITTED: [Permitted; 8] = [
+const PERMITTED: [Permitted; 9] = [
     Permitted {
         need: Need::Cgroup(Controller::Memory, Version::V2),
         why: "memory is a controller of version 1 here",
@@ -77,6 +77,11 @@ const PERMITTED: [Permitted; 8] = [
         need: Need::Program("node"),
         why: "node is not installed",
         because: "foreign servers belong to C1M_TEST_LONG=1, which does not permit this skip",
+    },
+    Permitted {
+        need: Need::Program("chromium"),
+        why: "chromium is not installed",
+        because: "a browser belongs to C1M_TEST_LONG=1, which does not permit this skip",
     },
     Permitted {
         need: Need::Program("javac"),

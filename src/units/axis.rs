@@ -1,22 +1,31 @@
 //! Ticks at round numbers (1, 2, 5 × 10ⁿ of a unit that people read) and their labels.
 
+#![expect(clippy::cast_possible_truncation, reason = "a few dozen ticks")]
+
 /// What an axis counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scale {
+pub enum Scale {
+    /// Connections, and other whole things.
     Connections,
+    /// Numbers with fractions: cores, milliseconds.
+    Number,
+    /// Bytes.
     Bytes,
+    /// Seconds.
     Seconds,
 }
 
 /// A place on an axis and its label.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Tick {
-    pub(super) at: f64,
-    pub(super) label: String,
+pub struct Tick {
+    /// Where, in what the axis counts.
+    pub at: f64,
+    /// `500 k`, `2 GiB`, `30 s`.
+    pub label: String,
 }
 
 /// At most `most` + 1 ticks from `low` to `high`.
-pub(super) fn ticks(scale: Scale, (low, high): (f64, f64), most: usize) -> Vec<Tick> {
+pub fn ticks(scale: Scale, (low, high): (f64, f64), most: usize) -> Vec<Tick> {
     let span = high - low;
     if !span.is_finite() || span <= 0.0 || most == 0 {
         return Vec::new();
@@ -40,6 +49,7 @@ type Unit = (f64, &'static str);
 fn step(scale: Scale, least: f64) -> (f64, Option<Unit>) {
     match scale {
         Scale::Connections => (one_two_five(least).max(1.0), None),
+        Scale::Number => (one_two_five(least), None),
         Scale::Bytes => {
             let units = BYTES.iter().rev();
             // 0.5 GiB reads better than 500 MiB beside 1 GiB: a step just below a unit is written in that one.
@@ -94,7 +104,7 @@ fn label(at: f64, (size, name): Unit) -> String {
 }
 
 /// Where a value lies between bounds: 0 to 1 inside.
-pub(super) fn unit(value: f64, (low, high): (f64, f64)) -> f64 {
+pub fn unit(value: f64, (low, high): (f64, f64)) -> f64 {
     if high > low { (value - low) / (high - low) } else { 0.0 }
 }
 
@@ -111,6 +121,8 @@ mod tests {
         const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
         assert_eq!(labels(Scale::Connections, 2e6, 4), ["0", "500 k", "1 M", "1.5 M", "2 M"]);
         assert_eq!(labels(Scale::Connections, 3.0, 10), ["0", "1", "2", "3"]);
+        assert_eq!(labels(Scale::Number, 0.6, 3), ["0", "0.2", "0.4", "0.6"]);
+        assert_eq!(labels(Scale::Number, 1500.0, 3), ["0", "500", "1 k", "1.5 k"]);
         assert_eq!(labels(Scale::Bytes, 24.0 * GIB, 5), ["0", "5 GiB", "10 GiB", "15 GiB", "20 GiB"]);
         assert_eq!(labels(Scale::Bytes, 2.0 * GIB, 4), ["0", "0.5 GiB", "1 GiB", "1.5 GiB", "2 GiB"]);
         assert_eq!(labels(Scale::Bytes, GIB / 2.0, 3), ["0", "200 MiB", "400 MiB"]);
