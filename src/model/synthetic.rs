@@ -238,6 +238,7 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         syncookies: Ok(1),
         ehash_entries: Ok(262_144),
         link: Ok(Link { name: "eth0".into(), bits_per_s: 10_000_000_000 }),
+        allowance: None,
         listeners: Ok(Listeners {
             reading: t_ms,
             count: if engines { 100 } else { 3 },

@@ -5,6 +5,7 @@
 //! whole descriptor directory. Two things walk sockets: the census of a program that is no engine, in a thread of its own and at a
 //! pace, and the peers of one port, when the user asks for them. A source that is not there has its reason in words; a parser never guesses.
 
+mod allowance;
 mod app_limit;
 mod census;
 mod cgroup;
