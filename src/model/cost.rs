@@ -14,8 +14,8 @@
 //! the sizes are told instead. Alone on Linux 6.18 the growth is 4,112 B a socket and the sizes are 4,037 B: the rest are the
 //! bind buckets of clients that have a port each. After 120,000 sockets of a neighbour came and went, the growth was 6,731 B.
 //!
-//! User memory is the program's own: its growth from its lowest point on, as anyone would take it by hand. A slope that no
-//! outlier bends leaves out what warming up takes: of Node.js 7 MB with the first 700 connections, 11 % of 12,000.
+//! User memory is the program's own: its growth from end to end, as anyone would take it by hand. A slope that no outlier bends
+//! leaves out what warming up takes: of Node.js 7 MB with the first 700 connections, 11 % of 12,000.
 
 use serde::{Deserialize, Serialize};
 
@@ -217,7 +217,7 @@ impl CostTrends {
     /// The growth of a program's resident memory; `None` where it has not grown since it was last lowest.
     fn grown(&self) -> Option<Slope> {
         let slope = self.user[2].slope()?;
-        let each = self.user[2].from_lowest()?;
+        let each = self.user[2].end_to_end()?;
         // A heap that is collected goes up and down by more than all else; and it is not known to more than half of itself.
         let doubt = slope.spread.max((each - slope.per_connection).abs() / 2.0).min(each / 2.0);
         (each > 0.0).then_some(Slope { per_connection: each, spread: doubt, ..slope })
