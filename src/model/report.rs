@@ -47,7 +47,7 @@ pub(super) fn sample_line(model: &Model) -> SampleLine {
         refused: now.refused,
         lifetime_us: now.lifetime,
         stale: now.stale.iter().map(|s| s.role).collect(),
-        process: model.program().cloned(),
+        process: model.whole_program(),
         own_cpu_share: now.own_cpu_share,
         own_rss_bytes: now.own_rss_bytes,
         sample_us: now.sample_us,
@@ -108,7 +108,7 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
         handshake: client.map(|c| c.handshake).filter(|h| h.count > 0),
         greeted: client.filter(|c| c.greet).map(|c| c.greeted),
         traffic: client.and_then(|c| c.traffic),
-        process: model.program().cloned().map(|p| ProcessLine { connections: held.then(|| run.peak()), ..p }),
+        process: model.whole_program().map(|p| ProcessLine { connections: held.then(|| run.peak()), ..p }),
         dashboard: run.dashboard(),
     }
 }

@@ -27,8 +27,9 @@ pub struct Trend {
     tail: Option<(f64, f64)>,
     /// Least distance of two points, connections; doubles or so whenever `points` is full.
     spacing: f64,
-    /// Samples seen at the count of `tail`.
+    /// Samples seen at the count of `tail`, and how many of them correct its value.
     settled: u8,
+    settles: u8,
     /// What the quantity may move without any connection: bounds the uncertainty from below.
     noise: f64,
     /// Range of connections from which on five points suffice.
@@ -42,7 +43,22 @@ impl Trend {
     /// An empty trend of a quantity that may move by `noise` without any connection, and is judged from `range`
     /// connections on.
     pub fn new(noise: f64, range: f64) -> Self {
-        Self { points: Vec::new(), tail: None, spacing: 1.0, settled: 0, noise, range, computed: f64::MIN, slope: None }
+        Self {
+            points: Vec::new(),
+            tail: None,
+            spacing: 1.0,
+            settled: 0,
+            settles: SETTLE,
+            noise,
+            range,
+            computed: f64::MIN,
+            slope: None,
+        }
+    }
+
+    /// The same of a quantity that takes so many samples at an unchanged count to become what it stays.
+    pub(super) fn settling(self, samples: u8) -> Self {
+        Self { settles: samples, ..self }
     }
 
     /// Takes the value `y` at `x` connections; ignored unless `x` is the highest count so far.
@@ -60,7 +76,7 @@ impl Trend {
         } else if self.points.len() == 1 {
             // Nothing has grown yet: what a program takes before its first connection is where that begins, however long it
             // warms up.
-        } else if self.settled < SETTLE {
+        } else if self.settled < self.settles {
             self.settled += 1;
         } else {
             return;

@@ -105,6 +105,7 @@ pub fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u64, nofi
         descriptors: Some(descriptors),
         at_rest: None,
         connections: None,
+        draining: false,
     };
     sample.kernel.program = Some(Program {
         pid,

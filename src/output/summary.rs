@@ -47,6 +47,17 @@ fn lines(text: &mut String, s: &Summary, model: &Model) -> std::fmt::Result {
     if let Some(peak) = s.peak_accepted {
         writeln!(text, "  accepted at once      {:>11}", grouped(peak))?;
     }
+    if let Some(program) = &s.process {
+        let said = |n: Option<u64>, write: fn(u64) -> String| n.map_or_else(|| "?".to_owned(), write);
+        writeln!(
+            text,
+            "  its processes at last {:>11}, {} resident, {} descriptors, {} waiting",
+            grouped(program.processes),
+            said(program.rss_bytes, bytes),
+            said(program.descriptors, grouped),
+            said(program.queued, grouped)
+        )?;
+    }
     if let (Some(time), Some(rate)) = (s.time_to_peak_s, s.mean_rate_per_s) {
         writeln!(text, "  time to that          {time:>11.1} s   ({} connections/s)", grouped(whole(rate)))?;
     }

@@ -255,7 +255,7 @@ fn is_container(part: &str, id: &str) -> bool {
 
 /// The ports whose listeners are among the first descriptors of a process.
 fn ports_of(roots: &Roots, pid: u32, ports: &HashMap<u64, u16>) -> Vec<u16> {
-    let mut own: Vec<u16> = first_sockets(roots, pid).0.iter().filter_map(|i| ports.get(i).copied()).collect();
+    let mut own: Vec<u16> = first_sockets(roots, pid).0.keys().filter_map(|i| ports.get(i).copied()).collect();
     own.sort_unstable();
     own.dedup();
     own

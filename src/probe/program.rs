@@ -36,7 +36,7 @@ const FEW: u64 = 128;
 /// Processes of which they are: a backend for each connection has few, and nobody looks at each.
 const LISTED: usize = 64;
 /// Processes that are told of one by one.
-const MEMBERS: usize = 256;
+const MEMBERS: usize = 1024;
 /// Of them, those that are watched with all their limits, the named one besides.
 const WATCHED: usize = 15;
 
@@ -94,6 +94,12 @@ struct Known {
     counted: bool,
     /// How many it had open then.
     descriptors: Option<u64>,
+    /// One of its listeners: descriptor and inode.
+    listener: Option<(u32, u64)>,
+    /// It was still there at a later look: what forks for each connection has its parent's for a moment.
+    listens: bool,
+    /// It listens no more, or says that it is shutting down.
+    draining: bool,
 }
 
 impl ProgramSource {
@@ -237,6 +243,7 @@ impl Asking {
         for (member, _) in &mut members {
             let known = self.known.get(&member.pid).map(|(_, known)| known);
             member.at_rest = known.filter(|known| known.counted).map(|known| known.at_rest);
+            member.draining = known.is_some_and(|known| known.draining);
         }
         // Of a program whose connections came or went meanwhile the middle is nearest.
         let after = members.iter().map(|(m, _)| self.descriptors(m.pid)).sum::<Option<u64>>();
@@ -268,6 +275,7 @@ impl Asking {
             descriptors: self.descriptors(process.pid),
             at_rest: None,
             connections: None,
+            draining: false,
         }
     }
 
@@ -294,13 +302,27 @@ impl Asking {
             let (started, known) = self.known.entry(process.pid).or_default();
             // Of one that has few it costs little to see what it has opened besides, a pipe to each new worker.
             let few = member.descriptors.is_some_and(|open| open <= FEW && known.descriptors != Some(open));
-            if known.counted && !few {
+            let is_there = |(number, inode)| process::socket_at(&self.roots, process.pid, number) == Some(inode);
+            let there = known.listener.map(is_there);
+            known.listens |= there == Some(true);
+            if known.counted && !few && there != Some(false) {
                 continue;
             }
             let (sockets, at_rest) = first_sockets(&self.roots, process.pid);
-            self.ports.extend(sockets.iter().filter_map(|inode| self.inodes.get(inode)));
+            self.ports.extend(sockets.keys().filter_map(|inode| self.inodes.get(inode)));
+            let listener = sockets.iter().find(|(inode, _)| self.inodes.contains_key(inode));
+            let listener = listener.map(|(inode, number)| (*number, *inode));
+            let ends = known.draining || known.listens || process::is_shutting_down(&self.roots, process.pid);
             *started = process.started;
-            *known = Known { sockets, at_rest, counted: false, descriptors: member.descriptors };
+            *known = Known {
+                sockets: sockets.into_keys().collect(),
+                at_rest,
+                counted: false,
+                descriptors: member.descriptors,
+                listener,
+                listens: known.listens,
+                draining: listener.is_none() && ends,
+            };
         }
         self.ports.sort_unstable();
         self.ports.dedup();
