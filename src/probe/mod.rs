@@ -13,6 +13,7 @@ mod config_files;
 mod conntrack;
 mod find;
 mod heap;
+mod hidden;
 mod host;
 mod hsperf;
 mod kept;
@@ -45,6 +46,7 @@ mod user;
 mod vmstat;
 
 pub use find::{Candidate, Selector, find, is_kernel_thread, parse_pid};
+pub use hidden::{Hidden, hidden};
 pub use machine::machine;
 pub use network::Unseen;
 pub use peers::peers;

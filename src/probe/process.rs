@@ -54,17 +54,20 @@ pub(crate) fn descriptors(fd: &Path) -> io::Result<Option<u64>> {
 const FIRST: usize = 1024;
 
 /// Among the first descriptors of a process its sockets, by inode, each with a descriptor that is it; and how many are none.
-pub(crate) fn first_sockets(roots: &Roots, pid: u32) -> (HashMap<u64, u32>, u64) {
-    let entries = fs::read_dir(roots.proc.join(format!("{pid}/fd"))).into_iter().flatten().flatten();
+///
+/// # Errors
+/// They may not be listed: it is another user's.
+pub(crate) fn first_sockets(roots: &Roots, pid: u32) -> io::Result<(HashMap<u64, u32>, u64)> {
+    let entries = fs::read_dir(roots.proc.join(format!("{pid}/fd")))?;
     let (mut sockets, mut others) = (HashMap::new(), 0);
-    for entry in entries.take(FIRST) {
+    for entry in entries.flatten().take(FIRST) {
         let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
         match inode(&entry.path()).zip(number) {
             Some((inode, number)) => drop(sockets.insert(inode, number)),
             None => others += 1,
         }
     }
-    (sockets, others)
+    Ok((sockets, others))
 }
 
 /// The inode of the socket that a descriptor is, where it is one.

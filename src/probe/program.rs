@@ -92,6 +92,8 @@ struct Known {
     /// Descriptors that are no sockets; with the sockets that are no connections once those are known.
     at_rest: u64,
     counted: bool,
+    /// They were listed: another user's may not be.
+    looked: bool,
     /// How many it had open then.
     descriptors: Option<u64>,
     /// One of its listeners: descriptor and inode.
@@ -241,6 +243,7 @@ impl Asking {
         self.look_into(&members);
         let (census, at) = (self.census(), Instant::now());
         for (member, _) in &mut members {
+            // Nothing is known of one that may not be looked into.
             let known = self.known.get(&member.pid).map(|(_, known)| known);
             member.at_rest = known.filter(|known| known.counted).map(|known| known.at_rest);
             member.draining = known.is_some_and(|known| known.draining);
@@ -308,7 +311,9 @@ impl Asking {
             if known.counted && !few && there != Some(false) {
                 continue;
             }
-            let (sockets, at_rest) = first_sockets(&self.roots, process.pid);
+            let Ok((sockets, at_rest)) = first_sockets(&self.roots, process.pid) else {
+                continue;
+            };
             self.ports.extend(sockets.keys().filter_map(|inode| self.inodes.get(inode)));
             let listener = sockets.iter().find(|(inode, _)| self.inodes.contains_key(inode));
             let listener = listener.map(|(inode, number)| (*number, *inode));
@@ -318,6 +323,7 @@ impl Asking {
                 sockets: sockets.into_keys().collect(),
                 at_rest,
                 counted: false,
+                looked: true,
                 descriptors: member.descriptors,
                 listener,
                 listens: known.listens,
@@ -336,12 +342,17 @@ impl Asking {
         let mut connected = HashSet::new();
         let mut census = self.counter.count(socket, &self.ports, &asked, &mut connected, &mut self.buf)?;
         census.opens = self.snmp.get(&mut self.buf, snmp::parse_tcp).ok().map(|tcp| tcp.passive_opens);
-        for (_, known) in self.known.values_mut().filter(|(_, known)| !known.counted) {
+        for (_, known) in self.known.values_mut().filter(|(_, known)| known.looked && !known.counted) {
             let sockets = std::mem::take(&mut known.sockets);
             known.at_rest += sockets.iter().filter(|inode| !connected.contains(inode)).count() as u64;
             known.counted = true;
         }
-        if self.ports.is_empty() { Err(NOWHERE) } else { Ok(census) }
+        let unseen = self.known.iter().find(|(_, (_, known))| !known.looked).map(|(pid, _)| *pid);
+        match unseen {
+            _ if !self.ports.is_empty() => Ok(census),
+            Some(pid) => Err(Absent::NeedsRoot { path: format!("/proc/{pid}/fd") }),
+            None => Err(NOWHERE),
+        }
     }
 }
 
