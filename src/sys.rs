@@ -414,6 +414,103 @@ pub fn sysfs_of_this_network() -> io::Result<OwnedFd> {
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)?)
 }
 
+/// From the kernel's `include/uapi/linux/ethtool.h`.
+const ETHTOOL_GSTRINGS: u32 = 0x1b;
+const ETHTOOL_GSTATS: u32 = 0x1d;
+const ETHTOOL_GSSET_INFO: u32 = 0x37;
+const ETH_SS_STATS: u32 = 1;
+/// `ETH_GSTRING_LEN`: the bytes of a name.
+const NAME_BYTES: usize = 32;
+/// Statistics of an interface beyond which none is asked: a driver has some dozens for each of its queues.
+const MOST_STATISTICS: usize = 1 << 16;
+/// The kernel writes as many as there are when it is asked, however few were expected, and a driver has more of them once it
+/// has more queues. Room for four times as many, and for so many besides.
+const MORE_STATISTICS: usize = 4096;
+
+/// Asks the driver of an interface; the kernel reads and writes what `about` points to.
+///
+/// # Safety
+/// `about` is valid for as many bytes as the command that it begins with reads and writes.
+unsafe fn ethtool(socket: BorrowedFd<'_>, interface: &str, about: *mut libc::c_void) -> io::Result<()> {
+    // SAFETY: integers, an address and bytes, for which zeros are values.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last byte stays zero.
+    let name = request.ifr_name.split_last_mut().map_or(&mut [][..], |(_, name)| name);
+    if interface.len() > name.len() {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    }
+    for (to, byte) in name.iter_mut().zip(interface.bytes()) {
+        *to = byte.cast_signed();
+    }
+    request.ifr_ifru.ifru_data = about.cast();
+    // SAFETY: `request` is ours, and the caller warrants for what it points to.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) }).map(drop)
+}
+
+/// Two words of four bytes, one behind the other in memory.
+fn words_of(first: u32, second: u32) -> u64 {
+    let mut both = [0; 8];
+    both[..4].copy_from_slice(&first.to_ne_bytes());
+    both[4..].copy_from_slice(&second.to_ne_bytes());
+    u64::from_ne_bytes(both)
+}
+
+/// The reverse.
+fn two_words(both: u64) -> (u32, u32) {
+    let word = |shift: u32| u32::try_from(both >> shift & u64::from(u32::MAX)).unwrap_or_default();
+    if cfg!(target_endian = "big") { (word(32), word(0)) } else { (word(0), word(32)) }
+}
+
+/// How many statistics of its own the driver of an interface has.
+fn count_statistics(socket: BorrowedFd<'_>, interface: &str) -> io::Result<usize> {
+    // The command, a reserved word, a set of bits, and for each bit that is answered a number (`struct ethtool_sset_info`).
+    let mut info = [words_of(ETHTOOL_GSSET_INFO, 0), 1 << ETH_SS_STATS, 0];
+    // SAFETY: one bit is asked for, so that one number of four bytes is written behind the set.
+    unsafe { ethtool(socket, interface, info.as_mut_ptr().cast()) }?;
+    let [_, answered, number] = info;
+    let count = usize::try_from(two_words(number).0).unwrap_or(usize::MAX);
+    match answered {
+        0 => Ok(0),
+        _ if count > MOST_STATISTICS => Err(io::Error::other(format!("{count} statistics of one interface"))),
+        _ => Ok(count),
+    }
+}
+
+/// The names of the statistics that the driver of an interface has of its own (`ethtool -S`), in its order. `socket` is any
+/// socket of the interface's network namespace; needs no privilege.
+///
+/// # Errors
+/// What ioctl(2) says: `EOPNOTSUPP` of a driver that has none, `ENODEV` where there is no such interface.
+pub fn statistic_names(socket: BorrowedFd<'_>, interface: &str) -> io::Result<Vec<String>> {
+    let count = count_statistics(socket, interface)?;
+    // Command, set of strings, number of names, and the names.
+    let mut words = vec![0_u32; 3 + (count * 4 + MORE_STATISTICS) * NAME_BYTES / 4];
+    (words[0], words[1]) = (ETHTOOL_GSTRINGS, ETH_SS_STATS);
+    // SAFETY: room for far more names than there were a moment ago (`MORE_STATISTICS`).
+    unsafe { ethtool(socket, interface, words.as_mut_ptr().cast()) }?;
+    let count = usize::try_from(words[2]).unwrap_or(usize::MAX);
+    let bytes: Vec<u8> = words[3..].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let name = |bytes: &[u8]| {
+        let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
+    };
+    Ok(bytes.chunks_exact(NAME_BYTES).take(count).map(name).collect())
+}
+
+/// Their values, in the same order.
+///
+/// # Errors
+/// As of [`statistic_names`].
+pub fn statistics(socket: BorrowedFd<'_>, interface: &str) -> io::Result<Vec<u64>> {
+    let count = count_statistics(socket, interface)?;
+    let mut words = vec![0_u64; 1 + count * 4 + MORE_STATISTICS];
+    words[0] = words_of(ETHTOOL_GSTATS, u32::try_from(count).unwrap_or_default());
+    // SAFETY: room for far more values than there were a moment ago (`MORE_STATISTICS`).
+    unsafe { ethtool(socket, interface, words.as_mut_ptr().cast()) }?;
+    let count = usize::try_from(two_words(words[0]).1).unwrap_or(usize::MAX);
+    Ok(words.into_iter().skip(1).take(count).collect())
+}
+
 /// Sends a signal to one process.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use c1m_top::advise::{
 };
 use c1m_top::limits::{LimitId, Need, Verdict};
 use c1m_top::sample::{
-    Absent, Conntrack, Link, Machine, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads,
+    Absent, Allowance, Conntrack, Link, Machine, MemCgroup, Runtime, RuntimeLimit, Sample, SoftHard, UserThreads,
 };
 use c1m_top::units::whole;
 use serde_json::{Value, json};
@@ -178,6 +178,25 @@ fn the_guard_of_a_run_needs_room_above_the_target() {
             "{role:?} {program:?} {guard:?}"
         );
     }
+}
+
+#[test]
+fn what_a_cloud_tracks_is_held_against_the_target() {
+    let mut sample = machine(64 * 1024, 2_000_000, false);
+    let clients = ask(100_000, Side::Server, OTHER);
+    assert_eq!(row(&run(&clients, &sample), "allowance").verdict, Verdict::NotApplicable);
+    let available = 76_957;
+    sample.kernel.net.allowance = Some(Allowance { interface: "ens5".into(), available, most: available, exceeded: 0 });
+    let report = run(&clients, &sample);
+    let allowance = row(&report, "allowance");
+    assert_eq!((allowance.verdict, allowance.met_at_connections), (Verdict::TooSmall, Some(available)));
+    assert_eq!(
+        (allowance.scope.as_str(), allowance.present, allowance.needed),
+        ("ens5", Some(available), Some(100_000))
+    );
+    assert!(allowance.cure.to_string().ends_with("or a larger instance"), "{}", allowance.cure);
+    assert_eq!(row(&run(&ask(50_000, Side::Server, OTHER), &sample), "allowance").verdict, Verdict::Fits);
+    assert_eq!(row(&run(&ask(100_000, Side::Both, OTHER), &sample), "allowance").verdict, Verdict::NotApplicable);
 }
 
 #[test]

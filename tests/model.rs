@@ -3,7 +3,6 @@
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 #![expect(clippy::unwrap_used, reason = "in the helpers of tests: what is missing there fails the test")]
 
-#[expect(dead_code, reason = "what other tests use")]
 mod synthetic;
 
 use c1m_top::model::chart::{Chart, LineAt};
@@ -876,4 +875,47 @@ fn an_hour_of_samples_stays_small() {
     assert!(chart.curves.iter().flat_map(|c| &c.segments).map(Vec::len).sum::<usize>() <= 2 * 600);
     assert!(model.events().all().len() < 20, "{:#?}", model.events().all());
     assert!(model.summary(Verdict::Interrupted).forecasts.len() <= 400);
+}
+
+/// A master and workers with so many connections each, of which the first `draining` drain.
+fn workers(held: &[u64], draining: usize) -> Sample {
+    let all: u64 = held.iter().sum();
+    let mut sample = synthetic::sample(all, 1000);
+    synthetic::foreign(&mut sample, 8121, "nginx", 12, 65_536);
+    sample.kernel.program.as_mut().unwrap().census = Ok(synthetic::census(all, 80));
+    let shares: Vec<f64> = held.iter().map(|n| *n as f64 / all as f64).collect();
+    synthetic::workers(&mut sample, &shares);
+    let program = sample.kernel.program.as_mut().unwrap();
+    program.members.iter_mut().skip(1).take(draining).for_each(|m| m.draining = true);
+    sample
+}
+
+#[test]
+fn old_workers_are_told_with_what_they_hold_and_are_not_unfair() {
+    let mut model = Model::default();
+    model.update(&workers(&[900, 800, 250, 200], 2));
+    let drain = event(&model, "draining/8122");
+    let want = "2 workers of nginx are draining: they listen no more, and still hold 1,700 connections until their peers close them";
+    assert_eq!((drain.text.as_str(), drain.severity), (want, Severity::Info));
+    assert!(model.events().all().iter().all(|e| e.id != "skew"), "{:?}", model.events().all());
+    // The same again is no news; one more is.
+    model.update(&workers(&[900, 800, 250, 200], 2));
+    model.update(&workers(&[0, 700, 250, 200], 3));
+    let told: Vec<_> = model.events().all().iter().filter(|e| e.id.starts_with("draining/")).collect();
+    assert_eq!((told.len(), told[0].count), (2, 1), "{told:?}");
+    assert!(told[1].text.starts_with("2 workers of nginx are draining"), "{told:?}");
+    let members = model.sample_line().process.unwrap().members;
+    assert_eq!(members.iter().map(|m| m.draining).collect::<Vec<_>>(), [false, true, true, true, false]);
+    assert_eq!(members[1].label(), "nginx draining");
+}
+
+#[test]
+fn every_process_is_listed_and_those_left_out_are_counted() {
+    let mut model = Model::default();
+    let mut sample = workers(&[10; 900], 0);
+    sample.kernel.program.as_mut().unwrap().processes = 1500;
+    model.update(&sample);
+    let process = model.sample_line().process.unwrap();
+    assert_eq!((process.processes, process.members.len(), process.members_left_out), (1500, 901, 599));
+    assert_eq!(model.program().map(|p| p.members.len()), Some(32), "a screen has no room for more");
 }

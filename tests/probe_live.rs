@@ -7,6 +7,7 @@ mod support;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use c1m_top::sample::{Absent, AcceptQueue, Listeners, Peers, Process};
 use c1m_top::sys;
 use socket2::{Domain, Socket, Type};
 
-use support::{Cgroup, Net, Started, Version, run_again, wait_until, without_privilege};
+use support::{Cgroup, Net, Started, Version, run_again, succeed, wait_until, without_privilege};
 
 /// A sampler of this machine and these processes.
 fn watching(pids: &[u32]) -> Sampler {
@@ -30,6 +31,38 @@ fn number_after(path: &str, key: &str) -> u64 {
     let (_, rest) = text.split_once(key).unwrap_or_else(|| panic!("{path} has no {key}"));
     let digits: String = rest.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
     digits.parse().unwrap()
+}
+
+#[test]
+fn a_drivers_own_statistics_are_read_by_name() {
+    own_namespace!();
+    let ip = |line: &str| succeed(Command::new("ip").args(line.split(' ')));
+    ip("link add left type veth peer name right");
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let of = |interface: &str| {
+        let names = sys::statistic_names(socket.as_fd(), interface).unwrap();
+        let values = sys::statistics(socket.as_fd(), interface).unwrap();
+        assert_eq!(names.len(), values.len(), "{names:?}");
+        let at = names.iter().position(|name| name == "peer_ifindex").unwrap_or_else(|| panic!("{names:?}"));
+        values[at]
+    };
+    // `2: right@left: ...`
+    let index = |interface: &str| {
+        let line = ip(&format!("-o link show dev {interface}"));
+        line.split(':').next().unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!((of("left"), of("right")), (index("right"), index("left")));
+    // One that has none, none of that name, and what can be none.
+    for (interface, errno) in [("lo", libc::EOPNOTSUPP), ("middle", libc::ENODEV), (&"x".repeat(99), libc::ENODEV)] {
+        let refused = [
+            sys::statistic_names(socket.as_fd(), interface).map(drop),
+            sys::statistics(socket.as_fd(), interface).map(drop),
+        ];
+        assert!(
+            refused.iter().all(|r| r.as_ref().unwrap_err().raw_os_error() == Some(errno)),
+            "{interface}: {refused:?}"
+        );
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::{Failure, announce};
 use crate::client;
 use crate::engine::config::{self, EngineConfig};
 use crate::model::{Setup, safe_target};
-use crate::probe::{self, Roots, Sampler, Unseen, Watch};
+use crate::probe::{self, Hidden, Roots, Sampler, Unseen, Watch};
 use crate::sample::{Absent, Kernel};
 use crate::sys;
 use crate::units::{grouped, micros};
@@ -90,6 +90,9 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
         sampler.only_listeners(hello.port..=hello.port.saturating_add(hello.ports.saturating_sub(1)));
     }
     notes.push(("attach/namespace", sampler.unseen().as_ref().map(not_seen)));
+    let first = program.as_ref().and_then(|attach| attach.pids.first());
+    let hidden = first.and_then(|pid| probe::hidden(&Roots::default(), *pid));
+    notes.push(("attach/privilege", hidden.as_ref().map(not_read)));
     let setup = setup(&plan, &links, note);
     let terms = Terms {
         own_client: plan.client.is_some(),
@@ -123,6 +126,24 @@ fn not_seen(unseen: &Unseen) -> String {
 fn look() -> Result<Kernel, Failure> {
     let own = Watch::process(std::process::id());
     Ok(Sampler::new(Roots::default(), &[own]).map_err(|e| Failure::Internal(e.to_string()))?.read().0)
+}
+
+/// What of a target, and of the machine, this user may not read, and who would have it.
+fn not_read(hidden: &Hidden) -> String {
+    let Hidden { pid, user, of_process, of_machine } = hidden;
+    let to_root = if user == "root" { "as root".to_owned() } else { format!("as {user} or root") };
+    let of_process = match of_process.as_slice() {
+        [] => String::new(),
+        all => format!(
+            "process {pid} belongs to {user}, and this user cannot see {}: run c1m-top {to_root} to see them",
+            all.join(", ")
+        ),
+    };
+    let of_machine = match of_machine.as_slice() {
+        [] => String::new(),
+        all => format!("only root can see {}", all.join(" and ")),
+    };
+    [of_process, of_machine].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// A run that names no target aims at one million, or at what this machine can hold. Returns the sentence that says so. A

@@ -103,6 +103,7 @@ limits! {
     TcpMem = tcp_mem,
     Freeze = freeze,
     Conntrack = conntrack,
+    Allowance = allowance,
     HashLoad = hash_load,
     Bandwidth = bandwidth,
     Echo = echo,

@@ -252,6 +252,7 @@ fn full() -> Summary {
         rss_bytes: count,
         cpu_percent: number,
         descriptors: count,
+        draining: false,
     };
     full.process = Some(ProcessLine {
         pid: 0,
@@ -266,6 +267,7 @@ fn full() -> Summary {
         close_wait: count,
         age_ms: count,
         members: vec![member],
+        members_left_out: 0,
         listeners: Vec::new(),
     });
     let line = |id: LimitId| LimitLine {

@@ -303,6 +303,12 @@ impl Model {
         Limit::row(self.limits(), about.id, about.scope.as_deref())
     }
 
+    /// The watched program with all its processes, as far as they are known one by one.
+    pub(crate) fn whole_program(&self) -> Option<ProcessLine> {
+        let program = self.last.as_ref()?.kernel.program.as_ref()?;
+        Some(self.observer.program.whole_line(program))
+    }
+
     /// The watched program, where it is no engine.
     pub fn program(&self) -> Option<&ProcessLine> {
         self.program.as_ref()

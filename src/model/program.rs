@@ -89,8 +89,17 @@ impl ProgramLog {
         self.close_wait.per_s()
     }
 
-    /// The program as JSON and text say it.
+    /// The program for people, with its first processes.
     pub(super) fn line(&self, program: &Program) -> ProcessLine {
+        self.line_with(program, LISTED)
+    }
+
+    /// The program as JSON says it, with every process that is known one by one.
+    pub(super) fn whole_line(&self, program: &Program) -> ProcessLine {
+        self.line_with(program, usize::MAX)
+    }
+
+    fn line_with(&self, program: &Program, listed: usize) -> ProcessLine {
         let census: Option<&Census> = program.census.as_ref().ok();
         let percent = |share: f64| (share * 1000.0).round() / 10.0;
         let member = |m: &Member| MemberLine {
@@ -100,7 +109,9 @@ impl ProgramLog {
             rss_bytes: m.rss_bytes,
             cpu_percent: self.cpu_share(m.pid).map(percent),
             descriptors: m.descriptors,
+            draining: m.draining,
         };
+        let members: Vec<MemberLine> = program.members.iter().take(listed).map(member).collect();
         ProcessLine {
             pid: program.pid,
             name: program.name.clone(),
@@ -113,11 +124,12 @@ impl ProgramLog {
             queued: census.filter(|c| c.by_socket).map(|c| c.queued),
             close_wait: census.filter(|c| c.by_socket).map(|c| c.close_wait),
             age_ms: census.map(|c| c.age_ms),
-            members: program.members.iter().take(LISTED).map(member).collect(),
+            members_left_out: program.processes.saturating_sub(members.len() as u64),
+            members,
             listeners: census.map(|c| c.listeners.clone()).unwrap_or_default(),
         }
     }
 }
 
-/// Processes that are written one by one.
+/// Processes that are shown one by one, and whose connections are followed over the run.
 const LISTED: usize = 32;

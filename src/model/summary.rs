@@ -87,9 +87,12 @@ pub struct ProcessLine {
     pub close_wait: Option<u64>,
     /// How old the count is, milliseconds; `connections` follows the descriptors in between.
     pub age_ms: Option<u64>,
-    /// Process by process: the named one, then those with the most descriptors; at most 32.
+    /// Process by process: the named one, then those with the most descriptors; at most 1,024.
     #[serde(default)]
     pub members: Vec<MemberLine>,
+    /// How many of `processes` are not among `members`.
+    #[serde(default)]
+    pub members_left_out: u64,
     /// Port by port.
     pub listeners: Vec<ListenerCensus>,
 }
@@ -109,6 +112,16 @@ pub struct MemberLine {
     pub cpu_percent: Option<f64>,
     /// Open descriptors.
     pub descriptors: Option<u64>,
+    /// It has stopped listening, as after a reload, and serves what it holds until that is closed.
+    #[serde(default)]
+    pub draining: bool,
+}
+
+impl MemberLine {
+    /// Its name, and what it is doing, for people.
+    pub fn label(&self) -> String {
+        if self.draining { format!("{} draining", self.name) } else { self.name.clone() }
+    }
 }
 
 /// One line per interval.

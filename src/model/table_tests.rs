@@ -4,7 +4,7 @@ use super::super::synthetic;
 use super::*;
 use crate::limits::{Counters, Headroom, Noted};
 use crate::protocol::{ErrorCount, FailedCall, Phase, Stop, StopCause, Traffic};
-use crate::sample::{Absent, HeapSource, HeapUse, PidsCgroup, Runtime, RuntimeLimit, Sample, UserThreads};
+use crate::sample::{Absent, Allowance, HeapSource, HeapUse, PidsCgroup, Runtime, RuntimeLimit, Sample, UserThreads};
 
 /// Drives a table with these samples.
 fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
@@ -158,6 +158,41 @@ fn levels_of_their_own() {
         change(&mut sample);
         assert_eq!(find(&drive(&[sample], None), id).state, want, "{id}");
     }
+}
+
+#[test]
+fn a_clouds_allowance_is_foretold_by_what_is_left_of_it() {
+    // The machine tracked 3,000 connections before, and may track 76,957 more.
+    let tracks = |dropped: u64| {
+        rows(60_000, move |s, n| {
+            s.kernel.processes.truncate(1);
+            let of_last = if n == 60_000 { dropped } else { 0 };
+            s.kernel.net.allowance = Some(Allowance {
+                interface: "ens5".into(),
+                available: 76_957 - n,
+                most: 76_957,
+                exceeded: 4 + of_last,
+            });
+        })
+    };
+    let table = drive(&tracks(0), Some(100_000));
+    let row = find(&table, LimitId::Allowance);
+    assert_eq!((row.scope.as_str(), row.used, row.limit), ("ens5", Some(60_000), Some(76_957)));
+    assert_eq!(row.forecast.connections(), Some(76_957), "{row:?}");
+    assert_eq!(
+        (row.state, find(&drive(&tracks(0), None), LimitId::Allowance).state),
+        (LimitState::Critical, LimitState::Critical)
+    );
+    assert!(row.cure.to_string().contains("security-group rule that is not tracked"), "{}", row.cure);
+    // Dropped packets prove that it was met only near it: others drop some in a burst.
+    let far = find(&drive(&tracks(9), None), LimitId::Allowance).state;
+    let mut full = tracks(9);
+    full.last_mut().unwrap().kernel.net.allowance.as_mut().unwrap().available = 12;
+    assert_eq!((far, find(&drive(&full, None), LimitId::Allowance).state), (LimitState::Critical, LimitState::Hit));
+    let both = rows(20_000, |s, _| s.kernel.net.allowance = Some(Allowance::default()));
+    assert_eq!(find(&drive(&both, None), LimitId::Allowance).state, LimitState::NotApplicable);
+    let nowhere = drive(&rows(20_000, |_, _| ()), None);
+    assert!(nowhere.limits().iter().all(|l| l.info.id != LimitId::Allowance), "no driver tells");
 }
 
 #[test]

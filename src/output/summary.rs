@@ -137,6 +137,17 @@ fn facts(page: &mut Page, s: &Summary, model: &Model) {
     if let Some(greeted) = s.greeted {
         page.fact("greeted", &grouped(greeted));
     }
+    if let Some(program) = &s.process {
+        let or_unknown = |n: Option<u64>, write: fn(u64) -> String| n.map_or_else(|| "?".to_owned(), write);
+        let last = format!(
+            "{} at the end: {} resident, {} descriptors, {} waiting",
+            grouped(program.processes),
+            or_unknown(program.rss_bytes, bytes),
+            or_unknown(program.descriptors, grouped),
+            or_unknown(program.queued, grouped)
+        );
+        page.fact("processes", &last);
+    }
     if let Some(connect) = &s.connect {
         page.fact("connect time", &percentiles(connect));
     }

@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use super::{Output, summary_text};
-use crate::model::{Event, Model, Summary};
+use crate::model::{CountSource, Event, Model, ProcessLine, Summary};
 use crate::units::{bytes, clock, grouped, millis, printable, seconds, short_count, signed};
 
 /// Lines of text.
@@ -45,6 +45,10 @@ fn progress(model: &Model) -> String {
 fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
     let now = model.now();
     write!(text, "{} {:<9} {:>11}", clock(now.t_ms), now.phase.word().to_lowercase(), grouped(now.connections))?;
+    if let Some(program) = model.program() {
+        write!(text, "{}", if now.source == CountSource::Process { " held" } else { " in its network namespace" })?;
+        write_program(text, program)?;
+    }
     if let Some(target) = now.target.filter(|t| *t > 0) {
         let percent = now.connections as f64 / target as f64 * 100.0;
         write!(text, " of {} ({percent:>5.1} %)", grouped(target))?;
@@ -82,6 +86,19 @@ fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
         write!(text, "  retransmits {}", grouped(segments))?;
     }
     Ok(())
+}
+
+/// What a watched server has, behind the connections that it holds.
+fn write_program(text: &mut String, program: &ProcessLine) -> fmt::Result {
+    let number = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), grouped);
+    write!(text, "  waiting {}  descriptors {}", number(program.queued), number(program.descriptors))?;
+    write!(text, "  RSS {}", program.rss_bytes.map_or_else(|| "?".to_owned(), bytes))?;
+    write!(text, "  CPU {}", program.cpu_percent.map_or_else(|| "?".to_owned(), |p| format!("{p:.1} %")))?;
+    if program.processes != 1 {
+        write!(text, "  processes {}", grouped(program.processes))?;
+    }
+    let draining: u64 = program.members.iter().filter(|m| m.draining).filter_map(|m| m.connections).sum();
+    if draining > 0 { write!(text, "  draining {}", grouped(draining)) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -113,7 +113,8 @@ fn listening(roots: &Roots, pid: u32, buf: &mut Vec<u8>) -> Reading<u64> {
         addresses.insert(u64::from(listeners::word(message, 68)?), local);
         Ok(())
     })?;
-    let own: HashSet<_> = first_sockets(roots, pid).0.iter().filter_map(|inode| addresses.get(inode)).collect();
+    let sockets = first_sockets(roots, pid).map(|(sockets, _)| sockets).unwrap_or_default();
+    let own: HashSet<_> = sockets.keys().filter_map(|inode| addresses.get(inode)).collect();
     Ok(own.len() as u64)
 }
 

@@ -255,10 +255,17 @@ fn is_container(part: &str, id: &str) -> bool {
 
 /// The ports whose listeners are among the first descriptors of a process.
 fn ports_of(roots: &Roots, pid: u32, ports: &HashMap<u64, u16>) -> Vec<u16> {
-    let mut own: Vec<u16> = first_sockets(roots, pid).0.iter().filter_map(|i| ports.get(i).copied()).collect();
+    // Of one that may not be looked into none is known.
+    let sockets = first_sockets(roots, pid).map(|(sockets, _)| sockets).unwrap_or_default();
+    let mut own: Vec<u16> = sockets.keys().filter_map(|i| ports.get(i).copied()).collect();
     own.sort_unstable();
     own.dedup();
     own
+}
+
+/// The name of a user, or the number of one without.
+pub(crate) fn name_of_user(uid: u32) -> String {
+    user(&fs::read_to_string("/etc/passwd").unwrap_or_default(), uid)
 }
 
 /// The name of a user in the text of `/etc/passwd`.

@@ -43,7 +43,7 @@ pub(crate) fn fastest(roots: &Roots, list: &str, buf: &mut Vec<u8>) -> Reading<L
 }
 
 /// The interfaces of a network namespace, from `/proc/net/dev`: two lines of heading, then `eth0: numbers`.
-fn names(text: &str) -> Vec<String> {
+pub(crate) fn names(text: &str) -> Vec<String> {
     let lines = text.lines().filter_map(|line| line.split_once(':'));
     lines.map(|(name, _)| name.trim()).filter(|name| *name != "lo" && !name.is_empty()).map(ToOwned::to_owned).collect()
 }

@@ -5,6 +5,7 @@
 //! whole descriptor directory. Two things walk sockets: the census of a program that is no engine, in a thread of its own and at a
 //! pace, and the peers of one port, when the user asks for them. A source that is not there has its reason in words; a parser never guesses.
 
+mod allowance;
 mod app_limit;
 mod census;
 mod cgroup;
@@ -12,6 +13,7 @@ mod config_files;
 mod conntrack;
 mod find;
 mod heap;
+mod hidden;
 mod host;
 mod hsperf;
 mod kept;
@@ -44,6 +46,7 @@ mod user;
 mod vmstat;
 
 pub use find::{Candidate, Selector, find, is_kernel_thread, parse_pid};
+pub use hidden::{Hidden, hidden};
 pub use machine::machine;
 pub use network::Unseen;
 pub use peers::peers;

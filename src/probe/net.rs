@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::allowance::AllowanceSource;
 use super::conntrack;
 use super::listeners::{Counted, ListenerSource};
 use super::network::{Network, Unseen};
@@ -23,6 +24,7 @@ pub(crate) struct NetSources {
     conntrack_stat: Source,
     conntrack_count: Source,
     link: Reading<Link>,
+    allowance: AllowanceSource,
     listeners: ListenerSource,
 }
 
@@ -44,6 +46,7 @@ impl NetSources {
             conntrack_stat: Source::open_or(roots, format!("{net}/stat/nf_conntrack"), Absent::NotTracking),
             conntrack_count: network.own("netfilter/nf_conntrack_count", Some(Absent::NotTracking)),
             link: network.link(buf),
+            allowance: AllowanceSource::open(roots, &network, buf),
             listeners: ListenerSource::open(roots, other),
             network,
         }
@@ -105,6 +108,7 @@ impl NetSources {
             syncookies: set.syncookies.clone(),
             ehash_entries: set.ehash_entries.clone(),
             link: self.link.clone(),
+            allowance: self.allowance.read(now),
             listeners: self.listeners.read(buf, counted),
         };
         (net, set)

@@ -109,6 +109,18 @@ impl Network {
         link::fastest(&roots, &format!("/proc/{}/net/dev", other.pid), buf)
     }
 
+    /// Does something in it.
+    ///
+    /// # Errors
+    /// What `work` says, or that it cannot be entered.
+    pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        match self.other.as_ref().map(|other| other.entered.as_ref()) {
+            None => work(),
+            Some(Ok(namespace)) => namespace.inside(work),
+            Some(Err(why)) => Err(io::Error::other(why.to_string())),
+        }
+    }
+
     /// What is missed where it cannot be entered; `settings` are those that are not seen for that reason.
     pub(crate) fn unseen<'a>(&self, settings: impl Iterator<Item = &'a str>) -> Option<Unseen> {
         let Other { pid, entered: Err(why) } = self.other.as_ref()? else { return None };

@@ -1,6 +1,6 @@
 //! `/proc/PID/stat`, `/proc/PID/status` and `/proc/PID/limits`.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -55,23 +55,39 @@ pub(crate) fn descriptors(fd: &Path) -> io::Result<Option<u64>> {
 /// Descriptors of a process that are looked at: what it opened before its connections is among them.
 const FIRST: usize = 1024;
 
-/// Among the first descriptors of a process the inodes of its sockets, and how many are none.
-pub(crate) fn first_sockets(roots: &Roots, pid: u32) -> (HashSet<u64>, u64) {
-    let entries = fs::read_dir(roots.proc.join(format!("{pid}/fd"))).into_iter().flatten().flatten();
-    let (mut sockets, mut others) = (HashSet::new(), 0);
-    for entry in entries.take(FIRST) {
-        match inode(&entry) {
-            Some(inode) => drop(sockets.insert(inode)),
+/// Among the first descriptors of a process its sockets, by inode, each with a descriptor that is it; and how many are none.
+///
+/// # Errors
+/// They may not be listed: it is another user's.
+pub(crate) fn first_sockets(roots: &Roots, pid: u32) -> io::Result<(HashMap<u64, u32>, u64)> {
+    let entries = fs::read_dir(roots.proc.join(format!("{pid}/fd")))?;
+    let (mut sockets, mut others) = (HashMap::new(), 0);
+    for entry in entries.flatten().take(FIRST) {
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        match inode(&entry.path()).zip(number) {
+            Some((inode, number)) => drop(sockets.insert(inode, number)),
             None => others += 1,
         }
     }
-    (sockets, others)
+    Ok((sockets, others))
 }
 
 /// The inode of the socket that a descriptor is, where it is one.
-fn inode(entry: &fs::DirEntry) -> Option<u64> {
-    let target = fs::read_link(entry.path()).ok()?;
+fn inode(descriptor: &Path) -> Option<u64> {
+    let target = fs::read_link(descriptor).ok()?;
     target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// The inode of the socket that descriptor `number` of a process is, where it is one.
+pub(crate) fn socket_at(roots: &Roots, pid: u32, number: u32) -> Option<u64> {
+    inode(&roots.proc.join(format!("{pid}/fd/{number}")))
+}
+
+/// Whether the title that a process has given itself says that it ends once its connections do: `nginx: worker process is
+/// shutting down`.
+pub(crate) fn is_shutting_down(roots: &Roots, pid: u32) -> bool {
+    let title = fs::read(roots.proc.join(format!("{pid}/cmdline"))).unwrap_or_default();
+    title.split(|b| *b == 0).next().is_some_and(|title| title.ends_with(b" is shutting down"))
 }
 
 /// Parses `/proc/PID/stat`.

@@ -36,7 +36,7 @@ const FEW: u64 = 128;
 /// Processes of which they are: a backend for each connection has few, and nobody looks at each.
 const LISTED: usize = 64;
 /// Processes that are told of one by one.
-const MEMBERS: usize = 256;
+const MEMBERS: usize = 1024;
 /// Of them, those that are watched with all their limits, the named one besides.
 const WATCHED: usize = 15;
 
@@ -92,8 +92,16 @@ struct Known {
     /// Descriptors that are no sockets; with the sockets that are no connections once those are known.
     at_rest: u64,
     counted: bool,
+    /// They were listed: another user's may not be.
+    looked: bool,
     /// How many it had open then.
     descriptors: Option<u64>,
+    /// One of its listeners: descriptor and inode.
+    listener: Option<(u32, u64)>,
+    /// It was still there at a later look: what forks for each connection has its parent's for a moment.
+    listens: bool,
+    /// It listens no more, or says that it is shutting down.
+    draining: bool,
 }
 
 impl ProgramSource {
@@ -235,8 +243,10 @@ impl Asking {
         self.look_into(&members);
         let (census, at) = (self.census(), Instant::now());
         for (member, _) in &mut members {
+            // Nothing is known of one that may not be looked into.
             let known = self.known.get(&member.pid).map(|(_, known)| known);
             member.at_rest = known.filter(|known| known.counted).map(|known| known.at_rest);
+            member.draining = known.is_some_and(|known| known.draining);
         }
         // Of a program whose connections came or went meanwhile the middle is nearest.
         let after = members.iter().map(|(m, _)| self.descriptors(m.pid)).sum::<Option<u64>>();
@@ -268,6 +278,7 @@ impl Asking {
             descriptors: self.descriptors(process.pid),
             at_rest: None,
             connections: None,
+            draining: false,
         }
     }
 
@@ -294,13 +305,30 @@ impl Asking {
             let (started, known) = self.known.entry(process.pid).or_default();
             // Of one that has few it costs little to see what it has opened besides, a pipe to each new worker.
             let few = member.descriptors.is_some_and(|open| open <= FEW && known.descriptors != Some(open));
-            if known.counted && !few {
+            let is_there = |(number, inode)| process::socket_at(&self.roots, process.pid, number) == Some(inode);
+            let there = known.listener.map(is_there);
+            known.listens |= there == Some(true);
+            if known.counted && !few && there != Some(false) {
                 continue;
             }
-            let (sockets, at_rest) = first_sockets(&self.roots, process.pid);
-            self.ports.extend(sockets.iter().filter_map(|inode| self.inodes.get(inode)));
+            let Ok((sockets, at_rest)) = first_sockets(&self.roots, process.pid) else {
+                continue;
+            };
+            self.ports.extend(sockets.keys().filter_map(|inode| self.inodes.get(inode)));
+            let listener = sockets.iter().find(|(inode, _)| self.inodes.contains_key(inode));
+            let listener = listener.map(|(inode, number)| (*number, *inode));
+            let ends = known.draining || known.listens || process::is_shutting_down(&self.roots, process.pid);
             *started = process.started;
-            *known = Known { sockets, at_rest, counted: false, descriptors: member.descriptors };
+            *known = Known {
+                sockets: sockets.into_keys().collect(),
+                at_rest,
+                counted: false,
+                looked: true,
+                descriptors: member.descriptors,
+                listener,
+                listens: known.listens,
+                draining: listener.is_none() && ends,
+            };
         }
         self.ports.sort_unstable();
         self.ports.dedup();
@@ -314,12 +342,17 @@ impl Asking {
         let mut connected = HashSet::new();
         let mut census = self.counter.count(socket, &self.ports, &asked, &mut connected, &mut self.buf)?;
         census.opens = self.snmp.get(&mut self.buf, snmp::parse_tcp).ok().map(|tcp| tcp.passive_opens);
-        for (_, known) in self.known.values_mut().filter(|(_, known)| !known.counted) {
+        for (_, known) in self.known.values_mut().filter(|(_, known)| known.looked && !known.counted) {
             let sockets = std::mem::take(&mut known.sockets);
             known.at_rest += sockets.iter().filter(|inode| !connected.contains(inode)).count() as u64;
             known.counted = true;
         }
-        if self.ports.is_empty() { Err(NOWHERE) } else { Ok(census) }
+        let unseen = self.known.iter().find(|(_, (_, known))| !known.looked).map(|(pid, _)| *pid);
+        match unseen {
+            _ if !self.ports.is_empty() => Ok(census),
+            Some(pid) => Err(Absent::NeedsRoot { path: format!("/proc/{pid}/fd") }),
+            None => Err(NOWHERE),
+        }
     }
 }
 

@@ -223,6 +223,9 @@ pub struct Net {
     pub ehash_entries: Reading<u64>,
     /// The fastest link that is up.
     pub link: Reading<Link>,
+    /// What the cloud under this machine lets its interface track; `None` where no driver tells.
+    #[serde(default)]
+    pub allowance: Option<Allowance>,
     /// Listening TCP sockets: on the ports of the run where one is known, else all. Up to ten seconds old, longer where asking
     /// is costly.
     pub listeners: Reading<Listeners>,
@@ -345,6 +348,19 @@ pub struct Link {
     pub name: String,
     /// Speed in each direction, bits per second (`/sys/class/net/NAME/speed`).
     pub bits_per_s: u64,
+}
+
+/// Connections that a cloud tracks for an interface of this machine, by its driver's own statistics (ethtool -S).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Allowance {
+    /// The interface: `ens5`.
+    pub interface: String,
+    /// Connections that may still be opened (`conntrack_allowance_available`).
+    pub available: u64,
+    /// The most that has been available since watching began: the cloud does not say how many are allowed in all.
+    pub most: u64,
+    /// Packets dropped for want of it, since the driver was loaded (`conntrack_allowance_exceeded`).
+    pub exceeded: u64,
 }
 
 /// One watched process.

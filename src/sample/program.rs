@@ -15,7 +15,7 @@ pub struct Program {
     pub name: String,
     /// Living processes of it.
     pub processes: u64,
-    /// Its processes: the one that was named first, then those with the most descriptors. At most 256 of them.
+    /// Its processes: the one that was named first, then those with the most descriptors. At most 1,024 of them.
     pub members: Vec<Member>,
     /// Resident memory of all processes, bytes; what they share counts in each.
     pub rss_bytes: u64,
@@ -98,6 +98,9 @@ pub struct Member {
     pub at_rest: Option<u64>,
     /// Connections it holds: its share of the program's, by its descriptors less those at rest.
     pub connections: Option<u64>,
+    /// It has stopped listening, as after a reload, and serves what it holds until that is closed.
+    #[serde(default)]
+    pub draining: bool,
 }
 
 /// The connections of a program, by the ports it listens on.

@@ -82,7 +82,7 @@ fn row(
     theme: Look,
 ) {
     put_right(buf, line, PID, 0, &member.pid.to_string(), theme.text());
-    put(buf, line, NAME, 0, &cut(&member.name, usize::from(HELD - NAME - 10)), theme.text());
+    put(buf, line, NAME, 0, &cut(&member.label(), usize::from(HELD - NAME - 7)), theme.text());
     let number = |n: Option<u64>| n.map_or_else(|| "–".to_owned(), units::grouped);
     let share =
         member.connections.zip(program.connections.filter(|all| *all > 0)).map_or(String::new(), |(own, all)| {

@@ -99,6 +99,40 @@ fn an_engine_of_another_user_is_only_watched() {
 }
 
 #[test]
+fn what_is_lost_without_privilege_is_said_once_and_no_figure_is_guessed() {
+    require!(Root, OtherUser);
+    own_namespace!();
+    // This process is root's.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let pairs: Vec<_> = (0..40)
+        .map(|_| (TcpStream::connect(listener.local_addr().unwrap()).unwrap(), listener.accept().unwrap()))
+        .collect();
+    let own = std::process::id();
+    let options = format!("--attach {own} --only --duration 500ms --interval 100ms");
+    let ended = Run::under(&AS_NOBODY, &options).finish();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let told: Vec<_> = ended.events.iter().filter(|e| e.id == "attach/privilege").collect();
+    let [told] = told.as_slice() else { panic!("{}", ended.log()) };
+    let want = format!(
+        "process {own} belongs to root, and this user cannot see its listeners, which of its descriptors are connections, its \
+         configuration, its environment, what is in its heap: run c1m-top as root to see them; only root can see the kernel's \
+         memory for sockets (/proc/slabinfo)"
+    );
+    assert!(told.text.starts_with(&want), "{}", told.text);
+    let sample = ended.samples.last().unwrap();
+    let process = sample.process.as_ref().unwrap();
+    // How many of its descriptors are connections is not known; both ends of 40 are in this namespace.
+    assert_eq!((process.connections, sample.established), (None, 80), "{process:?}");
+    assert!(process.descriptors > Some(80) && process.rss_bytes > Some(0), "{process:?}");
+    assert_eq!((ended.limit("nofile").used, ended.limit("nofile").state), (process.descriptors, LimitState::Ok));
+    // Who may see all of it is told nothing.
+    let ended = Run::start(&options).finish();
+    assert!(ended.event("attach/privilege").is_none(), "{}", ended.log());
+    assert_eq!(ended.samples.last().unwrap().process.as_ref().unwrap().connections, Some(40));
+    drop(pairs);
+}
+
+#[test]
 fn a_process_is_found_by_its_port_its_cgroup_and_its_name() {
     require!(Root, Cgroup(Controller::Pids, Version::V1));
     own_namespace!();

@@ -10,7 +10,8 @@ use c1m_top::sys;
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
 use super::support::{
-    BINARY, Control, Engines, Home, PATIENCE, Run, engines_of, is_running, own_namespace, poll, succeed, wait_until,
+    BINARY, Control, Engines, Home, PATIENCE, Run, Started, engines_of, is_running, own_namespace, own_processes, poll,
+    require, succeed, wait_until,
 };
 
 const WHOLE: &str = "--server --client 127.0.0.1 9900 --target 5k --rate 2k --interval 100ms";
@@ -166,6 +167,57 @@ fn a_listener_of_a_watched_program_leads_to_its_peers() {
     assert_eq!(tty.ended().exit_code(), 0);
     tty.is_restored();
     drop(held);
+}
+
+#[test]
+fn on_a_terminal_it_is_asked_which_listening_process_is_meant() {
+    own_namespace!();
+    let listener = std::net::TcpListener::bind("127.0.0.1:9900").unwrap();
+    let own = std::process::id();
+    let start = || {
+        let tty = Tty::start("--attach --only --interval 100ms", 24, 100, &[]);
+        tty.shows("Attach to which PID?");
+        let row = tty.text().lines().find(|line| line.trim_start().starts_with(&own.to_string())).map(str::to_owned);
+        assert!(row.is_some_and(|row| row.trim_end().ends_with("9900")), "{}", tty.text());
+        tty
+    };
+    let mut tty = start();
+    tty.press("99999999\r");
+    tty.shows("99999999 is not in the list");
+    tty.press(&format!("{own}\r"));
+    tty.shows("WATCHING");
+    tty.shows("127.0.0.1:9900");
+    tty.press("q");
+    assert_eq!(tty.ended().exit_code(), 0);
+    tty.is_restored();
+    // Nothing is chosen.
+    let mut tty = start();
+    tty.press("\r");
+    assert_eq!(tty.ended().exit_code(), 2);
+    tty.shows("give the number of one, or several with commas");
+    drop(listener);
+}
+
+#[test]
+fn on_a_terminal_it_is_asked_which_process_of_a_name_is_meant() {
+    require!(Root);
+    own_processes!();
+    let name = Home::path().join("c1mt-picked");
+    std::fs::copy("/bin/sleep", &name).unwrap();
+    let sleepers = [0; 2].map(|_| Started::become_program(std::process::Command::new(&name).arg("600"), "c1mt-picked"));
+    let mut tty = Tty::start("--attach c1mt-picked --interval 100ms", 24, 100, &[]);
+    tty.shows("Attach to which PID?");
+    for sleeper in &sleepers {
+        let row = |line: &str| line.split_whitespace().next() == Some(&sleeper.id().to_string());
+        assert!(tty.text().lines().any(row), "{}", tty.text());
+    }
+    let chosen = sleepers[1].id();
+    tty.press(&format!("{chosen}\r"));
+    tty.shows("WATCHING");
+    tty.shows(&format!("c1mt-picked {chosen}"));
+    tty.press("q");
+    assert_eq!(tty.ended().exit_code(), 0);
+    tty.is_restored();
 }
 
 /// No engine is left.

@@ -29,6 +29,8 @@ pub(crate) enum Need {
     Cgroup(Controller, Version),
     /// An installed program.
     Program(&'static str),
+    /// An installed file: a library.
+    File(&'static str),
     /// So few epoll registrations on this machine that a limit for a test leaves the others alone.
     FewEpollItems,
 }
@@ -92,7 +94,7 @@ const PERMITTED: [Permitted; 9] = [
 
 /// Whether a skip is permitted under `C1M_TEST_STRICT=1`: the reason.
 pub(crate) fn permits(need: Need, why: &str) -> Option<&'static str> {
-    if is_set("C1M_TEST_LONG") && matches!(need, Need::Program(_)) {
+    if is_set("C1M_TEST_LONG") && matches!(need, Need::Program(_) | Need::File(_)) {
         return None;
     }
     PERMITTED.iter().find(|p| p.need == need && p.why == why).map(|p| p.because)
@@ -138,6 +140,7 @@ impl Need {
                 let there = std::env::split_paths(&path).any(|dir| dir.join(name).exists());
                 unless(there, &format!("{name} is not installed"))
             }
+            Need::File(path) => unless(std::path::Path::new(path).exists(), &format!("there is no {path}")),
             Need::FewEpollItems => match slab_objects("eventpoll_epi") {
                 Some(..=40_000) => None,
                 Some(used) => Some(format!("other programs hold {used} epoll registrations")),

@@ -108,6 +108,7 @@ pub(crate) fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u6
         descriptors: Some(descriptors),
         at_rest: None,
         connections: None,
+        draining: false,
     };
     sample.kernel.program = Some(Program {
         pid,
@@ -243,6 +244,7 @@ fn build(t_ms: u64, n: u64, engines: bool) -> Sample {
         syncookies: Ok(1),
         ehash_entries: Ok(262_144),
         link: Ok(Link { name: "eth0".into(), bits_per_s: 10_000_000_000 }),
+        allowance: None,
         listeners: Ok(Listeners {
             reading: t_ms,
             count: if engines { 100 } else { 3 },

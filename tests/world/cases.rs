@@ -273,6 +273,38 @@ case!(
 );
 
 case!(
+    netty_by_descriptors,
+    [Long, Root, Program("javac"), File(servers::NETTY_JAR)],
+    Case {
+        name: "java",
+        start: servers::netty_by_descriptors,
+        setting: 1000,
+        cure: Cured::Restart(4000),
+        ..DESCRIPTORS
+    }
+);
+
+case!(
+    netty_by_heap,
+    [Long, Root, Program("javac"), File(servers::NETTY_JAR)],
+    Case {
+        name: "java",
+        start: servers::netty_by_heap,
+        setting: 64,
+        holds: 1600..=2000,
+        cure: Cured::Restart(256),
+        limit: "runtime",
+        within: 0.3,
+        event: "death/",
+        says: &["java", "heap"],
+        advises: &["-Xmx"],
+        watcher: Verdict::ProcessDied,
+        client: Some(Verdict::ServerRefuses),
+        ..REFUSES
+    }
+);
+
+case!(
     asyncio_by_descriptors,
     [Long, Root, Program("python3")],
     Case { name: "python3", start: servers::asyncio, setting: 1000, ..DESCRIPTORS }

@@ -237,7 +237,8 @@ fn fill(server: &Server, what: &str, fill: Fill) -> Row {
             elsewhere = Some(net.run(&format!("{options} --target {n} --hold {hold}s")));
         }
         Beside::Here(n) => {
-            let options = "--server --client 127.0.0.1 9901 --ports 1 --hold 1m --duration 2m";
+            // At a rate: where the queue of a listener is short, SYN cookies open connections that its server never hears of.
+            let options = "--server --client 127.0.0.1 9901 --ports 1 --rate 1k --hold 1m --duration 2m";
             here = Some(Run::start(&format!("{options} --target {}", n / 2)));
         }
         Beside::Reload => sys::kill(server.attach, libc::SIGHUP).unwrap(),

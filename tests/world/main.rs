@@ -14,4 +14,5 @@ mod cases;
 mod costs;
 mod expect;
 mod fill;
+mod reload;
 mod servers;

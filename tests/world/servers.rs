@@ -389,6 +389,59 @@ pub(crate) fn java_by_heap(mib: u64) -> Server {
     place.start(&mut command, "java", 8083)
 }
 
+/// A server in Netty, with some memory for each connection.
+const NETTY: &str = "import io.netty.bootstrap.ServerBootstrap;
+import io.netty.channel.*;
+import io.netty.channel.nio.NioEventLoopGroup;
+import io.netty.channel.socket.SocketChannel;
+import io.netty.channel.socket.nio.NioServerSocketChannel;
+import io.netty.util.AttributeKey;
+class Netty {
+    static final AttributeKey<byte[]> SESSION = AttributeKey.valueOf(\"session\");
+    public static void main(String[] args) throws Exception {
+        int size = Integer.parseInt(args[0]);
+        ServerBootstrap server = new ServerBootstrap();
+        server.group(new NioEventLoopGroup(1)).channel(NioServerSocketChannel.class);
+        server.option(ChannelOption.SO_BACKLOG, 128).childHandler(new ChannelInitializer<SocketChannel>() {
+            protected void initChannel(SocketChannel channel) {
+                channel.attr(SESSION).set(new byte[size]);
+            }
+        });
+        server.bind(\"127.0.0.1\", 8086).sync().channel().closeFuture().sync();
+    }
+}
+";
+
+/// Where Debian's `libnetty-java` has it.
+pub(crate) const NETTY_JAR: &str = "/usr/share/java/netty-transport.jar";
+/// The same, and what it is built on.
+const NETTY_JARS: &str = "/usr/share/java/netty-transport.jar:/usr/share/java/netty-resolver.jar:\
+                          /usr/share/java/netty-buffer.jar:/usr/share/java/netty-common.jar";
+
+/// Compiles it, and starts it with these options and so much for each connection.
+fn netty(descriptors: u64, options: &[&str], session: u64) -> Server {
+    let place = Place::new();
+    let source = place.write("Netty.java", NETTY);
+    let mut compile = Command::new("javac");
+    compile.args(["-J-Xshare:auto", "-proc:none", "-cp", NETTY_JARS, "-d"]);
+    succeed(compile.arg(&place.dir).arg(source));
+    let mut command = place.command(descriptors, "java");
+    command.args(options).args(["-Dio.netty.noUnsafe=true", "-cp"]);
+    command.arg(format!("{}:{NETTY_JARS}", place.dir.display())).args(["Netty", &session.to_string()]);
+    place.start(&mut command, "java", 8086)
+}
+
+/// Netty with so many descriptors, soft and hard: the JVM raises the soft limit itself. Without one it rests for a second, and
+/// tries again.
+pub(crate) fn netty_by_descriptors(descriptors: u64) -> Server {
+    netty(descriptors, &["-Xmx128m"], 0)
+}
+
+/// Netty with a heap of so many MiB, of which each connection takes some 35 kB; it ends when there is no more, as people run it.
+pub(crate) fn netty_by_heap(mib: u64) -> Server {
+    netty(ENOUGH, &[&format!("-Xmx{mib}m"), "-XX:+ExitOnOutOfMemoryError"], 32 << 10)
+}
+
 /// A server in asyncio that holds what it accepts.
 const ASYNCIO: &str = "import asyncio
 async def hold(reader, writer):

@@ -1,8 +1,11 @@
-//! What goes wrong within a program that is no engine: connections that it never closes, workers of which one has most.
+//! What goes wrong within a program that is no engine: connections that it never closes, workers of which one has most, or that
+//! drain after a reload.
+
+use std::collections::HashSet;
 
 use crate::limits::{Level, Remedy};
 use crate::model::event::{Event, Kind, Severity};
-use crate::sample::{Census, Program, Sample};
+use crate::sample::{Census, Member, Program, Sample};
 use crate::units;
 
 use super::{Facts, Say};
@@ -28,11 +31,14 @@ pub(super) struct Watch {
     rising: u32,
     /// The worker that was said to have most.
     skewed: Option<u32>,
+    /// Those that were said to drain.
+    draining: HashSet<u32>,
 }
 
 impl Watch {
     pub(super) fn update(&mut self, facts: &Facts<'_>, say: Say<'_>) {
         let Some(program) = &facts.sample.kernel.program else { return };
+        self.drains(program, say);
         let Ok(census) = &program.census else { return };
         self.leak(program, census, facts, say);
         self.skew(program, census, say);
@@ -65,8 +71,30 @@ impl Watch {
             .cured(cure.into()));
     }
 
+    /// Workers of before a reload: their connections are the program's, and nobody finds them among the new workers.
+    fn drains(&mut self, program: &Program, say: Say<'_>) {
+        let holds = |m: &&Member| m.draining && m.connections.is_some_and(|n| n > 0);
+        let all: Vec<&Member> = program.members.iter().filter(holds).collect();
+        let before = std::mem::replace(&mut self.draining, all.iter().map(|m| m.pid).collect());
+        let Some(first) = all.iter().find(|m| !before.contains(&m.pid)) else { return };
+        let held: u64 = all.iter().filter_map(|m| m.connections).sum();
+        let (who, they) = match all.as_slice() {
+            [one] => (format!("{} {} is draining: it listens no more, and", one.name, one.pid), "holds"),
+            many => {
+                (format!("{} workers of {} are draining: they listen no more, and", many.len(), program.name), "hold")
+            }
+        };
+        let text = format!("{who} still {they} {} connections until their peers close them", units::grouped(held));
+        let cure =
+            Remedy::advice(Level::Server, "to bound it: worker_shutdown_timeout (nginx), hard-stop-after (haproxy)");
+        let event = Event::new(Kind::Counter, Severity::Info, format!("draining/{}", first.pid), text);
+        say(event.proved("connections", held).cured(cure.into()));
+    }
+
     fn skew(&mut self, program: &Program, census: &Census, say: Say<'_>) {
-        let held = || program.members.iter().filter_map(|m| Some((m, m.connections.filter(|n| *n > 0)?)));
+        let held = || {
+            program.members.iter().filter(|m| !m.draining).filter_map(|m| Some((m, m.connections.filter(|n| *n > 0)?)))
+        };
         let workers = held().count();
         let Some((worker, most)) = held().max_by_key(|(_, n)| *n).filter(|_| workers > 1) else { return };
         let share = most as f64 / census.connections.max(1) as f64;
