@@ -33,7 +33,7 @@ const COMMANDS: [(&str, &str); 7] = [
 ];
 
 /// How alike a word must be to a command to be taken for it misspelt.
-const ALIKE: f64 = 0.75;
+const ALIKE: f64 = 0.8;
 
 /// Reads a command.
 ///
