@@ -8,7 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hdrhistogram::Histogram;
 
 use super::page::{Page, Word};
-use crate::protocol::{EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Phase, Role, Severity, errno};
+use crate::protocol::{
+    EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Phase, Role, Severity, errno, spread_bound_us,
+};
 use crate::sys;
 use crate::units::micros;
 
@@ -63,12 +65,13 @@ pub fn latency(histogram: &Histogram<u32>) -> Latency {
 /// How the values are spread, for [`EngineStats::connect_spread`]; as many places as it takes.
 pub fn spread(histogram: &Histogram<u32>) -> Vec<u64> {
     let mut places: Vec<u64> = Vec::new();
+    let mut place = 0;
     for value in histogram.iter_recorded() {
-        let us = value.value_iterated_to().max(1) as f64;
-        let place = (us.log2() * 2.0 - 1e-9).ceil().max(0.0) as usize;
-        if places.len() <= place {
-            places.resize(place + 1, 0);
+        let us = f64::from(u32::try_from(value.value_iterated_to()).unwrap_or(u32::MAX));
+        while spread_bound_us(place) < us {
+            place += 1;
         }
+        places.resize(places.len().max(place + 1), 0);
         places[place] += value.count_since_last_iteration();
     }
     places

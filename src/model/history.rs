@@ -252,7 +252,7 @@ impl History {
             x,
             of: view.program.map(ToOwned::to_owned),
             curves,
-            lines: self.lines(x, (x_high, y_high), view),
+            lines: Self::lines(x, (x_high, y_high), view),
             zones: self.zones(view),
             range: Some(range),
             target: view.now.target,
@@ -281,7 +281,7 @@ impl History {
         zones
     }
 
-    fn lines(&self, x: XAxis, (x_high, y_high): (f64, f64), view: &View<'_>) -> Vec<Line> {
+    fn lines(x: XAxis, (x_high, y_high): (f64, f64), view: &View<'_>) -> Vec<Line> {
         let mut lines: Vec<Line> = Vec::new();
         let mut drawn = Vec::new();
         let nearest = view.nearest();

@@ -4,6 +4,7 @@
 use crate::limits::Headroom;
 use crate::protocol::{EngineStats, Role};
 use crate::sample::Sample;
+use crate::units::whole;
 
 use super::now::{Now, RunPhase};
 use super::rate::Rate;
@@ -210,7 +211,7 @@ impl Timeline {
     /// First and last moment, milliseconds since the dashboard started.
     pub(super) fn span(&self) -> Option<(u64, u64)> {
         let (first, last) = (self.whole.points().first()?, self.recent.last()?);
-        Some((crate::units::whole(first.t_ms), crate::units::whole(last.t_ms)))
+        Some((whole(first.t_ms), whole(last.t_ms)))
     }
 
     /// The points that reach back far enough, the finest there are.
@@ -276,7 +277,7 @@ impl Timeline {
         let slope = points.iter().map(|p| (p.0 - t) * (p.1 - y)).sum::<f64>() / tt;
         let rest: f64 = points.iter().map(|p| (p.1 - y - slope * (p.0 - t)).powi(2)).sum();
         let error = (rest / (n - 2.0) / tt).sqrt();
-        let over_ms = crate::units::whole(last.0 - first.0);
+        let over_ms = whole(last.0 - first.0);
         Some(Drift { bytes_per_min: slope * 60_000.0, spread: error * 60_000.0, over_ms })
     }
 }
@@ -342,7 +343,7 @@ mod tests {
         }
         assert_eq!(line.at(Quantity::Opened, 19_900_400), Some(500.0));
         assert_eq!(line.at(Quantity::Opened, 19_901_000), Some(1.0));
-        assert_eq!(line.span(), Some((line.whole.points()[0].t_ms as u64, 19_999_000)));
+        assert_eq!(line.span(), Some((whole(line.whole.points()[0].t_ms), 19_999_000)));
         assert!(line.columns(Quantity::Opened, (0, to), 100).iter().all(|v| *v >= 1.0), "the whole run, in means");
     }
 

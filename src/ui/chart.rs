@@ -98,6 +98,7 @@ fn areas(buf: &mut Buffer, plot: Rect, chart: &Chart, look: Look) -> Vec<u16> {
     let single = chart.curves.len() == 1;
     let layers: [spark::Layer<'_>; 2] = [(&below, styles.0), (&above, styles.1)];
     spark::stacked(buf, plot, if single { &layers[1..] } else { &layers }, high - low, look.theme);
+    shade(buf, plot, look);
     let top = |v: &f64| {
         if v.is_nan() {
             return plot.height;
@@ -106,6 +107,23 @@ fn areas(buf: &mut Buffer, plot: Rect, chart: &Chart, look: Look) -> Vec<u16> {
         plot.height - cells as u16
     };
     all.iter().map(top).collect()
+}
+
+/// The area's colour, darker towards the ground, where the terminal has shades.
+fn shade(buf: &mut Buffer, plot: Rect, look: Look) {
+    let Some(plain) = look.first().fg else { return };
+    for row in 0..plot.height {
+        let shade = look.shade(1.0 - 0.8 * f64::from(row + 1) / f64::from(plot.height)).fg.unwrap_or(plain);
+        for column in 0..plot.width {
+            let Some(cell) = buf.cell_mut((plot.x + column, plot.y + row)) else { continue };
+            if cell.fg == plain {
+                cell.fg = shade;
+            }
+            if cell.bg == plain {
+                cell.bg = shade;
+            }
+        }
+    }
 }
 
 /// A curve's value at each column; NaN where it has none.

@@ -103,8 +103,12 @@ fn progress(buf: &mut Buffer, area: Rect, mut column: u16, model: &Model, look: 
 /// A bar with its percentage.
 fn meter(buf: &mut Buffer, area: Rect, column: u16, row: u16, columns: u16, share: f64, look: Look) -> u16 {
     let (full, empty) = panel::bar(look.progress_marks(), share, columns);
-    let column = put(buf, area, column, row, &full, look.first());
-    let column = put(buf, area, column, row, &empty, look.dim());
+    let mut after = column;
+    for (i, cell) in full.chars().enumerate() {
+        let place = (i + 1) as f64 / f64::from(columns);
+        after = put(buf, area, after, row, cell.encode_utf8(&mut [0; 4]), look.shade(place));
+    }
+    let column = put(buf, area, after, row, &empty, look.dim());
     put(buf, area, column + 1, row, &format!("{:>5.1} %", (share * 1000.0).floor() / 10.0), look.text())
 }
 

@@ -28,12 +28,12 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, look: Look) {
     match (connect, echo) {
         (None, None) => _ = put(buf, inner, 1, 0, "no connection has been opened yet", look.dim()),
         (Some(connect), echo) => {
-            one(buf, left, "connect", connect, &stats.connect_spread, look.first(), look);
+            one(buf, left, "connects", connect, &stats.connect_spread, look.first(), look);
             if let Some(echo) = echo {
-                one(buf, right, "echo", echo, &stats.echo_spread, look.second(), look);
+                one(buf, right, "echoes", echo, &stats.echo_spread, look.second(), look);
             }
         }
-        (None, Some(echo)) => one(buf, inner, "echo", echo, &stats.echo_spread, look.second(), look),
+        (None, Some(echo)) => one(buf, inner, "echoes", echo, &stats.echo_spread, look.second(), look),
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) fn when(limit: &Limit) -> String {
         (LimitState::Hit, _) => "reached".into(),
         (_, Forecast::NotYet) => "–".into(),
         // What follows a server's pace comes at no count: where it is, at least.
+        // Nothing is refused, though it is beyond its size: hash chains grow.
+        (_, Forecast::Never) if !limit.info.stops_run && limit.share().is_some_and(|s| s > 1.0) => "slower".into(),
         (_, Forecast::Never) => limit.place.clone().unwrap_or_else(|| "never".to_owned()),
         (_, Forecast::NotTracking) => "not tracking".into(),
         (_, Forecast::At { connections, .. }) => format!("at {:>6}", units::short_count(connections)),
@@ -154,7 +156,12 @@ fn draw_bar(buf: &mut Buffer, area: Rect, column: u16, limit: &Limit, columns: u
     let (full, empty) = panel::bar(look.bar_marks(), share, columns);
     let over = share > 1.0;
     let state = if over { limit.state.max(LimitState::Warn) } else { limit.state };
-    let after = put(buf, area, column, 0, &full, look.bar(state));
+    let mut after = column;
+    for (i, cell) in full.chars().enumerate() {
+        // What is far from its limit is calm, and warmer the nearer it comes; an alarm has one colour.
+        let style = if state == LimitState::Ok { look.heat(i as f64 / f64::from(columns)) } else { look.bar(state) };
+        after = put(buf, area, after, 0, cell.encode_utf8(&mut [0; 4]), style);
+    }
     put(buf, area, after, 0, &empty, look.dim());
     if over {
         put(buf, area, column + columns - 1, 0, if look.is_plain() { ">" } else { "▶" }, look.bar(state));

@@ -76,12 +76,10 @@ fn next(model: &Model, look: Look) -> Sentence {
         return plain("nothing: connections are being closed".to_owned());
     }
     let Some(limit) = model.nearest() else {
-        return plain(
-            match model.limits().iter().any(|l| l.forecast == Forecast::NotYet && l.state == LimitState::Ok) {
-                true => "no limit in sight yet: forecasts need some more connections".to_owned(),
-                false => "no limit in sight: nothing that grows with connections is bounded here".to_owned(),
-            },
-        );
+        let early = model.limits().iter().any(|l| l.forecast == Forecast::NotYet && l.state == LimitState::Ok);
+        let why =
+            if early { " yet: forecasts need more connections" } else { ": nothing bounded grows with connections" };
+        return plain(format!("no limit in sight{why}"));
     };
     let name = limit.name();
     if limit.state == LimitState::Hit {

@@ -115,8 +115,8 @@ impl Row {
 
     /// The value beside the name, in [`VALUE`] columns: the sum of parts, or the outermost percentile.
     fn value(&self, shown: &Shown<'_>, at_ms: u64) -> String {
-        let values = self.quantities.iter().map(|q| shown.model.at(*q, at_ms));
-        let value = if self.nested { values.last().flatten() } else { values.flatten().reduce(|a, b| a + b) };
+        let mut values = self.quantities.iter().map(|q| shown.model.at(*q, at_ms));
+        let value = if self.nested { values.next_back().flatten() } else { values.flatten().reduce(|a, b| a + b) };
         value.map_or_else(|| "–".to_owned(), |v| self.unit.write(v))
     }
 }

@@ -35,17 +35,17 @@ impl From<Theme> for Look {
 }
 
 impl Look {
-    fn border(&self) -> Style {
+    fn border(self) -> Style {
         if self.focused { self.title() } else { self.dim() }
     }
 
     /// Whether marks beyond ASCII may be used.
-    pub(super) fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(self) -> bool {
         self.marker == Marker::Dot
     }
 
     /// Rows that the frame takes.
-    pub(super) fn rows(&self) -> u16 {
+    pub(super) fn rows(self) -> u16 {
         if self.boxed { 2 } else { 1 }
     }
 }
@@ -85,7 +85,8 @@ pub(super) fn frame(buf: &mut Buffer, area: Rect, name: &str, look: impl Into<Lo
     }
     let name = cut(name, usize::from(area.width).saturating_sub(6));
     if !name.is_empty() {
-        put(buf, area, 2, 0, &format!(" {name} "), look.title());
+        let style = if look.focused { look.theme.focused() } else { look.title() };
+        put(buf, area, 2, 0, &format!(" {name} "), style);
     }
     if boxed {
         Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
