@@ -199,7 +199,7 @@ pub struct RunArgs {
     pub marker: Option<MarkerArg>,
 
     /// Colours: dark, light, contrast (white on black), ansi (the terminal's own 16), plain (none). Default: light where
-    /// COLORFGBG announces a light background, else dark; plain with NO_COLOR.
+    /// `COLORFGBG` announces a light background, else dark; plain with `NO_COLOR`.
     #[arg(long, value_name = "THEME", value_parser = values::theme(), help_heading = "Screen")]
     pub theme: Option<Palette>,
 
