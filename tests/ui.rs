@@ -5,6 +5,8 @@
 #![expect(clippy::cast_possible_truncation, reason = "places on a screen")]
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod fingers;
+mod looks;
 mod scenes;
 mod synthetic;
 
@@ -133,7 +135,8 @@ fn a_listener_leads_to_its_peers_and_asks_where_they_are_many() {
     // Few: at once, and another key in between changes nothing.
     assert_eq!(press(&mut view, &model, KeyCode::Enter), Some(Action::Peers(80)));
     assert!(shown(&view, wide).contains("Peers of *:80") && shown(&view, wide).contains("counting its sockets"));
-    assert_eq!(press(&mut view, &model, KeyCode::Enter), None, "they are being counted");
+    assert_eq!(press(&mut view, &model, KeyCode::Enter), Some(Action::Redraw));
+    assert!(shown(&view, wide).contains("they are being counted"));
     view.peers_told(443, Ok(scenes::peers()), &model);
     assert!(shown(&view, wide).contains("counting its sockets"), "the answer is another one's");
     view.peers_told(80, Err(Absent::ProcessEnded), &model);
@@ -363,6 +366,31 @@ fn a_server_whose_client_holds_is_not_ramping() {
 }
 
 #[test]
+fn an_event_that_is_enlarged_shows_proof_cure_and_curve() {
+    let model = scenes::hold();
+    let mut view = View::new();
+    for _ in 0..5 {
+        if !text(&frame(&model, &view, Theme::default(), (200, 60))).contains("▸00:00:19 CRITICAL") {
+            press(&mut view, &model, KeyCode::Down);
+        }
+    }
+    press(&mut view, &model, KeyCode::Char('e'));
+    let shown = text(&frame(&model, &view, Theme::default(), (120, 40)));
+    for part in [
+        "proof    used: 1,9",
+        "limit: 2,080,000",
+        "cure     sysctl -w fs.file-max=",
+        "(needs root)",
+        "system open files over the run, at most 2,001,500",
+        "▸00:00:19 CRITICAL",
+    ] {
+        assert!(shown.contains(part), "{part}:\n{shown}");
+    }
+    let large = text(&frame(&model, &view, Theme::default(), (200, 60)));
+    assert!(large.contains("Over time") && large.contains("at 00:00:19"), "what else went on then:\n{large}");
+}
+
+#[test]
 fn every_listener_is_on_a_small_screen() {
     let shown = text(&frame(&scenes::ports(), &View::new(), Theme::default(), (80, 24)));
     for listener in ["*:80 ", "*:443 ", "[::1]:8404 "] {
@@ -462,7 +490,8 @@ fn closing_asks_first_and_so_does_quitting_with_many() {
             let mut view = View::new();
             assert_eq!(press(&mut view, &model, asked), Some(Action::Redraw), "653,140 connections are this program's");
             assert_eq!(press(&mut view, &model, answer), Some(want), "{answer:?}");
-            assert_eq!(press(&mut view, &model, KeyCode::Char('y')), None, "the question is gone");
+            let again = press(&mut view, &model, KeyCode::Char('y'));
+            assert!(!matches!(again, Some(Action::Close | Action::Quit)), "the question is gone");
         }
     }
     let control = |key| KeyEvent::new(KeyCode::Char(key), KeyModifiers::CONTROL);
@@ -480,9 +509,14 @@ fn keys_that_drive_the_client_need_one() {
     let (ours, foreign) = (scenes::ramp(), scenes::foreign());
     for (key, action) in [('p', Action::PauseToggle), ('+', Action::RateUp), ('-', Action::RateDown)] {
         assert_eq!(press(&mut View::new(), &ours, KeyCode::Char(key)), Some(action));
-        assert_eq!(press(&mut View::new(), &foreign, KeyCode::Char(key)), None, "{key}");
+        let mut view = View::new();
+        assert_eq!(press(&mut view, &foreign, KeyCode::Char(key)), Some(Action::Redraw), "{key}");
+        let shown = text(&frame(&foreign, &view, Theme::default(), (120, 40)));
+        assert!(shown.contains("no client engine of ours runs here"), "{shown}");
     }
-    assert_eq!(press(&mut View::new(), &foreign, KeyCode::Char('c')), None);
+    let mut view = View::new();
+    press(&mut view, &foreign, KeyCode::Char('c'));
+    assert_eq!(press(&mut view, &foreign, KeyCode::Char('y')), Some(Action::Redraw), "nothing was asked");
     let bar = |model| text(&frame(model, &View::new(), Theme::default(), (120, 40))).lines().last().unwrap().to_owned();
     assert!(bar(&ours).contains("pause") && !bar(&foreign).contains("pause"));
 }
@@ -497,9 +531,9 @@ fn escape_closes_what_is_open_then_goes_back_and_never_ends_a_run() {
     {
         let shown = now(&view);
         assert!(shown.contains(shows) && (not.is_empty() || !shown.contains(not)), "{shows}, not {not}:\n{shown}");
-        let left = not != "FROZEN";
-        assert_eq!(press(&mut view, &model, KeyCode::Esc), left.then_some(Action::Redraw), "{shows}");
+        assert_eq!(press(&mut view, &model, KeyCode::Esc), Some(Action::Redraw), "{shows}");
     }
+    assert_eq!(press(&mut view, &model, KeyCode::Esc), None, "there is nothing left to close");
 }
 
 #[test]
@@ -565,7 +599,9 @@ fn an_event_leads_to_its_limit() {
     }
     let ramp = scenes::ramp();
     let mut view = View::new();
-    assert_eq!(press(&mut view, &ramp, KeyCode::Enter), None, "a start is about no limit");
+    press(&mut view, &ramp, KeyCode::Enter);
+    let shown = text(&frame(&ramp, &view, Theme::default(), (120, 40)));
+    assert!(shown.contains("Events enlarged"), "a start is about no limit and is read whole: {shown}");
 }
 
 /// A ramp at 5,000 connections, changed.

@@ -11,7 +11,15 @@ impl View {
             return self.say("nothing to choose in this panel; Tab goes to the next");
         };
         let (row, rows) = self.place(model, panel);
-        self.choose(model, panel, row.saturating_add_signed(by).min(rows.saturating_sub(1)));
+        let to = row.saturating_add_signed(by).min(rows.saturating_sub(1));
+        if to == row {
+            return self.say(match rows {
+                0 => "there are no rows",
+                _ if by < 0 => "this is the first row",
+                _ => "this is the last row",
+            });
+        }
+        self.choose(model, panel, to);
     }
 
     /// The row chosen in a list, and how many rows it has.

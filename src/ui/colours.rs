@@ -114,8 +114,8 @@ pub(super) const LIGHT: Inks = Inks {
     second: ink(0x9c_2f_6e, Color::Magenta),
     third: ink(0x00_75_59, Color::Green),
     ok: ink(0x00_75_59, Color::Green),
-    warn: ink(0xa8_66_00, Color::Yellow),
-    critical: ink(0xbf_2e_12, Color::Red),
+    warn: ink(0xb8_7a_00, Color::Yellow),
+    critical: ink(0xa8_20_0a, Color::Red),
     ..DARK
 };
 

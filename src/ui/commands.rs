@@ -33,7 +33,7 @@ const COMMANDS: [(&str, &str); 7] = [
 ];
 
 /// How alike a word must be to a command to be taken for it misspelt.
-const ALIKE: f64 = 0.75;
+const ALIKE: f64 = 0.8;
 
 /// Reads a command.
 ///
@@ -45,9 +45,8 @@ pub(super) fn parse(text: &str) -> Result<Typed, String> {
     let alone = |typed| if rest.is_empty() { Ok(typed) } else { Err(format!("{name} takes nothing; write {name}")) };
     match name.to_ascii_lowercase().as_str() {
         "" => Err("nothing typed; a command is for example rate 20k, target 2m, 12m, 1m conns".to_owned()),
-        "rate" if rest.is_empty() => Err(usage(name)),
+        "rate" | "target" if rest.is_empty() => Err(usage(name)),
         "rate" => parse_rate(rest).map(Typed::Rate),
-        "target" if rest.is_empty() => Err(usage(name)),
         "target" => match parse_count(rest)? {
             0 => Err("a target of 0 opens nothing; close closes every connection".to_owned()),
             n => Ok(Typed::Target(n)),

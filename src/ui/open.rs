@@ -133,7 +133,7 @@ impl View {
         } else if chosen || self.member.is_some() {
             self.choose_nothing();
         } else if self.cursor.is_some() {
-            return Some(self.to_now());
+            return Some(self.back_to_now());
         } else {
             self.frozen.take()?;
             self.say("live again");

@@ -136,7 +136,7 @@ fn entries(model: &Model, view: &View, focus: Option<Panel>, room: usize) -> Vec
     let rank = |row: &&Row| if belongs(row) { row.rank.saturating_sub(3).max(1) } else { row.rank };
     while rows.iter().map(columns).sum::<usize>() > room + 2 {
         let Some(worst) = rows.iter().map(rank).max() else { break };
-        let Some(place) = rows.iter().rposition(|row| rank(&row) == worst) else { break };
+        let Some(place) = rows.iter().rposition(|row| rank(row) == worst) else { break };
         rows.remove(place);
     }
     rows.iter().map(entry).filter(|(label, _)| !label.is_empty()).collect()

@@ -28,7 +28,7 @@ static MOUSE: AtomicBool = AtomicBool::new(false);
 static HELPER_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// In every cell of a buffer, it makes the next frame a whole one: nothing drawn is ever this.
-const NEVER_DRAWN: &str = "\u{1}";
+const NEVER_DRAWN: &str = "\u{e000}";
 
 /// Taken by its presses and its wheel, in coordinates that go beyond column 223 (SGR). Not crossterm's own, which also asks
 /// for every movement.

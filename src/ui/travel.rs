@@ -37,7 +37,7 @@ impl View {
         let end = self.end(model);
         let start = model.timespan().map_or(0, |(start, _)| start);
         if to >= end {
-            return self.to_now();
+            return self.back_to_now();
         }
         let to = to.max(start.min(end));
         if self.cursor == Some(to) {
@@ -48,7 +48,7 @@ impl View {
     }
 
     /// The time cursor is where now is.
-    pub(super) fn to_now(&mut self) -> Action {
+    pub(super) fn back_to_now(&mut self) -> Action {
         self.say(if self.cursor.is_some() { "back to now" } else { "the time cursor is at now" });
         (self.cursor, self.past) = (None, None);
         Action::Seek(None)
@@ -61,7 +61,7 @@ impl View {
         let from = self.cursor.unwrap_or(end);
         let to = from.saturating_add_signed(steps.saturating_mul(one.cast_signed()));
         if self.cursor.is_none() && steps > 0 {
-            return self.to_now();
+            return self.back_to_now();
         }
         // Steps fall on whole ones, so that there and back again is the same moment.
         let to = if steps < 0 { to.div_ceil(one) * one } else { to / one * one };
@@ -69,7 +69,7 @@ impl View {
     }
 
     /// Moves the time cursor to the event before it, or after.
-    pub(super) fn to_event(&mut self, model: &Model, later: bool) -> Action {
+    pub(super) fn seek_event(&mut self, model: &Model, later: bool) -> Action {
         let from = self.cursor.unwrap_or_else(|| self.end(model));
         let times = model.events().all().iter().map(|e| (e.t_ms, e.text.clone()));
         let next = if later {
@@ -87,7 +87,7 @@ impl View {
     }
 
     /// Moves the time cursor to a time, milliseconds since the start.
-    pub(super) fn to_time(&mut self, model: &Model, at: u64) -> Action {
+    pub(super) fn seek_time(&mut self, model: &Model, at: u64) -> Action {
         let end = self.end(model);
         let action = self.seek(model, at);
         if at > end {
@@ -97,7 +97,7 @@ impl View {
     }
 
     /// Moves the time cursor to the first moment at which so many connections were open.
-    pub(super) fn to_count(&mut self, model: &Model, count: u64) -> Action {
+    pub(super) fn seek_count(&mut self, model: &Model, count: u64) -> Action {
         let Some((start, end)) = model.timespan().filter(|(start, end)| end > start) else {
             self.say("there is no past yet");
             return Action::Redraw;

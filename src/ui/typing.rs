@@ -81,8 +81,8 @@ impl View {
                 self.say(format!("theme: {}", palette.name()));
                 Action::Theme(palette)
             }
-            Typed::Time(at) => self.to_time(model, at),
-            Typed::Count(count) => self.to_count(model, count),
+            Typed::Time(at) => self.seek_time(model, at),
+            Typed::Count(count) => self.seek_count(model, count),
         }
     }
 }

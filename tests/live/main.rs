@@ -22,6 +22,7 @@ mod names;
 mod readme;
 mod refusing;
 mod run;
+mod screens;
 mod tree;
 mod tty;
 mod verdicts;

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use c1m_top::protocol::Phase;
 use c1m_top::sys;
@@ -17,22 +18,24 @@ use super::support::{
 const WHOLE: &str = "--server --client 127.0.0.1 9900 --target 5k --rate 2k --interval 100ms";
 
 /// The program in a terminal of its own.
-struct Tty {
+pub(super) struct Tty {
     child: Box<dyn Child + Send + Sync>,
     master: Option<Box<dyn MasterPty + Send>>,
     /// Kept open: a terminal whose program has ended can still be asked for its settings.
     slave: Option<Box<dyn portable_pty::SlavePty + Send>>,
     keys: Option<Box<dyn Write + Send>>,
-    seen: Arc<Mutex<Seen>>,
+    pub(super) seen: Arc<Mutex<Seen>>,
     reader: Option<JoinHandle<()>>,
 }
 
 /// What the program wrote: as a screen, and as it came.
-struct Seen {
-    screen: vt100::Parser,
-    raw: Vec<u8>,
+pub(super) struct Seen {
+    pub(super) screen: vt100::Parser,
+    pub(super) raw: Vec<u8>,
     /// The reader shall close its copy of the terminal.
     leave: bool,
+    /// The reader takes no more than 9,600 baud.
+    pub(super) slow: bool,
 }
 
 fn cells(n: u16) -> NonZeroU16 {
@@ -40,7 +43,7 @@ fn cells(n: u16) -> NonZeroU16 {
 }
 
 impl Tty {
-    fn start(options: &str, rows: u16, cols: u16, env: &[(&str, &str)]) -> Self {
+    pub(super) fn start(options: &str, rows: u16, cols: u16, env: &[(&str, &str)]) -> Self {
         let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(BINARY);
@@ -48,7 +51,11 @@ impl Tty {
         // By default it starts in the home directory, which a user may not have.
         command.cwd("/");
         command.env("TERM", "xterm-256color");
-        command.env_remove("NO_COLOR");
+        for unset in ["NO_COLOR", "COLORTERM", "COLORFGBG"] {
+            command.env_remove(unset);
+        }
+        // No configuration of whoever runs the tests.
+        command.env("XDG_CONFIG_HOME", Home::path().join("no-config"));
         for (name, value) in Home::variables() {
             command.env(name, value);
         }
@@ -62,11 +69,17 @@ impl Tty {
             screen: vt100::Parser::new(cells(rows), cells(cols), 0),
             raw: Vec::new(),
             leave: false,
+            slow: false,
         }));
         let into = Arc::clone(&seen);
         let reader = std::thread::spawn(move || {
             let mut buf = [0; 4096];
-            while let Ok(n @ 1..) = reader.read(&mut buf) {
+            loop {
+                let slow = into.lock().unwrap().slow;
+                let Ok(n @ 1..) = reader.read(&mut buf[..if slow { 96 } else { 4096 }]) else { return };
+                if slow {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
                 let mut seen = into.lock().unwrap();
                 seen.screen.process(&buf[..n]);
                 seen.raw.extend_from_slice(&buf[..n]);
@@ -82,28 +95,28 @@ impl Tty {
         self.child.process_id().unwrap()
     }
 
-    fn engines(&self) -> Engines {
+    pub(super) fn engines(&self) -> Engines {
         engines_of(self.pid(), true, true)
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(super) fn press(&mut self, keys: &str) {
         let to = self.keys.as_mut().unwrap();
         to.write_all(keys.as_bytes()).unwrap();
         to.flush().unwrap();
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.seen.lock().unwrap().screen.screen().contents()
     }
 
     /// Waits until the screen shows something.
     #[track_caller]
-    fn shows(&self, what: &str) {
+    pub(super) fn shows(&self, what: &str) {
         let shown = poll(PATIENCE, || self.text().contains(what).then_some(()));
         assert!(shown.is_some(), "{what:?} is not on the screen:\n{}", self.text());
     }
 
-    fn resize(&self, rows: u16, cols: u16) {
+    pub(super) fn resize(&self, rows: u16, cols: u16) {
         {
             let mut seen = self.seen.lock().unwrap();
             seen.screen.screen_mut().set_size(cells(rows), cells(cols));
@@ -113,12 +126,12 @@ impl Tty {
         self.master.as_ref().unwrap().resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
     }
 
-    fn ended(&mut self) -> ExitStatus {
+    pub(super) fn ended(&mut self) -> ExitStatus {
         wait_until("the end of the program", || self.child.try_wait().unwrap())
     }
 
     /// The terminal is as it was found: main screen, cursor shown, cooked.
-    fn is_restored(&self) {
+    pub(super) fn is_restored(&self) {
         wait_until("the main screen and a cursor", || {
             let seen = self.seen.lock().unwrap();
             let screen = seen.screen.screen();
@@ -221,7 +234,7 @@ fn on_a_terminal_it_is_asked_which_process_of_a_name_is_meant() {
 }
 
 /// No engine is left.
-fn engines_end(engines: Engines) {
+pub(super) fn engines_end(engines: Engines) {
     for pid in [engines.server.unwrap(), engines.client.unwrap()] {
         wait_until("the end of an engine", || (!is_running(pid)).then_some(()));
     }
