@@ -246,7 +246,7 @@ impl Reader {
     }
 }
 
-/// A report whose numbers can be reckoned with.
+/// A report whose numbers can be used in sums.
 fn parse(bytes: &[u8]) -> Result<EngineStats, String> {
     let unreadable = |e| format!("the engine's report is unreadable: {e}");
     let mut value: Value = serde_json::from_slice(bytes).map_err(unreadable)?;

@@ -93,7 +93,7 @@ impl fmt::Display for Absent {
             Self::InTargetsNamespace => f.write_str("set in the target's network namespace, not visible from this one"),
             Self::NotTracking => f.write_str("connection tracking is not loaded"),
             Self::NoSockDiag => f.write_str("this kernel does not report accept queues (no tcp_diag)"),
-            Self::NoDescriptor { path } => write!(f, "no descriptor left to open {path}"),
+            Self::NoDescriptor { path } => write!(f, "out of open files, cannot open {path}"),
             Self::TooLong { path } => write!(f, "longer than 4 MiB, not read ({path})"),
             Self::Unreadable { path, error } => write!(f, "{path}: {error}"),
             Self::Malformed { what, path: Some(path) } => write!(f, "{what} ({path})"),
