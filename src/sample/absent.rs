@@ -121,7 +121,7 @@ mod tests {
             (Absent::InTargetsNamespace, "set in the target's network namespace, not visible from this one"),
             (Absent::NotTracking, "connection tracking is not loaded"),
             (Absent::NoSockDiag, "this kernel does not report accept queues (no tcp_diag)"),
-            (Absent::NoDescriptor { path: path() }, "no descriptor left to open /proc/x"),
+            (Absent::NoDescriptor { path: path() }, "out of open files, cannot open /proc/x"),
             (Absent::TooLong { path: path() }, "longer than 4 MiB, not read (/proc/x)"),
             (Absent::Unreadable { path: path(), error: "Is a directory".into() }, "/proc/x: Is a directory"),
             (Absent::Malformed { what: "cut short".into(), path: Some("/proc/x".into()) }, "cut short (/proc/x)"),
