@@ -25,3 +25,4 @@ mod run;
 mod tree;
 mod tty;
 mod verdicts;
+mod words;
