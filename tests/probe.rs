@@ -216,7 +216,7 @@ fn broken_files_are_absent_with_a_reason_that_names_them() {
     absent(&s.host.nr_open, "not a number (/proc/sys/fs/nr_open)");
     absent(&s.host.max_user_watches, "not a number (/proc/sys/fs/epoll/max_user_watches)");
     absent(&s.host.oom_kills, "this kernel does not count OOM kills (/proc/vmstat)");
-    absent(&s.host.memory_pressure, "has no share of the last 10 s (/proc/pressure/memory)");
+    absent(&s.host.memory_pressure, "has no figure for the last 10 s (/proc/pressure/memory)");
     absent(&s.host.softnet, "cut short (/proc/net/softnet_stat)");
     absent(&s.net.sockstat, "has no whole TCP line (/proc/net/sockstat)");
     absent(&s.net.tcp, "cut short (/proc/net/snmp)");

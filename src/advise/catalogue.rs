@@ -1,4 +1,4 @@
-//! Every limit there is, in words: what it bounds, how meeting it shows, where its numbers are read.
+//! Every limit, explained: what it limits, what happens when it is hit, where its numbers come from.
 
 use std::fmt::Write as _;
 
@@ -15,9 +15,9 @@ pub struct Entry {
     pub label: &'static str,
     /// What its numbers count.
     pub unit: Unit,
-    /// What it bounds and how meeting it shows.
+    /// What it limits, and what happens when it is hit.
     pub help: &'static str,
-    /// Where use and bound are read.
+    /// Where use and bound come from.
     pub sources: &'static str,
     /// Whether meeting it ends a ramp.
     pub stops_run: bool,

@@ -40,7 +40,7 @@ pub struct Report {
     pub program: &'static str,
     /// Whether no limit is too small.
     pub fits: bool,
-    /// The limit that the run meets first, or would meet first beyond the target.
+    /// The limit that comes first in the run, or beyond its target.
     pub first_limit: Option<First>,
     /// Kernel memory of all connections on this machine, bytes, and what the program itself needs where that was named.
     pub memory_needed_bytes: u64,

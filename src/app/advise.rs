@@ -26,7 +26,7 @@ const FITS: u8 = 0;
 /// It does not.
 const DOES_NOT: u8 = 3;
 
-/// Connections per second to reckon with where none are named.
+/// Connections per second to assume where none are given.
 const RATE: u64 = 50_000;
 
 /// `c1m-top check`.

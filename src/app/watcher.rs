@@ -49,7 +49,7 @@ pub(super) enum Report {
     Refused(String),
 }
 
-/// What the thread is told.
+/// Orders to the thread.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Order {
     /// Send this to the engines of a role (`None`: all).
@@ -223,7 +223,7 @@ impl Watcher {
     }
 
     /// Whether connections come or go: those of a client by what it is doing, those of any other by the sockets there are. An
-    /// engine that may have stopped is watched as closely: how long it did not run is told when it does again.
+    /// engine that may have stopped is watched as closely: how long it did not run is reported when it does again.
     fn moves(&mut self, at: Duration, sample: &Sample) -> bool {
         let ramps = |phase| matches!(phase, Phase::Ramping | Phase::Closing);
         let client = sample.engine(Role::Client).is_some_and(|client| ramps(client.phase)) || sample.is_unaccepted();

@@ -23,7 +23,7 @@ const BELL: Token = Token(0);
 /// How often the phase is looked at while it may change by itself, and the report renewed.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The longest time between two beats, by which an engine that has nothing to do is told from one that is stopped.
+/// The longest time between two beats, which tells an engine that has nothing to do from one that is stopped.
 const BEAT: Duration = Duration::from_millis(200);
 
 /// How long the end of a process that was told to end may wait for connections to be reset.

@@ -250,7 +250,7 @@ pub(super) fn counts(stats: &mut EngineStats, count: impl Fn(Word) -> u64) {
     stats.peak_us = (stats.peak > 0).then(|| count(Word::PeakUs));
 }
 
-/// A report whose numbers can be reckoned with.
+/// A report whose numbers can be used in sums.
 fn parse(bytes: &[u8]) -> Result<EngineStats, String> {
     let unreadable = |e| format!("the engine's report is unreadable: {e}");
     let mut value: Value = serde_json::from_slice(bytes).map_err(unreadable)?;

@@ -1,6 +1,6 @@
 //! Connections that a server allows itself: `worker_connections`, `maxconn`, `maxclients`, `max_connections`.
 //!
-//! The kernel knows nothing of it and refuses nothing. Some servers accept and close at once what is too much, others stop
+//! The kernel knows nothing of it and refuses nothing. Some servers accept what is too much and close it, others stop
 //! accepting, and the queue of their listener fills.
 
 use std::collections::VecDeque;
@@ -208,7 +208,7 @@ pub(super) struct Turnover {
     met: Option<u64>,
 }
 
-/// A server that closes at once what it accepts.
+/// A server that closes what it accepts straight away.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Closing {
     /// How many it has closed.
@@ -234,7 +234,7 @@ impl Closing {
 
 /// What most servers close when they are full.
 const ACCEPTED: &str = "what it accepts";
-/// Idle connections that nginx closes at once to make room (`ngx_drain_connections`).
+/// Idle connections that nginx closes in one go to make room (`ngx_drain_connections`).
 const AT_ONCE: u64 = 32;
 
 const COUNTS: usize = 32;

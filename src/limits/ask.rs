@@ -105,7 +105,7 @@ pub struct Ask {
     pub addresses: Option<Addresses>,
     /// Traffic, if any.
     pub traffic: Option<Traffic>,
-    /// Connections per second to reckon with where clients are elsewhere.
+    /// Connections per second to assume where clients are elsewhere.
     pub rate: u64,
     /// What the program itself needs for each connection, bytes.
     pub user_bytes: u64,

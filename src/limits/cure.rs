@@ -227,7 +227,7 @@ pub(super) fn raise(need: u64, soft: u64, hard: Option<u64>, nr_open: Option<u64
     }
 }
 
-/// The same of a process that runs: what helps at once, without a restart, and what lasts. A program that is started by `su` or
+/// The same of a process that runs: what helps now, without a restart, and what lasts. A program that is started by `su` or
 /// a login gets its soft limit from PAM, whatever the shell before it had.
 pub(super) fn raise_running(pid: u32, need: u64, limit: SoftHard, nr_open: Option<u64>) -> Remedy {
     let SoftHard { soft, hard } = limit;

@@ -54,9 +54,9 @@ pub enum LimitState {
     Ok,
     /// Near, or reached before the target at the present slope.
     Warn,
-    /// About to be met.
+    /// About to be reached.
     Critical,
-    /// Met: something was refused because of it.
+    /// Hit: something was refused because of it.
     Hit,
 }
 
@@ -118,7 +118,7 @@ impl Forecast {
 pub struct Limit {
     /// Its words.
     pub info: &'static Descriptor,
-    /// What it belongs to: `host`, `server`, `client`, a cgroup's path, `network namespace of 4021`.
+    /// Whose it is: `host`, `server`, `client`, a cgroup's path, `network namespace of 4021`.
     pub scope: String,
     /// What its numbers count: a runtime bounds ports or bytes, under one name.
     pub unit: Unit,
@@ -138,7 +138,7 @@ pub struct Limit {
     pub place: Option<String>,
     /// What an alarm adds to its sentence.
     pub note: Option<String>,
-    /// How it is known that it is met, where no failed call, no counter and no death tells.
+    /// How it is known to be reached, if no failed call, counter or death shows it.
     pub met: Option<String>,
     /// What raises it on this machine.
     pub cure: Cure,
@@ -167,7 +167,7 @@ impl Limit {
         Some(format!("{} {} of {}", self.info.label, self.unit.write(used), self.unit.write(limit)))
     }
 
-    /// The same in brackets, behind a blank.
+    /// The same in brackets, with a space in front.
     pub fn in_brackets(&self) -> String {
         self.numbers().map_or(String::new(), |numbers| format!(" ({numbers})"))
     }

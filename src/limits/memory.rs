@@ -41,7 +41,7 @@ pub fn per_connection(both_ends: bool) -> f64 {
     if both_ends { 8232.0 } else { 4116.0 }
 }
 
-/// How the guard reckons with memory, of the machine or of a cgroup.
+/// What the guard allows for memory, of the machine or of a cgroup.
 pub(super) fn guarded(both_ends: bool) -> Guarded {
     Guarded {
         keeps: Keeps::OfRoomAtStart,

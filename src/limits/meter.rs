@@ -126,7 +126,7 @@ pub enum Keeps {
     OfRoomAtStart,
 }
 
-/// How the guard reckons with a limit.
+/// What the guard allows for a limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Guarded {
     /// What it keeps free.
@@ -218,7 +218,7 @@ pub struct Meter {
     /// Its whole use is that of the watched program: divided by the connections that one holds it is what each adds, where
     /// nothing has grown yet.
     pub divides: bool,
-    /// How the guard reckons with it; `None` for the usual rule.
+    /// What the guard allows for it; `None` for the usual rule.
     pub guarded: Option<Guarded>,
     /// What makes room for so much use.
     pub cure: Box<dyn Fn(u64) -> Cure>,
@@ -303,7 +303,7 @@ impl Meter {
         self.cured(move |need| Remedy::sysctl(key, need))
     }
 
-    /// How the guard reckons with it.
+    /// What the guard allows for it.
     pub fn guarded(&self) -> Guarded {
         self.guarded.unwrap_or(Guarded {
             keeps: Keeps::OfLimit,

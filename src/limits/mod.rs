@@ -82,7 +82,7 @@ macro_rules! limits {
         pub static LIMITS: &[&Descriptor] = &[$(&$module::DESCRIPTOR,)*];
 
         impl LimitId {
-            /// Everything there is to know of it.
+            /// Everything there is to know about it.
             pub fn descriptor(self) -> &'static Descriptor {
                 match self {
                     $(LimitId::$id => &$module::DESCRIPTOR,)*
@@ -149,7 +149,7 @@ impl<'de> Deserialize<'de> for LimitId {
     }
 }
 
-/// Whose memory the OOM killer frees when a limit is met.
+/// Whose memory the OOM killer frees when a limit is hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Oom {
     /// The machine's.
@@ -172,29 +172,29 @@ pub struct Descriptor {
     pub of_process: bool,
     /// What its numbers count, unless a limit of this name says otherwise ([`Limit::unit`]).
     pub unit: Unit,
-    /// For help and the wide view: what it bounds and how meeting it shows.
+    /// For help and the wide view: what it limits, and what happens when it is hit.
     pub help: &'static str,
-    /// Where use and bound are read.
+    /// Where use and bound come from.
     pub sources: &'static str,
     /// Every sysctl that `tune` may set for it.
     pub sysctls: &'static [&'static str],
-    /// Whether meeting it ends a ramp, so that the guard keeps a run from it.
+    /// Whether hitting it ends a ramp, so that the guard keeps a run away from it.
     pub stops_run: bool,
-    /// Whether a run meets it by itself. A note that bounds another limit, or fails nothing, is listed behind the others.
+    /// Whether a run hits it by itself. One that only caps another limit, or fails nothing, is listed after the others.
     pub is_met: bool,
-    /// Operations that fail when it is met, with their errno; an empty operation is any.
+    /// Operations that fail when it is hit, with their errno; an empty operation means any.
     pub errnos: &'static [(&'static str, &'static str)],
-    /// What a failed call shows where the limit was not met by it: a full descriptor table among many.
+    /// What a failed call shows if it did not hit the limit: a full descriptor table among many.
     pub unless_met: Option<&'static str>,
-    /// Whether a failed call of this engine means that the limit was met.
+    /// Whether a failed call of this engine means that the limit was hit.
     pub met_by: fn(&EngineStats) -> bool,
-    /// Counters of the kernel that speak of it.
+    /// Counters of the kernel that are about it.
     pub counters: &'static [CounterInfo],
     /// Lines of the kernel's log that are about it.
     pub log: &'static [LogTopic],
-    /// Whether the OOM killer acts when it is met.
+    /// Whose memory the OOM killer frees when it is hit.
     pub oom: Option<Oom>,
-    /// Whether data that nobody reads fills it.
+    /// Whether unread data fills it.
     pub holds_unread: bool,
     /// Connections that must have been opened before its forecast may alarm, unless a connection adds about what it should:
     /// before that, what other programs take within a second outweighs the run.
@@ -288,7 +288,7 @@ pub fn behind(oom: Oom) -> LimitId {
     LIMITS.iter().find(|l| l.oom == Some(oom)).map_or(LimitId::Memory, |l| l.id)
 }
 
-/// Every limit that this sample tells of.
+/// Every limit, as this sample shows it.
 pub fn read(context: &Context<'_>) -> Vec<Meter> {
     let mut meters = Vec::with_capacity(LIMITS.len() + 4);
     for limit in LIMITS {

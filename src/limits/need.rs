@@ -157,7 +157,7 @@ fn sentence<S: Serializer>(cure: &Cure, serializer: S) -> Result<S::Ok, S::Error
 }
 
 impl Need {
-    /// A limit of which nothing needs to, or can, be said.
+    /// A limit about which there is nothing to say, or nothing can be said.
     pub(super) fn without(id: LimitId, verdict: Verdict, why: impl Into<String>) -> Self {
         Self {
             id,

@@ -17,7 +17,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     errnos: &[("", "EADDRNOTAVAIL"), ("connect", "EADDRINUSE"), ("bind", "EADDRINUSE")],
     read,
     need,
-    phrase: |_| "the local ports towards these destinations".to_owned(),
+    phrase: |_| "the local ports for these destinations".to_owned(),
     ..PLAIN
 };
 

@@ -13,7 +13,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     unit: Unit::Count,
     of_process: true,
     help: "A limit the program was started with: BEAM's ports (+Q), the heap of Node and the JVM, Go's GOMEMLIMIT.",
-    sources: "/proc/PID/cmdline, /proc/PID/environ; descriptors, /proc/PID/maps, hsperfdata, or resident memory",
+    sources: "/proc/PID/cmdline, /proc/PID/environ; open files, /proc/PID/maps, hsperfdata, or resident memory",
     read,
     need,
     phrase: |limit| {
@@ -39,7 +39,7 @@ const LEVELS: (f64, f64) = (0.8, 0.95);
 const V8_ENDS: (f64, f64) = (0.8, 1.05);
 /// Where a JVM throws `OutOfMemoryError`: with all of it in use, or when collecting takes nearly all of its time.
 const JVM_ENDS: (f64, f64) = (0.95, 1.05);
-/// What a connection takes of a heap at the least, bytes. A bare socket of node 20: 960 B.
+/// The least heap a connection can take, bytes. A bare socket of node 20: 960 B.
 const V8_LEAST: f64 = 900.0;
 /// The same of a JVM: a channel with its key in `OpenJDK` 17 is 600 B.
 const JVM_LEAST: f64 = 500.0;

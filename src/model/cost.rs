@@ -11,7 +11,7 @@
 //! Of a program that is no engine anybody may open and close sockets beside it, in whatever network namespace. So the growth
 //! of the slab is held against the sizes of the objects that a socket consists of, which no neighbour changes: what is too
 //! little for them (slabs that a neighbour has left half empty were filled) or too much (they were left) is not believed, and
-//! the sizes are told instead. Alone on Linux 6.18 the growth is 4,112 B a socket and the sizes are 4,037 B: the rest are the
+//! the sizes are given instead. Alone on Linux 6.18 the growth is 4,112 B a socket and the sizes are 4,037 B: the rest are the
 //! bind buckets of clients that have a port each. After 120,000 sockets of a neighbour came and went, the growth was 6,731 B.
 //!
 //! User memory is the program's own: its growth from end to end, as anyone would take it by hand. A slope that no outlier bends

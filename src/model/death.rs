@@ -1,4 +1,4 @@
-//! How a process ended: an OOM kill is told from another `SIGKILL` by the kernel's counters.
+//! How a process ended: the kernel's counters tell an OOM kill from another `SIGKILL`.
 
 use std::collections::VecDeque;
 

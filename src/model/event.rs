@@ -98,7 +98,7 @@ impl Event {
         }
     }
 
-    /// So many times.
+    /// With this count.
     #[must_use]
     pub fn times(self, count: u64) -> Self {
         Self { count, ..self }

@@ -177,7 +177,7 @@ impl Model {
     }
 
     /// Notes that a watched process ended, with its status as `wait` saw it. Call it after a sample taken once the
-    /// process was gone, so that the counters of a kill are in: an OOM kill is told from another `SIGKILL` by them.
+    /// process was gone, so that the counters of a kill are in: they tell an OOM kill from another `SIGKILL`.
     pub fn note_death(&mut self, pid: u32, status: Cause) {
         if self.account.deaths.iter().any(|d| d.pid == pid) {
             return;

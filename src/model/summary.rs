@@ -12,7 +12,7 @@ pub use crate::protocol::Latency;
 use crate::protocol::{Role, Traffic};
 use crate::sample::ListenerCensus;
 
-/// How a run ended. The order is that in which they count: of several at once the first is the run's.
+/// How a run ended. If several apply, the first in this order is the run's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -241,7 +241,7 @@ impl From<&Event> for EventLine {
     }
 }
 
-/// The last line: what the run came to. The keys are the machine interface; README lists them.
+/// The last line: what the run came to. The keys are the machine interface; docs/output.md lists them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename = "summary")]
 pub struct Summary {
@@ -251,9 +251,9 @@ pub struct Summary {
     pub stopped_by: Option<String>,
     /// Connections aimed at.
     pub target: Option<u64>,
-    /// Most connections established at once, by the client engine; null without one.
+    /// Peak of established connections, counted by the client engine; null without one.
     pub peak_established: Option<u64>,
-    /// Most connections accepted and open at once, by the server engine; null without one.
+    /// Peak of accepted connections, counted by the server engine; null without one.
     pub peak_accepted: Option<u64>,
     /// Seconds from the start of the ramp (without engines: of the watching) to the last sample.
     pub elapsed_s: f64,

@@ -663,7 +663,7 @@ fn redis(comm: &str, start: &Start<'_>) -> Reading<Option<AppLimit>> {
     }
     let mut set = found.unwrap_or_else(|| Set::new(REDIS_CLIENTS, DEFAULT));
     if let Some(room) = start.descriptors.map(|n| n.saturating_sub(REDIS_OWN)).filter(|room| *room < set.value) {
-        set = Set::new(room, &format!("{}, {} lowered to its descriptors less {REDIS_OWN}", set.place, set.value));
+        set = Set::new(room, &format!("{}, {} lowered to its open-file limit less {REDIS_OWN}", set.place, set.value));
     }
     Ok(Some(set.limit("maxclients", 0, true)))
 }
@@ -1104,7 +1104,7 @@ mod tests {
         case.start.units = vec!["redis-server@three.service".into()];
         case.is_none(title);
         case.start.descriptors = Some(700);
-        case.is("redis-server|/r/plain.conf", 668, "the default, 10000 lowered to its descriptors less 32");
+        case.is("redis-server|/r/plain.conf", 668, "the default, 10000 lowered to its open-file limit less 32");
     }
 
     #[test]

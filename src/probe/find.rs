@@ -133,7 +133,7 @@ pub fn find(roots: &Roots, selector: Option<&Selector>, alone: bool) -> Result<V
     let by_port = matches!(selector, None | Some(Selector::Port(_)));
     let ports = listeners::open(roots, None).and_then(|socket| listeners::inodes(&socket, &mut Vec::new()));
     if let (true, Err(why)) = (by_port, &ports) {
-        return Err(format!("who listens cannot be seen: {why}"));
+        return Err(format!("cannot see who listens: {why}"));
     }
     let all = tree::every(roots);
     let others: Vec<&Seen> = all.iter().filter(|p| !p.kernel && p.pid != std::process::id()).collect();

@@ -163,7 +163,7 @@ impl Zoneinfo {
         page_size: u64,
     ) -> Reading<u64> {
         if !self.short {
-            return Err(Absent::because("too long to read each time on so many cores"));
+            return Err(Absent::because("too long to read every time on this many cores"));
         }
         let (source, steps) = (&mut self.source, (sockets.map(|n| n / Self::SOCKETS), free / Self::FREE));
         self.core_lists.get(now, steps, || source.get(buf, |text| vmstat::on_core_lists(text, page_size))).clone()

@@ -37,9 +37,7 @@ impl KernelLog {
         }
         let first = std::fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() == FIRST_PID_NAMESPACE);
         if !first {
-            return Self {
-                file: Err(Absent::because("names processes by other numbers than this pid namespace does")),
-            };
+            return Self { file: Err(Absent::because("uses other PIDs than this pid namespace")) };
         }
         let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(PATH).and_then(|mut file| {
             file.seek(SeekFrom::End(0))?;

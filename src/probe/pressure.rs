@@ -8,7 +8,7 @@ pub(crate) fn parse(text: &str) -> Reading<f64> {
     let some = text.lines().find_map(|line| line.strip_prefix("some "));
     let share = some.and_then(|line| line.split_ascii_whitespace().find_map(|word| word.strip_prefix("avg10=")));
     let share = share.and_then(|value| value.parse().ok()).filter(|value| (0.0..=100.0).contains(value));
-    share.ok_or(odd("has no share of the last 10 s"))
+    share.ok_or(odd("has no figure for the last 10 s"))
 }
 
 #[cfg(test)]

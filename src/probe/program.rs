@@ -25,7 +25,7 @@ use super::tree::{Seen, Tree, Walk};
 use crate::sample::kernel::{Absent, Census, Member, Process, Program, Reading};
 use crate::sys;
 
-/// Between two questions at the least.
+/// Least time between two questions.
 const LEAST: Duration = Duration::from_secs(1);
 /// At most this part of the time goes into asking.
 const REST: u32 = 100;
@@ -35,7 +35,7 @@ const NAP: Duration = Duration::from_millis(100);
 const FEW: u64 = 128;
 /// Processes of which they are: a backend for each connection has few, and nobody looks at each.
 const LISTED: usize = 64;
-/// Processes that are told of one by one.
+/// Processes that are listed one by one.
 const MEMBERS: usize = 1024;
 /// Of them, those that are watched with all their limits, the named one besides.
 const WATCHED: usize = 15;
@@ -137,7 +137,7 @@ impl ProgramSource {
         answer.program.members.iter().take(WATCHED + 1).map(|member| member.pid).collect()
     }
 
-    /// Every process of it that is told of.
+    /// Every process of it that is listed.
     pub(crate) fn members(&self) -> Vec<u32> {
         let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         answer.program.members.iter().map(|member| member.pid).collect()

@@ -2,7 +2,7 @@
 //! them, for it comes with the count of files.
 //!
 //! They are kept for two seconds. A counter of refusals that moves, an engine that fails or changes its phase, and a user
-//! who asks for a sample have them read at once: whoever raises a limit does so because it was met.
+//! who asks for a sample have them read straight away: whoever raises a limit does so because it was hit.
 
 use std::time::Instant;
 

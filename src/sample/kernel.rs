@@ -466,7 +466,7 @@ pub struct AppLimit {
     pub idle: Option<u64>,
     /// Whether that is for each process (nginx: each worker) and not for all of them.
     pub each_process: bool,
-    /// What it does when it is met: true: it accepts and closes at once; false: it stops accepting (haproxy).
+    /// What it does when the limit is reached: true: it closes what it accepts; false: it stops accepting (haproxy).
     pub closes: bool,
     /// The setting: `worker_connections`, `maxclients`.
     pub setting: String,

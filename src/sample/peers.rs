@@ -59,9 +59,9 @@ pub struct IdlePeer {
 }
 
 impl Peers {
-    /// Networks that are told one by one.
+    /// Networks that are listed one by one.
     pub const NETWORKS: usize = 20;
-    /// Idle connections that are told one by one.
+    /// Idle connections that are listed one by one.
     pub const OLDEST: usize = 10;
     /// The bounds between the classes of idle times, milliseconds.
     pub const BOUNDS_MS: [u64; 5] = [1_000, 10_000, 60_000, 600_000, 3_600_000];

@@ -156,7 +156,7 @@ impl State<'_> {
         self.ready.clear();
     }
 
-    /// Whether arrivals are told of by an event.
+    /// Whether arrivals are announced by an event.
     fn tell_of_arrivals(&mut self, tell: bool) -> io::Result<()> {
         if std::mem::replace(&mut self.inside, tell) == tell {
             return Ok(());

@@ -26,3 +26,4 @@ mod screens;
 mod tree;
 mod tty;
 mod verdicts;
+mod words;

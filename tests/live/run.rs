@@ -222,6 +222,10 @@ fn text_output_has_progress_and_the_same_summary() {
         .unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
     assert_eq!(out.status.code(), Some(0), "{text}");
+    // What is going to happen comes before anything that does.
+    let at = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words:?} is not in:\n{text}"));
+    let said = [at("Opening 2,000 connections to "), at("Changes no system setting."), at("the ramp has started")];
+    assert!(said.is_sorted(), "{text}");
     assert!(text.lines().any(|l| l.contains("holding") && l.contains("2,000 of 2,000")), "{text}");
     assert!(text.contains("c1m-top: the target was reached") && !text.contains('\u{1b}'), "{text}");
 }

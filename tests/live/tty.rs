@@ -257,7 +257,9 @@ fn climbs_holds_helps_and_leaves_a_clean_terminal() {
     tty.press("q");
     assert_eq!(tty.ended().exit_code(), 0);
     tty.is_restored();
-    // After the dashboard, on the main screen: what the run came to.
+    // After the dashboard, on the main screen: what was going to happen, and what the run came to.
+    tty.shows("Opening 5,000 connections to 127.0.0.1:");
+    tty.shows("Changes no system setting.");
     tty.shows("c1m-top: the target was reached");
     tty.shows("  connections ");
     assert!(!tty.text().contains("HOLDING"), "{}", tty.text());

@@ -1,4 +1,4 @@
-//! What follows from the end of an engine: packets dropped, queues that overflow, connects refused. It is told after the death, as
+//! What follows from the end of an engine: packets dropped, queues that overflow, connects refused. It is reported after the death, as
 //! a consequence: a cure of its own would cure what is no trouble.
 
 use crate::limits::Cure;
@@ -7,7 +7,7 @@ use crate::model::now::{Now, RunPhase};
 use crate::protocol::Role;
 use crate::sample::{Sample, Watched};
 
-/// How an engine ended is known when the kernel has taken it apart. What follows is told then, or after so many milliseconds: a
+/// How an engine ended is known when the kernel has taken it apart. What follows is reported then, or after this many milliseconds: a
 /// million sockets take ten seconds, and of an engine that was attached to nobody may ever know.
 const LONGEST_MS: u64 = 15_000;
 
@@ -59,7 +59,7 @@ impl Aftermath {
         None
     }
 
-    /// The death has been told: what follows from it is told now, and from now on at once.
+    /// The death has been reported: what follows from it is reported now, and from now on straight away.
     pub(super) fn release(&mut self) -> Vec<Event> {
         self.is_told = true;
         std::mem::take(&mut self.held)
