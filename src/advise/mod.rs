@@ -19,7 +19,7 @@ pub mod table;
 
 use serde::Serialize;
 
-pub use crate::limits::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
+pub use crate::limits::{Addresses, Ask, Measured, OwnEngines, Program, Side, Surroundings, Traffic};
 use crate::limits::{Given, LimitId, Need, Verdict, needs, per_connection};
 use crate::sample::{Kernel, Machine};
 use crate::units::whole;
@@ -71,7 +71,6 @@ pub fn check(ask: &Ask, kernel: &Kernel, around: &Surroundings) -> Report {
         .filter(|r| r.fails && (fits || r.verdict == Verdict::TooSmall))
         .filter_map(|r| Some(First { id: r.id, scope: r.scope.clone(), connections: r.met_at_connections? }))
         .min_by_key(|f| f.connections);
-    let each = per_connection(ask.role == Side::Both) + ask.user_bytes as f64;
     Report {
         machine: around.machine.clone(),
         target: ask.target,
@@ -79,8 +78,14 @@ pub fn check(ask: &Ask, kernel: &Kernel, around: &Surroundings) -> Report {
         program: ask.program.name(),
         fits,
         first_limit: first,
-        memory_needed_bytes: whole(ask.target as f64 * each),
+        memory_needed_bytes: whole(ask.target as f64 * bytes_per_connection(ask)),
         bandwidth_bits_per_s: ask.payload_bits_per_s(ask.target),
         limits,
     }
+}
+
+/// Bytes a connection takes on this machine.
+fn bytes_per_connection(ask: &Ask) -> f64 {
+    let expected = per_connection(ask.role == Side::Both) + ask.user_bytes as f64;
+    ask.measured.map_or(expected, |measured| measured.total_bytes)
 }

@@ -105,6 +105,11 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub ask: AskArgs,
 
+    /// How many connections this machine would hold at what one cost in this run: a file, a number from c1m-top runs, or
+    /// last.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["role", "program", "user_memory"], help_heading = "What for")]
+    pub from: Option<String>,
+
     /// List every limit, with what it limits and where its numbers come from, and check nothing.
     #[arg(long)]
     pub limits: bool,
