@@ -87,7 +87,7 @@ fn descriptors_level_by_level() {
             &[Verdict::TooSmall, Verdict::Fits],
             "raise the soft limit 1024 to the hard limit 1000205",
         ),
-        (1024, 20_000, OTHER, &[Verdict::TooSmall, Verdict::TooSmall], "the hard limit first"),
+        (1024, 20_000, OTHER, &[Verdict::TooSmall, Verdict::TooSmall], "raise the hard limit first"),
         (1_048_576, 1_048_576, OTHER, &[Verdict::Fits, Verdict::Fits], ""),
         (20_000, 20_000, Program::Other { processes: 100 }, &[Verdict::Fits, Verdict::Fits], ""),
     ];
@@ -250,7 +250,7 @@ fn conntrack_counts_where_something_is_tracked() {
     let idle = with(0, 262_144);
     let idle = row(&idle, "conntrack");
     assert_eq!(idle.verdict, Verdict::NotApplicable);
-    assert!(idle.reason.as_ref().unwrap().contains("262,144 would be met"));
+    assert!(idle.reason.as_ref().unwrap().contains("262,144 would be the most"));
     let tracking = with(12, 262_144);
     let tracking = row(&tracking, "conntrack");
     assert_eq!((tracking.verdict, tracking.met_at_connections), (Verdict::TooSmall, Some(262_132)));
@@ -364,7 +364,7 @@ fn the_runtime_of_a_program_that_runs_bounds_it() {
     // Before it runs, nothing is known of it.
     let not_yet = Ask { running: false, ..server };
     let not_yet = running(java, &not_yet);
-    assert!(row(&not_yet, "runtime").reason.as_ref().unwrap().contains("not seen from here: BEAM +Q"));
+    assert!(row(&not_yet, "runtime").reason.as_ref().unwrap().contains("cannot be seen from here: BEAM +Q"));
 }
 
 #[test]
@@ -430,8 +430,8 @@ fn the_files_hold_a_line_only_where_it_is_needed_each_with_its_reason() {
     let text = proposal.write(&server);
     for part in [
         "# ---- /etc/sysctl.d/90-c1m-top.conf",
-        "# nr_open: 1,048,576 now, 2,000,101 needed; the most that any hard limit may be\nfs.nr_open = 2010000\n",
-        "# epoll: 712,000 now, 2,008,192 needed; 8,192 are registered already\nfs.epoll.max_user_watches = 2010000\n",
+        "# open files ceiling: 1,048,576 now, 2,000,101 needed; the highest a hard limit can be\nfs.nr_open = 2010000\n",
+        "# epoll watches: 712,000 now, 2,008,192 needed; 8,192 are already in use\nfs.epoll.max_user_watches = 2010000\n",
         "*    hard nofile 2010000\n",
         "[Service]\nLimitNOFILE=2010000\n",
         "# /etc/sysctl.conf:1: net.ipv4.tcp_tw_recycle: gone since Linux 4.12",

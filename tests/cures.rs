@@ -60,7 +60,7 @@ fn ports() {
     cured(
         "ports",
         "ports/client/connect/EADDRNOTAVAIL",
-        &["no local port is left", "(ports 2,000 of 2,000)", "--ports ", "ip_local_port_range=\"1024 65535\""],
+        &["no local port is left", "(local ports 2,000 of 2,000)", "--ports ", "ip_local_port_range=\"1024 65535\""],
     );
 }
 
@@ -71,7 +71,7 @@ fn conntrack() {
         "conntrack_drop",
         &[
             "connection tracking dropped packets",
-            "(conntrack 8,000 of 8,000)",
+            "(conntrack table 8,000 of 8,000)",
             "sysctl -w net.netfilter.nf_conntrack_max=",
         ],
     );
@@ -100,13 +100,17 @@ fn epoll() {
     cured(
         "epoll registrations",
         "epoll/client/epoll_ctl/ENOSPC",
-        &["epoll registrations are used up", "sysctl -w fs.epoll.max_user_watches="],
+        &["the user has no epoll watches left", "sysctl -w fs.epoll.max_user_watches="],
     );
 }
 
 #[test]
 fn file_max() {
-    cured("file-max", "file-max/", &["failed with ENFILE", "table of open files is full", "sysctl -w fs.file-max="]);
+    cured(
+        "file-max",
+        "file-max/",
+        &["failed with ENFILE", "the system is at its open-file limit", "sysctl -w fs.file-max="],
+    );
 }
 
 /// What a run says of a full pids cgroup, of either version.
@@ -187,7 +191,7 @@ fn tcp_memory() {
     cured(
         "TCP memory",
         "memory_pressures",
-        &["passed its pressure mark", "TCPMemoryPressures +1", "sysctl -w net.ipv4.tcp_mem=\""],
+        &["passed their pressure mark", "TCPMemoryPressures +1", "sysctl -w net.ipv4.tcp_mem=\""],
     );
 }
 
@@ -205,6 +209,6 @@ fn softnet() {
     cured(
         "softnet",
         "softnet_dropped",
-        &["a core's queue was full", "softnet_stat", "sysctl -w net.core.netdev_max_backlog="],
+        &["a core's backlog was full", "softnet_stat", "sysctl -w net.core.netdev_max_backlog="],
     );
 }

@@ -177,7 +177,7 @@ fn a_limit_before_the_target_is_said_once_with_its_cure() {
     let model = after(200_000, 2_000_000, |_, _| (), |_| ());
     assert_eq!(
         event(&model, "limit/file-max/host").text,
-        "file-max would be hit at 1.23 M connections, in 30 s, before the target of 2,000,000: sysctl -w fs.file-max=4900000"
+        "the system's open-file limit (fs.file-max) would be hit at 1.23 M connections, in 30 s, before the target of 2,000,000: sysctl -w fs.file-max=4900000"
     );
     assert_eq!(event(&model, "limit/file-max/host").count, 1);
     assert_eq!(model.nearest().map(|l| l.info.name), Some("file-max"));
@@ -203,7 +203,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
                 (server.tables_max, server.descriptors) = (5, 100_000);
             },
             Severity::Critical,
-            "server: accept failed with EMFILE 7 times: the process's descriptor tables are full (descriptors 100,000 of \
+            "server: accept failed with EMFILE 7 times: the process is at its open-file limit (open files 100,000 of \
              100,000). Cure: --workers 56",
         ),
         (
@@ -211,7 +211,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
             100_000,
             |s| fail(s, Role::Client, "socket", 24, "EMFILE", 1),
             Severity::Info,
-            "client: one descriptor table is full; the next worker takes over",
+            "client: one descriptor table is full, and the next worker takes over",
         ),
         (
             "file-max/client/socket/ENFILE",
@@ -221,7 +221,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
                 s.kernel.host.files.as_mut().unwrap().max = 201_500;
             },
             Severity::Critical,
-            "client: socket failed with ENFILE once: the machine's table of open files is full (file-max 201,500 of \
+            "client: socket failed with ENFILE once: the system is at its open-file limit (system open files 201,500 of \
              201,500). Cure: sysctl -w fs.file-max=2450000",
         ),
         (
@@ -233,7 +233,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
             },
             Severity::Critical,
             "client: connect failed with EADDRNOTAVAIL 256 times: no local port is left for these sources and destination \
-             ports (ports 100,259 of 100,259). Cure: --ports 1108 (on the server as well), or more \
+             ports (local ports 100,259 of 100,259). Cure: --ports 1108 (on the server as well), or more \
              addresses to connect from (--source), or sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"",
         ),
         (
@@ -244,7 +244,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
                 s.kernel.host.max_user_watches = Ok(200_000);
             },
             Severity::Critical,
-            "server: epoll_ctl failed with ENOSPC once: the user's epoll registrations are used up (epoll 208,192 of \
+            "server: epoll_ctl failed with ENOSPC once: the user has no epoll watches left (epoll watches 208,192 of \
              200,000). Cure: sysctl -w fs.epoll.max_user_watches=2460000",
         ),
         (
@@ -270,9 +270,9 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
                 (table.count, table.max) = (20_000, 20_000);
             },
             Severity::Warning,
-            "client: connect failed with ETIMEDOUT 5 times: no answer came: the server does not accept (its accept queue or its \
-             descriptor table is full), or packets are dropped on the way, by a full conntrack table or a firewall, or the other \
-             host is down; connection tracking is full (conntrack 20,000 of 20,000). Cure: sysctl -w net.netfilter.nf_conntrack_max=1230000, or a NOTRACK rule for the ports of this run",
+            "client: connect failed with ETIMEDOUT 5 times: no answer: the server is not accepting (its accept queue is full, or it is \
+             out of open files), packets are dropped on the way (a full conntrack table, a firewall), or the other host is down; \
+             the conntrack table is full (20,000 of 20,000). Cure: sysctl -w net.netfilter.nf_conntrack_max=1230000, or a NOTRACK rule for the ports of this run",
         ),
         (
             "client/connect/EHOSTUNREACH",
@@ -432,7 +432,7 @@ fn a_queue_that_a_burst_fills_is_no_alarm() {
     let (model, _) = queue_run(|s, _| wait(s, 57));
     let row = limit(&model, "accept_queue");
     assert_eq!((row.used, row.limit, row.forecast), (Some(57), Some(64), Forecast::Never));
-    assert_eq!(row.reason.as_deref(), Some("port 9900: 57 of 64 wait"));
+    assert_eq!(row.reason.as_deref(), Some("port 9900: 57 of 64 waiting"));
 }
 
 #[test]
@@ -440,7 +440,7 @@ fn a_queue_that_stays_full_says_that_the_server_does_not_accept() {
     let (model, told) = queue_run(|s, _| wait(s, 60));
     assert_eq!(limit(&model, "accept_queue").state, LimitState::Warn);
     assert_eq!((told.len(), told[0].t_ms, told[0].severity), (1, 3000, Severity::Warning), "{told:?}");
-    let text = "the server on port 9900 does not accept: 60 of 64 wait in its accept queue; is the server stopped";
+    let text = "the server on port 9900 is not accepting: 60 of 64 waiting in its accept queue; is the server stopped";
     assert!(told[0].text.starts_with(text), "{}", told[0].text);
 
     // Whether the drops can be read or not.
@@ -462,14 +462,14 @@ fn a_queue_that_stays_full_says_that_the_server_does_not_accept() {
         s.kernel.net.ext.as_mut().unwrap().listen_overflows = second;
     });
     assert_eq!(told.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["listen_overflows"]);
-    assert!(told[0].text.contains("that of port 9900 still is, 65 of 64 wait"), "{}", told[0].text);
+    assert!(told[0].text.contains("the one of port 9900 still is, 65 of 64 waiting"), "{}", told[0].text);
     let row = limit(&model, "accept_queue");
-    assert_eq!(row.reason.as_deref(), Some("port 9900: 65 of 64 wait; 10 overflows since the start"));
+    assert_eq!(row.reason.as_deref(), Some("port 9900: 65 of 64 waiting; 10 overflows since the start"));
 
     let (model, _) = queue_run(|s, _| s.kernel.net.listeners = Err(Absent::because("not told")));
     let row = limit(&model, "accept_queue");
     assert_eq!((row.used, row.limit, row.state), (Some(0), None, LimitState::Ok));
-    assert_eq!(row.reason.as_deref(), Some("how full it is cannot be read: not told"));
+    assert_eq!(row.reason.as_deref(), Some("cannot tell how full it is: not told"));
 
     // Without listeners to look at, the drops alone, as ever.
     let (model, _) = queue_run(|s, second| {
@@ -492,7 +492,7 @@ fn a_stall_names_what_swallows_the_connections() {
                 wait(s, 65);
                 s.kernel.net.ext.as_mut().unwrap().listen_overflows = 7 + s.t_ms;
             },
-            "; the accept queue of port 9900 is full (65 of 64 wait): the server does not accept",
+            "; the accept queue of port 9900 is full (65 of 64 waiting): the server is not accepting",
         ),
         (28_232, |_| (), "28,232, all ports of the default ip_local_port_range towards one destination port"),
         (500_000, |s| stats(s, Role::Server).phase = Phase::Paused, ": the server is paused"),
@@ -503,7 +503,7 @@ fn a_stall_names_what_swallows_the_connections() {
                 let table = s.kernel.net.conntrack.as_mut().unwrap();
                 (table.count, table.max, table.drop) = (20_000, 20_000, Some(300));
             },
-            "connection tracking is full (conntrack 20,000 of 20,000)",
+            "the conntrack table is full (20,000 of 20,000)",
         ),
         (500_000, |s| drop((s.kernel.processes.remove(0), s.engines.remove(0))), ": look at the other host"),
     ];
@@ -771,7 +771,7 @@ fn the_chart_covers_target_and_nearest_limit_and_does_not_fold_back() {
     assert_eq!(chart.x_bounds, (0.0, 1_500_000.0), "target and file-max at 1.23 M");
     assert_eq!(labels(&chart), ["memory in use", "socket slab"]);
     let line = |at: fn(&LineAt) -> bool| chart.lines.iter().find(|l| at(&l.at)).map(|l| (l.label.as_str(), l.nearest));
-    assert_eq!(line(|at| matches!(at, LineAt::Connections(_))), Some(("file-max at 1.23 M", true)));
+    assert_eq!(line(|at| matches!(at, LineAt::Connections(_))), Some(("system open files at 1.23 M", true)));
     assert_eq!(line(|at| matches!(at, LineAt::Bytes(_))), Some(("memory 23.9 GiB", false)));
     assert!(chart.y_bounds.1 >= 23.9 * 1024.0_f64.powi(3), "the memory line is to scale: {:?}", chart.y_bounds);
     let [from, to] = chart.forecast.unwrap();
@@ -816,7 +816,7 @@ fn a_cgroup_that_comes_first_has_its_curve_and_line() {
     let model = after(40_000, 1_000_000, |s, _| with_memcg(s, "/c1m", 400 << 20), |_| ());
     let chart = model.chart(XAxis::Connections, None);
     assert_eq!(labels(&chart), ["cgroup charge", "memory in use", "socket slab"]);
-    assert!(chart.lines.iter().any(|l| l.label == "cgroup 400 MiB" && l.nearest), "{:?}", chart.lines);
+    assert!(chart.lines.iter().any(|l| l.label == "cgroup memory 400 MiB" && l.nearest), "{:?}", chart.lines);
     assert!(chart.y_bounds.1 < 1e9, "{:?}", chart.y_bounds);
     assert!(chart.lines.iter().any(|l| l.label == "memory 23.9 GiB, above"), "{:?}", chart.lines);
 }

@@ -19,6 +19,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 
 const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (200, 60)];
@@ -94,6 +95,7 @@ fn frames_look_as_stored() {
         let foreign = scenes::foreign();
         check("limits-queue", &foreign, &after("3", &foreign), size);
         check("engines", &stopped, &after("4", &stopped), size);
+        check("engines-ramp", &ramp, &after("4", &ramp), size);
         check("help", &ramp, &after("?", &ramp), size);
         check("close-asks", &ramp, &after("c", &ramp), size);
         let ports = scenes::ports();
@@ -216,11 +218,37 @@ fn no_size_breaks_a_frame() {
     }
 }
 
+/// Rows in which there is nothing but blanks and the sides of boxes.
+fn empty_rows(shown: &str) -> usize {
+    shown.lines().filter(|line| line.chars().all(|c| " │┆".contains(c))).count()
+}
+
+#[test]
+fn during_a_run_no_view_leaves_more_than_a_fifth_of_its_rows_empty() {
+    let mut wrong = Vec::new();
+    for (name, make) in scenes::ALL.iter().filter(|(name, _)| !["first", "host"].contains(name)) {
+        let model = make();
+        for size in [(120, 40), (160, 50), (200, 60), (250, 80)] {
+            for keys in ["1", "2", "3", "4"] {
+                let mut view = View::new();
+                view.fit(Rect::new(0, 0, size.0, size.1));
+                press(&mut view, &model, KeyCode::Char(keys.chars().next().unwrap()));
+                let shown = text(&frame(&model, &view, Theme::default(), size));
+                let empty = empty_rows(&shown);
+                if empty * 5 > usize::from(size.1) {
+                    wrong.push(format!("{name}, view {keys}, {size:?}: {empty} rows\n{shown}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn the_smallest_useful_screen_has_count_limit_and_keys() {
     let model = scenes::ramp();
     let shown = text(&frame(&model, &View::new(), Theme::default(), (40, 12)));
-    for part in ["653,140 of 1,000,000", "next limit", "q quit", "RAMPING"] {
+    for part in ["653,140 of 1,000,000", "NEXT", "q quit", "RAMPING"] {
         assert!(shown.contains(part), "{part} missing in\n{shown}");
     }
 }
@@ -253,11 +281,102 @@ fn alarms_are_a_colour_and_a_word() {
         }
     }
     let buf = frame(&scenes::hold(), &after("3", &hold), Theme::default(), (120, 40));
-    let at = find(&buf, "file-max").unwrap();
+    let at = find(&buf, "▸system open").unwrap();
     let row: String = (0..120).map(|x| buf[(x, at.1)].symbol()).collect();
     let word = ["CRITICAL", "HIT", "warn"].into_iter().find(|w| row.contains(w)).expect("an alarm's word");
     let x = row[..row.find(word).unwrap()].chars().count() as u16;
     assert_ne!(buf[(x, at.1)].bg, Color::Reset, "{row}");
+}
+
+/// The foreground of every cell with this mark.
+fn colours_of(buf: &Buffer, mark: &str) -> BTreeSet<String> {
+    buf.content().iter().filter(|c| c.symbol() == mark).map(|c| format!("{:?}", c.fg)).collect()
+}
+
+#[test]
+fn zones_of_memory_are_a_colour_and_a_pattern() {
+    let model = scenes::ramp();
+    let view = after("2", &model);
+    for (palette, kills, holds) in [(Palette::Dark, "Red", "Yellow"), (Palette::Plain, "Reset", "Reset")] {
+        let buf = frame(&model, &view, Theme::new(palette, Marker::Braille), (200, 60));
+        // The bar of progress has the same mark, and is faint.
+        assert!(colours_of(&buf, "░").contains(kills), "{:?}", colours_of(&buf, "░"));
+        assert!(colours_of(&buf, "·").contains(holds), "{:?}", colours_of(&buf, "·"));
+        let shown = text(&buf);
+        assert!(shown.contains("OOM kills here") && shown.contains("the guard holds here"), "{shown}");
+    }
+}
+
+#[test]
+fn what_is_used_more_than_once_over_is_no_calm_full_bar() {
+    let buf = frame(&scenes::hold(), &View::new(), Theme::default(), (120, 40));
+    let at = find(&buf, "▶ 762 %").unwrap_or_else(|| panic!("{}", text(&buf)));
+    assert_eq!(buf[at].fg, Color::Yellow);
+    assert_eq!(buf[(at.0 - 1, at.1)].fg, Color::Yellow);
+}
+
+#[test]
+fn what_comes_first_is_a_sentence_with_its_cure() {
+    let next = |model: &Model, size| {
+        let shown = text(&frame(model, &View::new(), Theme::default(), size));
+        shown.lines().find(|l| l.contains(" at ") && l.contains("connections")).unwrap_or_default().to_owned()
+    };
+    let shown = next(&scenes::warning(), (200, 60));
+    for part in
+        ["conntrack table, 46 % used, full at 900 k connections, in 12 s", "fix  sysctl -w net.netfilter.nf_conn"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let shown = next(&scenes::ramp(), (120, 40));
+    assert!(shown.contains("nothing before the target; beyond it system open files, at 1.23 M connections"), "{shown}");
+    let shown = text(&frame(&scenes::stopped(), &View::new(), Theme::default(), (120, 40)));
+    assert!(shown.contains("HIT") && shown.contains("client: open files is used up: 200,000 of 200,000"), "{shown}");
+    let shown = text(&frame(&scenes::guarded(), &View::new(), Theme::default(), (120, 40)));
+    assert!(shown.contains("GUARD") && shown.contains("the guard holds the ramp at"), "{shown}");
+}
+
+#[test]
+fn at_hold_it_lives() {
+    let shown = text(&frame(&scenes::traffic(), &View::new(), Theme::default(), (200, 60)));
+    for part in [
+        "held for 1 min 30 s of 10 min 00 s",
+        "lost    10",
+        "reconnected    10",
+        "memory +60.0 MiB/min, rising",
+        "messages     6,600/s",
+        "echo 99 %",
+        "nothing is wrong now; one warning earlier",
+    ] {
+        assert!(shown.contains(part), "{part}:\n{shown}");
+    }
+    let still = text(&frame(&scenes::hold(), &View::new(), Theme::default(), (200, 60)));
+    assert!(still.contains("/min, steady"), "{still}");
+}
+
+#[test]
+fn a_server_whose_client_holds_is_not_ramping() {
+    let model = scenes::traffic();
+    let shown = text(&frame(&model, &after("4", &model), Theme::default(), (120, 40)));
+    let state = shown.lines().find(|l| l.contains("│ state")).unwrap();
+    assert_eq!(state.matches("holding").count(), 2, "{state}");
+}
+
+#[test]
+fn every_listener_is_on_a_small_screen() {
+    let shown = text(&frame(&scenes::ports(), &View::new(), Theme::default(), (80, 24)));
+    for listener in ["*:80 ", "*:443 ", "[::1]:8404 "] {
+        assert!(shown.contains(listener), "{listener}:\n{shown}");
+    }
+}
+
+#[test]
+fn with_nothing_to_watch_it_says_how_to_begin() {
+    for size in [(80, 24), (120, 40), (200, 60)] {
+        let shown = text(&frame(&scenes::host(), &View::new(), Theme::default(), size));
+        for part in ["To begin", "c1m-top --server --client", "c1m-top --attach", "c1m-top check"] {
+            assert!(shown.contains(part), "{part}:\n{shown}");
+        }
+    }
 }
 
 #[test]
@@ -303,17 +422,17 @@ fn ends_of_numbers(line: &str) -> Vec<usize> {
 fn numbers_stay_where_they_are() {
     let rows_of = |seconds: usize| {
         let shown = text(&frame(&scenes::ramp_to(seconds), &View::new(), Theme::default(), (120, 40)));
-        shown.lines().take(4).map(str::to_owned).collect::<Vec<_>>()
+        shown.lines().take(5).map(str::to_owned).collect::<Vec<_>>()
     };
     // From five digits to six, and from one-digit seconds to two.
     let (early, late) = (rows_of(2), rows_of(17));
-    for row in [0, 3] {
+    for row in [0, 3, 4] {
         assert_eq!(ends_of_numbers(&early[row]), ends_of_numbers(&late[row]), "\n{}\n{}", early[row], late[row]);
     }
-    for word in ["/s", " %", "of 1,000,000", "ETA"] {
-        assert_eq!(early[2].find(word).is_some(), late[2].find(word).is_some(), "{word}");
+    for (row, word) in [(2, " %"), (2, "of 1,000,000"), (3, "/s"), (3, " to go")] {
         let column = |line: &str| line.find(word).map(|at| line[..at].chars().count());
-        assert_eq!(column(&early[2]), column(&late[2]), "{word}\n{}\n{}", early[2], late[2]);
+        assert!(column(&early[row]).is_some(), "{word}\n{}", early[row]);
+        assert_eq!(column(&early[row]), column(&late[row]), "{word}\n{}\n{}", early[row], late[row]);
     }
 }
 
@@ -323,10 +442,10 @@ fn a_frozen_screen_keeps_its_numbers_while_the_model_goes_on() {
     let mut view = View::new();
     assert_eq!(press(&mut view, &early, KeyCode::Char('f')), Some(Action::Redraw));
     let late = scenes::ramp_to(17);
-    let shown = text(&frame(&late, &view, Theme::default(), (120, 40)));
+    let shown = text(&frame(&late, &view, Theme::default(), (80, 24)));
     assert!(shown.contains("192,100 of") && shown.contains("FROZEN"), "{shown}");
     press(&mut view, &late, KeyCode::Char('f'));
-    assert!(text(&frame(&late, &view, Theme::default(), (120, 40))).contains("653,140 of"));
+    assert!(text(&frame(&late, &view, Theme::default(), (80, 24))).contains("653,140 of"));
 }
 
 #[test]
@@ -409,11 +528,8 @@ fn the_chosen_limit_stays_chosen_when_rows_change_places() {
     }
     for model in [&early, &late] {
         let shown = text(&frame(model, &view, Theme::default(), (120, 40)));
-        assert!(shown.contains("▸tcp_mem") && shown.contains("── tcp_mem, host ──"), "{shown}");
-        assert!(
-            shown.contains("Buffer memory of all TCP sockets") && shown.contains("To raise it: read faster"),
-            "{shown}"
-        );
+        assert!(shown.contains("▸TCP buffers") && shown.contains("╭─ TCP buffers, host ─"), "{shown}");
+        assert!(shown.contains("Buffers of all TCP sockets") && shown.contains("To raise it: read faster"), "{shown}");
     }
     assert_ne!(row(&early, "tcp_mem"), 0);
     // The graph rises with the run.
@@ -430,10 +546,10 @@ fn the_chosen_limit_stays_chosen_when_rows_change_places() {
 fn an_event_leads_to_its_limit() {
     let (hold, stopped, died) = (scenes::hold(), scenes::stopped(), scenes::died());
     for (model, id, limit) in [
-        (&hold, "limit/file-max/host", "── file-max, host ──"),
-        (&stopped, "nofile/client/socket/EMFILE", "── descriptors, client ──"),
-        (&stopped, "phase/stopped", "── descriptors, client ──"),
-        (&died, "death/client", "── cgroup mem, /c1m ──"),
+        (&hold, "limit/file-max/host", "╭─ system open files, host ─"),
+        (&stopped, "nofile/client/socket/EMFILE", "╭─ client: open files ─"),
+        (&stopped, "phase/stopped", "╭─ client: open files ─"),
+        (&died, "death/client", "╭─ cgroup memory, /c1m ─"),
     ] {
         let events = model.events().all();
         let ids: Vec<&str> = events.iter().rev().map(|e| e.id.as_str()).collect();

@@ -14,6 +14,9 @@ use crate::units::{micros, whole};
 /// Most sources a prefix may stand for.
 const MOST_SOURCES: usize = 65_536;
 
+/// Time between two samples where nothing else is said.
+const INTERVAL: Duration = Duration::from_secs(1);
+
 /// What will be run.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
@@ -36,8 +39,7 @@ pub(super) struct Plan {
     pub(super) guard_per_mille: u32,
     pub(super) hold: Option<Duration>,
     pub(super) duration: Option<Duration>,
-    /// `None` where the command line names none.
-    pub(super) interval: Option<Duration>,
+    pub(super) interval: Duration,
     pub(super) close: CloseMode,
     pub(super) close_rate: Option<u64>,
 }
@@ -85,7 +87,7 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
         guard_per_mille: u32::try_from(whole((args.ramp.guard * 10.0).round())).unwrap_or(1000),
         hold: args.hold,
         duration: args.duration,
-        interval: args.interval,
+        interval: args.interval.unwrap_or(INTERVAL),
         close: match args.close {
             CloseArg::Rst => CloseMode::Rst,
             CloseArg::Fin => CloseMode::Fin,

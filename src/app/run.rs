@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::sync_channel;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::controller::Controller;
 use super::ending::Over;
@@ -22,9 +22,6 @@ use crate::output::{FORMATS, Writer};
 /// Messages that wait for the loop. The probe thread blocks when it is full, which is right: nobody looks.
 const CHANNEL: usize = 64;
 
-/// Time between two samples where nothing else is said.
-const INTERVAL: Duration = Duration::from_secs(1);
-
 /// Runs what the command line asks for; returns the exit status.
 pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let mut plan = plan::plan(args).map_err(Failure::Usage)?;
@@ -43,8 +40,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         None => Config::of_user(|name| std::env::var_os(name)).map_err(Failure::Usage)?,
         Some(_) => Config::default(),
     };
-    let interval = plan.interval.or(config.interval).unwrap_or(INTERVAL);
-    plan.interval = Some(interval);
+    plan.interval = config.interval.filter(|_| args.interval.is_none()).unwrap_or(plan.interval);
+    let interval = plan.interval;
     let file = recording::open(args)?;
     let engine = plan.client.as_ref().map(|c| &c.common).or(plan.server.as_ref().map(|s| &s.common));
     let port = engine.map_or_else(|| args.addresses.port_or_default(), |common| common.port);

@@ -202,7 +202,7 @@ fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
         endpoint,
         listen,
         guard_per_mille: Some(plan.guard_per_mille),
-        interval_ms: plan.interval.map_or(0, micros) / 1000,
+        interval_ms: micros(plan.interval) / 1000,
         hold_ms: plan.hold.map(|hold| micros(hold) / 1000),
     }
 }

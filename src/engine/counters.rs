@@ -155,6 +155,11 @@ impl Counters {
     pub fn stats(&self, role: Role) -> EngineStats {
         let load = |at| self.word(at).load(Relaxed);
         let (peak, peak_us) = self.peak();
+        // Locked once: what a temporary locks stays locked to the end of the whole expression.
+        let (connect, connect_spread) = {
+            let histogram = lock(&self.connect);
+            (latency(&histogram), spread(&histogram))
+        };
         EngineStats {
             role,
             pid: std::process::id(),
@@ -187,9 +192,9 @@ impl Counters {
             ramp_started_us: None,
             peak_us,
             ramp_cpu_us: None,
-            connect: latency(&lock(&self.connect)),
+            connect,
             handshake: latency(&lock(&self.handshake)),
-            connect_spread: spread(&lock(&self.connect)),
+            connect_spread,
             echo_spread: Vec::new(),
             table_use: Vec::new(),
             port_given: Vec::new(),

@@ -13,7 +13,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "accept_queue",
     label: "accept queue",
     unit: Unit::Count,
-    help: "Connections waiting for accept on a listening socket: the smaller of its backlog and net.core.somaxconn. When it overflows, new connections are dropped and retried a second later.",
+    help: "Connections waiting to be accepted on a listening socket; the bound is its backlog or net.core.somaxconn, whichever is smaller. When it overflows, new connections are dropped and retried a second later.",
     sources: "sock_diag of listeners, ListenOverflows; net.core.somaxconn",
     sysctls: &[SOMAXCONN],
     counters: &COUNTERS,
@@ -26,15 +26,15 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
         Some(match &limit.note {
             Some(cause) => {
                 let advice = cure.advice();
-                format!("the server on port {port} does not accept ({waiting} in its accept queue): {cause}{advice}")
+                format!("the server on port {port} is not accepting ({waiting} in its accept queue): {cause}{advice}")
             }
-            None => format!("the server on port {port} does not accept: {waiting} in its accept queue; {cure}"),
+            None => format!("the server on port {port} is not accepting: {waiting} in its accept queue; {cure}"),
         })
     },
     swallows: |_, sample, counters| {
         if let Some(queue) = full(sample) {
             let (port, waiting) = (queue.port, waiting(queue));
-            return Some(format!("; the accept queue of port {port} is full ({waiting}): the server does not accept"));
+            return Some(format!("; the accept queue of port {port} is full ({waiting}): the server is not accepting"));
         }
         Some(counters.total(OVERFLOWS)).filter(|n| *n > 0).map(|n| {
             let n = grouped(n);
@@ -52,7 +52,7 @@ static COUNTERS: [CounterInfo; 1] = [CounterInfo {
     id: OVERFLOWS,
     proof: "ListenOverflows",
     read: |s| ext(s, |e| e.listen_overflows),
-    what: "the accept queue of a listening socket was full: connections were dropped and are retried after a second",
+    what: "the accept queue of a listening socket was full: connections were dropped, and are retried a second later",
     cure: faster_or_larger,
     speaks_for_limit_from: 1,
     still_full: true,
@@ -64,7 +64,7 @@ static COUNTERS: [CounterInfo; 1] = [CounterInfo {
 pub(super) fn larger(to: u64) -> Remedy {
     let remedy = Remedy::sysctl(SOMAXCONN, to);
     let text = format!(
-        "{}, then restart the server with as large a backlog: a listener keeps the size it was opened with",
+        "{}, then restart the server with a backlog as large: a listener keeps the size it was opened with",
         remedy.text
     );
     remedy.worded(text)
@@ -220,7 +220,7 @@ impl Standing {
         });
         if let Some((scope, pid, used, limit)) = full {
             let nr_open = sample.kernel.host.nr_open.as_ref().ok().copied();
-            let text = format!("{scope} has no descriptor left ({} of {})", grouped(used), grouped(limit.soft));
+            let text = format!("{scope} is out of open files ({} of {})", grouped(used), grouped(limit.soft));
             return Some((text, raise_running(pid, round_up(limit.soft * 2), limit, nr_open).into()));
         }
         let held = program.census.as_ref().map_or(0, |census| census.connections);
@@ -238,11 +238,11 @@ impl Standing {
         let tight = tightest(sample.living().filter_map(|w| w.process.memcg.as_deref().ok()));
         let group = tight.first().filter(|group| bound(group).is_some_and(|b| charge(group) as f64 >= 0.98 * b as f64));
         if let Some(group) = group {
-            return Some((format!("its memory cgroup {} is full, and it waits for memory", group.path), Cure::none()));
+            return Some((format!("its memory cgroup {} is full, and it is waiting for memory", group.path), Cure::none()));
         }
         let (pid, share) = self.program.as_ref()?.busiest(sample)?;
-        let text = format!("process {pid} is busy: {:.0} % of a core for as long, and no time to accept", share * 100.0);
-        Some((text, Remedy::advice(Level::Server, "more workers, or less work for each connection").into()))
+        let text = format!("process {pid} is busy ({:.0} % of a core all that time) and has no time to accept", share * 100.0);
+        Some((text, Remedy::advice(Level::Server, "more workers, or less work per connection").into()))
     }
 }
 
@@ -285,7 +285,7 @@ fn full(sample: &Sample) -> Option<AcceptQueue> {
 
 /// The queue that overflowed, where it has not drained since.
 pub fn still_full(sample: &Sample) -> String {
-    let still = |queue: AcceptQueue| format!("; that of port {} still is, {}", queue.port, waiting(queue));
+    let still = |queue: AcceptQueue| format!("; the one of port {} still is, {}", queue.port, waiting(queue));
     full(sample).map_or(String::new(), still)
 }
 
@@ -297,14 +297,14 @@ pub fn overflowed(sample: &Sample, noted: &Noted) -> Cure {
 
 /// What helps a server that does not accept.
 fn not_accepting() -> Cure {
-    let why = "is the server stopped, out of descriptors (grep files /proc/PID/limits), at a limit of its own, or short of CPU? \
-               A longer queue only puts it off";
+    let why = "is the server stopped, out of open files (grep files /proc/PID/limits), at its app limit, or short of CPU? \
+               A longer queue only delays it";
     Remedy::advice(Level::Server, why).into()
 }
 
-/// `480 of 511 wait`.
+/// `480 of 511 waiting`.
 fn waiting(queue: AcceptQueue) -> String {
-    format!("{} of {} wait", grouped(queue.used), grouped(queue.max))
+    format!("{} of {} waiting", grouped(queue.used), grouped(queue.max))
 }
 
 /// The fullest one where it can be read, or else its drops alone.
@@ -321,7 +321,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
                 format!("overflows since the start; net.core.somaxconn is {somaxconn}")
             });
             if let Err(absent) = &net.listeners {
-                meter.reason.get_or_insert_with(|| format!("how full it is cannot be read: {absent}"));
+                meter.reason.get_or_insert_with(|| format!("cannot tell how full it is: {absent}"));
             }
             meter
         }
@@ -363,7 +363,7 @@ pub(super) fn burst(given: &Given<'_>) -> (u64, String) {
     let ask = given.ask;
     if ask.role == Side::Both {
         let n = ask.engines.in_flight;
-        return (n, format!("c1m-top's client has {} connects under way at most", grouped(n)));
+        return (n, format!("c1m-top's client never has more than {} connects under way", grouped(n)));
     }
     let n = (ask.rate * PAUSE_MS / 1000).div_ceil(u64::from(ask.ports.max(1)));
     let ports = if ask.ports == 1 { "one port".to_owned() } else { format!("{} ports", ask.ports) };
@@ -371,7 +371,7 @@ pub(super) fn burst(given: &Given<'_>) -> (u64, String) {
 }
 
 /// Why a queue of listeners does not matter to a client.
-pub(super) const ELSEWHERE: &str = "bounds who accepts: check on the server's machine";
+pub(super) const ELSEWHERE: &str = "applies where connections are accepted: check on the server's machine";
 
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     if !given.ask.accepts() {

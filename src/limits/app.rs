@@ -14,15 +14,16 @@ use super::slope::Slope;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "app",
-    label: "own limit",
+    label: "app limit",
     unit: Unit::Count,
-    help: "Connections that a watched server allows itself: nginx worker_connections, haproxy maxconn, redis maxclients, mosquitto and PostgreSQL max_connections; --app-limit names any other. When it is full the server closes what it accepts, or accepts no more: the kernel refuses nothing.",
+    of_process: true,
+    help: "The most connections a server's own configuration allows: nginx worker_connections, haproxy maxconn, redis maxclients, mosquitto and PostgreSQL max_connections; give any other with --app-limit. Once it is reached the server closes what it accepts, or stops accepting; the kernel refuses nothing.",
     sources: "its command line and the configuration file named on it; sock_diag and PassiveOpens show that it is full",
     read,
     need,
     phrase: |limit| match &limit.place {
         Some(setting) => format!("{setting} of {}", limit.scope),
-        None => "a limit of its own".to_owned(),
+        None => "its app limit".to_owned(),
     },
     ..PLAIN
 };
@@ -43,7 +44,7 @@ pub(super) fn is_full(used: u64, limit: u64) -> bool {
 fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let sample = context.sample;
     let Some(program) = &sample.kernel.program else {
-        return out.push(Meter::not_applicable(ID, "process", "c1m-top's engines set themselves no limit"));
+        return out.push(Meter::not_applicable(ID, "process", "c1m-top's engines have none"));
     };
     let turnover = &context.noted.turnover;
     let mut rows = known(sample, program);
@@ -61,7 +62,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
         } else if let Some(closing) = turnover.makes_room().filter(|_| nearly) {
             row.met = Some(closing.sentence(program, "its oldest idle connections for new ones"));
         } else if full && context.noted.standing.is_long() {
-            row.met = Some(format!("{} accepts no more, and its accept queue fills", program.name));
+            row.met = Some(format!("{} has stopped accepting, and its accept queue is filling up", program.name));
         }
     }
     out.append(&mut rows);
@@ -77,9 +78,9 @@ fn shown(program: &Watched, turnover: &Turnover) -> Meter {
         };
         return meter.cured(|need| more("--app-limit", "", need));
     }
-    let why = "none is known: its configuration does not name it, or cannot be read (--app-limit does)";
+    let why = "none found in its configuration, or it cannot be read; give it with --app-limit";
     let short = turnover.may_close().map_or(String::new(), |closing| {
-        format!("; it takes and closes {:.0}/s at once: short requests, or a limit", closing.per_s)
+        format!("; it closes {:.0}/s straight after accepting: short requests, or a limit", closing.per_s)
     });
     Meter::not_applicable(ID, scope, why.to_owned() + &short)
 }
@@ -94,7 +95,7 @@ fn known(sample: &Sample, program: &Watched) -> Vec<Meter> {
             each_process: false,
             closes: true,
             setting: "--app-limit".into(),
-            set_in: "as told".into(),
+            set_in: "the command line of c1m-top".into(),
         };
         return vec![of_all(program, held, limit)];
     }
@@ -123,9 +124,9 @@ fn of_all(program: &Watched, held: Option<u64>, own: AppLimit) -> Meter {
 
 fn row(scope: String, used: Option<u64>, own: AppLimit) -> Meter {
     let full = match (own.idle, own.closes) {
-        (Some(_), _) => format!("the oldest idle ones are closed for new ones, and all {} can be busy", grouped(own.limit)),
+        (Some(_), _) => format!("the oldest idle ones are closed to make room for new ones; all {} can be busy", grouped(own.limit)),
         (None, true) => "the server closes what it accepts".to_owned(),
-        (None, false) => "the server accepts no more".to_owned(),
+        (None, false) => "the server stops accepting".to_owned(),
     };
     let meter = Meter {
         used,
@@ -168,11 +169,11 @@ pub(super) fn more(setting: &str, set_in: &str, need: u64) -> Remedy {
 /// What it allows itself is known of a server that runs.
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let Some((holder, processes)) = given.other() else {
-        return out.push(Need::not_applicable(ID, "c1m-top's engines set themselves no limit"));
+        return out.push(Need::not_applicable(ID, "c1m-top's engines have none"));
     };
     let app = holder.process.filter(|_| given.ask.running).map(|p| (p, &p.app));
     let Some((process, Ok(Some(app)))) = app else {
-        let why = "a server's own limit is not seen from here: worker_connections, maxconn, maxclients, max_connections";
+        let why = "cannot be seen from here: worker_connections, maxconn, maxclients, max_connections of the server";
         return out.push(Need::without(ID, Verdict::Unknown, why));
     };
     let processes = if app.each_process { processes } else { 1 };

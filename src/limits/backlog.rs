@@ -6,9 +6,9 @@ use super::prelude::*;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "backlog",
-    label: "softnet",
+    label: "packet backlog",
     unit: Unit::Count,
-    help: "Packets waiting for a core (net.core.netdev_max_backlog). When the queue overflows, packets are dropped.",
+    help: "Packets waiting for a core to process them (net.core.netdev_max_backlog). When the queue overflows, packets are dropped.",
     sources: "column 2 of /proc/net/softnet_stat; net.core.netdev_max_backlog",
     sysctls: &[KEY],
     counters: &COUNTERS,
@@ -24,7 +24,7 @@ static COUNTERS: [CounterInfo; 1] = [CounterInfo {
     id: "softnet_dropped",
     proof: "column 2 of softnet_stat",
     read: |s| s.kernel.host.softnet.as_ref().ok().map(|n| n.dropped),
-    what: "packets were dropped because a core's queue was full",
+    what: "packets were dropped because a core's backlog was full",
     cure: || cure(10_000).into(),
     host_wide: true,
     ..COUNTER
@@ -48,13 +48,13 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     out.push(match (given.ask.role, given.around.netdev_max_backlog) {
         (_, None) => Need::without(ID, Verdict::Unknown, "net.core.netdev_max_backlog cannot be read"),
         (Side::Both, Some(limit)) => Need::compare(ID, "netdev_max_backlog", limit, in_flight)
-            .because("a packet for each connect under way")
+            .because("one packet for each connect under way")
             .mild()
             .cured(|| cure(round_up(in_flight))),
         (_, Some(limit)) => Need::without(
             ID,
             Verdict::Unknown,
-            format!("netdev_max_backlog is {}; what fills it is the rate: a run counts the drops", grouped(limit)),
+            format!("netdev_max_backlog is {}; it fills with the rate, not the count: a run counts the drops", grouped(limit)),
         ),
     });
 }

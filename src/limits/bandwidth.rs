@@ -10,7 +10,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "bandwidth",
     label: "bandwidth",
     unit: Unit::BitsPerSecond,
-    help: "What the active connections send each way, headers included, against the fastest link. Above it messages are late.",
+    help: "What the active connections send each way, headers included, against the fastest link. Beyond it messages are late.",
     sources: "the plan of messages; /sys/class/net/*/speed",
     read,
     need,
@@ -39,13 +39,13 @@ fn cure(need: u64) -> Cure {
 fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let na = |why| Meter::not_applicable(ID, "link", why);
     let Some(client) = context.sample.engine(Role::Client) else {
-        return out.push(na("bounds who sends: no client engine here"));
+        return out.push(na("applies to the client: there is none here"));
     };
     let Some(traffic) = client.traffic.filter(|t| t.every_us > 0) else {
         return out.push(na("idle connections: no --active"));
     };
     if context.both_ends {
-        return out.push(na("both ends here: loopback has no link"));
+        return out.push(na("both ends are here, and loopback has no link speed"));
     }
     let used = demand(&traffic);
     out.push(match &context.sample.kernel.net.link {
@@ -69,11 +69,11 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         return out.push(Need::not_applicable(ID, "idle connections: no --active"));
     };
     let payload = ask.payload_bits_per_s(ask.target);
-    let sum = format!("{} of payload each way, the rest is headers", bits_per_s(payload));
+    let sum = format!("{} of payload each way; the rest is headers", bits_per_s(payload));
     let needed = whole(ask.messages_per_s(ask.target) * on_the_wire(traffic.message) as f64);
     let without = |verdict, why: String| Need { needed: Some(needed), ..Need::without(ID, verdict, why) };
     if ask.role == Side::Both {
-        return out.push(without(Verdict::NotApplicable, format!("both ends here: loopback has no link. {sum}")));
+        return out.push(without(Verdict::NotApplicable, format!("both ends are here, and loopback has no link speed. {sum}")));
     }
     let link = match &given.kernel.net.link {
         Ok(link) => link,

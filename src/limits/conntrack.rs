@@ -5,9 +5,9 @@ use super::prelude::*;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "conntrack",
-    label: "conntrack",
+    label: "conntrack table",
     unit: Unit::Count,
-    help: "Connections that the firewall tracks (nf_conntrack_max). When its table is full, SYNs are dropped without an answer.",
+    help: "Connections the firewall tracks (nf_conntrack_max). When the table is full, SYNs are dropped silently.",
     sources: "nf_conntrack_count, nf_conntrack_max, /proc/net/stat/nf_conntrack",
     sysctls: &[KEY],
     stops_run: true,
@@ -15,7 +15,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     log: &[LogTopic::Conntrack],
     read,
     need,
-    phrase: |_| "the connection tracking table".to_owned(),
+    phrase: |_| "the conntrack table".to_owned(),
     swallows: |limit, _, _| limit.share().filter(|s| *s >= FULL).map(|_| full(limit)),
     ..PLAIN
 };
@@ -31,7 +31,7 @@ static COUNTERS: [CounterInfo; 1] = [CounterInfo {
     proof: "drop in /proc/net/stat/nf_conntrack",
     read: |s| s.kernel.net.conntrack.as_ref().ok().and_then(|c| c.drop),
     severity: Severity::Critical,
-    what: "connection tracking dropped packets without an answer, as it does when its table is full",
+    what: "connection tracking dropped packets silently, as it does when the conntrack table is full",
     cure: || {
         Cure::from([Remedy::advice(Level::Host, "raise net.netfilter.nf_conntrack_max"), untracked()])
     },
@@ -51,8 +51,9 @@ fn cure(need: u64) -> Cure {
 }
 
 fn full(limit: &Limit) -> String {
-    let numbers = limit.numbers().map_or(String::new(), |n| format!(" ({n})"));
-    format!("; connection tracking is full{numbers}{}", limit.cure.advice())
+    let numbers = limit.used.zip(limit.limit);
+    let numbers = numbers.map_or(String::new(), |(used, max)| format!(" ({} of {})", grouped(used), grouped(max)));
+    format!("; the conntrack table is full{numbers}{}", limit.cure.advice())
 }
 
 fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
@@ -77,7 +78,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     };
     if table.count == 0 {
         let why = format!(
-            "not tracking: no firewall rule matches connection states. With one, the maximum of {} would be met at that count",
+            "not tracking: no firewall rule matches connection states. If one did, {} would be the most",
             grouped(table.max)
         );
         return out.push(Need::not_applicable(ID, why));
@@ -86,7 +87,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     out.push(
         Need::compare(ID, "network namespace", table.max, needed)
             .met_at(given.usable(table.max).saturating_sub(table.count))
-            .because(format!("{} entries are in use already", grouped(table.count)))
+            .because(format!("{} entries are already in use", grouped(table.count)))
             .cured(|| cure(round_up(needed))),
     );
 }

@@ -239,7 +239,7 @@ pub(super) fn raise_running(pid: u32, need: u64, limit: SoftHard, nr_open: Optio
     };
     let lasting = lasting.replace("{n}", &to.to_string());
     let needs = privilege.map_or(String::new(), |privilege| format!(" (needs {privilege})"));
-    let mut text = format!("{command} now, as its user, without a restart{needs}; for good, {lasting}");
+    let mut text = format!("{command} now, as its user, no restart needed{needs}; for good, {lasting}");
     if let Some(nr_open) = nr_open.filter(|most| to > *most) {
         text = format!("{} (it is {nr_open}), then {text}", Remedy::sysctl("fs.nr_open", to).text);
     }
@@ -297,7 +297,7 @@ mod tests {
     fn a_running_process_is_cured_now_and_for_good() {
         let limit = |soft| SoftHard { soft, hard: 20_000 };
         let now = raise_running(77, 4000, limit(1024), Some(1 << 20));
-        let want = "prlimit --pid 77 --nofile=20000: now, as its user, without a restart; for good, LimitNOFILE=20000 in its systemd unit, \
+        let want = "prlimit --pid 77 --nofile=20000: now, as its user, no restart needed; for good, LimitNOFILE=20000 in its systemd unit, \
                     or limits.conf where su or a login starts it";
         assert_eq!((now.text.as_str(), now.privilege.as_deref()), (want, None));
         assert_eq!(now.command.as_deref(), Some("prlimit --pid 77 --nofile=20000:"), "the hard limit stays");

@@ -14,7 +14,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "echo",
     label: "echo rate",
     unit: Unit::PerSecond,
-    help: "Messages a second that the active connections are to send, against what the cores can echo: an estimate, as measured on one machine. Above it messages are late. While the target is held, whether they are late is seen.",
+    help: "Messages a second the active connections are to send, against what the cores can echo: an estimate from measurements on one machine. Beyond it messages are late; at the target it shows whether they are.",
     sources: "the plan of messages; lines of /proc/net/softnet_stat, one a core",
     cure_in_advance: false,
     read,
@@ -82,7 +82,7 @@ impl Load {
             Side::Client => "a client",
         };
         let each = grouped(whole(self.present()) / self.cores.max(1));
-        format!("an estimate: {cores} x {each} messages of {}, {ends}, as measured on one machine", bytes(self.message))
+        format!("an estimate: {cores} x {each} messages of {}, {ends}, from measurements on one machine", bytes(self.message))
     }
 
     fn cure(&self) -> Cure {
@@ -139,7 +139,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let (state, reason) = match late {
         _ if !beyond => (LimitState::Ok, load.reason()),
         Some(false) => {
-            (LimitState::Ok, format!("messages are on time, though there are more of them than expected ({})", load.reason()))
+            (LimitState::Ok, format!("messages are on time, although there are more of them than the estimate allows ({})", load.reason()))
         }
         _ => {
             let are = if late.is_some() { "are" } else { "will be" };
@@ -171,10 +171,10 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         Need { needed: Some(whole(needed)), ..row }
     };
     if ask.program != Program::Own {
-        return out.push(unknown("what a program of yours takes for a message is not known"));
+        return out.push(unknown("what a message costs a program of yours is not known"));
     }
     let Some(cores) = given.around.machine.cores else {
-        return out.push(unknown("how many cores there are cannot be read"));
+        return out.push(unknown("the number of cores cannot be read"));
     };
     let load = Load {
         active: ask.target as f64 * traffic.share,

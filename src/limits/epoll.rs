@@ -7,16 +7,16 @@ use super::prelude::*;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "epoll",
-    label: "epoll",
+    label: "epoll watches",
     unit: Unit::Count,
-    help: "Epoll registrations of one user (fs.epoll.max_user_watches). When they are used up, epoll_ctl fails with ENOSPC.",
+    help: "File descriptors one user watches with epoll (fs.epoll.max_user_watches). When all are used, epoll_ctl fails with ENOSPC.",
     sources: "engines: their own count; others: eventpoll_epi in /proc/slabinfo; /proc/sys/fs/epoll/max_user_watches",
     sysctls: &[KEY],
     stops_run: true,
     errnos: &[("epoll_ctl", "ENOSPC")],
     read,
     need,
-    phrase: |_| "the user's limit of epoll registrations".to_owned(),
+    phrase: |_| "the user's limit of epoll watches".to_owned(),
     ..PLAIN
 };
 
@@ -74,5 +74,5 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let need = Need::compare(ID, "user", watches, needed)
         .met_at(given.count_of(given.usable(watches).saturating_sub(there)))
         .cured(|| rounded_sysctl(KEY, needed));
-    out.push(if there > 0 { need.because(format!("{} are registered already", grouped(there))) } else { need });
+    out.push(if there > 0 { need.because(format!("{} are already in use", grouped(there))) } else { need });
 }

@@ -6,9 +6,9 @@ use super::prelude::*;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "file-max",
-    label: "file-max",
+    label: "system open files",
     unit: Unit::Count,
-    help: "Open files of the whole machine (fs.file-max). When it is full, every open fails with ENFILE for all but root.",
+    help: "Open files of the whole system (fs.file-max). When all are used, every open fails with ENFILE, for everyone but root.",
     sources: "/proc/sys/fs/file-nr",
     sysctls: &[KEY],
     stops_run: true,
@@ -16,6 +16,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     log: &[LogTopic::FileMax],
     read,
     need,
+    phrase: |_| "the system's open-file limit (fs.file-max)".to_owned(),
     ..PLAIN
 };
 
@@ -29,7 +30,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     out.push(match &context.sample.kernel.host.files {
         Err(why) => Meter::unknown(ID, "host", why),
         Ok(files) if exempt(context.sample) => {
-            let whom = "binds programs without CAP_SYS_ADMIN, not this run";
+            let whom = "limits programs without CAP_SYS_ADMIN, not this run";
             Meter {
                 reason: Some(whom.into()),
                 note: Some(format!("it {whom}")),
@@ -63,11 +64,11 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     };
     if given.holders().iter().all(exempt) {
         let short = if files.used.saturating_add(given.sockets()) > files.max {
-            "; programs of other users can open nothing at the target"
+            "; at the target, programs of other users can open nothing"
         } else {
             ""
         };
-        let why = format!("CAP_SYS_ADMIN is exempt: {} does not bind this run{short}", grouped(files.max));
+        let why = format!("this run has CAP_SYS_ADMIN, so {} does not limit it{short}", grouped(files.max));
         return out.push(Need::not_applicable(ID, why));
     }
     let needed = given.guarded(files.used.saturating_add(given.sockets()));

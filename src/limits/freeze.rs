@@ -18,17 +18,17 @@ use crate::units::{short_seconds, whole};
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "freeze",
-    label: "standstill",
+    label: "server pause",
     unit: Unit::Seconds,
-    help: "For how many seconds the server may stand still (a garbage collection, a heap dump, SIGSTOP) before what is sent to it meanwhile fills TCP buffer memory, its cgroup or the machine. A client that waits for each answer leaves one message a connection unread at most.",
+    help: "How long the server may pause (garbage collection, a heap dump, SIGSTOP) before what is sent to it in the meantime fills TCP buffers, its cgroup or the machine's memory. A client that waits for each answer leaves at most one message per connection unread.",
     sources: "the plan of messages, or InOctets and InSegs; tcp_mem, memory.max, real headroom; tcp_rmem, tcp_wmem",
     read,
     need,
-    phrase: |_| "the time for which the server may stand still".to_owned(),
+    phrase: |_| "the pause that the server survives".to_owned(),
     alarm: |limit, _| {
         let why = limit.reason.as_deref().unwrap_or_default();
         let seconds = limit.unit.write(limit.limit?);
-        Some(format!("a server that stands still for {seconds} fails: {why}; {}", limit.cure))
+        Some(format!("the server does not survive a pause of {seconds}: {why}; {}", limit.cure))
     },
     ..PLAIN
 };
@@ -119,7 +119,7 @@ fn first_filled(load: Load, rooms: &[(String, f64)]) -> Result<(String, f64), St
     filled.min_by(|a, b| a.1.total_cmp(&b.1)).ok_or_else(|| {
         let all = bytes(whole(load.active * load.most));
         let one = bytes(whole(load.most));
-        format!("unread messages take at most {one} a connection, {all} in all: any standstill is survived")
+        format!("unread messages take at most {one} per connection, {all} in all: it survives any pause")
     })
 }
 
@@ -136,7 +136,7 @@ fn load(context: &Context<'_>) -> Result<Load, &'static str> {
     if let Some(client) = sample.engine(Role::Client) {
         let traffic = client.traffic.filter(|t| t.every_us > 0).ok_or("idle connections: no --active")?;
         if !context.both_ends {
-            return Err("bounds who receives: check on the server's machine");
+            return Err("applies where messages arrive: check on the server's machine");
         }
         let load = Load {
             active: traffic.active as f64,
@@ -147,11 +147,11 @@ fn load(context: &Context<'_>) -> Result<Load, &'static str> {
         };
         return Ok(if traffic.no_wait { load } else { load.waiting() });
     }
-    let received = context.noted.received.ok_or("what arrives here is not known yet")?;
+    let received = context.noted.received.ok_or("not yet known what arrives here")?;
     let payload = received.bytes_per_s - HEADERS * received.segments_per_s;
     let established = net.tcp.as_ref().map_or(0, |t| t.curr_estab) as f64;
     if payload < NO_TRAFFIC || established < 1.0 {
-        return Err("next to nothing arrives: idle connections");
+        return Err("hardly anything arrives: idle connections");
     }
     // Segments without payload count too, so that a message looks smaller than it is, and dearer.
     let message = (payload / received.segments_per_s.max(1.0)).max(1.0);
@@ -159,12 +159,12 @@ fn load(context: &Context<'_>) -> Result<Load, &'static str> {
 }
 
 fn cure(load: Load, seconds: f64) -> Cure {
-    let fewer = Remedy::option("fewer, smaller or rarer messages (--active, --message, --every)");
+    let fewer = Remedy::option("fewer, smaller or less frequent messages (--active, --message, --every)");
     let more = format!(
-        "room for {} more, as {WARN_S:.0} s need",
+        "room for {} more, enough for {WARN_S:.0} s",
         bytes(whole(load.per_s() * each(load.message) * (WARN_S - seconds)))
     );
-    let server = "a server that stands still for less time (its garbage collector) or limits what its clients may send";
+    let server = "a server with shorter pauses (its garbage collector), or one that limits what clients may send";
     Cure::from([fewer, Remedy::advice(Level::Host, more), Remedy::advice(Level::Server, server)])
 }
 
@@ -194,7 +194,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
             state: Some(state(seconds)),
             place: Some(format!("survives {}", short_seconds(whole(seconds.round())))),
             reason: Some(format!(
-                "{} messages of {} B a second wait unread and fill {what}",
+                "unread, {} messages a second of {} B fill {what}",
                 grouped(whole(load.per_s())),
                 grouped(whole(load.message))
             )),
@@ -210,7 +210,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         return out.push(Need::not_applicable(ID, "idle connections: no --active"));
     };
     if !given.ask.accepts() {
-        return out.push(Need::not_applicable(ID, "bounds who receives: check on the server's machine"));
+        return out.push(Need::not_applicable(ID, "applies where messages arrive: check on the server's machine"));
     }
     let [read, write] = max_buffers(&given.kernel.net);
     let load = Load {
@@ -225,7 +225,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     out.push(match first_filled(load, &rooms) {
         Err(why) => Need::without(ID, Verdict::Fits, why),
         Ok((what, seconds)) => Need::compare(ID, "host", whole(seconds.round()), whole(WARN_S))
-            .because(format!("a server that stands still for that long fills {what}, if its clients keep sending"))
+            .because(format!("a pause that long fills {what}, if clients keep sending"))
             .mild()
             .cured(|| cure(load, seconds)),
     });

@@ -6,9 +6,9 @@ use crate::units::whole;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "hash_load",
-    label: "hash load",
+    label: "socket hash table",
     unit: Unit::Count,
-    help: "Sockets for each bucket of the established hash. Nothing fails, but connecting slows down as chains grow.",
+    help: "Sockets per bucket of the kernel's table of connections. Nothing fails, but connecting slows down as chains grow.",
     sources: "inuse in /proc/net/sockstat and sockstat6; tcp_ehash_entries",
     is_met: false,
     read,
@@ -56,7 +56,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         Need::compare(ID, "buckets", buckets, needed)
             .met_at(whole(given.count_of(buckets) as f64 * LONG_CHAIN))
             .because(format!(
-                "{:.1} sockets per bucket at the target: nothing fails, but connecting slows down from {LONG_CHAIN}",
+                "{:.1} sockets per bucket at the target: nothing fails, but connecting slows down from {LONG_CHAIN} on",
                 given.sockets() as f64 / buckets.max(1) as f64
             ))
             .mild()

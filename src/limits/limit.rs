@@ -7,6 +7,9 @@ use crate::units;
 use super::cure::Cure;
 use super::{Descriptor, LimitId};
 
+/// Characters of the longest name of a limit: a column of a panel.
+pub const NAME: usize = 22;
+
 /// How a limit's numbers are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -153,7 +156,12 @@ impl Limit {
         self.info.id == id && self.scope == scope
     }
 
-    /// Use and bound, with its label: `conntrack 8,000 of 8,000`; empty where either is missing.
+    /// What people call it, and whose it is where each process has one: `server: open files`. At most [`NAME`] characters.
+    pub fn name(&self) -> String {
+        self.info.name_of(&self.scope)
+    }
+
+    /// Use and bound, with its label: `conntrack table 8,000 of 8,000`; `None` where either is missing.
     pub fn numbers(&self) -> Option<String> {
         let (used, limit) = (self.used?, self.limit?);
         Some(format!("{} {} of {}", self.info.label, self.unit.write(used), self.unit.write(limit)))

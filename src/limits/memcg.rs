@@ -12,9 +12,9 @@ use crate::units::whole;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "memcg",
-    label: "cgroup mem",
+    label: "cgroup memory",
     unit: Unit::Bytes,
-    help: "The nearest limit of the engines' memory cgroup and its ancestors. Sockets are charged to it. When it is full, the OOM killer ends an engine while the machine has memory left.",
+    help: "The tightest limit of the memory cgroup and its parents. Sockets are charged to it. When it is full, the OOM killer ends a process although the machine has memory left.",
     sources: "memory.current, memory.max, memory.stat, memory.events; version 1: memory.usage_in_bytes, memory.limit_in_bytes",
     stops_run: true,
     oom: Some(Oom::Cgroup),
@@ -119,7 +119,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     if tight.is_empty() {
         let why = match chains.iter().find_map(|c| c.as_ref().err()) {
             Some(why) => why.to_string(),
-            None => "no limit in any cgroup from here up".to_owned(),
+            None => "no limit in this cgroup or its parents".to_owned(),
         };
         out.push(Need::not_applicable(ID, why));
     }
@@ -137,7 +137,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
             Need::compare(ID, &group.path, room, needed)
                 .met_at(whole(room as f64 / each))
                 .because(format!(
-                    "{} B a connection are charged; {} of {} are in use, {:.0} % of the rest is kept",
+                    "a connection is charged {} B; {} of {} are in use, and {:.0} % of the rest is kept free",
                     grouped(whole(each)),
                     bytes(charged),
                     bytes(limit),

@@ -11,7 +11,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "memory",
     label: "memory",
     unit: Unit::Bytes,
-    help: "Memory of the machine, judged by real headroom: what open sockets pin is not available. When it runs out, the kernel's OOM killer ends a process.",
+    help: "Memory of the machine, judged by real headroom: what open sockets hold cannot be freed. When it runs out, the kernel's OOM killer ends a process.",
     sources: "/proc/meminfo, /proc/zoneinfo, /proc/slabinfo",
     stops_run: true,
     errnos: &[("", "ENOMEM"), ("", "ENOBUFS")],
@@ -100,7 +100,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         Need::compare(ID, "host", room, needed)
             .met_at(whole(room as f64 / each))
             .because(format!(
-                "{} B a connection; {:.0} % of the {} free is kept",
+                "{} B per connection; {:.0} % of the {} free is kept",
                 grouped(whole(each)),
                 (1.0 - share) * 100.0,
                 bytes(headroom.bytes)

@@ -41,7 +41,7 @@ pub use counters::{CounterInfo, Counters};
 pub(crate) use cure::mib;
 pub use cure::{Cure, Level, Remedy, Setting};
 pub use headroom::{Headroom, socket_memory};
-pub use limit::{Forecast, Limit, LimitState, Unit};
+pub use limit::{Forecast, Limit, LimitState, NAME, Unit};
 pub(crate) use memcg::{all_chains, chains};
 pub use memcg::{bound, charge, room, tightest};
 pub use memory::per_connection;
@@ -162,8 +162,10 @@ pub struct Descriptor {
     pub id: LimitId,
     /// Its id in JSON: `file-max`. Never changed once published.
     pub name: &'static str,
-    /// At most 12 characters, for the narrow panel.
+    /// What people call it, the same words everywhere: `open files`. With whose it is in front at most [`NAME`] characters.
     pub label: &'static str,
+    /// Whether each process has one of its own, so that its name begins with whose it is: `server: open files`.
+    pub of_process: bool,
     /// What its numbers count, unless a limit of this name says otherwise ([`Limit::unit`]).
     pub unit: Unit,
     /// For help and the wide view: what it bounds and how meeting it shows.
@@ -207,6 +209,26 @@ pub struct Descriptor {
     pub swallows: fn(&Limit, &Sample, &Counters) -> Option<String>,
 }
 
+impl Descriptor {
+    /// What the limit of `scope` is called, in [`NAME`] characters: `server: open files`, `nginx 4021: open files`,
+    /// `conntrack table`. A long process name is cut, its number is kept: it tells the processes of a program apart.
+    pub fn name_of(&self, scope: &str) -> String {
+        if !self.of_process || matches!(scope, "" | "process") {
+            return self.label.to_owned();
+        }
+        let room = NAME - ": ".len() - self.label.chars().count();
+        let owner = if scope.chars().count() <= room {
+            scope.to_owned()
+        } else {
+            let (name, number) = scope.rsplit_once(' ').unwrap_or((scope, ""));
+            let left = room.saturating_sub(number.chars().count() + usize::from(!number.is_empty()));
+            let name: String = name.chars().take(left.saturating_sub(1)).collect();
+            if name.is_empty() { number.to_owned() } else { format!("{name}… {number}").trim_end().to_owned() }
+        };
+        format!("{owner}: {}", self.label)
+    }
+}
+
 /// There is one of each.
 impl PartialEq for Descriptor {
     fn eq(&self, other: &Self) -> bool {
@@ -219,6 +241,7 @@ const PLAIN: Descriptor = Descriptor {
     id: LimitId::Nofile,
     name: "",
     label: "",
+    of_process: false,
     unit: Unit::Count,
     help: "",
     sources: "",
@@ -236,7 +259,7 @@ const PLAIN: Descriptor = Descriptor {
     cure_in_advance: true,
     read: |_, _| (),
     need: |_, _| (),
-    phrase: |limit| limit.info.label.to_owned(),
+    phrase: |limit| format!("the {}", limit.info.label),
     alarm: |_, _| None,
     swallows: |_, _, _| None,
 };
@@ -303,9 +326,33 @@ mod tests {
     fn every_limit_is_described_and_names_are_unique() {
         for (i, limit) in LIMITS.iter().enumerate() {
             assert_eq!(limit.id.descriptor().name, limit.name, "its id is its own");
-            assert!(limit.label.chars().count() <= 12 && !limit.label.is_empty(), "{}", limit.label);
+            let owners: &[&str] = if limit.of_process { &["server", "client"] } else { &["host"] };
+            for owner in owners {
+                let name = limit.name_of(owner);
+                assert!(name.chars().count() <= NAME && name.ends_with(limit.label), "{name}");
+            }
+            assert!(!limit.label.is_empty() && LIMITS[i + 1..].iter().all(|other| other.label != limit.label));
             assert!(limit.help.ends_with('.') && !limit.sources.is_empty(), "{}", limit.name);
             assert!(LIMITS[i + 1..].iter().all(|other| other.name != limit.name), "{}", limit.name);
+        }
+    }
+
+    #[test]
+    fn a_limit_is_called_what_people_call_it_and_whose_it_is() {
+        let rows = [
+            (LimitId::Nofile, "server", "server: open files"),
+            (LimitId::Nofile, "nginx 4021", "nginx 4021: open files"),
+            (LimitId::Nofile, "redis-server 4021", "redi… 4021: open files"),
+            (LimitId::Nofile, "beam.smp 4194304", "b… 4194304: open files"),
+            (LimitId::Runtime, "java 4194304", "4194304: runtime limit"),
+            (LimitId::App, "process", "app limit"),
+            (LimitId::FileMax, "host", "system open files"),
+            (LimitId::Memcg, "/system.slice/ejabberd.service", "cgroup memory"),
+        ];
+        for (id, scope, want) in rows {
+            let name = id.descriptor().name_of(scope);
+            assert_eq!(name, want);
+            assert!(name.chars().count() <= NAME, "{name}");
         }
     }
 

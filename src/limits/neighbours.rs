@@ -7,9 +7,9 @@ use super::prelude::*;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "neighbours",
-    label: "neighbours",
+    label: "neighbour table",
     unit: Unit::Count,
-    help: "Neighbour entries (gc_thresh3). When the table is full, sends to new addresses on the link fail with EHOSTUNREACH or ENOBUFS.",
+    help: "Hosts on the link in the ARP and neighbour tables (gc_thresh3). When one is full, sends to further hosts on the link fail with EHOSTUNREACH or ENOBUFS.",
     sources: "/proc/net/stat/arp_cache, ndisc_cache; gc_thresh3",
     sysctls: &[V4, V6],
     counters: &COUNTERS,
@@ -30,7 +30,7 @@ static COUNTERS: [CounterInfo; 1] = [CounterInfo {
     id: "neighbours_full",
     proof: "table_fulls in /proc/net/stat",
     read: |s| s.kernel.host.neighbours.iter().flatten().map(|n| n.table_fulls).reduce(|a, b| a + b),
-    what: "the neighbour table was full: packets to more addresses of the link were dropped without an answer",
+    what: "the neighbour table was full: packets to further hosts on the link were dropped silently",
     cure: || {
         Cure::from([routed(), Remedy::advice(Level::Host, "raise net.ipv4.neigh.default.gc_thresh3").needs("root")])
     },
@@ -62,7 +62,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
             .cured(move |need| cure(key, need.max(ENOUGH))),
         (None, Err(why)) => Meter::unknown(ID, "host", why),
         (None, Ok(_)) => {
-            Meter::without(ID, "host", LimitState::Unknown, "gc_thresh3 is not in this network namespace")
+            Meter::without(ID, "host", LimitState::Unknown, "this network namespace has no gc_thresh3")
         }
     });
 }
@@ -72,7 +72,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let sources = given.ask.sources_named;
     let limit = given.kernel.host.neighbours[0].as_ref().ok().and_then(|table| table.max);
     out.push(match (given.ask.role, limit) {
-        (Side::Both, _) => Need::not_applicable(ID, "both ends here"),
+        (Side::Both, _) => Need::not_applicable(ID, "both ends are here"),
         (_, None) => Need::without(ID, Verdict::Unknown, "gc_thresh3 cannot be read"),
         (Side::Client, Some(_)) => Need::not_applicable(ID, "one entry, for the server"),
         (Side::Server, Some(_)) if sources == 0 => Need::not_applicable(

@@ -10,13 +10,14 @@ use super::prelude::*;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "nofile",
-    label: "descriptors",
+    label: "open files",
     unit: Unit::Count,
-    help: "Open descriptors of one process: RLIMIT_NOFILE for each descriptor table, times its tables. When it is full, accept or socket fails with EMFILE; seen from the client, a server that is full just stalls.",
+    of_process: true,
+    help: "Open files of a process (ulimit -n): RLIMIT_NOFILE per descriptor table, times the number of tables. When all are used, accept or socket fails with EMFILE; to a client, such a server just stalls.",
     sources: "engines: their own count; others: size of /proc/PID/fd, /proc/PID/limits",
     stops_run: true,
     errnos: &[("", "EMFILE")],
-    unless_met: Some("one descriptor table is full; the next worker takes over"),
+    unless_met: Some("one descriptor table is full, and the next worker takes over"),
     // A full table among many is how one worker hands over to the next.
     met_by: |engine| {
         let rooms = engine.table_room.saturating_mul(u64::from(engine.tables_max));
@@ -25,8 +26,8 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     read,
     need,
     phrase: |limit| match limit.scope.as_str() {
-        process if process.contains(' ') => format!("the descriptor limit of {process}"),
-        role => format!("the descriptor limit of the {role}"),
+        process if process.contains(' ') => format!("the open-file limit of {process}"),
+        role => format!("the {role}'s open-file limit"),
     },
     ..PLAIN
 };
@@ -121,7 +122,7 @@ fn table(target: Watched<'_>, nr_open: Option<u64>, least: Option<u64>) -> Meter
                 let meter = Meter::growing(ID, scope, *used, limit.soft, 8.0).levels(0.95, 0.99);
                 let meter = meter.cured(move |need| raise_running(pid, need, limit, nr_open));
                 // Its next descriptor fails with EMFILE: nobody outside sees that it does.
-                let met = (*used >= limit.soft).then(|| format!("{} has no descriptor left", target.scope()));
+                let met = (*used >= limit.soft).then(|| format!("{} is out of open files", target.scope()));
                 Meter { divides: true, met, ..meter }
             }
             (Err(why), _) | (_, Err(why)) => Meter::unknown(ID, scope, why),
@@ -177,7 +178,7 @@ fn own(given: &Given<'_>, holder: &Holder<'_>) -> Need {
     Need::compare(ID, holder.role, limit.hard.saturating_mul(most), needed)
         .met_at(room.saturating_mul(most))
         .because(format!(
-            "{} {plural} of {}, one a worker{raised}",
+            "{} {plural} of {}, one per worker{raised}",
             grouped(wanted.unwrap_or(most)),
             grouped(limit.hard)
         ))
@@ -216,27 +217,27 @@ fn other(given: &Given<'_>, holder: &Holder<'_>, processes: u64, out: &mut Vec<N
         Need::compare(ID, format!("{} soft, {whose}", holder.role), limit.soft, need)
             .met_at(sum(limit.soft))
             .because(format!(
-                "{} connections, its listeners and {OTHER_OWN} others in one table{each}",
+                "{} connections, its listeners and {OTHER_OWN} other files in one table{each}",
                 grouped(given.ask.target.div_ceil(processes))
             ))
             .cured(|| {
                 let remedy = if hard_is_enough {
                     raise(to, limit.soft, Some(limit.hard), nr_open)
                 } else {
-                    Remedy::advice(Level::User, "the hard limit first, which bounds it")
+                    Remedy::advice(Level::User, "raise the hard limit first: it caps this one")
                 };
                 remedy.with(Setting::Nofile { soft: to, hard: limit.hard.max(to) })
             }),
     );
     let hard = Need::compare(ID, format!("{} hard, {whose}", holder.role), limit.hard, need).met_at(sum(limit.hard));
     out.push(if hard_is_enough {
-        hard.because("a program may raise its soft limit this far itself")
+        hard.because("a program may raise its own soft limit this far")
     } else {
-        hard.because("set by systemd (LimitNOFILE) for services, by limits.conf at login").cured(|| {
+        hard.because("set by systemd (LimitNOFILE) for services, by limits.conf for logins").cured(|| {
             let lasting = raise(to, limit.hard, Some(limit.hard), nr_open);
             if given.ask.running && nr_open.is_none_or(|most| to <= most) {
                 let now = format!("prlimit --pid {} --nofile={to}", process.pid);
-                let text = format!("now: {now}; lasting: {lasting}", lasting = lasting.text);
+                let text = format!("now: {now}; for good: {lasting}", lasting = lasting.text);
                 Remedy { command: Some(now), ..lasting.worded(text) }
             } else {
                 lasting

@@ -6,14 +6,15 @@ use super::prelude::*;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "nr_open",
-    label: "nr_open",
+    label: "open files ceiling",
     unit: Unit::Count,
-    help: "The most that RLIMIT_NOFILE of any process may be set to (fs.nr_open). Above it, setrlimit fails with EPERM even for root.",
+    help: "The highest open-file limit any process can be given (fs.nr_open). Beyond it setrlimit fails with EPERM, even for root.",
     sources: "hard limits of the watched processes; /proc/sys/fs/nr_open",
     sysctls: &[KEY],
     is_met: false,
     read,
     need,
+    phrase: |_| "the ceiling of open-file limits (fs.nr_open)".to_owned(),
     ..PLAIN
 };
 
@@ -31,7 +32,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
                 used: wanted,
                 // A hard limit as high as nr_open is a machine well set up, not one about to fail.
                 state: Some(LimitState::Ok),
-                reason: Some("bounds the descriptors of one table".into()),
+                reason: Some("limits one descriptor table".into()),
                 ..meter.sysctl(KEY)
             }
         }
@@ -49,10 +50,10 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     });
     out.push(match (&given.kernel.host.nr_open, largest.max()) {
         (Err(why), _) => Need::unknown(ID, why),
-        (Ok(_), None) => Need::not_applicable(ID, "bounds one table; c1m-top's workers have one each"),
+        (Ok(_), None) => Need::not_applicable(ID, "limits one descriptor table; c1m-top's workers have one each"),
         (Ok(nr_open), Some((need, processes))) => Need::compare(ID, "host", *nr_open, need)
             .met_at(nr_open.saturating_mul(processes))
-            .because("the most that any hard limit may be")
+            .because("the highest a hard limit can be")
             .cured(|| rounded_sysctl(KEY, need)),
     });
 }

@@ -8,11 +8,12 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "orphans",
     label: "orphans",
     unit: Unit::Count,
-    help: "Sockets closed by their program but not yet by TCP (tcp_max_orphans). It matters when many close at once: from a quarter or half of it the kernel resets them.",
+    help: "Sockets their program has closed and TCP has not yet (tcp_max_orphans). Matters when many close at once: from a quarter or half of it on, the kernel resets them.",
     sources: "orphan in /proc/net/sockstat; tcp_max_orphans",
     log: &[LogTopic::Orphans],
     read,
     need,
+    phrase: |_| "the orphan limit".to_owned(),
     ..PLAIN
 };
 
@@ -42,12 +43,12 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     out.push(match (&given.kernel.net.max_orphans, given.ask.program) {
         (Err(why), _) => Need::unknown(ID, why),
         (Ok(_), Program::Own) => {
-            Need::not_applicable(ID, "c1m-top closes by reset: no orphaned sockets (--close fin leaves some)")
+            Need::not_applicable(ID, "c1m-top closes by reset and leaves no orphans (--close fin leaves some)")
         }
         (Ok(max), Program::Other { .. }) => {
             let needed = whole((given.ask.target as f64 / CRITICAL).ceil());
             Need::compare(ID, "at the close", *max, needed)
-                .because("orphaned sockets, if all are closed at once from this end: resets begin at half of it")
+                .because("orphans if this end closes all at once: resets begin at half of the limit")
                 .mild()
                 .cured(|| cure(round_up(needed)).by_hand())
         }

@@ -8,9 +8,9 @@ use crate::units::whole;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "ports",
-    label: "ports",
+    label: "local ports",
     unit: Unit::Count,
-    help: "Connections the client's addresses allow: sources × destination ports × local ports. When they are used up, connect fails with EADDRNOTAVAIL.",
+    help: "Connections the client's addresses allow: source addresses × destination ports × local ports. When all are used, connect fails with EADDRNOTAVAIL.",
     sources: "the client's own count; ip_local_port_range, ip_local_reserved_ports",
     sysctls: &[KEY],
     stops_run: true,
@@ -31,10 +31,10 @@ const LOWEST: u64 = 10_000;
 fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let net = &context.sample.kernel.net;
     let Some(client) = context.sample.engine(Role::Client) else {
-        return out.push(Meter::not_applicable(ID, "client", "bounds who connects: no client engine here"));
+        return out.push(Meter::not_applicable(ID, "client", "applies to the client: there is none here"));
     };
     let Some(planned) = client.capacity else {
-        return out.push(Meter::without(ID, "client", LimitState::Unknown, "the client has no address plan yet"));
+        return out.push(Meter::without(ID, "client", LimitState::Unknown, "the client has not planned its addresses yet"));
     };
     // The plan was made from the range as it was then; a range that has been changed since holds for every connect to come.
     let capacity = match (&net.ports, context.noted.ports) {
@@ -62,7 +62,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let ask = given.ask;
     if !ask.connects() {
-        return out.push(Need::not_applicable(ID, "bounds who connects: check on the client's machine"));
+        return out.push(Need::not_applicable(ID, "applies to the client: check on its machine"));
     }
     let Some(addresses) = ask.addresses else {
         return out.push(Need::without(ID, Verdict::Unknown, "the range of local ports cannot be read"));

@@ -9,9 +9,10 @@ use super::prelude::*;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "runtime",
-    label: "runtime",
+    label: "runtime limit",
     unit: Unit::Count,
-    help: "What a watched program limits itself to when it starts: BEAM's ports (+Q), the heap of V8 and the JVM, Go's GOMEMLIMIT.",
+    of_process: true,
+    help: "A limit the program was started with: BEAM's ports (+Q), the heap of Node and the JVM, Go's GOMEMLIMIT.",
     sources: "/proc/PID/cmdline, /proc/PID/environ; descriptors, /proc/PID/maps, hsperfdata, or resident memory",
     read,
     need,
@@ -49,7 +50,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     let mut foreign = sample.watched().filter(|t| t.engine.is_none()).peekable();
     if foreign.peek().is_none() {
         let none = sample.kernel.processes.is_empty();
-        let why = if none { "no process watched" } else { "c1m-top's engines set none" };
+        let why = if none { "no process watched" } else { "c1m-top's engines have none" };
         return out.push(Meter::not_applicable(ID, "process", why));
     }
     // Of the many processes of a program those that have a limit are enough.
@@ -61,7 +62,7 @@ fn read(context: &Context<'_>, out: &mut Vec<Meter>) {
     });
     out.extend(shown.map(|(_, target)| match &target.process.runtime {
         Err(why) => Meter::unknown(ID, target.scope(), why),
-        Ok(None) => Meter::not_applicable(ID, target.scope(), "its start options set none"),
+        Ok(None) => Meter::not_applicable(ID, target.scope(), "none in its start options"),
         Ok(Some(limit)) if limit.runtime == Runtime::Beam => ports(context, *target, limit),
         Ok(Some(limit)) => heap(*target, limit),
     }));
@@ -77,9 +78,9 @@ fn ports(context: &Context<'_>, target: Watched<'_>, limit: &RuntimeLimit) -> Me
     let full = context.noted.turnover.closes(Some(limit.limit)).is_some() || context.noted.standing.is_long();
     let met = used >= limit.limit && full;
     let meter = Meter {
-        met: met.then(|| format!("{} has no port left, and takes no more connections", target.scope())),
+        met: met.then(|| format!("{} has no port left, and accepts no more connections", target.scope())),
         divides: true,
-        reason: Some(format!("ports ({}); each open descriptor is taken for one, as a socket is", limit.set_by)),
+        reason: Some(format!("ports ({}); every open file is counted as one, as a socket is", limit.set_by)),
         ..Meter::growing(ID, target.scope(), used, limit.limit, 8.0).levels(0.95, 0.99).cured(more_ports)
     };
     // So many more cannot be ports: they are sockets of the module `socket`, which take none.
@@ -119,7 +120,7 @@ fn heap_in_use(target: Watched<'_>, limit: &RuntimeLimit, heap: HeapUse) -> Mete
     let [least, most] = [heap.least_bytes, heap.most_bytes].map(bytes);
     let how = match heap.by {
         HeapSource::Pages => "its pages do not tell old from young, and only the old ones count",
-        HeapSource::PerfData => "the last collection left the one, and what has come since may be garbage",
+        HeapSource::PerfData => "the lower figure is what the last collection left; what came since may be garbage",
     };
     let ends = match runtime {
         Runtime::V8 => "when it is full, it ends with \"heap out of memory\"",
@@ -182,12 +183,12 @@ fn resident(target: Watched<'_>, limit: &RuntimeLimit, why: &str) -> Meter {
 fn heap_note(runtime: Runtime) -> &'static str {
     match runtime {
         Runtime::V8 => {
-            "bounds the old part of the heap, resident memory is more; when it is full, it ends with \"heap out of memory\""
+            "limits the old part of the heap; resident memory is more. When it is full the process ends with \"heap out of memory\""
         }
         Runtime::Jvm => {
-            "bounds the heap, resident memory is more; a heap near it is usual, a full one throws OutOfMemoryError"
+            "limits the heap; resident memory is more. A heap close to it is normal, a full one throws OutOfMemoryError"
         }
-        Runtime::Go | Runtime::Beam => "if this is a Go program, its collector works harder near it; nothing fails",
+        Runtime::Go | Runtime::Beam => "if this is a Go program, its collector works harder close to it; nothing fails",
     }
 }
 
@@ -212,13 +213,13 @@ fn more_ports(need: u64) -> Remedy {
 /// What a program limits itself to when it starts; of one that runs it can be read.
 fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let Some((holder, processes)) = given.other() else {
-        return out.push(Need::not_applicable(ID, "c1m-top's engines set themselves no limit"));
+        return out.push(Need::not_applicable(ID, "c1m-top's engines have none"));
     };
     let Some(process) = holder.process.filter(|_| given.ask.running) else {
         return out.push(Need::without(
             ID,
             Verdict::Unknown,
-            "what the program's own options bound is not seen from here: BEAM +Q, V8 --max-old-space-size, JVM -Xmx, GOMEMLIMIT, nginx worker_connections",
+            "the program's own options cannot be seen from here: BEAM +Q, V8 --max-old-space-size, JVM -Xmx, GOMEMLIMIT, nginx worker_connections",
         ));
     };
     let row = match &process.runtime {
@@ -226,7 +227,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         Ok(None) => Need::without(
             ID,
             Verdict::Unknown,
-            "its start options set none; what its configuration bounds is not seen from here (nginx: worker_connections)",
+            "none in its start options; its configuration cannot be seen from here (nginx: worker_connections)",
         ),
         Ok(Some(limit)) if limit.runtime == Runtime::Beam => {
             let (need, besides) = of_one_table(given, &holder, processes);

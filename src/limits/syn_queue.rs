@@ -9,7 +9,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "syn_queue",
     label: "SYN queue",
     unit: Unit::Count,
-    help: "Connections half open: the smaller of a listener's backlog and net.core.somaxconn; without SYN cookies also three quarters of tcp_max_syn_backlog. When it overflows, the kernel answers with SYN cookies or drops.",
+    help: "Half-open connections; the bound is the listener's backlog or net.core.somaxconn, whichever is smaller, and without SYN cookies also three quarters of tcp_max_syn_backlog. When it overflows, the kernel answers with SYN cookies or drops.",
     sources: "TCPReqQFullDoCookies, TCPReqQFullDrop, ListenDrops; somaxconn, tcp_max_syn_backlog, tcp_syncookies",
     sysctls: &[BACKLOG],
     counters: &COUNTERS,
@@ -70,9 +70,9 @@ static COUNTERS: [CounterInfo; 4] = [
         proof: "TCPReqQFullDoCookies",
         read: |s| if syncookies(&s.kernel.net) == Some(2) { ext(s, |e| e.req_q_full_do_cookies) } else { None },
         severity: Severity::Info,
-        what: "every connection is answered with a SYN cookie, because net.ipv4.tcp_syncookies is 2: no queue was full",
+        what: "every connection is answered with a SYN cookie because net.ipv4.tcp_syncookies is 2; no queue was full",
         cure: || {
-            let text = format!("{}, unless that is meant", cookies_on().text);
+            let text = format!("{}, unless that is intended", cookies_on().text);
             cookies_on().worded(text).into()
         },
         ..COUNTER

@@ -9,9 +9,9 @@ use crate::units::whole;
 pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     id: ID,
     name: "tcp_mem",
-    label: "tcp_mem",
+    label: "TCP buffers",
     unit: Unit::Bytes,
-    help: "Buffer memory of all TCP sockets: data in flight or unread. Idle connections need none. Above the pressure mark every socket slows down; at the maximum sends fail.",
+    help: "Buffers of all TCP sockets (tcp_mem): data in flight or unread. Idle connections need none. Above the pressure mark every socket slows down; at the maximum, sends fail.",
     sources: "mem in /proc/net/sockstat; tcp_mem",
     sysctls: &[KEY],
     counters: &COUNTERS,
@@ -19,6 +19,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     holds_unread: true,
     read,
     need,
+    phrase: |_| "TCP buffer memory (tcp_mem)".to_owned(),
     ..PLAIN
 };
 
@@ -40,7 +41,7 @@ static COUNTERS: [CounterInfo; 5] = [
         id: "listen_drops",
         proof: "ListenDrops less ListenOverflows and TCPReqQFullDrop",
         read: |s| if syncookies(&s.kernel.net) == Some(0) { None } else { other_drops(s) },
-        what: "a listening socket dropped connections for another reason than a full queue, mostly for want of memory",
+        what: "a listening socket dropped connections for a reason other than a full queue, most often lack of memory",
         cure: || Remedy::advice(Level::Host, "look at memory and tcp_mem").into(),
         ..COUNTER
     },
@@ -50,7 +51,7 @@ static COUNTERS: [CounterInfo; 5] = [
         read: |s| ext(s, |e| e.memory_pressures),
         // Counts how often pressure began, not whom it met.
         few: 1,
-        what: "TCP buffer memory passed its pressure mark: every socket slows down",
+        what: "TCP buffers passed their pressure mark: every socket slows down",
         cure: || Remedy::advice(Level::Host, "read faster, or raise net.ipv4.tcp_mem").into(),
         with_numbers: true,
         speaks_for_limit_from: 1,
@@ -60,7 +61,7 @@ static COUNTERS: [CounterInfo; 5] = [
         id: "prune_called",
         proof: "PruneCalled",
         read: |s| ext(s, |e| e.prune_called),
-        what: "receive queues were squeezed for want of buffer memory: someone does not read what is sent to them",
+        what: "receive queues were squeezed for lack of buffer memory: someone is not reading what is sent to them",
         cure: larger_buffers,
         ..COUNTER
     },
@@ -68,7 +69,7 @@ static COUNTERS: [CounterInfo; 5] = [
         id: "rcv_pruned",
         proof: "RcvPruned",
         read: |s| ext(s, |e| e.rcv_pruned),
-        what: "packets were dropped from receive queues for want of buffer memory",
+        what: "packets were dropped from receive queues for lack of buffer memory",
         cure: larger_buffers,
         ..COUNTER
     },
@@ -77,7 +78,7 @@ static COUNTERS: [CounterInfo; 5] = [
         proof: "TCPAbortOnMemory",
         read: |s| ext(s, |e| e.abort_on_memory),
         severity: Severity::Critical,
-        what: "the kernel reset connections for want of TCP memory or because of too many orphans",
+        what: "the kernel reset connections for lack of TCP memory, or because there were too many orphans",
         cure: || {
             Cure::from([
                 Remedy::advice(Level::Host, "raise net.ipv4.tcp_mem"),
@@ -136,7 +137,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     }
     out.push(
         need.met_at(whole(pressure as f64 / each))
-            .because("the pressure mark, if every active connection has one message unread")
+            .because("the pressure mark, if every active connection leaves one message unread")
             .mild()
             .cured(|| scaled(marks, pressure, pages, round_up)),
     );

@@ -10,7 +10,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "threads",
     label: "threads",
     unit: Unit::Count,
-    help: "Threads of the machine (threads-max, pid_max), of the engines' cgroup (pids.max) or of their user (RLIMIT_NPROC), whichever is nearest. When they are used up, clone fails with EAGAIN.",
+    help: "Threads of the machine (threads-max, pid_max), of the cgroup (pids.max) or of the user (RLIMIT_NPROC), whichever runs out first. When all are used, clone fails with EAGAIN.",
     sources: "/proc/loadavg, threads-max, pid_max; pids.current, pids.max; /proc/PID/status, /proc/PID/limits",
     sysctls: &[THREADS_MAX, PID_MAX],
     stops_run: true,
@@ -18,9 +18,9 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     read,
     need,
     phrase: |limit| match limit.scope.as_str() {
-        "host" => "the machine's limit of threads".to_owned(),
-        "user" => "the user's limit of threads (RLIMIT_NPROC)".to_owned(),
-        _ => "the cgroup's limit of threads (pids.max)".to_owned(),
+        "host" => "the machine's thread limit".to_owned(),
+        "user" => "the user's thread limit (RLIMIT_NPROC)".to_owned(),
+        _ => "the cgroup's thread limit (pids.max)".to_owned(),
     },
     ..PLAIN
 };
@@ -162,7 +162,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
         Some(row) => row.because(format!("the engines start {} threads", grouped(needed))),
         None => match (&host.tasks, &host.threads_max) {
             (Err(why), _) | (_, Err(why)) => Need::unknown(ID, why),
-            _ => Need::not_applicable(ID, "no bound is readable"),
+            _ => Need::not_applicable(ID, "no limit can be read"),
         },
     });
 }

@@ -7,12 +7,13 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     name: "time_wait",
     label: "TIME_WAIT",
     unit: Unit::Count,
-    help: "Closed connections that keep their ports for 60 s (tcp_max_tw_buckets). Above it they end without the wait.",
+    help: "Closed connections that keep their ports for 60 s (tcp_max_tw_buckets). Beyond it they end without the wait.",
     sources: "tw in /proc/net/sockstat, TCPTimeWaitOverflow; tcp_max_tw_buckets",
     counters: &COUNTERS,
     log: &[LogTopic::TimeWait],
     read,
     need,
+    phrase: |_| "the TIME_WAIT limit".to_owned(),
     ..PLAIN
 };
 
@@ -61,10 +62,10 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     out.push(match (&given.kernel.net.max_tw, given.ask.program) {
         (Err(why), _) => Need::unknown(ID, why),
         (Ok(_), Program::Own) => {
-            Need::not_applicable(ID, "c1m-top closes by reset: no sockets in TIME_WAIT (--close fin leaves some)")
+            Need::not_applicable(ID, "c1m-top closes by reset and leaves none in TIME_WAIT (--close fin leaves some)")
         }
         (Ok(max), Program::Other { .. }) => Need::compare(ID, "at the close", *max, given.ask.target)
-            .because("sockets in TIME_WAIT, if all are closed at once from this end")
+            .because("sockets in TIME_WAIT if this end closes all at once")
             .mild()
             .cured(|| cure(round_up(given.ask.target)).by_hand()),
     });
@@ -88,8 +89,8 @@ pub fn fin_forecast(sample: &Sample, connections: u64, per_s: Option<u64>) -> (S
     (
         Severity::Warning,
         format!(
-            "{stays}; tcp_max_tw_buckets has room for {}, the rest is dropped without it (TCPTimeWaitOverflow): --close-rate {} \
-             overflows nothing, --close rst leaves nothing",
+            "{stays}; tcp_max_tw_buckets has room for {}, the rest end without the wait (TCPTimeWaitOverflow): --close-rate {} \
+             avoids that, --close rst leaves none",
             grouped(room),
             room / TIME_WAIT_S
         ),

@@ -27,6 +27,12 @@ impl Range {
     /// All of them, the nearest first.
     pub const ALL: [Self; 4] = [Self::Data, Self::Target, Self::FirstLimit, Self::Everything];
 
+    /// The next one, and after the last the first.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self::ALL[(self as usize + 1) % Self::ALL.len()]
+    }
+
     /// How far, in words.
     pub fn word(self) -> &'static str {
         match self {
@@ -38,7 +44,7 @@ impl Range {
     }
 }
 
-/// Memory that is not to be used, from one size to another, bytes.
+/// Memory by what happens when so much is in use, from one size to another, bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Zone {
     /// What it is.
@@ -52,6 +58,8 @@ pub struct Zone {
 /// See [`Zone`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ZoneKind {
+    /// What may be used.
+    Safe,
     /// The guard stops a ramp before it.
     Guard,
     /// The kernel kills here.
@@ -98,7 +106,7 @@ pub struct Chart {
     pub curves: Vec<Curve>,
     /// Limit lines within or just beyond the axes.
     pub lines: Vec<Line>,
-    /// Memory that is not to be used, the lowest first.
+    /// What happens at which size, the lowest first; empty where what is drawn is not bounded by the machine or a cgroup.
     pub zones: Vec<Zone>,
     /// How far the axes reach, where somebody or something chose.
     pub range: Option<Range>,

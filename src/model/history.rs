@@ -25,6 +25,8 @@ const FARTHEST: f64 = 20.0;
 const TO_SCALE: f64 = 4.0;
 /// The same where the limits are what is looked at.
 const TO_SCALE_OF_LIMITS: f64 = 8.0;
+/// Above all the memory that there is: room for the zone where the kernel kills.
+const SLIGHTLY_MORE: f64 = 1.08;
 /// Memory beyond all that there is needs no more room than this.
 const BEYOND: f64 = 1.25;
 
@@ -209,10 +211,14 @@ impl History {
                 (_, None) => need * 1.05,
                 (Range::Target, Some(all)) if all > TO_SCALE * need => need * 1.05,
                 (Range::FirstLimit, Some(all)) if all > TO_SCALE_OF_LIMITS * need => need * 1.05,
-                (_, Some(all)) => need.min(BEYOND * all).max(all * 1.06),
+                (_, Some(all)) => need.min(BEYOND * all).max(all * SLIGHTLY_MORE),
             };
             let unit = 1024_f64.powf(y.max(1.0).log(1024.0).floor());
-            self.y[i].fit_in(y.max(highest), unit);
+            match view.capacity() {
+                // All that there is does not change, so that an axis that ends just above it stays.
+                Some(all) if (y / all - SLIGHTLY_MORE).abs() < 1e-9 => self.y[i].high = y,
+                _ => self.y[i].fit_in(y.max(highest), unit),
+            }
         }
     }
 
@@ -265,15 +271,19 @@ impl History {
             None => view.headroom.map_or(0.0, |h| h.at_start_bytes as f64),
         };
         let guard = all - room * (1.0 - view.guard_share);
-        let mut zones = vec![Zone { kind: ZoneKind::Oom, from: all, to: f64::INFINITY }];
-        if guard < all {
-            zones.insert(0, Zone { kind: ZoneKind::Guard, from: guard, to: all });
-        }
+        let zone = |kind, from, to| Zone { kind, from, to };
+        let mut zones = vec![
+            zone(ZoneKind::Safe, 0.0, guard),
+            zone(ZoneKind::Guard, guard, all),
+            zone(ZoneKind::Oom, all, f64::INFINITY),
+        ];
+        zones.retain(|zone| zone.from < zone.to);
         zones
     }
 
     fn lines(&self, x: XAxis, (x_high, y_high): (f64, f64), view: &View<'_>) -> Vec<Line> {
         let mut lines: Vec<Line> = Vec::new();
+        let mut drawn = Vec::new();
         let nearest = view.nearest();
         let is_nearest = |limit: &Limit| nearest.is_some_and(|n| n.info.id == limit.info.id && n.scope == limit.scope);
         for limit in view.limits {
@@ -294,16 +304,16 @@ impl History {
             };
             let label = match at {
                 LineAt::Bytes(bytes) => {
-                    let name = if limit.info.oom == Some(Oom::Cgroup) { "cgroup" } else { limit.info.label };
+                    let name = limit.name();
                     let above = if bytes > y_high { ", above" } else { "" };
                     format!("{name} {}{above}", units::bytes(whole(bytes)))
                 }
-                LineAt::Connections(count) => format!("{} at {}", limit.info.label, units::short_count(whole(count))),
+                LineAt::Connections(count) => format!("{} at {}", limit.name(), units::short_count(whole(count))),
             };
-            // Both engines meet their descriptor limits at about the same count: the first of them says it.
-            let again = nearest.is_none_or(|n| n.info.id != limit.info.id || !is_nearest(limit))
-                && lines.iter().any(|l| l.label.starts_with(limit.info.label) && l.at != at);
+            // Both engines meet their open-file limits at about the same count: the first of them says it.
+            let again = !is_nearest(limit) && drawn.contains(&limit.info.id);
             if !again && !lines.iter().any(|l| l.label == label) {
+                drawn.push(limit.info.id);
                 lines.push(Line { label, at, nearest: is_nearest(limit) });
             }
         }

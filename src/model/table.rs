@@ -24,8 +24,8 @@ const RANGE_BYTES: f64 = 2000.0;
 const SEEN: f64 = 0.02;
 /// Seconds before a limit at which its warning becomes critical.
 const SOON_S: f64 = 10.0;
-/// A limit is "never" met when it lies this many times beyond target and count.
-const BEYOND: f64 = 10.0;
+/// A limit is "never" met when it lies this many times beyond target and count: what grows at all has a count at which it comes.
+const BEYOND: f64 = 1000.0;
 
 /// Without a target, a limit that comes soon is an alarm from this share of it on.
 const UNAIMED: f64 = 0.5;

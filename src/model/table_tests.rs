@@ -103,7 +103,7 @@ fn absence_is_a_state_with_its_reason() {
         (LimitId::FileMax, LimitState::Unknown, "not mounted"),
         (LimitId::Conntrack, LimitState::NotApplicable, "module not loaded"),
         (LimitId::Epoll, LimitState::Unknown, "needs root"),
-        (LimitId::Ports, LimitState::NotApplicable, "bounds who connects"),
+        (LimitId::Ports, LimitState::NotApplicable, "applies to the client"),
         (LimitId::Memcg, LimitState::NotApplicable, "no process watched"),
     ];
     for (id, state, reason) in rows {
@@ -483,7 +483,7 @@ fn the_limit_of_a_runtime_is_forecast_where_it_grows_with_connections_and_no_ala
         assert_eq!(of(Runtime::V8, 1 << 30, heap).state, state);
     }
     let table = drive(&rows(20_000, |_, _| ()), None);
-    assert_eq!(find(&table, LimitId::Runtime).reason.as_deref(), Some("c1m-top's engines set none"));
+    assert_eq!(find(&table, LimitId::Runtime).reason.as_deref(), Some("c1m-top's engines have none"));
 }
 
 /// A heap of 1 GiB, and what is in it, MiB.

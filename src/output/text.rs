@@ -59,7 +59,7 @@ fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
         write!(text, "  headroom {}", bytes(headroom.bytes))?;
     }
     if let Some(limit) = model.nearest() {
-        write!(text, "  next {}", limit.info.label)?;
+        write!(text, "  next {}", limit.name())?;
         if let Some((at, doubt)) = limit.forecast.connections().zip(limit.forecast.plus_minus()) {
             // A number that may be a quarter off is none.
             if doubt > at / 4 {

@@ -11,9 +11,9 @@ const TABLE: &[(i32, &str, &str)] = &[
     (libc::ENOMEM, "ENOMEM", "the kernel had no memory for it"),
     (libc::EACCES, "EACCES", FORBIDDEN),
     (libc::EINVAL, "EINVAL", "the kernel rejects it as invalid"),
-    (libc::ENFILE, "ENFILE", "the machine's table of open files is full"),
-    (libc::EMFILE, "EMFILE", "the process's descriptor tables are full"),
-    (libc::ENOSPC, "ENOSPC", "the user's epoll registrations are used up"),
+    (libc::ENFILE, "ENFILE", "the system is at its open-file limit"),
+    (libc::EMFILE, "EMFILE", "the process is at its open-file limit"),
+    (libc::ENOSPC, "ENOSPC", "the user has no epoll watches left"),
     (libc::EPIPE, "EPIPE", "the other end had closed the connection"),
     (libc::EPROTO, "EPROTO", OTHER),
     (libc::EADDRINUSE, "EADDRINUSE", "the address and port are taken"),
@@ -26,7 +26,7 @@ const TABLE: &[(i32, &str, &str)] = &[
     (
         libc::ETIMEDOUT,
         "ETIMEDOUT",
-        "no answer came: the server does not accept (its accept queue or its descriptor table is full), or packets are dropped on the way, by a full conntrack table or a firewall, or the other host is down",
+        "no answer: the server is not accepting (its accept queue is full, or it is out of open files), packets are dropped on the way (a full conntrack table, a firewall), or the other host is down",
     ),
     (libc::ECONNREFUSED, "ECONNREFUSED", "nothing listens there, or a firewall refuses"),
     (

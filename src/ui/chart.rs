@@ -1,15 +1,18 @@
-//! Memory over connections (or over time): curves, limits as lines under them, the slope carried on.
+//! Memory over connections (or over time): what has been measured as an area, zones and limits under it, the slope carried on in
+//! dots.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::panel::{self, Look};
 use super::raster::Raster;
+use super::spark;
 use super::text::{put, put_right, width};
-use super::theme::{Marker, Theme};
-use super::{lines, panel};
+use super::theme::Marker;
+use super::{lines, zones};
 use crate::limits::LimitState;
-use crate::model::chart::{Chart, XAxis};
+use crate::model::chart::{Chart, Curve, XAxis};
 use crate::units;
 use crate::units::axis::{Scale, Tick, ticks, unit};
 use crate::units::whole;
@@ -18,20 +21,23 @@ use crate::units::whole;
 const GUTTER: u16 = 8;
 
 /// Draws the panel.
-pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<LimitState>, theme: Theme) {
+pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<LimitState>, look: Look) {
     let whose = chart.of.as_ref().map_or(String::new(), |of| format!(" of {of}"));
     let mut name = match chart.x {
         XAxis::Connections => format!("Memory{whose} over connections"),
         XAxis::Time => format!("Memory{whose} over time"),
     };
-    let entries = legend(chart, theme);
+    let entries = legend(chart, look);
     let room = |name: &str| area.width.saturating_sub(width(name) as u16 + 6);
     // Rather a shorter name than curves nobody can tell apart.
     if legend_width(&entries, false) > room(&name) {
         "Memory".clone_into(&mut name);
     }
-    let inner = panel::frame(buf, area, &name, theme);
-    draw_legend(buf, area, room(&name), entries, theme);
+    let inner = panel::frame(buf, area, &name, look);
+    draw_legend(buf, area, room(&name), entries, look);
+    if let Some(range) = chart.range.filter(|_| chart.x == XAxis::Connections) {
+        panel::foot(buf, area, &format!("z: {}", range.word()), look);
+    }
     if inner.height < 3 || inner.width < GUTTER + 12 {
         return;
     }
@@ -41,43 +47,120 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<
         width: inner.width - GUTTER - 2,
         height: inner.height - if inner.height < 5 { 1 } else { 2 },
     };
-    axes(buf, inner, plot, chart, theme);
+    axes(buf, inner, plot, chart, look);
     if chart.curves.iter().all(|c| c.segments.iter().all(Vec::is_empty)) {
         let text = "waiting for the first samples";
         let column = plot.width.saturating_sub(width(text) as u16) / 2;
-        put(buf, plot, column, plot.height / 2, text, theme.dim());
+        put(buf, plot, column, plot.height / 2, text, look.dim());
         return;
     }
-    let to_unit = |(x, y): (f64, f64)| (unit(x, chart.x_bounds), unit(y, chart.y_bounds));
-    let mut raster = Raster::new(theme.marker, plot.width, plot.height);
-    if let Some([from, to]) = chart.forecast {
-        let every = if theme.marker == Marker::Braille { 4 } else { 2 };
-        // Where the band is narrower than a dot its edges fall on the line.
-        for off in [chart.band, -chart.band] {
-            raster.line(to_unit(from), to_unit((to.0, to.1 + off)), theme.dim(), 2 * every);
-        }
-        raster.line(to_unit(from), to_unit(to), theme.first(), every);
-    }
-    for (i, curve) in chart.curves.iter().enumerate().rev() {
-        for segment in &curve.segments {
-            if let [only] = segment[..] {
-                raster.line(to_unit(only), to_unit(only), curve_style(theme, i), 1);
-            }
-            for pair in segment.windows(2) {
-                raster.line(to_unit(pair[0]), to_unit(pair[1]), curve_style(theme, i), 1);
-            }
-        }
-    }
-    let lines = lines::draw(buf, plot, chart, nearest, theme);
+    zones::draw(buf, plot, chart, look);
+    let lines = lines::draw(buf, plot, chart, nearest, look);
+    let filled = areas(buf, plot, chart, look);
+    let raster = dots(chart, plot, look);
     raster.blit(buf, plot);
-    lines::label(buf, plot, &lines, &raster);
+    let fallen = |column: u16, row: u16| filled.get(usize::from(column)).is_some_and(|top| row >= *top);
+    let used = |column: u16, row: u16| raster.used(column, row) || fallen(column, row);
+    lines::label(buf, plot, &lines, used);
+    zones::label(buf, plot, chart, used, look);
+    tip(buf, plot, chart, &filled, look);
 }
 
-fn curve_style(theme: Theme, index: usize) -> Style {
+/// What is in use now, beside the end of the area, where nothing else stands.
+fn tip(buf: &mut Buffer, plot: Rect, chart: &Chart, filled: &[u16], look: Look) {
+    let last = chart.curves.first().and_then(|c| c.segments.last()?.last());
+    let end = filled.iter().rposition(|top| *top < plot.height);
+    let (Some((_, bytes)), Some(end)) = (last, end) else { return };
+    let mark = if look.is_plain() { "<" } else { "◀" };
+    let text = format!("{mark} now {}", units::bytes(whole(*bytes)));
+    let (column, wide) = (end as u16 + 2, width(&text) as u16);
+    let free = |row: u16| {
+        (column..column + wide).all(|c| buf.cell((plot.x + c, plot.y + row)).is_some_and(|cell| cell.symbol() == " "))
+    };
+    // Below the forecast, which goes on from the end.
+    let rows = (filled[end] + 1..(filled[end] + 3).min(plot.height)).find(|row| free(*row));
+    if let Some(row) = rows.filter(|_| column + wide <= plot.width) {
+        put(buf, plot, column, row, &text, look.strong());
+    }
+}
+
+/// What is measured, filled: the first curve, and within it what the kernel holds for sockets. Returns the highest row that each
+/// column takes.
+fn areas(buf: &mut Buffer, plot: Rect, chart: &Chart, look: Look) -> Vec<u16> {
+    let columns = |curve: &Curve| columns(curve, chart.x_bounds, plot.width.into());
+    let Some(all) = chart.curves.first().map(columns) else { return Vec::new() };
+    let inner = chart.curves.get(1..).and_then(<[Curve]>::last).map_or_else(|| vec![f64::NAN; all.len()], columns);
+    let least = |i: usize| if inner[i].is_nan() { 0.0 } else { inner[i].min(all[i]) };
+    let below: Vec<f64> = (0..all.len()).map(least).collect();
+    let above: Vec<f64> = all.iter().zip(&below).map(|(all, below)| all - below).collect();
+    let (low, high) = chart.y_bounds;
+    let styles = (curve_style(look, chart.curves.len() - 1), curve_style(look, 0));
+    let single = chart.curves.len() == 1;
+    let layers: [spark::Layer<'_>; 2] = [(&below, styles.0), (&above, styles.1)];
+    spark::stacked(buf, plot, if single { &layers[1..] } else { &layers }, high - low, look.theme);
+    let top = |v: &f64| {
+        if v.is_nan() {
+            return plot.height;
+        }
+        let cells = (unit(*v, chart.y_bounds) * f64::from(plot.height)).ceil().clamp(0.0, f64::from(plot.height));
+        plot.height - cells as u16
+    };
+    all.iter().map(top).collect()
+}
+
+/// A curve's value at each column; NaN where it has none.
+fn columns(curve: &Curve, bounds: (f64, f64), columns: usize) -> Vec<f64> {
+    let mut out = vec![f64::NAN; columns];
+    for segment in &curve.segments {
+        let at = |x: f64| unit(x, bounds) * columns as f64;
+        let (Some(first), Some(last)) = (segment.first(), segment.last()) else { continue };
+        if !at(first.0).is_finite() || !at(last.0).is_finite() {
+            continue;
+        }
+        let from = at(first.0).floor().clamp(0.0, columns as f64) as usize;
+        let to = (at(last.0).floor() + 1.0).clamp(0.0, columns as f64) as usize;
+        for (column, value) in out.iter_mut().enumerate().take(to).skip(from) {
+            let x = bounds.0 + (bounds.1 - bounds.0) * (column as f64 + 0.5) / columns as f64;
+            let next = segment.partition_point(|p| p.0 < x);
+            *value = match (next.checked_sub(1).map(|i| segment[i]), segment.get(next)) {
+                (Some(a), Some(b)) => a.1 + (b.1 - a.1) * ((x - a.0) / (b.0 - a.0).max(f64::MIN_POSITIVE)),
+                (Some(only), None) => only.1,
+                (None, Some(only)) => only.1,
+                (None, None) => f64::NAN,
+            };
+        }
+    }
+    out
+}
+
+/// What is no area: a curve between the first and the last, and the forecast with its band, in dots.
+fn dots(chart: &Chart, plot: Rect, look: Look) -> Raster {
+    let to_unit = |(x, y): (f64, f64)| (unit(x, chart.x_bounds), unit(y, chart.y_bounds));
+    let mut raster = Raster::new(look.marker, plot.width, plot.height);
+    if let Some([from, to]) = chart.forecast {
+        let every = if look.marker == Marker::Braille { 4 } else { 2 };
+        // Where the band is narrower than a dot its edges fall on the line.
+        for off in [chart.band, -chart.band] {
+            raster.line(to_unit(from), to_unit((to.0, to.1 + off)), look.dim(), 2 * every);
+        }
+        raster.line(to_unit(from), to_unit(to), look.strong(), every);
+    }
+    let between = chart.curves.len().saturating_sub(1).max(1);
+    for (i, curve) in chart.curves.iter().enumerate().take(between).skip(1) {
+        for segment in &curve.segments {
+            for pair in segment.windows(2) {
+                raster.line(to_unit(pair[0]), to_unit(pair[1]), curve_style(look, i), 1);
+            }
+        }
+    }
+    raster
+}
+
+fn curve_style(look: Look, index: usize) -> Style {
     match index {
-        0 => theme.first(),
-        1 => theme.second(),
-        _ => theme.third(),
+        0 => look.first(),
+        1 => look.second(),
+        _ => look.third(),
     }
 }
 
@@ -100,15 +183,15 @@ impl Entry {
 }
 
 /// The curves that have data.
-fn legend(chart: &Chart, theme: Theme) -> Vec<Entry> {
-    let mark = if theme.marker == Marker::Dot { "**" } else { "━━" };
+fn legend(chart: &Chart, look: Look) -> Vec<Entry> {
+    let mark = if look.is_plain() { "##" } else { "██" };
     chart
         .curves
         .iter()
         .enumerate()
         .filter_map(|(i, curve)| {
             let value = curve.segments.iter().rev().find_map(|s| s.last()).map(|(_, y)| *y);
-            value.is_some().then(|| Entry { mark, label: curve.label, value, style: curve_style(theme, i) })
+            value.is_some().then(|| Entry { mark, label: curve.label, value, style: curve_style(look, i) })
         })
         .collect()
 }
@@ -117,21 +200,21 @@ fn legend_width(entries: &[Entry], with_values: bool) -> u16 {
     entries.iter().map(|e| width(&e.text(with_values)) + width(e.mark) + 1).sum::<usize>() as u16
 }
 
-/// The legend on the panel's rule, with the latest values where there is room: no label has to find a place among the
+/// The legend on the panel's first row, with the latest values where there is room: no label has to find a place among the
 /// data.
-fn draw_legend(buf: &mut Buffer, area: Rect, room: u16, mut entries: Vec<Entry>, theme: Theme) {
+fn draw_legend(buf: &mut Buffer, area: Rect, room: u16, mut entries: Vec<Entry>, look: Look) {
     let with_values = legend_width(&entries, true) <= room;
     while legend_width(&entries, with_values) > room && entries.pop().is_some() {}
     let mut column = area.width.saturating_sub(legend_width(&entries, with_values) + 2);
     for entry in &entries {
-        column = put(buf, area, column, 0, " ", theme.text());
+        column = put(buf, area, column, 0, " ", look.text());
         column = put(buf, area, column, 0, entry.mark, entry.style);
-        column = put(buf, area, column, 0, &entry.text(with_values), theme.text());
+        column = put(buf, area, column, 0, &entry.text(with_values), look.text());
     }
 }
 
 /// The two axes with ticks and labels.
-fn axes(buf: &mut Buffer, inner: Rect, plot: Rect, chart: &Chart, theme: Theme) {
+fn axes(buf: &mut Buffer, inner: Rect, plot: Rect, chart: &Chart, theme: Look) {
     let [bar, y_tick, corner, rule, x_tick] = theme.axis_marks();
     let axis = Rect { x: plot.x - 1, width: plot.width + 1, height: plot.height + 1, ..plot };
     for row in 0..plot.height {
@@ -148,6 +231,10 @@ fn axes(buf: &mut Buffer, inner: Rect, plot: Rect, chart: &Chart, theme: Theme) 
         if at > 0.0 && row < free_below {
             free_below = row;
             put(buf, axis, 0, row, y_tick, theme.dim());
+            // A faint grid, under all that follows, where zones do not show how high it is.
+            for column in (4..axis.width).step_by(4).filter(|_| chart.zones.is_empty()) {
+                put(buf, axis, column, row, if theme.is_plain() { "." } else { "·" }, theme.dim());
+            }
             put_right(buf, inner, GUTTER - 1, row, &label, theme.dim());
         }
     }
@@ -181,7 +268,7 @@ mod tests {
     fn rows(chart: &Chart, width: u16, height: u16) -> Vec<String> {
         let area = Rect::new(0, 0, width, height);
         let mut buf = Buffer::empty(area);
-        draw(&mut buf, area, chart, None, Theme::default());
+        draw(&mut buf, area, chart, None, Look::default());
         (0..height).map(|y| (0..width).map(|x| buf[(x, y)].symbol()).collect()).collect()
     }
 

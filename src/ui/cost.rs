@@ -3,9 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::panel;
+use super::panel::{self, Look};
 use super::text::{cut, put, width, wrap};
-use super::theme::Theme;
 use crate::model::{Basis, Cost, Model};
 use crate::units;
 use crate::units::whole;
@@ -34,7 +33,7 @@ struct Part {
 }
 
 /// Draws the panel: one row a part; in a low panel two columns, or one line.
-pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
+pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Look) {
     let cost = model.cost();
     let inner = panel::frame(buf, area, &title(cost, usize::from(area.width).saturating_sub(6)), theme);
     if cost.total.is_none() {
@@ -65,7 +64,8 @@ fn title(cost: &Cost, columns: usize) -> String {
     let bytes = bytes(slope.per_connection);
     let divided = if cost.basis == Some(Basis::Quotient) { ", by division" } else { "" };
     let whole = format!("One connection costs {bytes} B ({}{divided})", cost.ends());
-    if width(&whole) <= columns { whole } else { format!("A connection costs {bytes} B") }
+    let shorter = format!("A connection costs {bytes} B");
+    [whole, shorter].into_iter().find(|t| width(t) <= columns).unwrap_or_else(|| format!("{bytes} B each"))
 }
 
 /// A whole number of bytes; what is negative is noise.
@@ -109,7 +109,7 @@ fn matches(caches: &[&str], name: &str) -> bool {
 }
 
 /// `TCP sock        5,041 B  ━━━━━━━━  TCP`, bars as shares of `most`.
-fn rows(buf: &mut Buffer, area: Rect, parts: &[Part], most: f64, theme: Theme) {
+fn rows(buf: &mut Buffer, area: Rect, parts: &[Part], most: f64, theme: Look) {
     let bar = area.width.saturating_sub(28).min(if area.width < 90 { 12 } else { 24 });
     for (row, part) in parts.iter().enumerate() {
         let row = row as u16;
@@ -128,7 +128,7 @@ fn rows(buf: &mut Buffer, area: Rect, parts: &[Part], most: f64, theme: Theme) {
 }
 
 /// `socket   5,041   inode    1,727`, as many to a row as fit.
-fn flow(buf: &mut Buffer, area: Rect, parts: &[Part], theme: Theme) {
+fn flow(buf: &mut Buffer, area: Rect, parts: &[Part], theme: Look) {
     const EACH: u16 = 14;
     let across = ((area.width + 1) / (EACH + 2)).max(1);
     for (i, part) in parts.iter().enumerate() {

@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::panel;
+use super::panel::{self, Look};
+use super::spark;
 use super::text::{cut, put, wrap};
-use super::theme::Theme;
 use crate::limits::LimitState;
-use crate::model::{Engine, Model, happened};
+use crate::model::{Engine, Model, Quantity, RunPhase, happened};
 use crate::protocol::{EngineStats, Latency, Phase, Role, Traffic};
 use crate::units;
 
@@ -16,7 +16,7 @@ use crate::units;
 const NAME: u16 = 15;
 
 /// Draws the panel.
-pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
+pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Look) {
     let inner = panel::frame(buf, area, "Engines", theme);
     let engines = model.engines();
     if engines.is_empty() {
@@ -29,8 +29,12 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         let title = format!("{} {}", engine.name, engine.pid);
         put(buf, inner, column_of(i), 0, &cut(&title, usize::from(each.saturating_sub(1))), theme.strong());
     }
-    let all: Vec<Vec<Row>> = engines.iter().map(rows).collect();
+    let holding = model.now().phase == RunPhase::Holding;
+    let all: Vec<Vec<Row>> = engines.iter().map(|e| rows(e, holding)).collect();
     let mut y = 1;
+    if inner.height >= 14 {
+        y = cpu(buf, inner, y, model, each, theme);
+    }
     for (r, (name, _, _)) in all[0].iter().enumerate() {
         // A row that nobody has anything for would only be noise.
         if all.iter().all(|rows| rows[r].1.is_none()) {
@@ -47,10 +51,32 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     notes(buf, Rect { y: inner.y + y, height: inner.height.saturating_sub(y), ..inner }, engines, theme);
 }
 
+/// The CPU of each engine over the last minute, in the kernel and in user mode; returns the next row.
+fn cpu(buf: &mut Buffer, area: Rect, y: u16, model: &Model, each: u16, theme: Look) -> u16 {
+    const ROWS: u16 = 2;
+    let Some((first, last)) = model.timespan() else { return y };
+    let from = last.saturating_sub(60_000).max(first);
+    put(buf, area, 1, y, "CPU, last min", theme.dim());
+    for (i, engine) in model.engines().iter().enumerate() {
+        let layers = match engine.role {
+            Some(Role::Server) => [Quantity::ServerSystem, Quantity::ServerUser],
+            Some(Role::Client) => [Quantity::ClientSystem, Quantity::ClientUser],
+            None => continue,
+        };
+        let wide = each.saturating_sub(3).min(30);
+        let [system, user] = layers.map(|q| model.over_time(q, (from, from + 60_000), wide.into()));
+        let place = Rect { x: area.x + NAME + 2 + i as u16 * each, y: area.y + y, width: wide, height: ROWS };
+        let both: Vec<f64> = system.iter().zip(&user).map(|(a, b)| a + b).collect();
+        let most = spark::scale(&both).max(0.1);
+        spark::stacked(buf, place, &[(&system, theme.second()), (&user, theme.first())], most, theme.theme);
+    }
+    y + ROWS
+}
+
 /// Name, value where there is one, whether it is a warning.
 type Row = (&'static str, Option<String>, bool);
 
-fn rows(e: &Engine) -> Vec<Row> {
+fn rows(e: &Engine, holding: bool) -> Vec<Row> {
     let stats = e.stats.as_ref();
     let number = |v: Option<u64>| v.map(|v| format!("{:>10}", units::grouped(v)));
     let count = |of: fn(&EngineStats) -> u64| number(stats.map(of));
@@ -63,7 +89,7 @@ fn rows(e: &Engine) -> Vec<Row> {
     let messages = |of: fn(Traffic) -> u64| number(traffic.map(of));
     let bytes = |b: u64| format!("{:>10}", units::bytes(b));
     vec![
-        ("state", Some(state(e)), !e.alive || e.silent),
+        ("state", Some(state(e, holding)), !e.alive || e.silent),
         ("connections", count(|s| s.open), false),
         ("most at once", count(|s| s.peak), false),
         ("opened so far", count(|s| s.opened), false),
@@ -99,11 +125,12 @@ fn rows(e: &Engine) -> Vec<Row> {
     ]
 }
 
-fn state(e: &Engine) -> String {
+fn state(e: &Engine, holding: bool) -> String {
     match (&e.death, e.alive, e.phase()) {
         (Some(death), _, _) => death.cause.to_string(),
         (None, false, _) => "gone".into(),
         (None, true, _) if e.silent => "silent: stopped, or without CPU".into(),
+        (None, true, Some(Phase::Ramping)) if e.role == Some(Role::Server) && holding => "holding".into(),
         // A server is always ready for more; whether some come is its clients' affair.
         (None, true, Some(Phase::Ramping)) if e.role == Some(Role::Server) => "accepting".into(),
         (None, true, Some(phase)) => format!("{phase:?}").to_lowercase(),
@@ -125,13 +152,13 @@ fn descriptors(e: &Engine) -> Option<String> {
     })
 }
 
-/// `33 of at most 256, 20,000 each`.
+/// `33 of at most 256`.
 fn tables(stats: &EngineStats) -> String {
-    format!("{:>10} of {}, {} each", stats.tables, stats.tables_max, units::grouped(stats.table_limit))
+    format!("{:>10} of {}", stats.tables, stats.tables_max)
 }
 
 /// What needs sentences: why an engine stopped, which errors it met.
-fn notes(buf: &mut Buffer, area: Rect, engines: &[Engine], theme: Theme) {
+fn notes(buf: &mut Buffer, area: Rect, engines: &[Engine], theme: Look) {
     let mut lines: Vec<(String, Style)> = Vec::new();
     for (e, stats) in engines.iter().filter_map(|e| Some((e, e.stats.as_ref()?))) {
         if let Some(stop) = &stats.stop {

@@ -1,25 +1,30 @@
-//! One frame: what is shown at which size. Numbers before graphs; panels drop from the bottom.
+//! One frame: what is where at which size. More room shows more panels.
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::keys::Screen;
+use super::panel::Look;
 use super::panels::{self, Panel};
 use super::state::View;
 use super::theme::Theme;
 use super::{
-    banner, chart, connections, cost, engines, events, glyphs, header, help, limit_table, limits, peers, program,
-    statusbar,
+    banner, begin, chart, connections, cost, engines, events, glyphs, header, help, latency, limit_table, limits, next,
+    over_time, peers, program, statusbar, strips,
 };
 use crate::model::{Model, ProcessLine};
 
-/// From this size on there is room for panels side by side with the chart.
-const WIDE: (u16, u16) = (110, 28);
-/// Rows that processes and listeners need to have one of each.
-const BOTH: u16 = 8;
+/// From this size on panels stand in boxes.
+const BOXED: (u16, u16) = (100, 30);
+/// From this size on there is room for what is looked at now and then.
+const LARGE: (u16, u16) = (160, 50);
 /// Below this size panels make no sense: a few rows of numbers instead.
 const SMALL: (u16, u16) = (60, 16);
+/// Columns that two panels side by side need.
+const PAIR: u16 = 76;
+/// Rows that processes and listeners need to have one of each.
+const BOTH: u16 = 8;
 
 /// Draws the model as the view wants it.
 pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
@@ -38,9 +43,17 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
     let panels = layout(area, model, view);
     let focus = panels::focused(view.focus, &panels);
     statusbar::draw(buf, rest.bottom(1), model, view, focus, theme);
+    // What the time cursor moves over goes on to now.
+    let live = view.frozen.as_deref().unwrap_or(model);
     for (panel, place) in &panels {
-        let focused = focus == Some(*panel);
-        draw_panel(buf, *place, *panel, shown, view, Look { theme, focused, small: is_small(area) });
+        let look = Look { theme, boxed: has(area, BOXED), focused: focus == Some(*panel) };
+        match panel {
+            Panel::OverTime => {
+                let shown = over_time::Shown { model: live, cursor: view.cursor };
+                over_time::draw(buf, *place, &shown, look);
+            }
+            _ => draw_panel(buf, *place, *panel, shown, view, look),
+        }
     }
     if view.help {
         help::draw(buf, area, view, theme);
@@ -48,45 +61,81 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
     glyphs::reduce(buf, theme.charset);
 }
 
-/// How one panel is drawn.
-#[derive(Debug, Clone, Copy)]
-struct Look {
-    theme: Theme,
-    focused: bool,
-    small: bool,
-}
-
 fn draw_panel(buf: &mut Buffer, area: Rect, panel: Panel, model: &Model, view: &View, look: Look) {
-    let theme = look.theme;
     let watched = model.program();
+    let enlarged = view.enlarged == Some(panel);
     match (panel, &watched) {
-        (Panel::Count, _) if look.small => connections::draw_small(buf, area, model, theme),
-        (Panel::Count, _) => connections::draw(buf, area, model, theme),
-        (Panel::Next, _) => limits::draw_nearest(buf, area, model, theme),
-        (Panel::Memory | Panel::OverTime, _) => draw_chart(buf, area, model, view, theme),
-        (Panel::Limits, _) if view.screen == Screen::Limits => {
-            let rows = view.limit_rows(model);
-            limit_table::draw(buf, area, model, &rows.rows, view.chosen_limit(&rows), theme);
+        (Panel::Count, _) if is_small(buf.area) => connections::draw_small(buf, area, model, look),
+        (Panel::Count, _) => connections::draw(buf, area, model, look),
+        (Panel::Next, _) => next::draw(buf, area, model, look),
+        (Panel::Memory, _) => {
+            let nearest = model.nearest().map(|l| l.state);
+            chart::draw(buf, area, &model.chart(view.axis(model), view.range), nearest, look);
         }
-        (Panel::Limits, _) => limits::draw(buf, area, model, theme),
-        (Panel::Cost, _) => cost::draw(buf, area, model, theme),
+        (Panel::Limits, _) if view.screen == Screen::Limits || enlarged => {
+            let rows = view.limit_rows(model);
+            limit_table::draw(buf, area, model, &rows.rows, view.chosen_limit(&rows), look);
+        }
+        (Panel::Limits, _) => {
+            let rows = view.limit_rows(model);
+            limits::draw(buf, area, &rows, view.chosen_limit(&rows), look);
+        }
+        (Panel::Cost, _) => cost::draw(buf, area, model, look),
         (Panel::Events, _) => {
             let rows = view.event_rows(model);
-            events::draw(buf, area, model, &rows, view.chosen_event(&rows), theme);
+            events::draw(buf, area, model, &rows, view.chosen_event(&rows), enlarged, look);
         }
-        (Panel::Engines, _) => engines::draw(buf, area, model, theme),
-        (Panel::Processes, Some(watched)) => program::processes(buf, area, model, watched, theme),
+        (Panel::Engines, _) => engines::draw(buf, area, model, look),
+        (Panel::Latency, _) => latency::draw(buf, area, model, look),
+        (Panel::Strips, _) => strips::draw(buf, area, model, look),
+        (Panel::Begin, _) => begin::draw(buf, area, look),
+        (Panel::Processes, Some(watched)) => {
+            let rows = view.member_rows(watched);
+            let chosen = look.focused.then(|| view.chosen_member(&rows));
+            program::processes(buf, area, model, watched, (&rows, chosen), look);
+        }
         (Panel::Listeners, Some(watched)) => {
             let rows = view.listener_rows(watched);
             let chosen = look.focused.then(|| view.chosen_listener(&rows));
-            program::listeners(buf, area, &rows, chosen, theme);
+            program::listeners(buf, area, &rows, chosen, look);
         }
         (Panel::Peers, Some(watched)) => {
             if let Some(opened) = &view.opened {
-                peers::draw(buf, area, watched, opened, theme);
+                peers::draw(buf, area, watched, opened, look);
             }
         }
-        (Panel::Processes | Panel::Listeners | Panel::Peers, None) => {}
+        (Panel::OverTime | Panel::Processes | Panel::Listeners | Panel::Peers, _) => {}
+    }
+}
+
+/// The row of a list that stands at a height of the screen; `None` where there is none.
+pub(super) fn row_at(screen: Rect, (panel, area): (Panel, Rect), model: &Model, view: &View, y: u16) -> Option<usize> {
+    let focus = panels::focused(view.focus, &layout(screen, model, view));
+    let look = Look { theme: Theme::default(), boxed: has(screen, BOXED), focused: focus == Some(panel) };
+    let enlarged = view.enlarged == Some(panel);
+    match (panel, model.program()) {
+        (Panel::Limits, _) => {
+            let rows = view.limit_rows(model);
+            let chosen = view.chosen_limit(&rows);
+            if view.screen == Screen::Limits || enlarged {
+                return limit_table::row_at(area, rows.rows.len(), chosen, look, y);
+            }
+            limits::row_at(area, &rows, chosen, look, y)
+        }
+        (Panel::Events, _) => {
+            let rows = view.event_rows(model);
+            events::row_at(area, &rows, view.chosen_event(&rows), enlarged, look, y)
+        }
+        (Panel::Processes, Some(watched)) => {
+            let rows = view.member_rows(watched);
+            let all = if rows.len() < watched.members.len() { rows.len() } else { watched.processes as usize };
+            program::row_at(area, rows.len(), all - rows.len(), view.chosen_member(&rows), look, y)
+        }
+        (Panel::Listeners, Some(watched)) => {
+            let rows = view.listener_rows(watched);
+            program::row_at(area, rows.len(), 0, view.chosen_listener(&rows), look, y)
+        }
+        _ => None,
     }
 }
 
@@ -98,42 +147,93 @@ pub(super) fn layout(area: Rect, model: &Model, view: &View) -> Vec<(Panel, Rect
     rest.top(banner::lines(model, view.failure.as_deref(), area.width).len() as u16);
     rest.bottom(1);
     let mut out = Vec::new();
-    let small = is_small(area);
+    let (small, boxed) = (is_small(area), has(area, BOXED));
     if small {
         out.push((Panel::Count, rest.top(if rest.0.height >= 5 { 3 } else { 1 })));
         out.push((Panel::Next, rest.top(1)));
     } else {
-        // One row more for where the target came from, if that needs saying and costs no panel.
-        let note = shown.setup().target_note.is_some() && area.height >= WIDE.1;
-        out.push((Panel::Count, rest.top(if note { 4 } else { 3 })));
+        // One row more for where the target came from, if that needs saying and costs no panel: a box has a place for it.
+        let note = u16::from(shown.setup().target_note.is_some() && area.height >= 28);
+        out.push((Panel::Count, rest.top(if boxed { 5 } else { 3 + note })));
+        out.push((Panel::Next, rest.top(if area.height >= 28 { 2 } else { 1 })));
     }
     if let Some(enlarged) = view.enlarged {
         out.retain(|(panel, _)| *panel != enlarged);
         out.push((enlarged, rest.0));
         return out;
     }
-    let wide_enough = area.width >= WIDE.0 && area.height >= WIDE.1;
+    let size = Size { boxed, large: has(area, LARGE), small };
     let watched = shown.program();
     match (view.screen, &watched) {
         (Screen::Overview, _) if small && rest.0.height >= 3 => out.push((Panel::Limits, rest.0)),
         (Screen::Overview, _) if small => {}
-        (Screen::Overview, Some(program)) if wide_enough => wide_program(&rest, program, &mut out),
-        (Screen::Overview, Some(program)) => stacked_program(rest, program, &mut out),
-        (Screen::Overview, None) if wide_enough => wide(rest, &mut out),
-        (Screen::Overview, None) => stacked(rest, &mut out),
-        (Screen::Memory, _) => memory(rest, &mut out),
-        (Screen::Limits, _) => out.push((Panel::Limits, rest.0)),
+        (Screen::Overview, Some(program)) if boxed => wide_program(&rest, program, size, &mut out),
+        (Screen::Overview, Some(program)) => stacked_program(rest, program, size, &mut out),
+        (Screen::Overview, None) => {
+            if is_idle(shown) {
+                out.push((Panel::Begin, rest.top(begin::ROWS + size.frame())));
+                idle(rest, size, &mut out);
+            } else {
+                let limits = view.limit_rows(shown);
+                let rows = limits.rows.len() as u16 + u16::from(!limits.folded.is_empty());
+                overview(rest, rows, size, &mut out);
+            }
+        }
+        (Screen::Memory, _) => memory(rest, size, &mut out),
+        (Screen::Limits, _) => {
+            // Every limit has its row before anything else has one.
+            let rows = shown.limits().len() as u16 + 18;
+            if rest.0.height >= rows + 10 && !small {
+                out.push((Panel::OverTime, rest.bottom((rest.0.height - rows).min(24))));
+            }
+            out.insert(out.len().min(2), (Panel::Limits, rest.0));
+        }
         (Screen::Engines, Some(_)) if view.opened.is_some() => out.push((Panel::Peers, rest.0)),
-        (Screen::Engines, Some(program)) => whole_program(rest, program, &mut out),
-        (Screen::Engines, None) => out.push((Panel::Engines, rest.0)),
+        (Screen::Engines, Some(program)) => whole_program(rest, program, size, &mut out),
+        (Screen::Engines, None) => engines_screen(rest, size, &mut out),
     }
     out.retain(|(_, place)| !place.is_empty());
     out
 }
 
+fn has(area: Rect, (width, height): (u16, u16)) -> bool {
+    area.width >= width && area.height >= height
+}
+
 /// Whether there is only room for a few rows of numbers.
 fn is_small(area: Rect) -> bool {
-    area.width < SMALL.0 || area.height < SMALL.1
+    !has(area, SMALL)
+}
+
+/// Whether nothing runs and nothing is watched: only the machine is seen.
+fn is_idle(model: &Model) -> bool {
+    model.setup().target.is_none()
+        && model.engines().is_empty()
+        && model.program().is_none()
+        && !model.setup().own_engines
+}
+
+/// Which panels there is room for.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    boxed: bool,
+    large: bool,
+    small: bool,
+}
+
+impl Size {
+    /// Rows that a panel's frame takes.
+    fn frame(self) -> u16 {
+        if self.boxed { 2 } else { 1 }
+    }
+
+    /// Two parts side by side, the right one `right` columns wide. Boxes touch; what has no sides has a gap of two columns.
+    fn beside(self, area: Rect, right: u16) -> (Rect, Rect) {
+        let right = right.min(area.width);
+        let gap = if self.boxed { 0 } else { 2 };
+        let left = Rect { width: area.width.saturating_sub(right + gap), ..area };
+        (left, Rect { x: area.x + area.width - right, width: right, ..area })
+    }
 }
 
 /// What is left of the screen, taken from above and below.
@@ -156,111 +256,172 @@ impl Rows {
     }
 }
 
-/// Two parts side by side, the right one `right` columns wide, a gap of two columns between.
-fn beside(area: Rect, right: u16) -> (Rect, Rect) {
-    let right = right.min(area.width);
-    let left = Rect { width: area.width.saturating_sub(right + 2), ..area };
-    (left, Rect { x: area.x + area.width - right, width: right, ..area })
+/// ```text
+/// memory                    │ over time
+/// limits                    │ cost, how long it takes│ spread
+/// events                    │                        │
+/// ```
+/// In the middle size the second row is limits, cost and events, in the small one limits and events; where there is no room for two
+/// side by side, each stands alone. `rows` is how many limits there are to show.
+fn overview(mut rest: Rows, rows: u16, size: Size, out: &mut Vec<(Panel, Rect)>) {
+    let (width, height) = (rest.0.width, rest.0.height);
+    if width < PAIR {
+        let limits = rest.top((height / 3).max(5));
+        if rest.0.height >= 12 {
+            out.push((Panel::Memory, rest.top(rest.0.height - 5)));
+        }
+        out.extend([(Panel::Limits, limits), (Panel::Events, rest.0)]);
+        return;
+    }
+    if height >= 13 {
+        let (memory, over_time) = size.beside(rest.top(height * 11 / 20), width * 9 / 20);
+        out.extend([(Panel::Memory, memory), (Panel::OverTime, over_time)]);
+    }
+    if !size.boxed {
+        let (limits, events) = size.beside(rest.0, width * 9 / 20);
+        return out.extend([(Panel::Limits, limits), (Panel::Events, events)]);
+    }
+    let (limits, right) = size.beside(rest.0, width * 11 / 20);
+    let (middle, events) = size.beside(right, right.width * 11 / 20);
+    if size.large {
+        // Limits as many as there are, and below them sentences that are read whole.
+        let (mut left, mut middle) = (Rows(limits), Rows(middle));
+        let (rows, height) = (rows + size.frame(), left.0.height);
+        out.push((Panel::Limits, left.top(rows.clamp(6, height * 3 / 5))));
+        out.push((Panel::Events, left.0));
+        out.push((Panel::Cost, middle.top(12)));
+        out.extend([(Panel::Latency, middle.0), (Panel::Strips, events)]);
+    } else {
+        out.extend([(Panel::Limits, limits), (Panel::Cost, middle), (Panel::Events, events)]);
+    }
 }
 
+/// The machine alone.
 /// ```text
-/// chart                     │ limits
-/// cost                      │ events
+/// memory                    │ over time
+/// limits                    │ events
 /// ```
-fn wide(mut rest: Rows, out: &mut Vec<(Panel, Rect)>) {
-    let right = (rest.0.width * 9 / 20).clamp(limits::full_width(), 90);
-    let low = rest.bottom((rest.0.height / 3).clamp(8, 13));
-    let (chart_area, limits_area) = beside(rest.0, right);
-    let (cost_area, events_area) = beside(low, right);
+fn idle(mut rest: Rows, size: Size, out: &mut Vec<(Panel, Rect)>) {
+    let (width, height) = (rest.0.width, rest.0.height);
+    if height < 13 || width < PAIR {
+        return out.push((Panel::Limits, rest.0));
+    }
+    let (limits, events) = size.beside(rest.bottom((height / 3).clamp(5, 12)), width * 9 / 20);
+    let (memory, over_time) = size.beside(rest.0, width * 9 / 20);
     out.extend([
-        (Panel::Memory, chart_area),
-        (Panel::Limits, limits_area),
-        (Panel::Cost, cost_area),
-        (Panel::Events, events_area),
+        (Panel::Memory, memory),
+        (Panel::OverTime, over_time),
+        (Panel::Limits, limits),
+        (Panel::Events, events),
     ]);
 }
 
 /// ```text
-/// limits          │ cost
-/// chart
-/// events
-/// ```
-fn stacked(mut rest: Rows, out: &mut Vec<(Panel, Rect)>) {
-    let numbers = rest.top((rest.0.height * 2 / 5).clamp(6, 12));
-    if numbers.width >= 78 {
-        let (limits_area, cost_area) = beside(numbers, numbers.width / 5 * 2);
-        out.extend([(Panel::Limits, limits_area), (Panel::Cost, cost_area)]);
-    } else {
-        out.push((Panel::Limits, numbers));
-    }
-    // Drawn where they fit whole: first the chart goes, then the events.
-    let low = if rest.0.height >= 11 { rest.bottom((rest.0.height / 3).max(4)) } else { rest.bottom(3) };
-    if rest.0.height >= 5 {
-        out.extend([(Panel::Memory, rest.0), (Panel::Events, low)]);
-    } else {
-        let both = Rect { y: rest.0.y, height: rest.0.height + low.height, ..low };
-        out.push((Panel::Events, both));
-    }
-}
-
-/// ```text
-/// processes                 │ limits
+/// processes                 │ over time
 /// listens on                │
-/// chart                     │ events
+/// memory                    │ limits
+///                           │ events
 /// ```
-fn wide_program(rest: &Rows, watched: &ProcessLine, out: &mut Vec<(Panel, Rect)>) {
-    let right = (rest.0.width * 2 / 5).clamp(limits::full_width(), 90);
-    let (left, right) = beside(rest.0, right);
+fn wide_program(rest: &Rows, watched: &ProcessLine, size: Size, out: &mut Vec<(Panel, Rect)>) {
+    let right = (rest.0.width * 9 / 20).clamp(limits::full_width(), 96);
+    let (left, right) = size.beside(rest.0, right);
     let (processes, listeners) = program::heights(watched);
     let (mut left, mut right) = (Rows(left), Rows(right));
     let most = left.0.height * 2 / 5;
-    out.push((Panel::Processes, left.top(processes.min(most))));
-    out.push((Panel::Listeners, left.top(listeners.min(most / 2))));
+    out.push((Panel::Processes, left.top((processes + size.frame()).min(most))));
+    out.push((Panel::Listeners, left.top((listeners + size.frame()).min(most).max(4))));
     out.push((Panel::Memory, left.0));
-    out.push((Panel::Limits, right.top(right.0.height / 2)));
+    let height = right.0.height;
+    out.push((Panel::OverTime, right.top(height * 2 / 5)));
+    out.push((Panel::Limits, right.top(height * 7 / 20)));
     out.push((Panel::Events, right.0));
 }
 
 /// ```text
 /// processes
 /// listens on
-/// limits
-/// chart, where there is room
-/// events
+/// limits                     │ events
+/// memory, where there is room│ over time
 /// ```
-fn stacked_program(mut rest: Rows, watched: &ProcessLine, out: &mut Vec<(Panel, Rect)>) {
+/// In between what changes with time has the whole width.
+fn stacked_program(mut rest: Rows, watched: &ProcessLine, size: Size, out: &mut Vec<(Panel, Rect)>) {
     let height = rest.0.height;
     let (processes, listeners) = program::heights(watched);
-    out.push((Panel::Processes, rest.top(processes.min((height / 3).max(4)))));
-    out.push((Panel::Listeners, rest.top(listeners.min((height / 5).max(4)))));
-    out.push((Panel::Limits, rest.top((height / 4).max(4))));
-    if rest.0.height >= 14 {
-        out.push((Panel::Memory, rest.top(rest.0.height - 6)));
+    out.push((Panel::Processes, rest.top((processes + size.frame()).min((height / 3).max(4)))));
+    out.push((Panel::Listeners, rest.top((listeners + size.frame()).min((height / 3).max(4)))));
+    if rest.0.height >= 16 && rest.0.width >= PAIR {
+        let (memory, over_time) = size.beside(rest.bottom(rest.0.height / 2), rest.0.width * 9 / 20);
+        out.extend([(Panel::Memory, memory), (Panel::OverTime, over_time)]);
+    } else if rest.0.height >= 11 {
+        out.push((Panel::OverTime, rest.bottom(5)));
     }
-    out.push((Panel::Events, rest.0));
+    if rest.0.width >= PAIR {
+        let (limits, events) = size.beside(rest.0, rest.0.width * 9 / 20);
+        out.extend([(Panel::Limits, limits), (Panel::Events, events)]);
+    } else {
+        out.push((Panel::Limits, rest.top((rest.0.height / 2).max(4))));
+        out.push((Panel::Events, rest.0));
+    }
 }
 
-/// All its processes, and what it listens on.
-fn whole_program(mut rest: Rows, watched: &ProcessLine, out: &mut Vec<(Panel, Rect)>) {
+/// All its processes, and what it listens on; below, where there is room, what changes with time.
+fn whole_program(mut rest: Rows, watched: &ProcessLine, size: Size, out: &mut Vec<(Panel, Rect)>) {
     let (processes, listeners) = program::heights(watched);
     if rest.0.height < BOTH {
         // What can be chosen from.
         out.push((Panel::Listeners, rest.0));
         return;
     }
-    let below = rest.bottom(listeners.min(rest.0.height / 3));
-    out.push((Panel::Processes, rest.top(processes)));
+    let (processes, listeners) = (processes + size.frame(), listeners + size.frame());
+    if rest.0.height >= processes + listeners + 6 && !size.small {
+        out.push((Panel::Processes, rest.top(processes)));
+        out.push((Panel::Listeners, rest.top(listeners)));
+        if rest.0.height >= 14 && rest.0.width >= PAIR {
+            let (memory, over_time) = size.beside(rest.0, rest.0.width * 9 / 20);
+            out.extend([(Panel::Memory, memory), (Panel::OverTime, over_time)]);
+        } else {
+            out.push((Panel::OverTime, rest.0));
+        }
+        return;
+    }
+    let below = rest.bottom(listeners.min((rest.0.height / 2).max(5)));
+    out.push((Panel::Processes, rest.0));
     out.push((Panel::Listeners, below));
 }
 
-/// The chart over as much as possible, the cost below it.
-fn memory(mut rest: Rows, out: &mut Vec<(Panel, Rect)>) {
-    let low = (rest.0.height >= 14).then(|| rest.bottom((rest.0.height / 3).clamp(5, 12)));
+/// The chart over as much as possible, the cost and what changes with time below it.
+fn memory(mut rest: Rows, size: Size, out: &mut Vec<(Panel, Rect)>) {
+    let height = rest.0.height;
+    let low = if height >= 14 { rest.bottom((height / 3).clamp(6, 22)) } else { Rect::ZERO };
     out.push((Panel::Memory, rest.0));
-    out.extend(low.map(|low| (Panel::Cost, low)));
+    if low.width >= PAIR {
+        let (cost, over_time) = size.beside(low, low.width / 2);
+        out.extend([(Panel::Cost, cost), (Panel::OverTime, over_time)]);
+    } else {
+        out.push((Panel::Cost, low));
+    }
 }
 
-fn draw_chart(buf: &mut Buffer, area: Rect, model: &Model, view: &View, theme: Theme) {
-    let nearest = model.nearest().map(|l| l.state);
-    chart::draw(buf, area, &model.chart(view.axis(model), None), nearest, theme);
+/// ```text
+/// engines         │ how long it takes
+///                 │ spread
+/// over time
+/// ```
+fn engines_screen(mut rest: Rows, size: Size, out: &mut Vec<(Panel, Rect)>) {
+    let height = rest.0.height;
+    if !size.boxed {
+        if height >= 18 && rest.0.width >= PAIR {
+            let (takes, spread) = size.beside(rest.bottom(6), rest.0.width / 2);
+            out.extend([(Panel::Latency, takes), (Panel::Strips, spread)]);
+        }
+        out.insert(out.len().min(2), (Panel::Engines, rest.0));
+        return;
+    }
+    let low = if height >= 34 { rest.bottom((height / 3).max(12)) } else { Rect::ZERO };
+    let (engines, right) = size.beside(rest.0, (rest.0.width * 9 / 20).min(110));
+    let mut right = Rows(right);
+    out.push((Panel::Engines, engines));
+    out.push((Panel::Latency, right.top((right.0.height * 9 / 20).min(20))));
+    out.push((Panel::Strips, right.0));
+    out.push((Panel::OverTime, low));
 }

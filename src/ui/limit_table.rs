@@ -4,10 +4,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::limits::{LABEL, amount, in_seconds, label, row_of, when};
-use super::panel;
+use super::limits::{amount, in_seconds, name_columns, row_of, when};
+use super::panel::{self, Look};
 use super::text::{cut, put, put_right, wrap};
-use super::theme::Theme;
 use crate::limits::{Forecast, Limit, LimitState, Unit};
 use crate::model::Model;
 use crate::units;
@@ -16,22 +15,38 @@ use crate::units::whole;
 /// Rows kept for the chosen limit where there are as many, its rule included.
 const ABOUT: u16 = 9;
 /// Rows of a graph that is not to look like more than it is.
-const GRAPH: u16 = 8;
+const GRAPH: u16 = 12;
 
 /// Draws the screen with the limit of row `chosen`. The parts do not move with what is chosen.
-pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, limits: &[&Limit], chosen: usize, theme: Theme) {
-    let about = if area.height >= 2 * ABOUT { ABOUT } else { area.height / 2 };
-    let table = (limits.len() as u16 + 2).min(area.height - about);
-    draw_table(buf, Rect { height: table, ..area }, model, limits, chosen, theme);
+pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, limits: &[&Limit], chosen: usize, theme: Look) {
+    let table = table_height(area, limits.len(), theme);
+    draw_table(buf, Rect { height: table, ..area }, limits, chosen, theme);
+    let theme = Look { focused: false, ..theme };
     if let Some(limit) = limits.get(chosen) {
         let below = Rect { y: area.y + table, height: area.height - table, ..area };
         draw_chosen(buf, below, model, limit, theme);
     }
 }
 
-fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, limits: &[&Limit], chosen: usize, theme: Theme) {
-    let name = format!("Limits, nearest first ({} of {})", (chosen + 1).min(limits.len()), limits.len());
-    let mut inner = panel::frame(buf, area, &name, theme);
+/// Rows of the table.
+fn table_height(area: Rect, limits: usize, look: Look) -> u16 {
+    let about = if area.height >= 2 * ABOUT { ABOUT + look.rows() } else { area.height / 2 };
+    (limits as u16 + 1 + look.rows()).min(area.height - about)
+}
+
+/// The limit that stands at a height of the screen, by its row.
+pub(super) fn row_at(area: Rect, limits: usize, chosen: usize, look: Look, y: u16) -> Option<usize> {
+    let inner = panel::inner(Rect { height: table_height(area, limits, look), ..area }, look);
+    let heading = u16::from(Columns::of(inner.width).is_some() && inner.height > 1);
+    let rows = inner.height - heading;
+    let line = y.checked_sub(inner.y + heading).filter(|line| *line < rows)?;
+    let row = (chosen + 1).saturating_sub(rows.into()) + usize::from(line);
+    (row < limits).then_some(row)
+}
+
+fn draw_table(buf: &mut Buffer, area: Rect, limits: &[&Limit], chosen: usize, theme: Look) {
+    let title = format!("Limits, nearest first ({} of {})", (chosen + 1).min(limits.len()), limits.len());
+    let mut inner = panel::frame(buf, area, &title, theme);
     let columns = Columns::of(inner.width);
     if let Some(columns) = &columns
         && inner.height > 1
@@ -43,8 +58,8 @@ fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, limits: &[&Limit], ch
     for (row, limit) in limits.iter().skip(first).take(inner.height.into()).enumerate() {
         let line = Rect { y: inner.y + row as u16, height: 1, ..inner };
         match &columns {
-            Some(columns) => columns.row(buf, line, model, limit, theme),
-            None => row_of(buf, line, &label(model, limit), limit, theme),
+            Some(columns) => columns.row(buf, line, limit, theme),
+            None => row_of(buf, line, limit, theme),
         }
         if first + row == chosen {
             put(buf, line, 0, 0, theme.chosen_mark(), theme.strong());
@@ -52,9 +67,15 @@ fn draw_table(buf: &mut Buffer, area: Rect, model: &Model, limits: &[&Limit], ch
     }
 }
 
+/// What it is called and what it belongs to, which the name may say already.
+fn heading(limit: &Limit) -> String {
+    let name = limit.name();
+    if name.starts_with(&format!("{}:", limit.scope)) { name } else { format!("{name}, {}", limit.scope) }
+}
+
 /// What there is to know of one limit.
-fn draw_chosen(buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme: Theme) {
-    let inner = panel::frame(buf, area, &format!("{}, {}", limit.info.label, limit.scope), theme);
+fn draw_chosen(buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme: Look) {
+    let inner = panel::frame(buf, area, &heading(limit), theme);
     let wide = usize::from(inner.width.saturating_sub(2));
     let mut text = limit.info.help.to_owned();
     if let Some(reason) = &limit.reason {
@@ -79,7 +100,7 @@ fn draw_chosen(buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme
 }
 
 /// The use over the run, from nothing to the most that it was.
-fn graph(buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme: Theme) {
+fn graph(buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme: Look) {
     let wide = area.width.saturating_sub(2);
     let (values, most) = model.limit_history(limit, wide.into());
     if area.height < 2 || most == 0 {
@@ -129,11 +150,11 @@ struct Columns {
 impl Columns {
     /// `None` where the table would be cut.
     fn of(width: u16) -> Option<Self> {
-        let used = LABEL + 2;
-        let each = if width >= 104 { 13 } else { 0 };
+        let used = name_columns(width) + 2;
+        let each = if width >= 114 { 13 } else { 0 };
         let state = used + 29 + each;
         let at = state + 10;
-        let seconds = if width >= 92 { at + 18 } else { 0 };
+        let seconds = if width >= 102 { at + 18 } else { 0 };
         (width >= at + 16).then_some(Self {
             used,
             bound: used + 11,
@@ -142,11 +163,11 @@ impl Columns {
             state,
             at,
             seconds,
-            of: if width >= 130 { seconds + 14 } else { 0 },
+            of: if width >= 140 { seconds + 14 } else { 0 },
         })
     }
 
-    fn heading(&self, buf: &mut Buffer, area: Rect, theme: Theme) {
+    fn heading(&self, buf: &mut Buffer, area: Rect, theme: Look) {
         put(buf, area, 1, 0, "limit", theme.dim());
         put_right(buf, area, self.used + 9, 0, "used", theme.dim());
         put_right(buf, area, self.bound + 9, 0, "bound", theme.dim());
@@ -164,10 +185,9 @@ impl Columns {
         }
     }
 
-    fn row(&self, buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme: Theme) {
+    fn row(&self, buf: &mut Buffer, area: Rect, limit: &Limit, theme: Look) {
         let unit = limit.unit;
-        let name = if self.of > 0 { cut(limit.info.label, LABEL.into()) } else { label(model, limit) };
-        put(buf, area, 1, 0, &name, theme.strong());
+        put(buf, area, 1, 0, &cut(&limit.name(), usize::from(self.used) - 2), theme.strong());
         for (column, value) in [(self.used, limit.used), (self.bound, limit.limit)] {
             let text = value.map_or_else(|| "–".into(), |v| amount(unit, v));
             put_right(buf, area, column + 9, 0, &text, theme.text());

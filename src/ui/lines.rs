@@ -4,9 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::raster::Raster;
+use super::panel::Look;
 use super::text::{put, width};
-use super::theme::Theme;
 use crate::limits::LimitState;
 use crate::model::chart::{Chart, Line, LineAt, XAxis};
 use crate::units::axis::unit;
@@ -30,7 +29,7 @@ pub(super) fn draw(
     plot: Rect,
     chart: &Chart,
     nearest: Option<LimitState>,
-    theme: Theme,
+    theme: Look,
 ) -> Vec<Drawn> {
     let (flat, upright) = theme.limit_marks();
     let mut lines: Vec<&Line> = chart.lines.iter().collect();
@@ -71,7 +70,7 @@ fn place(unit: f64, cells: u16) -> Option<u16> {
 
 /// Writes each label where it covers neither data nor another label, nor, if it can, an upright line: the nearest limit
 /// chooses first; one that finds no room is left out (the limits panel has it).
-pub(super) fn label(buf: &mut Buffer, plot: Rect, lines: &[Drawn], raster: &Raster) {
+pub(super) fn label(buf: &mut Buffer, plot: Rect, lines: &[Drawn], used: impl Fn(u16, u16) -> bool) {
     let uprights: Vec<u16> =
         lines.iter().filter_map(|l| if let LineOn::Column(x) = l.at { Some(x) } else { None }).collect();
     let mut taken: Vec<Rect> = Vec::new();
@@ -98,7 +97,7 @@ pub(super) fn label(buf: &mut Buffer, plot: Rect, lines: &[Drawn], raster: &Rast
             x + wide <= plot.width
                 && *y < plot.height
                 && !taken.iter().any(|t| t.intersects(spot))
-                && !(*x..x + wide).any(|column| raster.used(column, *y))
+                && !(*x..x + wide).any(|column| used(column, *y))
         };
         let crosses = |(x, _): &(u16, u16)| uprights.iter().any(|up| (*x..x + wide).contains(up));
         // Better over another line than nowhere.

@@ -8,7 +8,7 @@ use super::frame::{layout, row_at};
 use super::keys::Command;
 use super::panels::Panel;
 use super::state::View;
-use crate::model::Model;
+use crate::model::{Model, Range};
 
 /// Rows that one notch of the wheel goes.
 const NOTCH: usize = 3;
@@ -51,8 +51,11 @@ impl View {
                 self.choose(model, panel, to);
             }
             Panel::Memory => {
-                self.range = if down { self.range.next() } else { self.range.before() };
-                self.say(format!("memory: {}", self.range.word()));
+                let now = self.range_of(model).unwrap_or(Range::Data);
+                // Three on are one back.
+                let next = if down { now.next() } else { now.next().next().next() };
+                self.range = Some(next);
+                self.say(format!("memory: {}", next.word()));
             }
             _ => return None,
         }

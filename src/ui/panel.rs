@@ -1,28 +1,111 @@
-//! A panel's frame: a rule with its name. Half the ink of a box, and two rows and columns more for the content.
+//! A panel's frame: a titled box where there is room, a rule with a name where there is not. And bars and percentages.
+
+use std::ops::Deref;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use super::text::{cut, put, put_right, width};
-use super::theme::Theme;
+use super::theme::{Marker, Theme};
 
-/// Draws the rule on the first row and returns what is left below it.
-pub(super) fn frame(buf: &mut Buffer, area: Rect, name: &str, theme: Theme) -> Rect {
+/// How a panel is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Look {
+    pub(super) theme: Theme,
+    /// In a box, which takes two rows and two columns.
+    pub(super) boxed: bool,
+    /// It has the focus.
+    pub(super) focused: bool,
+}
+
+impl Deref for Look {
+    type Target = Theme;
+
+    fn deref(&self) -> &Theme {
+        &self.theme
+    }
+}
+
+/// A rule, without the focus.
+impl From<Theme> for Look {
+    fn from(theme: Theme) -> Self {
+        Self { theme, ..Self::default() }
+    }
+}
+
+impl Look {
+    fn border(&self) -> Style {
+        if self.focused { self.title() } else { self.dim() }
+    }
+
+    /// Whether marks beyond ASCII may be used.
+    pub(super) fn is_plain(&self) -> bool {
+        self.marker == Marker::Dot
+    }
+
+    /// Rows that the frame takes.
+    pub(super) fn rows(&self) -> u16 {
+        if self.boxed { 2 } else { 1 }
+    }
+}
+
+/// What is left inside of a frame.
+pub(super) fn inner(area: Rect, look: Look) -> Rect {
+    let boxed = look.boxed && area.width >= 4 && area.height >= 2;
+    if boxed {
+        return Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 };
+    }
+    Rect { y: area.y + area.height.min(1), height: area.height.saturating_sub(1), ..area }
+}
+
+/// Draws the frame and returns what is left inside.
+pub(super) fn frame(buf: &mut Buffer, area: Rect, name: &str, look: impl Into<Look>) -> Rect {
+    let look = look.into();
     if area.is_empty() {
         return Rect { height: 0, ..area };
     }
-    for column in 0..area.width {
-        put(buf, area, column, 0, theme.rule(), theme.dim());
+    let style = look.border();
+    let rule = look.rule().repeat(area.width.into());
+    put(buf, area, 0, 0, &rule, style);
+    let boxed = look.boxed && area.width >= 4 && area.height >= 2;
+    if boxed {
+        let [above_left, above_right, below_left, below_right, side] = look.box_marks();
+        let (right, low) = (area.width - 1, area.height - 1);
+        put(buf, area, 0, low, &rule, style);
+        for row in 1..low {
+            put(buf, area, 0, row, side, style);
+            put(buf, area, right, row, side, style);
+        }
+        for (column, row, mark) in
+            [(0, 0, above_left), (right, 0, above_right), (0, low, below_left), (right, low, below_right)]
+        {
+            put(buf, area, column, row, mark, style);
+        }
     }
-    put(buf, area, 2, 0, &format!(" {} ", cut(name, usize::from(area.width).saturating_sub(6))), theme.title());
-    Rect { y: area.y + 1, height: area.height - 1, ..area }
+    let name = cut(name, usize::from(area.width).saturating_sub(6));
+    if !name.is_empty() {
+        put(buf, area, 2, 0, &format!(" {name} "), look.title());
+    }
+    if boxed {
+        Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
+    } else {
+        Rect { y: area.y + 1, height: area.height - 1, ..area }
+    }
 }
 
-/// Writes a remark on the right of a panel's rule, if it fits beside the name.
-pub(super) fn remark(buf: &mut Buffer, area: Rect, name: &str, text: &str, theme: Theme) {
+/// Writes a remark on the right of a panel's first row, if it fits beside the name.
+pub(super) fn remark(buf: &mut Buffer, area: Rect, name: &str, text: &str, look: Look) {
     let room = usize::from(area.width).saturating_sub(width(name) + 10);
-    if width(text) <= room {
-        put_right(buf, area, area.width - 2, 0, &format!(" {text} "), theme.text());
+    if width(text) <= room && !text.is_empty() {
+        put_right(buf, area, area.width - 2, 0, &format!(" {text} "), look.text());
+    }
+}
+
+/// Writes a remark on the right of a box' last row, if there is a box and it fits.
+pub(super) fn foot(buf: &mut Buffer, area: Rect, text: &str, look: Look) {
+    if look.boxed && !text.is_empty() && width(text) + 6 <= usize::from(area.width) && area.height >= 2 {
+        put_right(buf, area, area.width - 2, area.height - 1, &format!(" {text} "), look.text());
     }
 }
 
@@ -65,5 +148,20 @@ mod tests {
         for (share, want) in [(0.0, "  0 %"), (0.534, " 53 %"), (0.9999, " 99 %"), (1.0, "100 %"), (99.0, "999+%")] {
             assert_eq!(percent(share), want);
         }
+    }
+
+    #[test]
+    fn a_frame_is_a_box_or_a_rule_and_says_what_is_left() {
+        let area = Rect::new(0, 0, 12, 4);
+        for (boxed, inner, corner) in [(true, Rect::new(1, 1, 10, 2), "╭"), (false, Rect::new(0, 1, 12, 3), "─")] {
+            let mut buf = Buffer::empty(area);
+            let look = Look { boxed, ..Look::default() };
+            assert_eq!(frame(&mut buf, area, "Name", look), inner);
+            assert_eq!(buf[(0, 0)].symbol(), corner);
+            assert_eq!(buf[(3, 0)].symbol(), "N");
+        }
+        let mut buf = Buffer::empty(Rect::new(0, 0, 3, 1));
+        frame(&mut buf, Rect::new(0, 0, 3, 1), "Name", Look { boxed: true, ..Look::default() });
+        frame(&mut buf, Rect::ZERO, "Name", Look::default());
     }
 }

@@ -28,6 +28,12 @@ pub(super) enum Panel {
     Listeners,
     /// Who is connected to one of its ports.
     Peers,
+    /// How long connects and echoes take.
+    Latency,
+    /// How connections are spread over tables, ports and sources.
+    Strips,
+    /// How to begin, where nothing is watched.
+    Begin,
 }
 
 impl Panel {
@@ -45,6 +51,9 @@ impl Panel {
             Panel::Processes => "Processes",
             Panel::Listeners => "Listeners",
             Panel::Peers => "Peers",
+            Panel::Latency => "Latency",
+            Panel::Strips => "Spread",
+            Panel::Begin => "How to begin",
         }
     }
 

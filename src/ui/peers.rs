@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::panel;
+use super::panel::{self, Look};
 use super::state::{Opened, Told};
 use super::text::{cut, put, put_right, width, wrap};
-use super::theme::Theme;
 use crate::model::ProcessLine;
 use crate::sample::Peers;
 use crate::units;
@@ -28,7 +27,7 @@ const SHARE: u16 = 42;
 const ADDRESSES: u16 = 53;
 
 /// Draws the panel.
-pub(super) fn draw(buf: &mut Buffer, area: Rect, program: &ProcessLine, opened: &Opened, theme: Theme) {
+pub(super) fn draw(buf: &mut Buffer, area: Rect, program: &ProcessLine, opened: &Opened, theme: Look) {
     let name = format!("Peers of {}", listener(program, opened.port));
     let mut inner = panel::frame(buf, area, &name, theme);
     let counting = if opened.counting { "counting …".to_owned() } else { String::new() };
@@ -127,13 +126,13 @@ fn summary(peers: &Peers, columns: usize) -> String {
 }
 
 /// The networks that most come from.
-fn networks(buf: &mut Buffer, area: Rect, peers: &Peers, chosen: usize, theme: Theme) {
+fn networks(buf: &mut Buffer, area: Rect, peers: &Peers, chosen: usize, theme: Look) {
     let inner = panel::frame(buf, area, "From, /24 and /56", theme);
     table(buf, inner, peers, chosen, theme);
 }
 
 /// A row for each network; the chosen one is always on the screen.
-fn table(buf: &mut Buffer, inner: Rect, peers: &Peers, chosen: usize, theme: Theme) {
+fn table(buf: &mut Buffer, inner: Rect, peers: &Peers, chosen: usize, theme: Look) {
     let wide = inner.width > ADDRESSES;
     let (connections, share) = if inner.width > SHARE {
         (CONNECTIONS, SHARE)
@@ -175,7 +174,7 @@ fn table(buf: &mut Buffer, inner: Rect, peers: &Peers, chosen: usize, theme: The
 const CLASSES: [&str; 6] = ["< 1 s", "< 10 s", "< 1 min", "< 10 min", "< 1 h", "1 h or more"];
 
 /// How many have been idle for how long.
-fn idle_times(buf: &mut Buffer, area: Rect, peers: &Peers, theme: Theme) {
+fn idle_times(buf: &mut Buffer, area: Rect, peers: &Peers, theme: Look) {
     let inner = panel::frame(buf, area, "No data for", theme);
     let most = peers.idle.iter().copied().max().unwrap_or(0).max(1);
     let room = inner.width.saturating_sub(25).min(40);
@@ -188,7 +187,7 @@ fn idle_times(buf: &mut Buffer, area: Rect, peers: &Peers, theme: Theme) {
 }
 
 /// The connections that nothing has moved on for longest.
-fn oldest(buf: &mut Buffer, area: Rect, peers: &Peers, theme: Theme) {
+fn oldest(buf: &mut Buffer, area: Rect, peers: &Peers, theme: Look) {
     if area.height < 3 {
         return;
     }

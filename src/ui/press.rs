@@ -9,7 +9,7 @@ use super::keys::{Command, KEYS, Stroke};
 use super::panels::{self, Panel};
 use super::prompt::{For, Prompt};
 use super::state::{Question, View, can_drive};
-use crate::model::{Model, XAxis};
+use crate::model::{Model, Range, XAxis};
 
 /// Connections of this program's own above which quitting is asked about: so many take a while to open again.
 const MANY: u64 = 10_000;
@@ -77,8 +77,9 @@ impl View {
                 None => self.say("there is no panel to enlarge at this size"),
             },
             Command::Range => {
-                self.range = self.range.next();
-                self.say(format!("memory: {}", self.range.word()));
+                let next = self.range_of(model).map_or(Range::Data, Range::next);
+                self.range = Some(next);
+                self.say(format!("memory: {}", next.word()));
             }
             Command::Filter => self.begin_filter(model),
             Command::Prompt => self.prompt = Some(Prompt::new(For::Command)),

@@ -3,19 +3,18 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::panel;
+use super::panel::{self, Look};
 use super::text::{cut, put, put_right};
-use super::theme::Theme;
 use crate::limits::LimitState;
 use crate::model::{Basis, MemberLine, Model, ProcessLine};
 use crate::sample::ListenerCensus;
 use crate::units;
 use crate::units::whole;
 
-/// Rows that each panel needs to show all it has.
+/// Rows that each panel needs inside of its frame to show all it has.
 pub(super) fn heights(program: &ProcessLine) -> (u16, u16) {
     let more = u16::from(program.processes > program.members.len() as u64);
-    (program.members.len() as u16 + 2 + more, program.listeners.len().max(1) as u16 + 2)
+    (program.members.len() as u16 + 1 + more, program.listeners.len().max(1) as u16 + 1)
 }
 
 /// Columns of the table of processes, from the left; the graph takes what is left.
@@ -29,7 +28,14 @@ const DESCRIPTORS: u16 = 67;
 const GRAPH: u16 = 69;
 
 /// Its processes, the named one first, then those with the most descriptors.
-pub(super) fn processes(buf: &mut Buffer, area: Rect, model: &Model, program: &ProcessLine, theme: Theme) {
+pub(super) fn processes(
+    buf: &mut Buffer,
+    area: Rect,
+    model: &Model,
+    program: &ProcessLine,
+    (listed, chosen): (&[&MemberLine], Option<usize>),
+    theme: Look,
+) {
     let name = match program.processes {
         1 => "Process".to_owned(),
         n => format!("Processes of {} ({})", program.name, units::grouped(n)),
@@ -47,14 +53,19 @@ pub(super) fn processes(buf: &mut Buffer, area: Rect, model: &Model, program: &P
         put(buf, inner, GRAPH, 0, "held over time", theme.dim());
     }
     let rows = usize::from(inner.height.saturating_sub(1));
-    let left = (program.processes as usize).saturating_sub(program.members.len().min(rows));
+    let all = if listed.len() < program.members.len() { listed.len() } else { program.processes as usize };
+    let left = all.saturating_sub(listed.len().min(rows));
     let shown = if left > 0 { rows.saturating_sub(1) } else { rows };
+    let first = chosen.map_or(0, |chosen| (chosen + 1).saturating_sub(shown));
     let most = program.members.iter().filter_map(|m| m.connections).max().unwrap_or(0);
-    for (row, member) in program.members.iter().take(shown).enumerate() {
+    for (row, member) in listed.iter().skip(first).take(shown).enumerate() {
         let line = Rect { y: inner.y + 1 + row as u16, height: 1, ..inner };
         self::row(buf, line, model, program, member, most, theme);
+        if chosen == Some(first + row) && listed.len() > 1 {
+            put(buf, line, 0, 0, theme.chosen_mark(), theme.strong());
+        }
     }
-    let left = (program.processes as usize).saturating_sub(shown);
+    let left = all.saturating_sub(shown);
     if left > 0 && rows > 0 {
         let line = Rect { y: inner.y + 1 + shown as u16, height: 1, ..inner };
         put(buf, line, NAME, 0, &format!("and {} more", units::grouped(left as u64)), theme.dim());
@@ -68,7 +79,7 @@ fn row(
     program: &ProcessLine,
     member: &MemberLine,
     most: u64,
-    theme: Theme,
+    theme: Look,
 ) {
     put_right(buf, line, PID, 0, &member.pid.to_string(), theme.text());
     put(buf, line, NAME, 0, &cut(&member.name, usize::from(HELD - NAME - 10)), theme.text());
@@ -119,8 +130,18 @@ fn cost(model: &Model) -> String {
     }
 }
 
+/// The row, of `all` with `extra` more that are only counted, that stands at a height of the screen below the headings.
+pub(super) fn row_at(area: Rect, all: usize, extra: usize, chosen: usize, look: Look, y: u16) -> Option<usize> {
+    let inner = panel::inner(area, look);
+    let room = usize::from(inner.height.saturating_sub(1));
+    let rows = if all + extra > room { room.saturating_sub(1) } else { room };
+    let first = if look.focused { (chosen + 1).saturating_sub(rows) } else { 0 };
+    let line = usize::from(y.checked_sub(inner.y + 1)?);
+    (line < rows && first + line < all).then_some(first + line)
+}
+
 /// What it listens on: who is connected there, who waits. Where one is chosen, that one is always on the screen.
-pub(super) fn listeners(buf: &mut Buffer, area: Rect, listed: &[&ListenerCensus], chosen: Option<usize>, theme: Theme) {
+pub(super) fn listeners(buf: &mut Buffer, area: Rect, listed: &[&ListenerCensus], chosen: Option<usize>, theme: Look) {
     let inner = panel::frame(buf, area, "Listens on", theme);
     if listed.is_empty() {
         put(buf, inner, 1, 0, "no port that can be seen here", theme.dim());

@@ -10,7 +10,7 @@ use super::playing::Playing;
 use super::prompt::Prompt;
 use crate::limits::LimitId;
 use crate::model::chart::XAxis;
-use crate::model::{Basis, Model, RunPhase};
+use crate::model::{Basis, Model, Range, RunPhase};
 use crate::protocol::Role;
 use crate::sample::{Peers, Reading};
 
@@ -23,47 +23,6 @@ pub(super) enum Question {
     Quit,
     /// Count the peers of a port, which so many sockets make costly.
     Peers { port: u16, sockets: u64 },
-}
-
-/// How far the chart of memory reaches to the right and up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Range {
-    /// As far as there is data.
-    Data,
-    /// To the target.
-    #[default]
-    Target,
-    /// To the limit that comes first.
-    FirstLimit,
-    /// To the last limit that is forecast.
-    Everything,
-}
-
-impl Range {
-    /// The next one, and after the last the first.
-    pub(super) fn next(self) -> Self {
-        match self {
-            Range::Data => Range::Target,
-            Range::Target => Range::FirstLimit,
-            Range::FirstLimit => Range::Everything,
-            Range::Everything => Range::Data,
-        }
-    }
-
-    /// The one before, and before the first the last.
-    pub(super) fn before(self) -> Self {
-        self.next().next().next()
-    }
-
-    /// What it is called on the screen.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Range::Data => "to now",
-            Range::Target => "to the target",
-            Range::FirstLimit => "to the first limit",
-            Range::Everything => "everything",
-        }
-    }
 }
 
 /// The order of the rows of a list.
@@ -167,8 +126,8 @@ pub struct View {
     pub(super) enlarged: Option<Panel>,
     /// Where the time cursor stands, milliseconds since the dashboard started. `None` is now.
     pub(super) cursor: Option<u64>,
-    /// How far the chart of memory reaches.
-    pub(super) range: Range,
+    /// How far the chart of memory reaches; `None` is what is usual.
+    pub(super) range: Option<Range>,
     /// What the rows of a list must contain; empty lets all. It holds for `filtered`.
     pub(super) filter: String,
     /// The list that is filtered.
@@ -303,6 +262,11 @@ impl View {
     pub fn with(mut self, mouse: bool, ascii: bool) -> Self {
         (self.mouse, self.ascii) = (mouse, ascii);
         self
+    }
+
+    /// How far the chart of memory reaches now; `None` while there is no chart.
+    pub(super) fn range_of(&self, model: &Model) -> Option<Range> {
+        self.shown(model).chart(self.axis(model), self.range).range
     }
 
     /// Whether the mouse is ours.

@@ -309,7 +309,7 @@ impl Theme {
 
     /// Corners of a box (left above, right above, left below, right below) and its sides.
     pub fn box_marks(self) -> [&'static str; 5] {
-        if self.marker == Marker::Dot { ["+", "+", "+", "+", "|"] } else { ["┌", "┐", "└", "┘", "│"] }
+        if self.marker == Marker::Dot { ["+", "+", "+", "+", "|"] } else { ["╭", "╮", "╰", "╯", "│"] }
     }
 
     /// The y axis, its tick, the corner, the x axis, its tick.

@@ -294,10 +294,11 @@ fn a_foreign_server_that_does_not_accept_is_told_before_anything_is_dropped() {
         assert_eq!(ended.code, Some(0), "{ended:#?}");
         let queue = ended.limit("accept_queue");
         assert_eq!((queue.used, queue.limit, queue.state), (Some(9), Some(8), LimitState::Warn), "{queue:?}");
-        assert_eq!(queue.reason.as_deref(), Some("port 9900: 9 of 8 wait"));
+        assert_eq!(queue.reason.as_deref(), Some("port 9900: 9 of 8 waiting"));
         let told: Vec<_> = ended.events.iter().filter(|e| e.text.contains("accept queue")).collect();
         assert_eq!(told.len(), 1, "{}", ended.log());
-        let text = "the server on port 9900 does not accept: 9 of 8 wait in its accept queue; is the server stopped";
+        let text =
+            "the server on port 9900 is not accepting: 9 of 8 waiting in its accept queue; is the server stopped";
         assert!(told[0].text.starts_with(text), "{}", told[0].text);
     }
     drop(held);

@@ -67,7 +67,7 @@ fn a_target_that_only_the_client_has_reached_is_not_reached() {
             let row = run.limit("nofile");
             assert_eq!((row.scope.as_str(), row.state), ("server", LimitState::Hit));
             assert_eq!(run.summary().peak_accepted, Some(256));
-            run.assert_event("nofile/server/accept/EMFILE", &["the process's descriptor tables are full", "Cure: "]);
+            run.assert_event("nofile/server/accept/EMFILE", &["the process is at its open-file limit", "Cure: "]);
         }
     }
 }
@@ -187,7 +187,7 @@ fn behind_a_silent_server_the_kernels_figures_are_live() {
         run.until("its return", |p| p.event("silent/server/over").is_some());
         run.until("the backlog taken", |p| p.samples.last().is_some_and(|s| s.accepted > accepted.map(|n| n + 1000)));
         let run = run.interrupt();
-        run.assert_event("listen_overflows", &["port 9900 still is, 4,097 of 4,096 wait"]);
+        run.assert_event("listen_overflows", &["port 9900 still is, 4,097 of 4,096 waiting"]);
         run.assert_event("silent/server", &["the server engine", "what the kernel counts is live"]);
         ended(&run, Verdict::Interrupted, 0);
     }

@@ -4,17 +4,22 @@ use std::net::{IpAddr, SocketAddr};
 
 use c1m_top::model::event::Severity;
 use c1m_top::model::{Cause, Event, Kind, Model, Setup, synthetic};
-use c1m_top::protocol::{ErrorCount, FailedCall, Phase, Role, Stop, StopCause};
-use c1m_top::sample::{AcceptQueue, AppLimit, IdlePeer, ListenerCensus, Listeners, Machine, Network, Peers};
+use c1m_top::protocol::{ErrorCount, FailedCall, Latency, Phase, Role, Stop, StopCause, Traffic};
+use c1m_top::sample::{AcceptQueue, AppLimit, IdlePeer, ListenerCensus, Listeners, Machine, Network, Peers, Sample};
 
 /// A scene: its name and what makes it.
 pub(crate) type Scene = (&'static str, fn() -> Model);
 
 /// Every scene.
-pub(crate) const ALL: [Scene; 10] = [
+pub(crate) const ALL: [Scene; 15] = [
     ("first", first),
     ("ramp", ramp),
     ("hold", hold),
+    ("warning", warning),
+    ("traffic", traffic),
+    ("guarded", guarded),
+    ("closing", closing),
+    ("silent", silent),
     ("died", died),
     ("exited", exited),
     ("stopped", stopped),
@@ -39,7 +44,7 @@ fn setup() -> Setup {
 }
 
 fn watching() -> Setup {
-    Setup { target: None, endpoint: None, listen: None, ..setup() }
+    Setup { own_engines: false, target: None, endpoint: None, listen: None, ..setup() }
 }
 
 /// Before the first sample.
@@ -69,6 +74,7 @@ pub(crate) fn hold() -> Model {
     for t in 1..=20 {
         let mut more = last.clone();
         more.t_ms = last.t_ms + t * 1000;
+        on(&mut more, t * 1000);
         samples.push(more);
     }
     for sample in &mut samples {
@@ -84,6 +90,133 @@ pub(crate) fn hold() -> Model {
     let text = "The accept queue of 127.0.0.1:9900 overflowed (ListenOverflows): the server accepts too slowly.";
     let event = Event::new(Kind::Counter, Severity::Warning, "scene_overflow", text).times(3);
     model.events_mut().push(Event { t_ms: 12_000, ..event });
+    model
+}
+
+/// Moves the engines' clocks on, and what they and the kernel spend in that time.
+fn on(sample: &mut Sample, ms: u64) {
+    for role in [Role::Server, Role::Client] {
+        if let Some(stats) = synthetic::engine(sample, role) {
+            (stats.t_us, stats.cpu_us) = (stats.t_us + ms * 1000, stats.cpu_us + ms * 20);
+        }
+    }
+    for process in &mut sample.kernel.processes {
+        process.system_us = process.system_us.clone().map(|us| us + ms * 15);
+    }
+    sample.kernel.host.soft_interrupts_us = Ok(sample.t_ms * 100);
+}
+
+/// A ramp that will meet the limit of connection tracking before its target.
+pub(crate) fn warning() -> Model {
+    let mut model = Model::new(setup());
+    for mut sample in synthetic::ramp(1_000_000, 38_420, 1000).into_iter().take(12) {
+        let open = synthetic::engine(&mut sample, Role::Client).map_or(0, |c| c.open);
+        if let Ok(conntrack) = &mut sample.kernel.net.conntrack {
+            (conntrack.count, conntrack.max) = (open, 900_000);
+        }
+        model.update(&sample);
+    }
+    model
+}
+
+/// At a target of 200,000 with traffic; some are lost and opened again, and memory rises by a megabyte a second.
+pub(crate) fn traffic() -> Model {
+    let mut model = Model::new(Setup { target: Some(200_000), hold_ms: Some(600_000), ..setup() });
+    let mut samples = synthetic::ramp(200_000, 20_000, 1000);
+    let last = samples[samples.len() - 1].clone();
+    for t in 1..=90 {
+        let mut more = last.clone();
+        more.t_ms = last.t_ms + t * 1000;
+        on(&mut more, t * 1000);
+        if let Ok(mem) = &mut more.kernel.host.mem {
+            mem.free -= t << 20;
+        }
+        if let Ok(tcp) = &mut more.kernel.net.tcp {
+            tcp.retrans_segs = t.saturating_sub(60) * 3;
+        }
+        samples.push(more);
+    }
+    for (i, sample) in samples.iter_mut().enumerate() {
+        synthetic::set_target(sample, 200_000);
+        let held = (i as u64).saturating_sub(10);
+        if let Some(client) = synthetic::engine(sample, Role::Client) {
+            let sent = 6_600 * held;
+            client.traffic = Some(Traffic {
+                active: client.open,
+                message: 64,
+                every_us: 30_000_000,
+                sent,
+                echoed: sent,
+                echoed_bytes: sent * 64,
+                echo: Latency { count: sent, p50_us: 310, p99_us: 1_450, p999_us: 4_100, max_us: 22_000 },
+                ..Traffic::default()
+            });
+            client.echo_spread = vec![0; 12];
+            client.echo_spread.extend([sent / 20, sent / 8, sent / 4, sent / 4, sent / 5, sent / 10]);
+            client.echo_spread.extend([sent / 50, sent / 100, sent / 100, sent / 200, sent / 500]);
+            (client.lost, client.closed) = (held / 9, held / 9);
+            client.opened += held / 9;
+        }
+        model.update(sample);
+    }
+    model
+}
+
+/// Held by the guard, for the files of the system.
+pub(crate) fn guarded() -> Model {
+    let mut model = Model::new(setup());
+    let samples = synthetic::ramp(450_000, 40_000, 1000);
+    let last = samples[samples.len() - 1].clone();
+    let after = (1..=8).map(|t| {
+        let mut more = last.clone();
+        more.t_ms = last.t_ms + t * 1000;
+        on(&mut more, t * 1000);
+        more
+    });
+    for mut sample in samples.into_iter().chain(after) {
+        synthetic::set_target(&mut sample, 1_000_000);
+        let ceiling = model.guard_ceiling();
+        if let Ok(files) = &mut sample.kernel.host.files {
+            files.max = 1_002_000;
+        }
+        if let Some(client) = synthetic::engine(&mut sample, Role::Client) {
+            client.ceiling = ceiling;
+            if client.open == 450_000 {
+                (client.phase, client.in_flight) = (Phase::Guarded, 0);
+            }
+        }
+        model.update(&sample);
+    }
+    model
+}
+
+/// On the way down.
+pub(crate) fn closing() -> Model {
+    let mut model = hold();
+    for t in 1..=8 {
+        let mut sample = synthetic::sample(1_000_000 - t * 80_000, 40_000 + t * 1000);
+        for role in [Role::Server, Role::Client] {
+            if let Some(stats) = synthetic::engine(&mut sample, role) {
+                (stats.phase, stats.closed) = (Phase::Closing, t * 80_000);
+                (stats.opened, stats.peak, stats.in_flight) = (1_000_000, 1_000_000, 0);
+                (stats.t_us, stats.cpu_us) = (stats.t_us + 20_000_000, 10_400_000 + t * 300_000);
+            }
+        }
+        model.update(&sample);
+    }
+    model
+}
+
+/// A server that has been stopped in the middle of a ramp.
+pub(crate) fn silent() -> Model {
+    let mut model = ramp_to(9);
+    for t in 1..=5_u64 {
+        let mut sample = synthetic::sample(345_780, 9000 + t * 1000);
+        if let Some(server) = synthetic::engine(&mut sample, Role::Server) {
+            (server.silent_ms, server.cpu_us) = (t * 1000, 3_457_800);
+        }
+        model.update(&sample);
+    }
     model
 }
 

@@ -52,7 +52,7 @@ const REFUSES: Case = Case {
     limit: "app",
     within: 0.02,
     event: "app/",
-    says: &["closes what it accepts", "limit of its own"],
+    says: &["closes what it accepts", "app limit"],
     advises: &[],
     watcher: Verdict::Watched,
     client: Some(Verdict::ServerRefuses),
@@ -63,7 +63,7 @@ const REFUSES: Case = Case {
 const DESCRIPTORS: Case = Case {
     limit: "nofile",
     event: "limit/nofile/",
-    says: &["the descriptor limit of"],
+    says: &["the open-file limit of"],
     advises: &["prlimit --pid", "LimitNOFILE="],
     holds: 970..=1000,
     cure: Cured::Raise(8000),
@@ -245,7 +245,7 @@ case!(
         cure: Cured::Restart(1000),
         limit: "threads",
         event: "limit/threads/",
-        says: &["the user's limit of threads (RLIMIT_NPROC)"],
+        says: &["the user's thread limit (RLIMIT_NPROC)"],
         advises: &["LimitNPROC=", "nproc in limits.conf"],
         client: Some(Verdict::ServerStalled),
         ..REFUSES
