@@ -293,7 +293,7 @@ mod tests {
         let words: Vec<_> = first.values.iter().map(|v| v.as_ref().unwrap().word.as_deref().unwrap()).collect();
         assert_eq!(
             (words[1], first.verdicts[1]),
-            (crate::limits::LimitId::Conntrack.name(), Verdict::Worse),
+            (crate::limits::LimitId::Conntrack.descriptor().label, Verdict::Worse),
             "{words:?}"
         );
         // Turned round it is better.

@@ -177,7 +177,7 @@ mod tests {
         }
         let facts = played(&samples, Some(Verdict::LimitHit));
         let outcome = outcome(&facts);
-        assert!(outcome.sentence.contains("conntrack 65,536 of 65,536"), "{outcome:?}");
+        assert!(outcome.sentence.contains("65,536 of 65,536"), "{outcome:?}");
         assert!(outcome.proof.as_deref().is_some_and(|text| text.contains("onnection")), "{outcome:?}");
         assert!(outcome.cure.to_string().contains("nf_conntrack_max"), "{outcome:?}");
     }
