@@ -214,7 +214,7 @@ fn whole_run(facts: &Facts, pace: Pace, list: &mut List) {
             list.add("first_limit", "first limit", Unit::Connections, More, FORECAST, Some(at as f64));
             list.within(doubt as f64);
             if let Some(last) = list.0.last_mut() {
-                last.word = Some(limit.info.label.to_owned());
+                last.word = Some(limit.info.name_of(&limit.scope));
             }
         }
         list.add("forecast_error", "its forecast was off by", Unit::Percent, Less, ERROR, forecast_error(facts));
@@ -273,9 +273,10 @@ fn bent(facts: &Facts) -> f64 {
     facts.cost.kernel.filter(|_| by_size > 0.0).map_or(0.0, |kernel| beyond(kernel.per_connection, by_size))
 }
 
-/// How far a cost is from what the sizes of its objects are, beyond what is usual: 3 % of it.
+/// How far a cost is from what the sizes of its objects are, with a tenth on top; 0 up to 3 % of it, which is usual.
 fn beyond(grown: f64, by_size: f64) -> f64 {
-    ((grown - by_size).abs() - 0.03 * by_size).max(0.0)
+    let off = (grown - by_size).abs();
+    if off > 0.03 * by_size { 1.1 * off } else { 0.0 }
 }
 
 /// Caches of which a connection takes less are the kernel's small change, and move with it.
@@ -316,7 +317,8 @@ fn at_level(facts: &Facts, rising: &[&Point], level: u64, pace: Pace, list: &mut
     let by_slope = || facts.cost.total.map(|slope| (slope.per_connection * n, 2.0 * slope.spread * n));
     if let Some((bytes, doubt)) = measured.or_else(by_slope) {
         list.add("memory", "memory taken", Unit::Bytes, Less, MEMORY, Some(bytes).filter(|bytes| *bytes > 0.0));
-        list.within(doubt + bent(facts) * n);
+        // Half-empty slabs are filled first: all of them count at every level.
+        list.within(doubt + bent(facts) * facts.peak as f64);
     }
     if level >= facts.peak / START {
         let cpu = value(|p| p.cpu_us).map(|us| us / n);
@@ -374,7 +376,10 @@ mod tests {
         let rate = figure("rate", Some(100_000));
         assert!((rate.value / 50_000.0 - 1.0).abs() < 0.05, "{rate:?}");
         assert!(figure("forecast_error", None).value < 5.0);
-        assert_eq!(figure("first_limit", None).word.as_deref(), Some(facts.nearest().unwrap().info.label));
+        assert_eq!(
+            figure("first_limit", None).word.as_deref(),
+            facts.nearest().map(|l| l.info.name_of(&l.scope)).as_deref()
+        );
         assert_eq!(whole(figure("connect.p99_us", Some(100_000)).value), 4000);
     }
 

@@ -158,6 +158,7 @@ mod tests {
             server_user: Some(slope(3.0)),
             client_user: None,
             slab: slab.map(|(name, b)| (name.to_owned(), b)).to_vec(),
+            objects: Vec::new(),
             both_ends: true,
         };
         let parts = parts(&cost);

@@ -12,5 +12,4 @@ mod browser;
 mod compare;
 mod files;
 mod real;
-mod real;
 mod report;
