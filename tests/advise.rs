@@ -36,6 +36,7 @@ fn ask(target: u64, role: Side, program: Program) -> Ask {
         traffic: None,
         rate: 50_000,
         user_bytes: 0,
+        measured: None,
         guard: None,
         engines: OwnEngines { table_own: 14, most_workers: 1000, workers: None, lanes: 2, in_flight: 512 },
     }

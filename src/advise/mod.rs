@@ -19,7 +19,7 @@ pub mod table;
 
 use serde::Serialize;
 
-pub use crate::limits::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
+pub use crate::limits::{Addresses, Ask, Measured, OwnEngines, Program, Side, Surroundings, Traffic};
 use crate::limits::{Given, LimitId, Need, Verdict, needs, per_connection};
 use crate::sample::{Kernel, Machine};
 use crate::units::whole;
@@ -88,7 +88,8 @@ pub fn check(ask: &Ask, kernel: &Kernel, around: &Surroundings) -> Report {
 
 /// Bytes a connection takes on this machine.
 fn bytes_per_connection(ask: &Ask) -> f64 {
-    per_connection(ask.role == Side::Both) + ask.user_bytes as f64
+    let expected = per_connection(ask.role == Side::Both) + ask.user_bytes as f64;
+    ask.measured.map_or(expected, |measured| measured.total_bytes)
 }
 
 fn memory_needed(ask: &Ask) -> u64 {

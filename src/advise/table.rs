@@ -81,7 +81,9 @@ fn line(out: &mut String, cells: &[String; 6], widths: [usize; 6]) {
 }
 
 fn sums(out: &mut String, ask: &Ask, report: &Report) {
-    let whose = if ask.user_bytes > 0 {
+    let whose = if ask.measured.is_some() {
+        "as that run measured it".to_owned()
+    } else if ask.user_bytes > 0 {
         format!("{} B of them the program's own", grouped(ask.user_bytes))
     } else {
         match ask.program {

@@ -8,18 +8,22 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::tuning::{self, Done, Sysctls};
-use super::{Failure, plan};
+use super::{Failure, plan, replay, runs};
 use crate::advise::catalogue;
 use crate::advise::obsolete::{self, Finding};
 use crate::advise::state::Here;
-use crate::advise::{self, Addresses, Ask, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, table};
-use crate::cli::{AskArgs, CheckArgs, ReportArg, RoleArg, TuneArgs};
+use crate::advise::{
+    self, Addresses, Ask, Measured, OwnEngines, Program, Proposal, Report, Side, Surroundings, Traffic, table,
+};
+use crate::cli::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
 use crate::client;
 use crate::engine::config::{ClientConfig, Common};
 use crate::engine::pool::{MOST_WORKERS, OWN, SPARE};
 use crate::output::{harmless, object};
 use crate::probe::{self, Roots, Sampler, Watch};
+use crate::record::RunRole;
 use crate::sample::Kernel;
+use crate::units::{grouped, whole};
 
 /// The target fits, or all was set.
 const FITS: u8 = 0;
@@ -38,12 +42,69 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
         }
         return Ok(FITS);
     }
-    let (ask, report) = examine(&args.ask)?;
+    if let Some(run) = &args.from {
+        return check_from(run, args);
+    }
+    let (ask, report) = examine(&args.ask, None)?;
     match args.ask.output {
         ReportArg::Text => print(&table::write(&ask, &report))?,
         ReportArg::Json => print_json(&report)?,
     }
     Ok(if report.fits { FITS } else { DOES_NOT })
+}
+
+/// How many connections this machine would hold at the cost that a run has measured.
+fn check_from(run: &str, args: &CheckArgs) -> Result<u8, Failure> {
+    let recording = runs::open(run)?;
+    let (summary, _) = replay::outcome(&recording);
+    let cost = &summary.bytes_per_connection;
+    let user = cost.user.unwrap_or_else(|| cost.server_user.unwrap_or(0.0) + cost.client_user.unwrap_or(0.0));
+    let Some(total) = cost.total else {
+        return Err(Failure::Usage(format!(
+            "--from {run}: what a connection costs is not known of that run: it opened too few"
+        )));
+    };
+    let mut ask = args.ask.clone();
+    (ask.role, ask.program) = match recording.header().role {
+        RunRole::Both => (RoleArg::Both, ProgramArg::Own),
+        RunRole::Server => (RoleArg::Server, ProgramArg::Own),
+        RunRole::Client => (RoleArg::Client, ProgramArg::Own),
+        RunRole::Attach | RunRole::Watch => (RoleArg::Server, ProgramArg::Other),
+    };
+    let measured = Measured { total_bytes: total, user_bytes: user.min(total) };
+    let (ask, report) = examine(&ask, Some(measured))?;
+    let holds = report.first_limit.as_ref().map(|first| first.connections);
+    match args.ask.output {
+        ReportArg::Json => print_json(&From { report: &report, from: run, bytes_per_connection: total, holds })?,
+        ReportArg::Text => {
+            let first = report.first_limit.as_ref().map_or_else(
+                || "no limit of this machine is in sight".to_owned(),
+                |first| {
+                    format!("about {} fit here, then comes {} ({})", grouped(first.connections), first.id, first.scope)
+                },
+            );
+            let what = &recording.header().what;
+            print(&format!(
+                "At the {} B a connection of that run ({what}): {first}.\n\n{}",
+                grouped(whole(total.round())),
+                table::write(&ask, &report)
+            ))?;
+        }
+    }
+    Ok(if report.fits { FITS } else { DOES_NOT })
+}
+
+/// The report on a run's cost, as JSON.
+#[derive(Serialize)]
+struct From<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    /// The run.
+    from: &'a str,
+    /// What a connection cost in it.
+    bytes_per_connection: f64,
+    /// Connections up to the first limit; null where none is in sight.
+    holds: Option<u64>,
 }
 
 /// Every limit there is, as JSON.
@@ -62,7 +123,7 @@ pub(super) fn tune(args: &TuneArgs) -> Result<u8, Failure> {
         let nothing = format!("Nothing to put back: there is no state file {}.", state.display());
         return finish(&done, &nothing, &state, args.ask.output);
     }
-    let (ask, report) = examine(&args.ask)?;
+    let (ask, report) = examine(&args.ask, None)?;
     let proposal = Proposal::new(&report, configured(&sysctls));
     if args.apply {
         let done = tuning::apply(&sysctls, &state, &here(&sysctls)?, &proposal.sysctl).map_err(Failure::Usage)?;
@@ -134,7 +195,7 @@ impl Tuned {
                 state.display()
             )));
         }
-        let (_, report) = examine(args)?;
+        let (_, report) = examine(args, None)?;
         let proposal = Proposal::new(&report, configured(&sysctls));
         let here = here(&sysctls)?;
         let done = tuning::apply(&sysctls, &state, &here, &proposal.sysctl).map_err(Failure::Usage)?;
@@ -156,11 +217,11 @@ impl Drop for Tuned {
 }
 
 /// What is asked, compared with this machine.
-fn examine(args: &AskArgs) -> Result<(Ask, Report), Failure> {
+fn examine(args: &AskArgs, measured: Option<Measured>) -> Result<(Ask, Report), Failure> {
     // The program first, this process (which would start c1m-top's engines) last.
     let watches: Vec<Watch> = args.pid.into_iter().chain([std::process::id()]).map(Watch::process).collect();
     let (kernel, _) = Sampler::new(Roots::default(), &watches).map_err(|e| Failure::Usage(e.to_string()))?.read();
-    let ask = ask(args, &kernel).map_err(Failure::Usage)?;
+    let ask = Ask { measured, ..ask(args, &kernel).map_err(Failure::Usage)? };
     let report = advise::check(&ask, &kernel, &surroundings(&Roots::default()));
     Ok((ask, report))
 }
@@ -197,6 +258,7 @@ fn ask(args: &AskArgs, kernel: &Kernel) -> Result<Ask, String> {
         traffic,
         rate: args.ramp.rate.0.unwrap_or(RATE),
         user_bytes: args.user_memory,
+        measured: None,
         guard: (!args.ramp.no_guard).then_some(args.ramp.guard / 100.0),
         engines: OwnEngines {
             table_own: OWN + u64::from(SPARE),

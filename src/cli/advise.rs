@@ -105,6 +105,11 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub ask: AskArgs,
 
+    /// Reckon with what a connection cost in this run (a file, a number of c1m-top runs, or last), at the ends it had: how many
+    /// connections this machine would hold.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["role", "program", "user_memory"], help_heading = "What for")]
+    pub from: Option<String>,
+
     /// List every limit there is, with what it bounds and where its numbers are read, and check nothing.
     #[arg(long)]
     pub limits: bool,

@@ -84,6 +84,15 @@ pub struct Traffic {
     pub every_us: u64,
 }
 
+/// What a connection has cost in a run, at the ends that were on its machine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// Bytes that the machine lost.
+    pub total_bytes: f64,
+    /// Of them, memory of the processes.
+    pub user_bytes: f64,
+}
+
 /// What is asked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ask {
@@ -109,6 +118,8 @@ pub struct Ask {
     pub rate: u64,
     /// What the program itself needs for each connection, bytes.
     pub user_bytes: u64,
+    /// What a connection has cost in a run before: counts instead of what is expected of one, and of `user_bytes`.
+    pub measured: Option<Measured>,
     /// The share of a limit up to which c1m-top's client goes, 0 to 1; `None` without its guard.
     pub guard: Option<f64>,
     /// c1m-top's engines.

@@ -28,9 +28,12 @@ const ID: LimitId = LimitId::Memcg;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-/// What a memory cgroup is charged of a connection, bytes. Measured: 5,900 B of the 8,232.
+/// The part of a connection's kernel memory that a memory cgroup is charged. Measured: 5,900 B of the 8,232.
+const CHARGED: f64 = 0.72;
+
+/// What a memory cgroup is charged of a connection, bytes.
 fn charged_per_connection(both_ends: bool) -> f64 {
-    per_connection(both_ends) * 0.72
+    per_connection(both_ends) * CHARGED
 }
 
 /// The charge that counts against a cgroup's limit, bytes: page cache is reclaimed before anyone is killed.
@@ -127,7 +130,10 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     for group in tight {
         // c1m-top's engines both live in the group this command was started in; a running server may have its own.
         let inside = chains.iter().filter(|c| c.as_ref().is_ok_and(|c| c.iter().any(|g| g.path == group.path))).count();
-        let each = charged_per_connection(inside > 1) + given.ask.user_bytes as f64;
+        let each = given.ask.measured.map_or_else(
+            || charged_per_connection(inside > 1) + given.ask.user_bytes as f64,
+            |measured| measured.user_bytes + (measured.total_bytes - measured.user_bytes) * CHARGED,
+        );
         let charged = charge(group);
         let needed = whole(given.ask.target as f64 * each);
         let limit = bound(group).unwrap_or(u64::MAX);

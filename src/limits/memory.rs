@@ -92,7 +92,8 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     let Some(headroom) = Headroom::of(given.kernel, None) else {
         return out.push(Need::without(ID, Verdict::Unknown, "not readable"));
     };
-    let each = per_connection(given.ask.role == Side::Both) + given.ask.user_bytes as f64;
+    let expected = per_connection(given.ask.role == Side::Both) + given.ask.user_bytes as f64;
+    let each = given.ask.measured.map_or(expected, |measured| measured.total_bytes);
     let needed = whole(given.ask.target as f64 * each);
     let share = share(given);
     let room = whole(headroom.bytes as f64 * share);

@@ -36,7 +36,7 @@ use crate::protocol::{EngineStats, Stop, StopCause};
 use crate::sample::{Kernel, LogTopic, Sample};
 
 pub use accept_queue::{overflowed, still_full};
-pub use ask::{Addresses, Ask, OwnEngines, Program, Side, Surroundings, Traffic};
+pub use ask::{Addresses, Ask, Measured, OwnEngines, Program, Side, Surroundings, Traffic};
 pub use counters::{CounterInfo, Counters};
 pub(crate) use cure::mib;
 pub use cure::{Cure, Level, Remedy, Setting};
