@@ -237,7 +237,7 @@ fn whole_run(facts: &Facts, pace: Pace, list: &mut List) {
             }
         }
     }
-    for (name, bytes) in cost.slab.iter().filter(|cache| cache.1 >= LEAST_CACHE) {
+    for (name, bytes) in &cost.slab {
         let key = format!("bytes_per_connection.slab.{name}");
         list.add(&key, &format!("    {name}"), Unit::Bytes, Less, CACHE, Some(*bytes));
         let by_size = objects.iter().find(|object| object.0 == *name).map(|object| object.1);
@@ -279,9 +279,6 @@ fn beyond(grown: f64, by_size: f64) -> f64 {
     if off > 0.03 * by_size { 1.1 * off } else { 0.0 }
 }
 
-/// Caches of which a connection takes less are the kernel's small change, and move with it.
-const LEAST_CACHE: f64 = 100.0;
-
 /// How far the forecast of the limit that comes first was off half way to the highest count, held against what came (it was met
 /// there) or what is known at the end, percent.
 fn forecast_error(facts: &Facts) -> Option<f64> {
@@ -318,7 +315,7 @@ fn at_level(facts: &Facts, rising: &[&Point], level: u64, pace: Pace, list: &mut
     if let Some((bytes, doubt)) = measured.or_else(by_slope) {
         list.add("memory", "memory taken", Unit::Bytes, Less, MEMORY, Some(bytes).filter(|bytes| *bytes > 0.0));
         // Half-empty slabs are filled first: all of them count at every level.
-        list.within(doubt + bent(facts) * facts.peak as f64);
+        list.within(doubt + bent(facts) * facts.peak as f64 + offset(facts, &known));
     }
     if level >= facts.peak / START {
         let cpu = value(|p| p.cpu_us).map(|us| us / n);
@@ -338,6 +335,13 @@ fn at_level(facts: &Facts, rising: &[&Point], level: u64, pace: Pace, list: &mut
     for figure in &mut list.0[first..] {
         figure.at = Some(level);
     }
+}
+
+/// How far what was taken in the end is from what the slope says, bytes: what was not this run's, before or after it.
+fn offset(facts: &Facts, known: &[&Point]) -> f64 {
+    let each = facts.cost.total.map(|slope| slope.per_connection);
+    let last = known.last().filter(|last| last.connections > 0);
+    last.zip(each).map_or(0.0, |(last, each)| (each * last.connections as f64 - last.own_memory).abs())
 }
 
 /// What a value was at so many connections, on a straight line between the samples around it, and how far those are apart.
