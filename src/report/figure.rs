@@ -266,17 +266,18 @@ fn whole_run(facts: &Facts, pace: Pace, list: &mut List) {
     }
 }
 
-/// How far what the slab grew by is from what the objects of a connection's sockets take, bytes per connection: who has closed many
+/// How far what the slab grew by is below what the objects of a connection's sockets take, bytes per connection: who has closed many
 /// sockets before leaves slabs half empty, which are filled first, and then a connection seems to cost less, down to nothing.
 fn bent(facts: &Facts) -> f64 {
     let by_size: f64 = facts.cost.objects.iter().map(|object| object.1).sum();
     facts.cost.kernel.filter(|_| by_size > 0.0).map_or(0.0, |kernel| beyond(kernel.per_connection, by_size))
 }
 
-/// How far a cost is from what the sizes of its objects are, with a tenth on top; 0 up to 3 % of it, which is usual.
+/// How far a cost is below what the sizes of its objects are, with a tenth on top; 0 up to 3 % of it, which is usual. What is more
+/// than the sizes is no doubt: something is taken that was not.
 fn beyond(grown: f64, by_size: f64) -> f64 {
-    let off = (grown - by_size).abs();
-    if off > 0.03 * by_size { 1.1 * off } else { 0.0 }
+    let short = by_size - grown;
+    if short > 0.03 * by_size { 1.1 * short } else { 0.0 }
 }
 
 /// How far the forecast of the limit that comes first was off half way to the highest count, held against what came (it was met
