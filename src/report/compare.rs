@@ -160,7 +160,7 @@ pub fn compare(sides: &[Side<'_>]) -> Comparison {
         let at = order.iter().rposition(kin).or_else(|| order.iter().rposition(|known| known.at <= figure.at));
         order.insert(at.map_or(order.len(), |at| at + 1), figure);
     }
-    let rows: Vec<Row> = order.into_iter().map(|figure| row(figure, &each)).collect();
+    let rows: Vec<Row> = order.into_iter().map(|figure| row(figure, &each)).filter(is_worth_a_row).collect();
     let around: Vec<_> = runs.iter().map(|run| &run.around).collect();
     let worse = rows.iter().filter(|row| row.verdicts.contains(&Verdict::Worse)).count();
     let who = |side: &Side<'_>| Who {
@@ -176,6 +176,14 @@ pub fn compare(sides: &[Side<'_>]) -> Comparison {
         figures: rows,
         worse,
     }
+}
+
+/// Bytes of a cache for each connection below which it is the kernel's small change, and moves with it.
+const LEAST_CACHE: f64 = 100.0;
+
+fn is_worth_a_row(row: &Row) -> bool {
+    let most = row.values.iter().flatten().map(|value| value.value).fold(0.0, f64::max);
+    !row.key.contains(".slab.") || most >= LEAST_CACHE
 }
 
 fn same(a: &Figure, b: &Figure) -> bool {
@@ -293,7 +301,7 @@ mod tests {
         let words: Vec<_> = first.values.iter().map(|v| v.as_ref().unwrap().word.as_deref().unwrap()).collect();
         assert_eq!(
             (words[1], first.verdicts[1]),
-            (crate::limits::LimitId::Conntrack.name(), Verdict::Worse),
+            (crate::limits::LimitId::Conntrack.descriptor().label, Verdict::Worse),
             "{words:?}"
         );
         // Turned round it is better.

@@ -214,7 +214,7 @@ fn whole_run(facts: &Facts, pace: Pace, list: &mut List) {
             list.add("first_limit", "first limit", Unit::Connections, More, FORECAST, Some(at as f64));
             list.within(doubt as f64);
             if let Some(last) = list.0.last_mut() {
-                last.word = Some(limit.info.label.to_owned());
+                last.word = Some(limit.info.name_of(&limit.scope));
             }
         }
         list.add("forecast_error", "its forecast was off by", Unit::Percent, Less, ERROR, forecast_error(facts));
@@ -237,7 +237,7 @@ fn whole_run(facts: &Facts, pace: Pace, list: &mut List) {
             }
         }
     }
-    for (name, bytes) in cost.slab.iter().filter(|cache| cache.1 >= LEAST_CACHE) {
+    for (name, bytes) in &cost.slab {
         let key = format!("bytes_per_connection.slab.{name}");
         list.add(&key, &format!("    {name}"), Unit::Bytes, Less, CACHE, Some(*bytes));
         let by_size = objects.iter().find(|object| object.0 == *name).map(|object| object.1);
@@ -266,20 +266,19 @@ fn whole_run(facts: &Facts, pace: Pace, list: &mut List) {
     }
 }
 
-/// How far what the slab grew by is from what the objects of a connection's sockets take, bytes per connection: who has closed many
+/// How far what the slab grew by is below what the objects of a connection's sockets take, bytes per connection: who has closed many
 /// sockets before leaves slabs half empty, which are filled first, and then a connection seems to cost less, down to nothing.
 fn bent(facts: &Facts) -> f64 {
     let by_size: f64 = facts.cost.objects.iter().map(|object| object.1).sum();
     facts.cost.kernel.filter(|_| by_size > 0.0).map_or(0.0, |kernel| beyond(kernel.per_connection, by_size))
 }
 
-/// How far a cost is from what the sizes of its objects are, beyond what is usual: 3 % of it.
+/// How far a cost is below what the sizes of its objects are, with a tenth on top; 0 up to 3 % of it, which is usual. What is more
+/// than the sizes is no doubt: something is taken that was not.
 fn beyond(grown: f64, by_size: f64) -> f64 {
-    ((grown - by_size).abs() - 0.03 * by_size).max(0.0)
+    let short = by_size - grown;
+    if short > 0.03 * by_size { 1.1 * short } else { 0.0 }
 }
-
-/// Caches of which a connection takes less are the kernel's small change, and move with it.
-const LEAST_CACHE: f64 = 100.0;
 
 /// How far the forecast of the limit that comes first was off half way to the highest count, held against what came (it was met
 /// there) or what is known at the end, percent.
@@ -316,7 +315,8 @@ fn at_level(facts: &Facts, rising: &[&Point], level: u64, pace: Pace, list: &mut
     let by_slope = || facts.cost.total.map(|slope| (slope.per_connection * n, 2.0 * slope.spread * n));
     if let Some((bytes, doubt)) = measured.or_else(by_slope) {
         list.add("memory", "memory taken", Unit::Bytes, Less, MEMORY, Some(bytes).filter(|bytes| *bytes > 0.0));
-        list.within(doubt + bent(facts) * n);
+        // Half-empty slabs are filled first: all of them count at every level.
+        list.within(doubt + bent(facts) * facts.peak as f64 + offset(facts, &known));
     }
     if level >= facts.peak / START {
         let cpu = value(|p| p.cpu_us).map(|us| us / n);
@@ -336,6 +336,13 @@ fn at_level(facts: &Facts, rising: &[&Point], level: u64, pace: Pace, list: &mut
     for figure in &mut list.0[first..] {
         figure.at = Some(level);
     }
+}
+
+/// How far what was taken in the end is from what the slope says, bytes: what was not this run's, before or after it.
+fn offset(facts: &Facts, known: &[&Point]) -> f64 {
+    let each = facts.cost.total.map(|slope| slope.per_connection);
+    let last = known.last().filter(|last| last.connections > 0);
+    last.zip(each).map_or(0.0, |(last, each)| (each * last.connections as f64 - last.own_memory).abs())
 }
 
 /// What a value was at so many connections, on a straight line between the samples around it, and how far those are apart.
@@ -374,7 +381,10 @@ mod tests {
         let rate = figure("rate", Some(100_000));
         assert!((rate.value / 50_000.0 - 1.0).abs() < 0.05, "{rate:?}");
         assert!(figure("forecast_error", None).value < 5.0);
-        assert_eq!(figure("first_limit", None).word.as_deref(), Some(facts.nearest().unwrap().info.label));
+        assert_eq!(
+            figure("first_limit", None).word.as_deref(),
+            facts.nearest().map(|l| l.info.name_of(&l.scope)).as_deref()
+        );
         assert_eq!(whole(figure("connect.p99_us", Some(100_000)).value), 4000);
     }
 

