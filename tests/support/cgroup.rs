@@ -1,6 +1,7 @@
 //! A cgroup of a test's own, of either version.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -95,7 +96,10 @@ impl Cgroup {
     }
 
     fn new(controller: Controller, version: Version, name: &str) -> Self {
-        let path = usable(controller, version).unwrap().join(format!("c1m-top-{}-{name}", std::process::id()));
+        // Numbers of processes begin anew in each pid namespace.
+        let namespace = fs::metadata("/proc/self/ns/pid").unwrap().ino();
+        let group = format!("c1m-top-{namespace}-{}-{name}", std::process::id());
+        let path = usable(controller, version).unwrap().join(group);
         fs::create_dir(&path).unwrap();
         // The last of its processes may still be dying, and charges of closed sockets linger.
         let script = "for i in $(seq 600); do rmdir \"$1\" && exit; sleep 0.1; done; exit 1";

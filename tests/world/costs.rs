@@ -257,8 +257,17 @@ fn fill(server: &Server, what: &str, fill: Fill) -> Row {
     if let Some(run) = here {
         run.interrupt();
     }
-    wait_until("all being closed", || (sockstat("inuse") < 100).then_some(()));
+    all_closed(server);
     row
+}
+
+/// Waits until nothing is left of a filling: no socket, and no descriptor of one that was reset, which counts as none.
+fn all_closed(server: &Server) {
+    let open = |pid: u32| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+    wait_until("all being closed", || {
+        let descriptors: usize = descendants(server.attach).into_iter().map(open).sum();
+        (sockstat("inuse") < 100 && descriptors < 400).then_some(())
+    });
 }
 
 /// Attaches to a server that has its connections already.
@@ -278,7 +287,7 @@ fn steady(server: &Server, what: &str, fill: Fill) -> Row {
     assert_eq!(row.basis, Some(Basis::Quotient));
     assert!(watcher.limit("memory").forecast_connections.is_some(), "{:#?}", watcher.limit("memory"));
     client.interrupt();
-    wait_until("all being closed", || (sockstat("inuse") < 100).then_some(()));
+    all_closed(server);
     row
 }
 
