@@ -169,6 +169,8 @@ mod tests {
             "greeted",
             "traffic",
             "process",
+            "recording",
+            "expectations",
         ];
         want.sort_unstable();
         let mut got = keys(&value);

@@ -128,7 +128,7 @@ mod tests {
             ("", "nothing typed"),
             ("rate", "rate needs a number; write for example rate 20k"),
             ("rate fast", "'fast' is not a rate"),
-            ("rate 0", "would never begin"),
+            ("rate 0", "would never start"),
             ("target", "target needs a number"),
             ("target none", "'none' is not a count"),
             ("target 0", "opens nothing"),
