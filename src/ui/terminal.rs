@@ -27,8 +27,8 @@ static MOUSE: AtomicBool = AtomicBool::new(false);
 /// What a helper thread said when it panicked while the screen was ours.
 static HELPER_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
-/// In every cell of a buffer, it makes the next frame a whole one: nothing drawn is ever this.
-const NEVER_DRAWN: &str = "\u{e000}";
+/// In every cell of a buffer, it makes the next frame a whole one: of a plane for private use, nothing drawn is ever this.
+const NEVER_DRAWN: &str = "\u{f0000}";
 
 /// Taken by its presses and its wheel, in coordinates that go beyond column 223 (SGR). Not crossterm's own, which also asks
 /// for every movement.

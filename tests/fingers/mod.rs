@@ -167,7 +167,7 @@ fn a_filter_leaves_the_rows_that_have_it_and_escape_brings_all_back() {
     let mut view = View::new().on(Screen::Limits);
     let all = shown(&view, &model);
     typed(&mut view, &model, "/");
-    assert!(footer(&view, &model).contains("/") && footer(&view, &model).contains("Esc shows all rows"));
+    assert!(footer(&view, &model).contains('/') && footer(&view, &model).contains("Esc shows all rows"));
     typed(&mut view, &model, "MEMO");
     assert!(shown(&view, &model).contains("memory") && !shown(&view, &model).contains("TIME_WAIT "));
     typed(&mut view, &model, "\n");
@@ -251,7 +251,7 @@ fn what_was_opened_closes_to_where_one_was() {
     press(&mut view, &model, KeyCode::Enter);
     assert!(shown(&view, &model).contains("To raise it:"), "{}", shown(&view, &model));
     press(&mut view, &model, KeyCode::Esc);
-    assert!(shown(&view, &model).contains("One connection"), "{}", shown(&view, &model));
+    assert!(shown(&view, &model).contains("Memory over connections"), "{}", shown(&view, &model));
 }
 
 #[test]
@@ -456,7 +456,10 @@ fn a_click_chooses_and_the_wheel_scrolls_and_zooms() {
         for label in labels {
             let mut view = View::new().on(screen);
             let before = shown(&view, &model);
-            let at = |line: &str| line.find(&format!("│ {label}")).map(|at| line[..at].chars().count() + 2);
+            let at = |line: &str| {
+                let at = [' ', '▸'].iter().find_map(|mark| line.find(&format!("│{mark}{label}")))?;
+                Some(line[..at].chars().count() + 2)
+            };
             let found = before.lines().enumerate().find_map(|(y, line)| Some((at(line)?, y)));
             let (x, y) = found.unwrap_or_else(|| panic!("{label} is not in\n{before}"));
             mouse(&mut view, &model, press, x, y);

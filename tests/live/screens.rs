@@ -98,7 +98,7 @@ fn a_slow_line_drops_frames_and_never_queues_them() {
     assert!(each_second > 2 * 960, "it would write {each_second} bytes a second where 960 are taken");
     println!("{each_second} B/s would be written; {queued} B were queued, {behind} s behind");
     assert!(queued < PTY + 8 * 1024, "{queued} bytes were queued of {} that were drawn", each_second * 14);
-    assert!(behind as usize <= PTY / 960 + 3, "{behind} s behind");
+    assert!(behind <= PTY as u64 / 960 + 3, "{behind} s behind");
     // It can be left while the line is slow.
     tty.seen.lock().unwrap().slow = true;
     tty.press("\u{3}");
