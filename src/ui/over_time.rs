@@ -372,7 +372,9 @@ mod tests {
             }
             samples.push(more);
         }
-        samples.iter().for_each(|sample| model.update(sample));
+        for sample in &samples {
+            model.update(sample);
+        }
         model.note(Severity::Warning, "odd", "something odd");
         let area = Rect::new(0, 0, width, height);
         let mut buf = Buffer::empty(area);
