@@ -365,6 +365,31 @@ fn a_server_whose_client_holds_is_not_ramping() {
 }
 
 #[test]
+fn an_event_that_is_enlarged_shows_proof_cure_and_curve() {
+    let model = scenes::hold();
+    let mut view = View::new();
+    for _ in 0..5 {
+        if !text(&frame(&model, &view, Theme::default(), (200, 60))).contains("▸00:00:19 CRITICAL") {
+            press(&mut view, &model, KeyCode::Down);
+        }
+    }
+    press(&mut view, &model, KeyCode::Char('e'));
+    let shown = text(&frame(&model, &view, Theme::default(), (120, 40)));
+    for part in [
+        "proof    used: 1,9",
+        "limit: 2,080,000",
+        "cure     sysctl -w fs.file-max=",
+        "(needs root)",
+        "system open files over the run, at most 2,001,500",
+        "▸00:00:19 CRITICAL",
+    ] {
+        assert!(shown.contains(part), "{part}:\n{shown}");
+    }
+    let large = text(&frame(&model, &view, Theme::default(), (200, 60)));
+    assert!(large.contains("Over time") && large.contains("at 00:00:19"), "what else went on then:\n{large}");
+}
+
+#[test]
 fn every_listener_is_on_a_small_screen() {
     let shown = text(&frame(&scenes::ports(), &View::new(), Theme::default(), (80, 24)));
     for listener in ["*:80 ", "*:443 ", "[::1]:8404 "] {

@@ -29,6 +29,8 @@ const COMFORTABLE: f64 = 0.4;
 const IN: u8 = 0;
 /// Tuples up to which they are counted for a report: some 20 us.
 const MOST_COUNTED: usize = 1 << 14;
+/// Ports or addresses up to which they are listed there, one by one: a report has room for more, but none to spare.
+const MOST_LISTED: usize = 1 << 10;
 /// Its local ports are used up.
 const USED_UP: u8 = 1;
 /// Its destination port refuses.
@@ -121,10 +123,10 @@ impl Plan {
     /// Connections that each destination port and each source address has been given so far, in the order of the plan; empty where
     /// there are too many to count ten times a second.
     pub fn given(&self) -> (Vec<u64>, Vec<u64>) {
-        if self.given.len() > MOST_COUNTED || self.local_ports.is_none() {
+        let n = self.destinations.len();
+        if self.given.len() > MOST_COUNTED || n.max(self.sources.len()) > MOST_LISTED || self.local_ports.is_none() {
             return (Vec::new(), Vec::new());
         }
-        let n = self.destinations.len();
         let (mut ports, mut sources) = (vec![0; n], vec![0; self.given.len() / n.max(1)]);
         for (at, given) in self.given.iter().enumerate() {
             let given = u64::from(given.load(Relaxed));

@@ -19,7 +19,7 @@ pub enum Range {
     Target,
     /// Up to the limit that comes first.
     FirstLimit,
-    /// Every limit within twenty times the target, and all of the memory.
+    /// Every limit within twenty times the target, the first one wherever it is, and all of the memory.
     Everything,
 }
 

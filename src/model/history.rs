@@ -200,7 +200,7 @@ impl History {
                 Range::FirstLimit => view.first().map_or(aim, |first| first * 1.04).max(aim),
                 Range::Everything => {
                     let all = view.limits.iter().filter_map(|l| l.forecast.connections()).map(|n| n as f64);
-                    all.filter(|n| *n <= FARTHEST * aim).fold(aim, f64::max) * 1.04
+                    all.filter(|n| *n <= FARTHEST * aim).fold(view.first().unwrap_or(aim).max(aim), f64::max) * 1.04
                 }
             };
             self.x_connections[i].fit(x, 10.0);

@@ -11,6 +11,12 @@ fn drive(samples: &[Sample], target: Option<u64>) -> LimitTable {
     let (mut table, mut pace, mut counters) = (LimitTable::default(), Pace::default(), Counters::default());
     let (mut failures, mut noted) = (Failures::default(), Noted::default());
     for sample in samples {
+        let mut sample = sample.clone();
+        // What the client aims at comes before what the run began with.
+        if let Some(client) = synthetic::engine(&mut sample, Role::Client) {
+            client.target = target.unwrap_or(client.target);
+        }
+        let sample = &sample;
         counters.update(sample);
         noted.update(sample);
         failures.update(sample);

@@ -5,8 +5,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::panel::{self, Look};
-use super::spark;
 use super::text::{cut, put, wrap};
+use super::{over_time, spark};
 use crate::limits::Limit;
 use crate::model::Model;
 use crate::model::event::{Event, ProofValue};
@@ -17,6 +17,10 @@ const INDENT: u16 = 10;
 
 /// Rows from which on the chosen event is opened below the list.
 const OPENED: u16 = 20;
+
+/// Rows of the curve of a limit at most, and rows that what else went on needs.
+const CURVE: u16 = 8;
+const AROUND: u16 = 8;
 
 /// Draws the panel: the list from the `chosen`-th event on, or, `whole`, the list with the chosen event opened.
 pub(super) fn draw(
@@ -161,26 +165,31 @@ fn opened(buf: &mut Buffer, area: Rect, model: &Model, event: &Event, look: Look
         write(buf, if i == 0 { "cure" } else { "or" }, &format!("{text}{needs}"), style);
     }
     let below = Rect { y: area.y + (row + 1).min(area.height), height: area.height.saturating_sub(row + 1), ..area };
-    if let Some(limit) = model.limit_of(event) {
-        curve(buf, below, model, event, limit, look);
+    let used = model.limit_of(event).map_or(0, |limit| curve(buf, below, model, event, limit, look));
+    let rest = Rect { y: below.y + used, height: below.height - used, ..below };
+    if rest.height >= AROUND {
+        // What else went on then.
+        let shown = over_time::Shown { model, cursor: Some(event.t_ms) };
+        over_time::draw(buf, rest, &shown, Look { boxed: false, focused: false, ..look });
     }
 }
 
-/// The use of the limit that it is about, over the run, with the moment of the event marked.
-fn curve(buf: &mut Buffer, area: Rect, model: &Model, event: &Event, limit: &Limit, look: Look) {
+/// The use of the limit that it is about, over the run, with the moment of the event marked. Returns the rows it takes.
+fn curve(buf: &mut Buffer, area: Rect, model: &Model, event: &Event, limit: &Limit, look: Look) -> u16 {
     let columns = area.width.saturating_sub(2);
     let (values, most) = model.limit_history(limit, columns.into());
-    let Some((first, last)) = model.timespan() else { return };
+    let Some((first, last)) = model.timespan() else { return 0 };
     if area.height < 4 || most == 0 || values.is_empty() {
-        return;
+        return 0;
     }
     let name = limit.name();
     put(buf, area, 1, 0, &format!("{name} over the run, at most {}", limit.unit.write(most)), look.dim());
-    let plot = Rect { x: area.x + 1, y: area.y + 1, width: columns, height: (area.height - 2).min(10) };
+    let plot = Rect { x: area.x + 1, y: area.y + 1, width: columns, height: (area.height - 2).min(CURVE) };
     spark::stacked(buf, plot, &[(&values, look.first())], most as f64, look.theme);
     let share = event.t_ms.saturating_sub(first) as f64 / (last - first).max(1) as f64;
     let column = (share.min(1.0) * f64::from(columns.saturating_sub(1))).round() as u16;
     let mark = if look.is_plain() { "^" } else { "▲" };
     let below = Rect { y: plot.y + plot.height, height: 1, ..plot };
     put(buf, below, column, 0, mark, look.severity(event.severity));
+    (plot.height + 3).min(area.height)
 }

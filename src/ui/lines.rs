@@ -6,7 +6,7 @@ use ratatui::style::Style;
 
 use super::axis::unit;
 use super::panel::Look;
-use super::text::{put, width};
+use super::text::{mark, put, width};
 use crate::limits::LimitState;
 use crate::model::chart::{Chart, Line, LineAt, XAxis};
 
@@ -45,7 +45,7 @@ pub(super) fn draw(
             LineAt::Bytes(bytes) => {
                 let Some(row) = place(1.0 - unit(bytes, chart.y_bounds), plot.height) else { continue };
                 for column in 0..plot.width {
-                    put(buf, plot, column, row, flat, style);
+                    mark(buf, plot, column, row, flat, style);
                 }
                 LineOn::Row(row)
             }
@@ -53,7 +53,7 @@ pub(super) fn draw(
             LineAt::Connections(count) => {
                 let Some(column) = place(unit(count, chart.x_bounds), plot.width) else { continue };
                 for row in 0..plot.height {
-                    put(buf, plot, column, row, upright, style);
+                    mark(buf, plot, column, row, upright, style);
                 }
                 LineOn::Column(column)
             }
@@ -76,7 +76,7 @@ pub(super) fn label(buf: &mut Buffer, plot: Rect, lines: &[Drawn], used: impl Fn
     let mut taken: Vec<Rect> = Vec::new();
     let flat_rows: Vec<u16> =
         lines.iter().filter_map(|l| if let LineOn::Row(y) = l.at { Some(y) } else { None }).collect();
-    for line in lines.iter().rev() {
+    for (i, line) in lines.iter().rev().enumerate() {
         let wide = width(&line.label) as u16;
         if wide > plot.width {
             continue;
@@ -92,16 +92,16 @@ pub(super) fn label(buf: &mut Buffer, plot: Rect, lines: &[Drawn], used: impl Fn
                 .flatten()
                 .collect(),
         };
-        let free = |(x, y): &(u16, u16)| {
+        let fits = |(x, y): &(u16, u16)| {
             let spot = Rect::new(*x, *y, wide, 1);
-            x + wide <= plot.width
-                && *y < plot.height
-                && !taken.iter().any(|t| t.intersects(spot))
-                && !(*x..x + wide).any(|column| used(column, *y))
+            x + wide <= plot.width && *y < plot.height && !taken.iter().any(|t| t.intersects(spot))
         };
+        let free = |at: &(u16, u16)| fits(at) && !(at.0..at.0 + wide).any(|column| used(column, at.1));
         let crosses = |(x, _): &(u16, u16)| uprights.iter().any(|up| (*x..x + wide).contains(up));
         // Better over another line than nowhere.
         let best = spots.iter().find(|s| free(s) && !crosses(s)).or_else(|| spots.iter().find(|s| free(s)));
+        // The nearest is named even where that covers a part of what is measured.
+        let best = best.or_else(|| spots.iter().find(|s| i == 0 && fits(s)));
         if let Some(&(x, y)) = best {
             put(buf, plot, x, y, &line.label, line.style);
             taken.push(Rect::new(x, y, wide, 1));

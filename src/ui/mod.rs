@@ -4,11 +4,12 @@
 //! | --- | --- |
 //! | `frame` | the layout for a size; calls the panels |
 //! | `header`, `banner`, `statusbar`, `help` | what every screen has |
-//! | `connections`, `limits`, `cost`, `events`, `engines` | one panel each |
+//! | `connections`, `next`, `limits`, `cost`, `events`, `engines`, `latency`, `strips`, `begin` | one panel each |
+//! | `over_time` | what changes with time, on one axis |
 //! | `program`, `peers` | a watched program: its processes and listeners; who is connected to one of them |
 //! | `limit_table` | the screen of all limits, and what there is to know of the chosen one |
-//! | `chart`, `axis`, `lines`, `raster` | memory over connections or time |
-//! | `panel`, `text` | rule, bar, percentage; cut, pad, wrap |
+//! | `chart`, `axis`, `lines`, `zones`, `raster` | memory over connections or time |
+//! | `panel`, `spark`, `digits`, `text` | box, bar, percentage; filled graphs; large digits; cut, pad, wrap |
 //! | `theme`, `colours`, `glyphs` | every style and mark by its meaning; the colours behind it; the characters a terminal has |
 //! | `panels`, `rows` | which panels there are and which has the focus; what is in a list, in which order, and which row is chosen |
 //! | `keys`, `press`, `action` | the one table of keys; what a press does to the view; what it asks of the program |

@@ -7,7 +7,7 @@ use ratatui::style::{Modifier, Style};
 
 use super::panel::{self, Look};
 use super::spark;
-use super::text::{cut, put, put_right, width};
+use super::text::{cut, mark as mark_at, put, put_right, width};
 use crate::model::{Model, Quantity, Severity};
 use crate::protocol::Role;
 use crate::units;
@@ -271,7 +271,7 @@ fn one(
     let known = layers.first().map_or(&[][..], |l| &l[..]);
     for (column, value) in known.iter().enumerate().filter(|(c, v)| !v.is_nan() && sums[*c] <= 0.0) {
         debug_assert!(!value.is_nan());
-        put(buf, plot, column as u16, plot.height - 1, if look.is_plain() { "_" } else { ground }, look.dim());
+        mark_at(buf, plot, column as u16, plot.height - 1, if look.is_plain() { "_" } else { ground }, look.dim());
     }
     let drawn: Vec<spark::Layer<'_>> = layers.iter().map(Vec::as_slice).zip(styles).collect();
     // A row of air above each graph that has room for it.
@@ -313,7 +313,7 @@ fn cursor(buf: &mut Buffer, plot: Rect, column: u16, look: Look) {
 fn time_axis(buf: &mut Buffer, below: Rect, plot: Rect, shown: &Shown<'_>, span: (u64, u64), look: Look) {
     let rule = look.rule();
     for column in 0..plot.width {
-        put(buf, plot, column, 0, rule, look.dim());
+        mark_at(buf, plot, column, 0, rule, look.dim());
     }
     put(buf, below, 1, 0, "events", look.dim());
     let mark = if look.is_plain() { "^" } else { "▲" };
@@ -357,6 +357,60 @@ mod tests {
         {
             assert_eq!(micros(us), want);
         }
+    }
+
+    /// A ramp of 40,000/s for ten seconds and then a standstill of ten, drawn.
+    fn drawn(cursor: Option<u64>, (width, height): (u16, u16)) -> (Vec<String>, Buffer) {
+        let mut model = Model::new(crate::model::Setup { interval_ms: 1000, ..crate::model::Setup::default() });
+        let mut samples = crate::model::synthetic::ramp(400_000, 40_000, 1000);
+        let last = samples[samples.len() - 1].clone();
+        for t in 1..=10 {
+            let mut more = last.clone();
+            more.t_ms += t * 1000;
+            for engine in &mut more.engines {
+                engine.stats.as_mut().unwrap().t_us += t * 1_000_000;
+            }
+            samples.push(more);
+        }
+        for sample in &samples {
+            model.update(sample);
+        }
+        model.note(Severity::Warning, "odd", "something odd");
+        let area = Rect::new(0, 0, width, height);
+        let mut buf = Buffer::empty(area);
+        draw(&mut buf, area, &Shown { model: &model, cursor }, Look::default());
+        let row = |y| (0..width).map(|x| buf[(x, y)].symbol()).collect::<String>();
+        ((0..height).map(row).collect(), buf)
+    }
+
+    #[test]
+    fn the_cursor_reads_every_graph_at_one_moment() {
+        let of =
+            |rows: &[String], name: &str| rows.iter().find(|r| r.starts_with(&format!(" {name}"))).unwrap().clone();
+        let (now, _) = drawn(None, (80, 20));
+        assert!(of(&now, "opened").contains(" 0/s"), "{}", now.join("\n"));
+        let (then, buf) = drawn(Some(5_000), (80, 20));
+        assert!(then[0].contains("at 00:00:05"), "{}", then[0]);
+        assert!(of(&then, "opened").contains("40.0 k/s"), "{}", then.join("\n"));
+        let value = |row: String| row.chars().skip(usize::from(NAME)).take(usize::from(VALUE)).collect::<String>();
+        assert_ne!(value(of(&now, "memory")), value(of(&then, "memory")));
+        // It stands on the same column of each graph, a sixth along the axis of 30 s.
+        let columns =
+            |y: u16| (0..80).filter(|x| buf[(*x, y)].modifier.contains(Modifier::REVERSED)).collect::<Vec<_>>();
+        let at = columns(1);
+        assert_eq!(at.len(), 1, "{}", then.join("\n"));
+        assert!((2..17).all(|y| columns(y) == at), "{}", then.join("\n"));
+        assert_eq!(at[0], 23 + (80 - NAME - VALUE - 3) / 6);
+    }
+
+    #[test]
+    fn events_are_marks_on_the_axis() {
+        let (rows, buf) = drawn(None, (80, 20));
+        let y = rows.iter().position(|r| r.starts_with(" events")).unwrap();
+        let marks: Vec<usize> = rows[y].chars().enumerate().filter(|(_, c)| *c == '▲').map(|(x, _)| x).collect();
+        assert!(marks.len() >= 2, "{}", rows[y]);
+        let style = Look::default().bar(crate::limits::LimitState::Warn);
+        assert_eq!(Some(buf[(marks[marks.len() - 1] as u16, y as u16)].fg), style.fg, "the newest is a warning");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::text::{cut, put, put_right, width};
+use super::text::{cut, mark, put, put_right, width};
 use super::theme::{Marker, Theme};
 
 /// How a panel is drawn.
@@ -74,13 +74,13 @@ pub(super) fn frame(buf: &mut Buffer, area: Rect, name: &str, look: impl Into<Lo
         let (right, low) = (area.width - 1, area.height - 1);
         put(buf, area, 0, low, &rule, style);
         for row in 1..low {
-            put(buf, area, 0, row, side, style);
-            put(buf, area, right, row, side, style);
+            mark(buf, area, 0, row, side, style);
+            mark(buf, area, right, row, side, style);
         }
-        for (column, row, mark) in
+        for (column, row, corner) in
             [(0, 0, above_left), (right, 0, above_right), (0, low, below_left), (right, low, below_right)]
         {
-            put(buf, area, column, row, mark, style);
+            mark(buf, area, column, row, corner, style);
         }
     }
     let name = cut(name, usize::from(area.width).saturating_sub(6));

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::text::put;
+use super::text::mark as mark_at;
 use super::theme::Theme;
 
 /// One layer: a value for each column, and how it is drawn. NaN is nothing.
@@ -31,7 +31,7 @@ pub(super) fn stacked(buf: &mut Buffer, area: Rect, layers: &[Layer<'_>], most: 
         for row in 0..area.height {
             let below = (area.height - 1 - row) * 8;
             if let Some((mark, style)) = cell(&ends[..layers.len().min(LAYERS)], layers, below, marks) {
-                put(buf, area, column, row, mark, style);
+                mark_at(buf, area, column, row, mark, style);
             }
         }
     }
@@ -96,7 +96,7 @@ mod tests {
     fn columns_are_an_eighth_fine_and_something_is_never_nothing() {
         let values = [0.0, 0.001, 4.0, 8.0, 9.0, 16.0, 99.0, f64::NAN, -1.0];
         let (rows, _) = drawn(2, &[(&values, Style::new())], 16.0);
-        assert_eq!(rows, ["    ▁██  ", " ▁▄█████ "]);
+        assert_eq!(rows, ["    ▁██  ", " ▁▄████  "]);
     }
 
     #[test]

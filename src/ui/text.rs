@@ -7,7 +7,8 @@ use ratatui::text::Span;
 
 /// Columns that `text` takes.
 pub(super) fn width(text: &str) -> usize {
-    Span::raw(text).width()
+    // Most of it is ASCII, and printable.
+    if text.is_ascii() { text.len() } else { Span::raw(text).width() }
 }
 
 /// `text` in at most `most` columns, with an ellipsis where something was cut.
@@ -76,6 +77,17 @@ pub(super) fn put(buf: &mut Buffer, area: Rect, column: u16, row: u16, text: &st
         buf.set_stringn(area.x + column, area.y + row, cut(text, left), left, style)
     };
     x - area.x
+}
+
+/// Sets one cell: [`put`] for a mark of one column, of which a frame has thousands.
+pub(super) fn mark(buf: &mut Buffer, area: Rect, column: u16, row: u16, mark: &str, style: Style) {
+    if column < area.width
+        && row < area.height
+        && let Some(cell) = buf.cell_mut((area.x + column, area.y + row))
+    {
+        cell.reset();
+        cell.set_symbol(mark).set_style(style);
+    }
 }
 
 /// Like [`put`], ending at the column before `end`.

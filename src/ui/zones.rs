@@ -7,7 +7,7 @@ use ratatui::style::Style;
 
 use super::axis::unit;
 use super::panel::Look;
-use super::text::{put, width};
+use super::text::{mark as mark_at, put, width};
 use crate::limits::LimitState;
 use crate::model::chart::{Chart, Zone, ZoneKind};
 
@@ -40,7 +40,7 @@ pub(super) fn draw(buf: &mut Buffer, plot: Rect, chart: &Chart, look: Look) {
         for row in from..to {
             // Rows of sparse marks are set off, so that they make a pattern and no columns.
             for column in (0..plot.width).skip(usize::from(row % 2 * (every / 2))).step_by(every.into()) {
-                put(buf, plot, column, row, mark, style);
+                mark_at(buf, plot, column, row, mark, style);
             }
         }
     }
