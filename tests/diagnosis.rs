@@ -67,7 +67,7 @@ fn a_stopped_server_overflows_its_accept_queue() {
     let full = "the accept queue of port 9900 is full (65 of 64 waiting): the server is not accepting";
     client.assert_event("stall", &["no connection was established for 2", full]);
     // The same from the server's side, whose engine is stopped and whose queue nobody has to be asked for.
-    server.assert_event("listen_overflows", &["the one of port 9900 still is, 65 of 64 waiting", "ListenOverflows +"]);
+    server.assert_event("listen_overflows", &["the one on port 9900 still is, 65 of 64 waiting", "ListenOverflows +"]);
 }
 
 #[test]

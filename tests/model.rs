@@ -465,7 +465,7 @@ fn a_queue_that_stays_full_says_that_the_server_does_not_accept() {
         s.kernel.net.ext.as_mut().unwrap().listen_overflows = second;
     });
     assert_eq!(told.iter().map(|e| e.id.as_str()).collect::<Vec<_>>(), ["listen_overflows"]);
-    assert!(told[0].text.contains("the one of port 9900 still is, 65 of 64 waiting"), "{}", told[0].text);
+    assert!(told[0].text.contains("the one on port 9900 still is, 65 of 64 waiting"), "{}", told[0].text);
     let row = limit(&model, "accept_queue");
     assert_eq!(row.reason.as_deref(), Some("port 9900: 65 of 64 waiting; 10 overflows since the start"));
 

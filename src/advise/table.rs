@@ -100,7 +100,7 @@ fn sums(out: &mut String, ask: &Ask, report: &Report) {
     if ask.share() < 1.0 {
         let _ = writeln!(
             out,
-            "The guard would stop the run at {} % of memory, epoll watches, system open files, conntrack table and threads; that is allowed for (--guard, --no-guard).",
+            "Allows for the guard, which stops a run at {} % of memory, epoll watches, system open files, conntrack table and threads (--guard, --no-guard).",
             (ask.share() * 1000.0).round() / 10.0
         );
     }

@@ -285,7 +285,7 @@ fn full(sample: &Sample) -> Option<AcceptQueue> {
 
 /// The queue that overflowed, where it has not drained since.
 pub fn still_full(sample: &Sample) -> String {
-    let still = |queue: AcceptQueue| format!("; the one of port {} still is, {}", queue.port, waiting(queue));
+    let still = |queue: AcceptQueue| format!("; the one on port {} still is, {}", queue.port, waiting(queue));
     full(sample).map_or(String::new(), still)
 }
 
