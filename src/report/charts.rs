@@ -132,9 +132,9 @@ pub fn over_time_of(facts: &Facts, height: f64) -> Vec<Chart> {
         ),
         (
             "Latency of echoes since the target was reached, over time",
-            (Scale::Number, " us"),
-            vec![curve("echo, p99", 1, |p| p.echo[0]), curve("echo, median", 3, |p| p.echo[1])],
-            |p| format!("p99 {:.0} us, median {:.0} us", p.echo[0], p.echo[1]),
+            (Scale::Number, " ms"),
+            vec![curve("echo, p99", 1, |p| p.echo[0] / 1e3), curve("echo, median", 3, |p| p.echo[1] / 1e3)],
+            |p| format!("p99 {:.2} ms, median {:.2} ms", p.echo[0] / 1e3, p.echo[1] / 1e3),
         ),
     ];
     all.into_iter()
