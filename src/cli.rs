@@ -224,7 +224,7 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Output")]
     pub force: bool,
 
-    /// Hold the summary against a number: 'bytes_per_connection.total < 9000'. As often as you like; exit status 5 where one
+    /// Hold the summary against a number: `bytes_per_connection.total < 9000`. As often as you like; exit status 5 where one
     /// fails and nothing worse has happened.
     #[arg(long, value_name = "KEY < NUMBER", help_heading = "Output")]
     pub expect: Vec<Expect>,

@@ -104,7 +104,7 @@ fn write(path: &Path, header: &Header, samples: &[Sample], count: u64) -> Outcom
         bytes as f64 / 1e6,
         bytes as f64 / count as f64,
         cost.as_secs_f64() * 1e6 / count as f64,
-        cost.as_secs_f64() * 1e5 / count as f64,
+        cost.as_secs_f64() * 1e2 / count as f64,
         made.elapsed().as_secs_f64(),
     );
     Ok(())

@@ -56,7 +56,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
 /// How many connections this machine would hold at the cost that a run has measured.
 fn check_from(run: &str, args: &CheckArgs) -> Result<u8, Failure> {
     let recording = runs::open(run)?;
-    let (summary, _) = replay::outcome(&recording);
+    let summary = replay::outcome(&recording);
     let cost = &summary.bytes_per_connection;
     let user = cost.user.unwrap_or_else(|| cost.server_user.unwrap_or(0.0) + cost.client_user.unwrap_or(0.0));
     let Some(total) = cost.total else {
@@ -75,7 +75,7 @@ fn check_from(run: &str, args: &CheckArgs) -> Result<u8, Failure> {
     let (ask, report) = examine(&ask, Some(measured))?;
     let holds = report.first_limit.as_ref().map(|first| first.connections);
     match args.ask.output {
-        ReportArg::Json => print_json(&From { report: &report, from: run, bytes_per_connection: total, holds })?,
+        ReportArg::Json => print_json(&AtCost { report: &report, from: run, bytes_per_connection: total, holds })?,
         ReportArg::Text => {
             let first = report.first_limit.as_ref().map_or_else(
                 || "no limit of this machine is in sight".to_owned(),
@@ -96,7 +96,7 @@ fn check_from(run: &str, args: &CheckArgs) -> Result<u8, Failure> {
 
 /// The report on a run's cost, as JSON.
 #[derive(Serialize)]
-struct From<'a> {
+struct AtCost<'a> {
     #[serde(flatten)]
     report: &'a Report,
     /// The run.

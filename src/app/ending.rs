@@ -63,6 +63,7 @@ impl Stopped {
     pub(super) fn report(self, expect: &[Expect]) -> Result<u8, Failure> {
         let Self { mut session, end } = self;
         if let Err(failure @ Failure::Usage(_)) = end {
+            session.state.discard();
             return Err(failure);
         }
         let verdict = session.controller.verdict(&session.state);

@@ -190,7 +190,7 @@ fn what(args: &RunArgs, role: RunRole, setup: &Setup) -> String {
 
 /// What was asked for, so that two runs can be told to have been asked for the same.
 fn plan(args: &RunArgs, setup: &Setup, port: u16) -> BTreeMap<String, Value> {
-    let seconds = |time: std::time::Duration| micros(time) as f64 / 1e6;
+    let seconds = |time: std::time::Duration| time.as_secs_f64();
     let traffic = args.traffic.active.map(|share| {
         json!({
             "active_percent": share,

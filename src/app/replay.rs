@@ -9,7 +9,7 @@ use super::{Failure, player, runs};
 use crate::cli::{OutputArg, ReplayArgs, ReportArg, RunsArgs, RunsSub};
 use crate::model::{Expect, Expectation, Summary, Verdict};
 use crate::output::{FORMATS, Writer, harmless, object};
-use crate::record::{self, Course, Entry, Recording, verdict_so_far};
+use crate::record::{self, Course, Entry, Header, Recording, verdict_so_far};
 use crate::units::{bytes, date, grouped};
 
 /// All is as expected.
@@ -30,10 +30,10 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     };
     let recording = runs::open(&args.run)?;
     if !args.expect.is_empty() && args.output.is_none() && args.output_file.is_none() {
-        let (summary, _) = outcome(&recording);
+        let summary = outcome(&recording);
         let told = hold(&args.expect, &summary);
-        let lines: String = told.iter().map(|told| format!("{told}\n")).collect();
-        print(&lines)?;
+        let lines: Vec<String> = told.iter().map(ToString::to_string).collect();
+        print(&(lines.join("\n") + "\n"))?;
         return Ok(status(&told));
     }
     let mut view = View::Lines(Writer::open(format, args.output_file.as_deref()).map_err(Failure::Usage)?);
@@ -42,10 +42,11 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
     for entry in recording.entries() {
         course.take(&entry);
         match entry {
-            Entry::Sample { shown: true, .. } | Entry::Shown { .. } => {
-                if view.sample(course.model_mut())? == Reader::Gone {
-                    return Ok(AS_EXPECTED);
-                }
+            // Nobody reads on.
+            Entry::Sample { shown: true, .. } | Entry::Shown { .. }
+                if view.sample(course.model_mut())? == Reader::Gone =>
+            {
+                return Ok(AS_EXPECTED);
             }
             Entry::Summary { summary } => {
                 let summary = expected(&args.expect, *summary);
@@ -56,14 +57,13 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
         }
     }
     // A run that was cut short has one as well: what it had come to by then.
-    let told = match told {
-        Some(told) => told,
-        None => {
-            eprintln!("c1m-top: {}", cut_short(&recording));
-            let summary = expected(&args.expect, course.summary(verdict_so_far(course.model())));
-            view.summary(course.model_mut(), &summary)?;
-            summary.expectations
-        }
+    let told = if let Some(told) = told {
+        told
+    } else {
+        eprintln!("c1m-top: {}", cut_short(&recording));
+        let summary = expected(&args.expect, course.summary(verdict_so_far(course.model())));
+        view.summary(course.model_mut(), &summary)?;
+        summary.expectations
     };
     Ok(if args.expect.is_empty() { AS_EXPECTED } else { status(&told) })
 }
@@ -77,16 +77,13 @@ fn cut_short(recording: &Recording) -> String {
     )
 }
 
-/// What a run came to, and whether that is what it says itself.
-pub(super) fn outcome(recording: &Recording) -> (Summary, bool) {
-    match recording.summary() {
-        Some(summary) => (summary.clone(), true),
-        None => {
-            let mut course = Course::new(recording.header().setup.clone());
-            recording.entries().for_each(|entry| course.take(&entry));
-            (course.summary(verdict_so_far(course.model())), false)
-        }
-    }
+/// What a run came to, or had come to where it was cut short.
+pub(super) fn outcome(recording: &Recording) -> Summary {
+    recording.summary().cloned().unwrap_or_else(|| {
+        let mut course = Course::new(recording.header().setup.clone());
+        recording.entries().for_each(|entry| course.take(&entry));
+        course.summary(verdict_so_far(course.model()))
+    })
 }
 
 /// A summary with what came of these expectations, if there are any.
@@ -128,7 +125,7 @@ struct Row {
 
 /// Every run, as JSON.
 #[derive(Debug, Serialize)]
-struct Runs {
+struct Kept {
     kind: &'static str,
     directory: String,
     runs: Vec<Row>,
@@ -143,7 +140,7 @@ pub(super) fn list(args: &RunsArgs) -> Result<u8, Failure> {
     let kept = runs::list(&dir).map_err(|e| Failure::Usage(format!("cannot read {}: {e}", dir.display())))?;
     let rows: Vec<Row> = kept.into_iter().enumerate().map(|(i, run)| row(i + 1, &run)).collect();
     if args.output == ReportArg::Json {
-        let all = Runs { kind: "runs", directory: dir.display().to_string(), runs: rows };
+        let all = Kept { kind: "runs", directory: dir.display().to_string(), runs: rows };
         print(&(object(&all).map_err(|e| Failure::Internal(e.to_string()))? + "\n"))?;
         return Ok(AS_EXPECTED);
     }
@@ -169,8 +166,9 @@ pub(super) fn list(args: &RunsArgs) -> Result<u8, Failure> {
         let peak = row.peak.map_or_else(|| "–".to_owned(), grouped);
         text += &line(&row.run.to_string(), &when, &what, &verdict, &peak, &bytes(row.bytes));
     }
-    text +=
-        &format!("Kept in {}: c1m-top replay RUN plays one, c1m-top runs cat RUN writes it as JSON.\n", dir.display());
+    text += "Kept in ";
+    text += &dir.display().to_string();
+    text += ": c1m-top replay RUN plays one, c1m-top runs cat RUN writes it as JSON.\n";
     print(&text)?;
     Ok(AS_EXPECTED)
 }
@@ -178,6 +176,12 @@ pub(super) fn list(args: &RunsArgs) -> Result<u8, Failure> {
 /// As it stands in JSON.
 fn word(verdict: Verdict) -> String {
     serde_json::to_value(verdict).ok().and_then(|v| v.as_str().map(ToOwned::to_owned)).unwrap_or_default()
+}
+
+/// What ran; of a process that was named by its number, its name too.
+fn what(header: &Header, summary: Option<&Summary>) -> String {
+    let name = summary.and_then(|s| s.process.as_ref()).map(|p| p.name.as_str()).filter(|n| !header.what.contains(n));
+    name.map_or_else(|| header.what.clone(), |name| format!("{} ({name})", header.what))
 }
 
 fn row(number: usize, run: &runs::Kept) -> Row {
@@ -192,7 +196,7 @@ fn row(number: usize, run: &runs::Kept) -> Row {
         path: run.path.display().to_string(),
         bytes: run.bytes,
         started_ms: header.map(|h| h.started_ms),
-        what: header.map(|h| h.what.clone()),
+        what: header.map(|h| what(h, summary)),
         verdict: summary.map(|s| s.verdict),
         peak,
         running: run.running,

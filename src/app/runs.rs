@@ -80,9 +80,10 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<Kept>> {
 /// As [`name`] makes them: nothing else in that directory is ours to remove.
 fn is_name(name: &str) -> bool {
     let digits = |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    let parts: Vec<&str> = name.trim_end_matches(".c1m").split('-').collect();
+    let Some((stem, ENDING)) = name.split_once('.') else { return false };
+    let parts: Vec<&str> = stem.split('-').collect();
     let [day, time, pid] = parts.as_slice() else { return false };
-    name.ends_with(".c1m") && digits(day, 8) && digits(time, 6) && digits(pid, pid.len().max(1))
+    digits(day, 8) && digits(time, 6) && digits(pid, pid.len().max(1))
 }
 
 /// Whoever writes a run holds a lock on it.

@@ -181,7 +181,6 @@ impl Session {
                 self.act(action)
             }
             // What was dropped is drawn when everything that has come is taken.
-            Message::Input(Input::Free) => Ok(None),
             Message::Input(Input::Resize) => self.view.resized().map(|()| None),
             Message::Signal(_) => {
                 if std::mem::replace(&mut self.interrupted, true) {
@@ -199,7 +198,7 @@ impl Session {
                 self.view.past(past);
                 Ok(None)
             }
-            Message::Past(..) | Message::Known(..) => Ok(None),
+            Message::Past(..) | Message::Known(..) | Message::Input(Input::Free) => Ok(None),
             Message::ProbeFailed => {
                 self.view.fail("the probe thread has failed; the figures shown are its last").map(|()| None)
             }

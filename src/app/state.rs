@@ -110,6 +110,16 @@ impl State {
         self.recorder.as_ref().map(|recorder| recorder.path().display().to_string())
     }
 
+    /// The run could not begin: nothing of it is kept.
+    pub(super) fn discard(&mut self) {
+        if let Some(recorder) = self.recorder.take() {
+            let path = recorder.path().to_owned();
+            recorder.finish();
+            // Somebody else may have removed it.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
     /// What the run came to.
     pub(super) fn summary(&self, verdict: Verdict) -> Summary {
         Summary { recording: self.recording(), ..self.course.summary(verdict) }

@@ -58,7 +58,7 @@ pub struct ReplayArgs {
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output_file: Option<PathBuf>,
 
-    /// Hold its summary against a number: 'bytes_per_connection.total < 9000', and write what came of it, a line each. Exit
+    /// Hold its summary against a number: `bytes_per_connection.total < 9000`, and write what came of it, a line each. Exit
     /// status 5 where one fails.
     #[arg(long, value_name = "KEY < NUMBER", help_heading = "Output")]
     pub expect: Vec<Expect>,

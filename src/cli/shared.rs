@@ -108,7 +108,7 @@ pub struct ScreenArgs {
     pub marker: Option<MarkerArg>,
 
     /// Colours: dark, light, contrast (white on black), ansi (the terminal's own 16), plain (none). Default: light where
-    /// COLORFGBG announces a light background, else dark; plain with NO_COLOR.
+    /// COLORFGBG announces a light background, else dark; plain with `NO_COLOR`.
     #[arg(long, value_name = "THEME", value_parser = values::theme())]
     pub theme: Option<Palette>,
 

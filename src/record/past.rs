@@ -1,7 +1,6 @@
 //! Any moment of a recording: the run as it was then, made from the nearest state that was kept on the way there.
 
 use super::course::Course;
-use super::format::Entry;
 use super::read::{Entries, Recording};
 
 /// States that are kept. More make a seek shorter and cost memory: one is a model with all its history.
@@ -35,7 +34,7 @@ impl Past {
         }
         let (frame, mut course) = self.nearest(recording, self.known);
         let to = (frame + self.stride).max(self.known + 1).min(recording.frames());
-        self.play(recording, frame, to, &mut course);
+        play(recording, frame, to, &mut course);
         self.keep(to, course);
         true
     }
@@ -54,13 +53,13 @@ impl Past {
         let mut at = from;
         while at + self.stride <= frame {
             let to = at + self.stride;
-            self.play(recording, at, to, &mut course);
+            play(recording, at, to, &mut course);
             if to > self.known {
                 self.keep(to, course.clone());
             }
             at = to;
         }
-        self.play(recording, at, frame, &mut course);
+        play(recording, at, frame, &mut course);
         self.here = Some((frame, course.clone()));
         for entry in recording.entries_of(frame) {
             // What is told after a sample is of its moment.
@@ -83,15 +82,6 @@ impl Past {
         }
     }
 
-    fn play(&self, recording: &Recording, from: usize, to: usize, course: &mut Course) {
-        if from < to {
-            let mut entries: Entries<'_> = recording.entries_of(from);
-            while let Some(entry) = entries.next_within(to) {
-                course.take(&entry);
-            }
-        }
-    }
-
     /// Keeps a state, and every other one alone where they become too many.
     fn keep(&mut self, frame: usize, course: Course) {
         self.known = self.known.max(frame);
@@ -101,23 +91,19 @@ impl Past {
             let mut left = self.kept.len();
             self.kept.retain(|_| {
                 left -= 1;
-                left % 2 == 0
+                left.is_multiple_of(2)
             });
             self.stride *= 2;
         }
     }
 }
 
-/// Moments at which something happened: what `[` and `]` go to.
-pub fn happened(recording: &Recording) -> Vec<u64> {
-    let mut moments: Vec<u64> = recording
-        .happenings()
-        .filter_map(|entry| match entry {
-            Entry::Event { event } => Some(event.t_ms),
-            _ => None,
-        })
-        .collect();
-    moments.sort_unstable();
-    moments.dedup();
-    moments
+/// Plays the frames from one up to another.
+fn play(recording: &Recording, from: usize, to: usize, course: &mut Course) {
+    if from < to {
+        let mut entries: Entries<'_> = recording.entries_of(from);
+        while let Some(entry) = entries.next_within(to) {
+            course.take(&entry);
+        }
+    }
 }

@@ -177,3 +177,54 @@ fn keys_that_are_not_known_are_passed_over() {
     let read: Entry = serde_json::from_value(value).unwrap();
     assert_eq!(read, Entry::Sample { shown: true, sample: Box::new(sample) });
 }
+
+#[test]
+fn any_moment_is_as_it_was_whichever_way_it_is_come_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.c1m");
+    let written = entries(400);
+    write_all(File::create(&path).unwrap(), Header::new(setup()), written.clone()).unwrap();
+    let recording = open(&path).unwrap();
+    assert!(recording.frames() > 60 && recording.summary().is_some(), "{}", recording.frames());
+    let (mut unprepared, mut prepared) = (Past::default(), Past::default());
+    while prepared.prepare(&recording) {}
+    let moments = [399_500, 0, 17_000, 17_999, 18_000, 301_000, 5000, 400_000, 399_000];
+    for t_ms in moments {
+        let mut straight = Course::new(setup());
+        for entry in written.iter().take_while(|entry| entry.t_ms().is_none_or(|t| t <= t_ms)) {
+            straight.take(entry);
+        }
+        let want = shown(straight.model());
+        for past in [&mut unprepared, &mut prepared] {
+            assert_eq!(shown(past.at(&recording, t_ms).model()), want, "at {t_ms}");
+        }
+    }
+    assert_eq!(prepared.furthest().unwrap().model().now().t_ms, 399_000);
+}
+
+#[test]
+fn what_finds_no_room_is_a_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.c1m");
+    let mut recorder = Recorder::start(&path, File::create(&path).unwrap(), Header::new(setup())).unwrap();
+    let sample = Entry::Sample { shown: true, sample: Box::new(synthetic::sample(1000, 5)) };
+    // Faster than any disk: some are missed.
+    for _ in 0..3000 {
+        recorder.put(sample.clone());
+    }
+    assert!(matches!(recorder.news(), Some(News::Stopped(why)) if why.contains("too long")));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    recorder.put(sample.clone());
+    assert_eq!(recorder.news(), Some(News::GoesOn));
+    recorder.finish();
+    let recording = open(&path).unwrap();
+    let (mut samples, mut missed) = (0, 0);
+    for entry in recording.entries() {
+        match entry {
+            Entry::Sample { .. } => samples += 1,
+            Entry::Gap { entries: Some(n), .. } => missed += n,
+            _ => {}
+        }
+    }
+    assert_eq!((samples + missed, missed > 0), (3001, true));
+}

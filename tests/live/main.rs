@@ -20,6 +20,7 @@ mod hostile;
 mod limits;
 mod names;
 mod readme;
+mod record;
 mod refusing;
 mod run;
 mod tree;
