@@ -267,7 +267,9 @@ impl Collector {
         let latency = |of: fn(&EngineStats) -> Latency| {
             client.map(of).filter(|l| l.count > 0).map_or(f64::NAN, |l| l.p99_us as f64)
         };
-        let echo = client.and_then(|c| c.traffic).map(|t| t.echo).filter(|echo| echo.count > 0);
+        // Until the target is reached they are of the ramp, and begin anew then.
+        let holds = now.phase == RunPhase::Holding;
+        let echo = client.and_then(|c| c.traffic).map(|t| t.echo).filter(|echo| holds && echo.count > 0);
         let cpu: Vec<u64> = counts.cpu_us.into_iter().flatten().collect();
         Point {
             t_ms: sample.t_ms,

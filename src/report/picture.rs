@@ -10,7 +10,7 @@ use crate::units::{grouped, printable, whole};
 
 const WIDTH: f64 = 860.0;
 const CHART: f64 = 360.0;
-const HEAD: f64 = 84.0;
+const HEAD: f64 = 102.0;
 
 /// The picture.
 pub fn write(facts: &Facts) -> String {
@@ -19,11 +19,9 @@ pub fn write(facts: &Facts) -> String {
     let each = facts.cost.total.map(|total| format!(", {} bytes each", grouped(whole(total.per_connection.round()))));
     let title = format!("{} connections{}: {}", grouped(facts.peak), each.unwrap_or_default(), ended(facts.verdict));
     let comes = next(facts, 2);
-    let below = [
-        (!comes.is_empty()).then(|| format!("next: {}", comes.join(", then "))),
-        Some(facts.machine.to_string()).filter(|machine| !machine.is_empty()),
-    ];
-    let below = printable(&below.into_iter().flatten().collect::<Vec<_>>().join("  ·  ")).into_owned();
+    let next =
+        if comes.is_empty() { "no limit in sight".to_owned() } else { format!("next: {}", comes.join(", then ")) };
+    let machine = printable(&facts.machine.to_string()).into_owned();
     let height = HEAD + CHART + 12.0;
     let picture = html! {
         svg xmlns="http://www.w3.org/2000/svg" width=(WIDTH) height=(height) viewBox=(format!("0 0 {WIDTH} {height}"))
@@ -31,12 +29,13 @@ pub fn write(facts: &Facts) -> String {
             title { (title) }
             rect width="100%" height="100%" rx="8" fill=(ink.paper) {}
             text x="20" y="34" font-size="20" font-weight="600" { (title) }
-            text x="20" y="54" font-size="12" fill-opacity="0.75" { (below) }
+            text x="20" y="54" font-size="12" fill-opacity="0.75" { (printable(&next)) }
+            text x="20" y="70" font-size="12" fill-opacity="0.75" { (machine) }
             @for (i, curve) in chart.curves.iter().enumerate() {
                 @let x = 20.0 + 170.0 * i as f64;
-                line x1=(x) x2=(x + 18.0) y1="70" y2="70" stroke=(COLOURS[curve.colour]) stroke-width="3"
+                line x1=(x) x2=(x + 18.0) y1="88" y2="88" stroke=(COLOURS[curve.colour]) stroke-width="3"
                     stroke-dasharray=[curve.dashed.then_some("4 3")] {}
-                text x=(x + 24.0) y="74" font-size="12" { (curve.label) }
+                text x=(x + 24.0) y="92" font-size="12" { (curve.label) }
             }
             (chart.draw(ink, Width::Pixels(WIDTH - 40.0), (20.0, HEAD)))
         }

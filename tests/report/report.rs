@@ -78,3 +78,15 @@ fn several_runs_are_one_page() {
     let cards = succeed(program().arg("report").args([&a, &b]).args(["--output", "card"]));
     assert_eq!(cards.lines().count(), 31, "{cards}");
 }
+
+#[test]
+fn our_own_result_is_read_and_is_what_its_card_says() {
+    let results = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/results");
+    let card = succeed(program().arg("report").arg(results.join("200k.c1m")).args(["--output", "card"]));
+    let kept = fs::read_to_string(results.join("200k.txt")).unwrap();
+    // Figures and checksum; words may be put better.
+    let line = |text: &str, name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    for name in ["held", "of it", "rate", "file"] {
+        assert_eq!(line(&card, name), line(&kept, name));
+    }
+}
