@@ -44,7 +44,7 @@ pub(super) enum Question {
 /// Connections of this program's own above which quitting is asked about: so many take a while to open again.
 const MANY: u64 = 10_000;
 
-/// Sockets from which on counting them one by one is asked about: 28 ms of one core.
+/// Sockets from which on counting them one by one is asked about: 26 ms of one core.
 const COSTLY: u64 = 20_000;
 
 /// The listener whose peers are on the screen.
