@@ -86,6 +86,7 @@ struct Asking {
 
 /// What was found among the first descriptors of a process.
 #[derive(Debug, Default, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Known {
     /// Sockets, until it is known which of them are connections.
     sockets: HashSet<u64>,
