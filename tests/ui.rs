@@ -146,10 +146,10 @@ fn a_listener_leads_to_its_peers_and_asks_where_they_are_many() {
 
     // Many: the cost comes first. Anything but Enter is no.
     let mut view = asking(&model);
-    let cost = "Counts 91,223 sockets one by one: about 0.13 s of one core.";
+    let cost = "Counts 91,223 sockets one by one: about 0.12 s of one core.";
     assert!(shown(&view, wide).contains(cost) && shown(&view, wide).contains("Enter again does it"));
     assert!(
-        shown(&view, (80, 24)).contains("91,223 sockets: about 0.13 s") && shown(&view, (40, 12)).contains("0.13 s")
+        shown(&view, (80, 24)).contains("91,223 sockets: about 0.12 s") && shown(&view, (40, 12)).contains("0.12 s")
     );
     assert_eq!(press(&mut view, &model, KeyCode::Esc), Some(Action::Redraw));
     assert!(!shown(&view, wide).contains("Counts") && shown(&view, wide).contains("▸*:443"));

@@ -33,7 +33,7 @@ const REST: u32 = 100;
 const NAP: Duration = Duration::from_millis(100);
 /// Descriptors that are listed again whenever their number has changed.
 const FEW: u64 = 128;
-/// Processes of which they are: a backend for each connection has few, and nobody looks at each.
+/// Processes of which they are; the others, such as a backend for each connection, are looked into once.
 const LISTED: usize = 64;
 /// Processes that are listed one by one.
 const MEMBERS: usize = 1024;
@@ -86,6 +86,7 @@ struct Asking {
 
 /// What was found among the first descriptors of a process.
 #[derive(Debug, Default, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Known {
     /// Sockets, until it is known which of them are connections.
     sockets: HashSet<u64>,
@@ -102,6 +103,8 @@ struct Known {
     listens: bool,
     /// It listens no more, or says that it is shutting down.
     draining: bool,
+    /// Resident memory, pages, and what of it is shared, bytes.
+    shared: Option<(u64, u64)>,
 }
 
 impl ProgramSource {
@@ -249,9 +252,11 @@ impl Asking {
             member.draining = known.is_some_and(|known| known.draining);
         }
         // Of a program whose connections came or went meanwhile the middle is nearest.
-        let after = members.iter().map(|(m, _)| self.descriptors(m.pid)).sum::<Option<u64>>();
+        let again = |(place, m): (usize, &Member)| if place < LISTED { self.descriptors(m.pid) } else { m.descriptors };
+        let after = members.iter().map(|(m, _)| m).enumerate().map(again).sum::<Option<u64>>();
         let descriptors = before.zip(after).map(|(a, b)| u64::midpoint(a, b));
         let census = whose(census, descriptors, members.iter().map(|(m, _)| m));
+        let shared = members.iter().enumerate().map(|(place, (_, p))| self.shared(p, place < LISTED)).sum();
         let first = members.first().map(|(m, _)| (m.pid, m.name.clone()));
         let (pid, name) = first.unwrap_or((self.attach.pids[0], String::new()));
         let program = Program {
@@ -259,7 +264,7 @@ impl Asking {
             name,
             processes: members.len() as u64,
             rss_bytes: members.iter().filter_map(|(m, _)| m.rss_bytes).sum(),
-            shared_bytes: members.iter().map(|(m, _)| self.shared(m.pid)).sum(),
+            shared_bytes: shared,
             other_threads: members.iter().map(|(_, p)| p.threads).sum(),
             descriptors,
             census,
@@ -282,9 +287,22 @@ impl Asking {
         }
     }
 
-    fn shared(&self, pid: u32) -> u64 {
-        let statm = fs::read_to_string(self.roots.proc.join(format!("{pid}/statm"))).unwrap_or_default();
-        process::shared_pages(&statm).unwrap_or(0).saturating_mul(self.page_size)
+    /// Memory of a process that it may have in common with others, bytes. Of a small one it is read again only when its resident
+    /// memory has changed.
+    fn shared(&mut self, process: &Seen, anew: bool) -> u64 {
+        let known = self.known.get(&process.pid).and_then(|(_, known)| known.shared);
+        match known {
+            Some((rss, shared)) if !anew && Some(rss) == process.rss_pages => shared,
+            _ => {
+                let path = self.roots.proc.join(format!("{}/statm", process.pid));
+                let statm = fs::read_to_string(path).unwrap_or_default();
+                let shared = process::shared_pages(&statm).unwrap_or(0).saturating_mul(self.page_size);
+                if let Some((_, known)) = self.known.get_mut(&process.pid) {
+                    known.shared = process.rss_pages.map(|rss| (rss, shared));
+                }
+                shared
+            }
+        }
     }
 
     fn descriptors(&self, pid: u32) -> Option<u64> {
@@ -301,8 +319,11 @@ impl Asking {
             self.inodes = inodes;
             self.ports.clear();
         }
-        for (member, process) in members.iter().take(LISTED) {
+        for (place, (member, process)) in members.iter().enumerate() {
             let (started, known) = self.known.entry(process.pid).or_default();
+            if place >= LISTED && known.looked {
+                continue;
+            }
             // Of one that has few it costs little to see what it has opened besides, a pipe to each new worker.
             let few = member.descriptors.is_some_and(|open| open <= FEW && known.descriptors != Some(open));
             let is_there = |(number, inode)| process::socket_at(&self.roots, process.pid, number) == Some(inode);
@@ -328,6 +349,7 @@ impl Asking {
                 listener,
                 listens: known.listens,
                 draining: listener.is_none() && ends,
+                shared: known.shared,
             };
         }
         self.ports.sort_unstable();

@@ -6,7 +6,7 @@ use super::panels::Panel;
 use super::state::{Chosen, Opened, Place, Question, View};
 use crate::model::Model;
 
-/// Sockets from which on counting them one by one is asked about: 28 ms of one core.
+/// Sockets from which on counting them one by one is asked about: 26 ms of one core.
 const COSTLY: u64 = 20_000;
 
 impl View {

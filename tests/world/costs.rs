@@ -371,7 +371,11 @@ fn a_full_cgroup_is_foretold() {
     watcher.until("samples of it", |p| p.samples.len() > 5);
     let client = connect(&server, Fill { connections: 15_000, rate: 500, beside: Beside::Nobody });
     let watcher = watcher.finish();
-    let held = client.printed().peak().max(client.printed().samples.iter().map(|s| s.established).max().unwrap_or(0));
+    let held = {
+        // Locked once: a second time in one expression waits for ever.
+        let printed = client.printed();
+        printed.peak().max(printed.samples.iter().map(|s| s.established).max().unwrap_or(0))
+    };
     let half = watcher.forecast("memcg", held as f64 / 2.0);
     print_uncaptured(&format!("measured: asyncio in 64 MiB: killed at {held}; forecast at {half:?}"));
     assert_eq!(watcher.summary().verdict, Verdict::ProcessDied, "{}", watcher.log());
