@@ -77,11 +77,9 @@ fn usage(name: &str) -> String {
 
 /// No such command: the ones that are near, or all.
 fn unknown(name: &str) -> String {
-    let near: Vec<&str> = COMMANDS
-        .iter()
-        .map(|c| c.0)
-        .filter(|known| known.starts_with(name) || strsim::jaro_winkler(known, name) > ALIKE)
-        .collect();
+    let alike = |known: &str| if known.starts_with(name) { 1.0 } else { strsim::jaro_winkler(known, name) };
+    let best = COMMANDS.iter().map(|c| alike(c.0)).fold(0.0, f64::max).max(ALIKE);
+    let near: Vec<&str> = COMMANDS.iter().map(|c| c.0).filter(|known| alike(known) >= best).collect();
     if near.is_empty() {
         let all: Vec<&str> = COMMANDS.iter().map(|c| c.0).collect();
         return format!("no command '{name}'; there are {}, a time (12m) and a count (1m conns)", all.join(", "));

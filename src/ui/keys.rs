@@ -297,7 +297,7 @@ pub(super) static KEYS: &[Row] = {
             short: "range",
             panels: TIMED,
             rank: 4,
-            help: "How far the chart of memory reaches: to now, the target, the first limit, everything",
+            help: "How far the chart of memory reaches: what is measured, the target, the first limit, all limits",
             ..ROW
         },
         Row {
