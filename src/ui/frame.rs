@@ -352,8 +352,8 @@ fn stacked_program(mut rest: Rows, watched: &ProcessLine, size: Size, out: &mut 
     if rest.0.height >= 16 && rest.0.width >= PAIR {
         let (memory, over_time) = size.beside(rest.bottom(rest.0.height / 2), rest.0.width * 9 / 20);
         out.extend([(Panel::Memory, memory), (Panel::OverTime, over_time)]);
-    } else if rest.0.height >= 11 {
-        out.push((Panel::OverTime, rest.bottom(5)));
+    } else if rest.0.height >= 9 {
+        out.push((Panel::OverTime, rest.bottom(4)));
     }
     if rest.0.width >= PAIR {
         let (limits, events) = size.beside(rest.0, rest.0.width * 9 / 20);
