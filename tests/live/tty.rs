@@ -198,9 +198,9 @@ fn climbs_holds_helps_and_leaves_a_clean_terminal() {
     assert!(tty.stty().contains("-icanon"), "keys are read one by one");
     let engines = tty.engines();
     tty.shows("HOLDING");
-    tty.shows("5,000 of 5,000");
+    tty.shows("100.0 %");
     tty.press("?");
-    tty.shows("freeze");
+    tty.shows("Keys and words");
     tty.press("?");
     tty.press("q");
     assert_eq!(tty.ended().exit_code(), 0);
@@ -385,7 +385,7 @@ fn a_stop_gives_the_terminal_back_and_a_continuation_takes_it_again() {
         });
     }
     tty.press("?");
-    tty.shows("freeze");
+    tty.shows("Keys and words");
     // The help is closed by the first, and nothing is left for the second: it ends no run.
     tty.press("\u{1b}");
     wait_until("the help gone", || (!tty.text().contains("Everything at a glance")).then_some(()));
