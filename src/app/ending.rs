@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::session::{End, Session};
 use super::watcher::Order;
-use super::{Failure, replay};
+use super::{Failure, replay, runs};
 use crate::engine::main_loop::LAST_CLOSE;
 use crate::model::{Expect, Severity};
 use crate::protocol::Command;
@@ -70,6 +70,10 @@ impl Stopped {
         let mut summary = session.state.summary(verdict);
         summary.expectations = replay::hold(expect, &summary);
         session.state.finish(&summary);
+        // What it has grown to may leave no room for the oldest.
+        if let Ok(dir) = runs::directory() {
+            runs::prune(&dir, 0);
+        }
         session.view.summary(session.state.for_output(), &summary)?;
         // Of several ways in which a run is no success the verdict's counts more.
         let expected = replay::status(&summary.expectations);
