@@ -222,7 +222,6 @@ pub fn forecasts(facts: &Facts, limit: &Limit, height: f64) -> Option<Chart> {
 mod tests {
     use super::super::tests::{facts, facts_with};
     use super::*;
-    use crate::limits::LimitId;
 
     #[test]
     fn a_run_has_its_charts() {
