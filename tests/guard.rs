@@ -136,7 +136,7 @@ fn a_target_that_fits_is_not_held_back_by_what_the_run_alone_fills() {
         let mut model = Model::new(Setup { target: Some(target), interval_ms: 1000, ..Setup::default() });
         let mut sample = synthetic::sample(1_000, 0);
         let client = synthetic::engine(&mut sample, Role::Client).unwrap();
-        client.capacity = Some(10_000);
+        (client.capacity, client.target) = (Some(10_000), target);
         model.update(&sample);
         assert_eq!(model.guard_ceiling().unwrap() < target, held, "{target}");
     }

@@ -93,11 +93,11 @@ fn write(path: &Path, header: &Header, samples: &[Sample], count: u64) -> Outcom
     for i in 0..count {
         std::hint::black_box(at(samples, i));
     }
-    let making = sys::thread_cpu_time() - cpu;
+    let making = sys::thread_cpu_time().saturating_sub(cpu);
     let cpu = sys::thread_cpu_time();
     let entries = (0..count).map(|i| Entry::Sample { shown: true, sample: Box::new(at(samples, i)) });
     record::write_all(File::create(path)?, header.clone(), entries)?;
-    let cost = (sys::thread_cpu_time() - cpu).saturating_sub(making);
+    let cost = sys::thread_cpu_time().saturating_sub(cpu).saturating_sub(making);
     let bytes = fs::metadata(path)?.len();
     println!(
         "written: {:.1} MB, {:.0} B a sample; {:.0} us of CPU a sample, {:.3} % of a core at one a second ({:.1} s in all)",

@@ -89,7 +89,7 @@ pub fn write(facts: &Facts) -> String {
             join(vec![
                 latency("connect", facts.connect()),
                 latency("handshake", summary.and_then(|s| s.handshake)),
-                latency("echo", echo),
+                latency("echoes", echo),
             ]),
         ),
         ("next", if next.is_empty() { "no limit in sight".to_owned() } else { next.join(", then ") }),

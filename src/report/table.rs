@@ -6,7 +6,7 @@ use super::around::shown;
 use super::compare::{Comparison, Row, Verdict};
 use super::figure::{Unit, level_text};
 use super::words;
-use crate::units::{grouped, printable};
+use crate::units::{grouped, printable, short_count, whole};
 
 /// A comparison for people: who, what differs around them, `plot`, figures, the count.
 pub fn text(comparison: &Comparison, plot: &[String]) -> String {
@@ -108,8 +108,10 @@ fn cells(row: &Row, comparison: &Comparison) -> (Option<u64>, Vec<String>) {
 /// A value with its word.
 pub(super) fn value_text(row: &Row, side: usize) -> String {
     let Some(value) = &row.values[side] else { return "-".to_owned() };
-    let number = row.unit.write(value.value);
-    value.word.as_ref().map_or(number.clone(), |word| format!("{word} {number}"))
+    match &value.word {
+        Some(word) => format!("{word} {}", short_count(whole(value.value))),
+        None => row.unit.write(value.value),
+    }
 }
 
 /// By how much, percent of the first; of what is percent already, the difference.
@@ -200,7 +202,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
-        assert!(text.lines().all(|line| line.chars().count() <= 100 && line == line.trim_end()), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 110 && line == line.trim_end()), "{text}");
     }
 
     #[test]

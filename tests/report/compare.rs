@@ -95,7 +95,7 @@ fn repeats_are_joined_by_commas() {
 #[test]
 fn three_runs_are_each_held_against_the_first() {
     let runs = ["a.c1m", "b.c1m", "c.c1m"].map(|name| Made::to(50_000).write(name));
-    let out = compare(&runs.each_ref().map(|p| p.as_path()), &[]);
+    let out = compare(&runs.each_ref().map(std::path::PathBuf::as_path), &[]);
     let printed = text(&out.stdout);
     assert!(printed.contains("B against A: ") && printed.contains("C against A: "), "{printed}");
     assert_eq!(out.status.code(), Some(0));

@@ -1,7 +1,6 @@
 //! Runs held against each other and reported, by the program itself: from files made of synthetic samples, from runs that were
 //! recorded, and in a browser under a strict content policy.
 
-#![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 #![expect(clippy::unwrap_used, reason = "the helpers of a test fail it by panicking")]
 
 #[path = "../support/mod.rs"]
