@@ -15,14 +15,14 @@ RUN is a file that --record has written, a number of c1m-top runs (1 is the newe
 pub(super) const REPLAY_HELP: &str = "\
 RUN is a file that --record has written, a number of c1m-top runs (1 is the newest), or last.
 
-On the screen Space plays and stops, . and , make it faster and slower; the arrows move the time (with Shift by ten), [ and ]
-go from event to event, :12m to a time, :1m conns to a count, End to the end of the run.";
+On the screen, Space plays and pauses, . and , change the speed; the arrows move through time (ten steps with Shift), [ and ]
+from event to event, :12m goes to a time, :1m conns to a count, End to the end of the run.";
 
 /// `c1m-top runs`.
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct RunsArgs {
-    /// What to do, where the runs are not to be listed.
+    /// What to do instead of listing the runs.
     #[command(subcommand)]
     pub command: Option<RunsSub>,
 
@@ -34,7 +34,7 @@ pub struct RunsArgs {
 /// What can be done with a run.
 #[derive(Debug, Clone, Subcommand)]
 pub enum RunsSub {
-    /// Write everything in it as JSON, an object a line, for jq.
+    /// Write a run as JSON, one object per line, for jq.
     #[command(after_help = RUN_HELP)]
     Cat {
         /// Which.

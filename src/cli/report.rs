@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 pub(super) const COMPARE_HELP: &str = "\
-Runs are held against the first, by connections and not by time: what the memory, the rate, the CPU and the latency were at
-10,000, at 100,000, at 500,000. Each figure is better, the same or worse by more than it moves by itself. How much that is
-is told by the run's own slopes, and by repeats where there are any: several runs of one side are joined by commas.
+Compares runs with the first one by connection count, not by time: memory, rate, CPU and latency at 10,000, at 100,000, at
+500,000. Each figure is better, the same or worse; better and worse mean by more than noise. Noise comes from the run's own
+slopes, and from repeats if you have them: join several runs of one side with commas.
 
-Exit status: 0 nothing is worse, 5 something is, 2 bad input, or the plans differ (--any-plan).
+Exit status: 0 nothing is worse, 5 something is worse, 2 bad input or different plans (see --any-plan).
 
 Examples:
   c1m-top compare before.c1m after.c1m
@@ -17,8 +17,8 @@ Examples:
   c1m-top compare 2 last --output markdown";
 
 pub(super) const REPORT_HELP: &str = "\
-A page (html) is one file that needs no network, no script and no style. md is for a pull request, svg a picture for a README,
-card fifteen lines to be posted and compared. Several runs become a comparison with the first.
+html is a single page that needs no network, script or style sheet; md is for a pull request, svg a picture for a README, card
+fifteen lines to post and compare. Several runs are compared with the first.
 
 Examples:
   c1m-top report last -o run.html
@@ -28,16 +28,16 @@ Examples:
 /// Options of `compare`.
 #[derive(Debug, Clone, Args)]
 pub struct CompareArgs {
-    /// The runs: files, numbers of c1m-top runs, or last. Repeats of one side are joined by commas. The first is what the others
-    /// are held against.
+    /// The runs: files, numbers of c1m-top runs, or last. Join repeats of one side with commas. The others are compared with
+    /// the first.
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<String>,
 
-    /// Compare runs that were asked for different things.
+    /// Compare runs even if their plans differ.
     #[arg(long)]
     pub any_plan: bool,
 
-    /// How the comparison is written.
+    /// Format of the comparison.
     #[arg(long, value_enum, default_value = "text", help_heading = "Output")]
     pub output: CompareOutputArg,
 
@@ -49,11 +49,11 @@ pub struct CompareArgs {
 /// Options of `report`.
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
-    /// The runs: files, numbers of c1m-top runs, or last. Of several, the first is what the others are held against.
+    /// The runs: files, numbers of c1m-top runs, or last. Several are compared with the first.
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<String>,
 
-    /// What is made.
+    /// Format of the report.
     #[arg(long, value_enum, default_value = "html", help_heading = "Output")]
     pub output: ReportOutputArg,
 
