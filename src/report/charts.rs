@@ -198,15 +198,15 @@ pub fn forecasts(facts: &Facts, limit: &Limit, height: f64) -> Option<Chart> {
     let met = limit.state == LimitState::Hit;
     let came = if met { Some(facts.peak) } else { limit.forecast.connections() };
     let curve = Curve {
-        label: "foretold".into(),
+        label: "forecast".into(),
         colour: 0,
         segments: points.iter().map(|p| vec![*p]).collect(),
         dashed: false,
     };
-    let title = format!("{}: the count that was foretold, by the count at which it was", limit.info.label);
+    let title = format!("{}: the forecast, by the count when it was made", limit.info.label);
     let mut chart = with_curves(&title, (Scale::Connections, Scale::Connections, ""), vec![curve], height);
     if let Some(came) = came {
-        let what = if met { "met at" } else { "last foretold" };
+        let what = if met { "reached at" } else { "last forecast" };
         let label = format!("{what} {}", short_count(came));
         chart.marks.push(Mark { label, at: came as f64, upright: false, strong: met });
     }
