@@ -72,7 +72,7 @@ pub enum Sub {
     Tune(TuneArgs),
     /// List the runs that are kept, and write one as JSON.
     Runs(RunsArgs),
-    /// Show a run again that was recorded: the same screens, or the lines it wrote.
+    /// Replay a recorded run: the same screens, or the lines it wrote.
     #[command(after_help = record::REPLAY_HELP)]
     Replay(ReplayArgs),
     /// Hold recorded runs against the first of them, connection count by connection count.

@@ -124,7 +124,7 @@ fn live(dir: &Path, header: &Header, samples: &[Sample]) -> Outcome<()> {
         std::thread::sleep(Duration::from_millis(50));
     }
     let after = rss()?;
-    recorder.finish();
+    recorder.finish(Entry::Quit { t_ms: 300 * EVERY_MS });
     println!(
         "recording 300 samples, 20 a second: {:.2} MiB more memory; giving a sample to it took {:.0} us at most",
         after.saturating_sub(before) as f64 / f64::from(1 << 20),

@@ -8,6 +8,7 @@ use super::gather::{check, facts, write};
 use crate::cli::{CompareArgs, CompareOutputArg};
 use crate::output::{harmless, object};
 use crate::report::{Comparison, Facts, Side, compare, plot, table};
+use crate::units::printable;
 
 /// Nothing is worse.
 const FINE: u8 = 0;
@@ -33,7 +34,8 @@ pub(super) fn run(args: &CompareArgs) -> Result<u8, Failure> {
     let comparison = compare(&letters);
     if let Some(difference) = comparison.plan_difference().filter(|_| !args.any_plan) {
         return Err(Failure::Usage(format!(
-            "the runs were asked for different things, {difference}: compare runs of one plan, or add --any-plan"
+            "the runs were asked for different things, {}: compare runs of one plan, or add --any-plan",
+            printable(&difference.to_string())
         )));
     }
     let text = match args.output {
@@ -52,7 +54,7 @@ fn side_of(side: &str) -> Result<Vec<Facts>, Failure> {
     }
     let repeats: Vec<&str> = side.split(',').collect();
     if repeats.contains(&"") {
-        return Err(Failure::Usage(format!("{side}: a run is missing beside a comma")));
+        return Err(Failure::Usage(format!("{side}: empty run name next to a comma")));
     }
     repeats.into_iter().map(facts).collect()
 }

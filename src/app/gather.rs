@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write as _};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -137,6 +138,19 @@ fn sha256(path: &Path) -> io::Result<String> {
 pub(super) fn check(to: &ToArgs) -> Result<(), Failure> {
     match &to.output_file {
         Some(path) if !to.force && path.symlink_metadata().is_ok() => Err(exists(path)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to write over the recording that is read, by whatever name.
+pub(super) fn not_itself(to: &ToArgs, read: &Path) -> Result<(), Failure> {
+    let Some(path) = &to.output_file else { return Ok(()) };
+    let file = |path: &Path| path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
+    match file(path).zip(file(read)) {
+        Some((there, read)) if there == read => {
+            let what = "it is the recording that is read: name another file";
+            Err(Failure::Usage(format!("cannot write {}: {what} (--output-file)", path.display())))
+        }
         _ => Ok(()),
     }
 }

@@ -27,8 +27,8 @@ pub(super) enum Message {
     Past(u64, Option<Box<Model>>),
     /// A recording has been read up to here, and whether that is its end.
     Known(Box<Model>, bool),
-    /// The probe thread has ended, in a panic.
-    ProbeFailed,
+    /// A helper thread has ended, in a panic.
+    ThreadFailed,
 }
 
 impl From<Report> for Message {
@@ -57,12 +57,12 @@ pub(super) fn catch_signals(to: SyncSender<Message>) -> io::Result<()> {
     Ok(())
 }
 
-/// Says so when the probe thread ends in a panic: the screen would otherwise just stand still.
-pub(super) fn report_panic(probe: thread::JoinHandle<()>, to: SyncSender<Message>) {
+/// Says so when a helper thread ends in a panic: the screen would otherwise just stand still.
+pub(super) fn report_panic(thread: thread::JoinHandle<()>, to: SyncSender<Message>) {
     // Without this thread a panic goes unnoticed, and nothing else depends on it.
-    let _ = thread::Builder::new().name("probe-watch".into()).spawn(move || {
-        if probe.join().is_err() {
-            let _ = to.send(Message::ProbeFailed);
+    let _ = thread::Builder::new().name("watch".into()).spawn(move || {
+        if thread.join().is_err() {
+            let _ = to.send(Message::ThreadFailed);
         }
     });
 }

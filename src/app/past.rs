@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::message::Message;
@@ -64,7 +64,7 @@ const TELL_EVERY: Duration = Duration::from_millis(300);
 
 /// Reads a recording from its beginning to its end, and answers which run it was at a moment before and after that. The thread
 /// ends with the sender, or with the program.
-pub(super) fn read(recording: Recording, to: SyncSender<Message>) -> std::io::Result<Sender<u64>> {
+pub(super) fn read(recording: Recording, to: SyncSender<Message>) -> std::io::Result<(Sender<u64>, JoinHandle<()>)> {
     let (ask, asked) = channel::<u64>();
     let run = move || {
         let mut past = Past::default();
@@ -99,6 +99,6 @@ pub(super) fn read(recording: Recording, to: SyncSender<Message>) -> std::io::Re
             }
         }
     };
-    thread::Builder::new().name("past".into()).spawn(run)?;
-    Ok(ask)
+    let thread = thread::Builder::new().name("past".into()).spawn(run)?;
+    Ok((ask, thread))
 }

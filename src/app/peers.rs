@@ -25,12 +25,14 @@ impl Asker {
 
     /// Has the peers of a port counted, in the network namespace of that process. Exactly one message comes of it, unless
     /// another question is asked before its turn.
-    pub(super) fn ask(&mut self, pid: u32, port: u16) {
+    ///
+    /// # Errors
+    /// Why nothing can be counted now; no message comes then.
+    pub(super) fn ask(&mut self, pid: u32, port: u16) -> Result<(), Absent> {
         if self.busy {
             self.next = Some((pid, port));
-            return;
+            return Ok(());
         }
-        self.busy = true;
         let to = self.to.clone();
         let count = move || {
             // A defect in it must not leave the screen waiting.
@@ -39,19 +41,15 @@ impl Asker {
             // An error means that the program is ending.
             let _ = to.send(Message::Peers(port, Box::new(peers)));
         };
-        if let Err(error) = thread::Builder::new().name("peers".into()).spawn(count) {
-            self.busy = false;
-            let peers = Err(Absent::Because(error.to_string().into()));
-            // Without waiting: the loop itself is what empties the channel. One that is full has the user ask again.
-            let _ = self.to.try_send(Message::Peers(port, Box::new(peers)));
-        }
+        let started = thread::Builder::new().name("peers".into()).spawn(count);
+        self.busy = started.is_ok();
+        started.map(drop).map_err(|error| Absent::Because(error.to_string().into()))
     }
 
-    /// An answer has come.
-    pub(super) fn answered(&mut self) {
+    /// An answer has come. The port that was asked for meanwhile comes back where it cannot be counted, and why.
+    pub(super) fn answered(&mut self) -> Option<(u16, Absent)> {
         self.busy = false;
-        if let Some((pid, port)) = self.next.take() {
-            self.ask(pid, port);
-        }
+        let (pid, port) = self.next.take()?;
+        self.ask(pid, port).err().map(|why| (port, why))
     }
 }

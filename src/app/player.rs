@@ -49,7 +49,8 @@ pub(super) fn play(args: &ReplayArgs, recording: Recording) -> Result<(), Failur
     // Nothing of it is there any more that leaving could end.
     let model = Box::new(Model::new(Setup { own_engines: false, ..recording.header().setup.clone() }));
     let screen = Screen::open(&args.screen, config, to.clone()).map_err(failed)?;
-    let ask = past::read(recording, to).map_err(failed)?;
+    let (ask, thread) = past::read(recording, to.clone()).map_err(failed)?;
+    message::report_panic(thread, to);
     let mut player = Player { screen, model, whole: false, at: Some(start), running: true, speed: 0, ask, asked: None };
     player.go(Some(start));
     player.screen.say("Space plays and stops, . and , make it faster and slower, the arrows and : move the time");
@@ -107,12 +108,19 @@ impl Player {
         self.at = to;
         if let Some(t_ms) = to {
             self.asked = Some(t_ms);
-            // Without the thread the picture stands, which cannot be helped.
-            let _ = self.ask.send(t_ms);
+            if self.ask.send(t_ms).is_err() {
+                self.reading_failed();
+            }
         } else {
             self.asked = None;
         }
         self.show();
+    }
+
+    /// The thread that reads the recording has gone: what is shown stays.
+    fn reading_failed(&mut self) {
+        (self.asked, self.running) = (None, false);
+        self.screen.fail("reading the recording has failed; these are the last figures read");
     }
 
     fn show(&mut self) {
@@ -148,7 +156,11 @@ impl Player {
             Message::Input(_) => self.screen.dirty(),
             Message::Signal(SIGTSTP) => self.screen.suspend()?,
             Message::Signal(_) => return Ok(true),
-            Message::Past(..) | Message::Report(_) | Message::Peers(..) | Message::ProbeFailed => {}
+            Message::ThreadFailed => {
+                self.reading_failed();
+                self.show();
+            }
+            Message::Past(..) | Message::Report(_) | Message::Peers(..) => {}
         }
         Ok(false)
     }

@@ -1,7 +1,7 @@
 //! The recording of a run: its file, opened before anything else is, and what stands at its beginning.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ fn create(path: &Path, force: bool) -> Result<(File, bool), String> {
         Ok(file) => (file, true),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             if !path.is_file() {
-                return Err("it is there already, and is no file".to_owned());
+                return Err("it exists and is not a regular file".to_owned());
             }
             if !force {
                 return Err("it is there already: name another file, or overwrite it with --force".to_owned());
@@ -108,40 +108,47 @@ fn create(path: &Path, force: bool) -> Result<(File, bool), String> {
         Err(e) => return Err(e.to_string()),
     };
     // Whoever lists or removes recordings sees that this one is being written.
-    if file.try_lock().is_err() {
+    // A file system without locks is none the worse for recording.
+    if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
         return Err("another run is being recorded into it".to_owned());
     }
     Ok((file, new))
 }
 
 impl Opened {
-    /// Begins to record. The second value is where the file is, if it is one of those that are kept.
-    pub(super) fn begin(mut self, mut header: Header) -> Result<Recorder, Failure> {
+    /// Begins to record; `Ok(Err(…))` is a sentence that says why a run nobody asked to record is not recorded.
+    pub(super) fn begin(mut self, mut header: Header) -> Result<Result<Recorder, String>, Failure> {
         let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
         header.started_ms = self.started_ms;
         let started = self.file.set_len(0).and_then(|()| {
             let file = self.file.try_clone()?;
             Recorder::start(&path, file, header)
         });
-        let recorder = started.map_err(|e| {
-            let option = if self.kept { " (--no-record runs without a recording)" } else { "" };
-            Failure::Usage(format!("cannot record into {}: {e}{option}", path.display()))
-        })?;
-        self.begun = true;
-        Ok(recorder)
+        match started {
+            Ok(recorder) => {
+                self.begun = true;
+                Ok(Ok(recorder))
+            }
+            Err(e) if self.kept => Ok(Err(format!("This run is not recorded: cannot write {}: {e}", path.display()))),
+            Err(e) => Err(Failure::Usage(format!("cannot record into {}: {e}", path.display()))),
+        }
     }
 }
 
-/// What is known of a run before its first sample.
-pub(super) fn header(args: &RunArgs, setup: Setup, port: u16) -> Header {
+/// What is known of a run before its first sample; `watched` is its first process, the dashboard itself where there is none.
+pub(super) fn header(args: &RunArgs, setup: Setup, port: u16, watched: Option<u32>) -> Header {
+    let pid = watched.unwrap_or_else(std::process::id);
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let own = Sampler::new(Roots::default(), &[Watch::process(std::process::id())]).ok();
+    let own = Sampler::new(Roots::default(), &[Watch::process(pid)]).ok();
     let kernel = own.map(|mut sampler| sampler.read().0);
     let sysctl = |key: &&str| {
         let value = fs::read_to_string(format!("/proc/sys/{}", key.replace('.', "/"))).ok()?;
         Some(((*key).to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" ")))
     };
-    let limits = read("/proc/self/limits");
+    let network = |who: &str| fs::read_link(format!("/proc/{who}/ns/net")).ok();
+    // Those of the network are of this program's namespace.
+    let elsewhere = network("self").zip(network(&pid.to_string())).is_some_and(|(own, theirs)| own != theirs);
+    let limits = read(&format!("/proc/{pid}/limits"));
     let limit = |(name, word): (&str, &str)| {
         let rest = limits.lines().find_map(|line| line.strip_prefix(word))?;
         let numbers: Vec<&str> = rest.split_whitespace().take(2).collect();
@@ -163,7 +170,7 @@ pub(super) fn header(args: &RunArgs, setup: Setup, port: u16) -> Header {
         memory_bytes: kernel.as_ref().and_then(|k| k.host.mem.as_ref().ok()).map(|mem| mem.total),
         link: kernel.as_ref().and_then(|k| k.net.link.as_ref().ok()).cloned(),
         cgroup: kernel.as_ref().and_then(|k| k.processes.first()?.memcg.as_ref().ok()?.first()).map(|g| g.path.clone()),
-        sysctls: SYSCTLS.iter().filter_map(sysctl).collect(),
+        sysctls: SYSCTLS.iter().filter(|key| !elsewhere || !key.starts_with("net.")).filter_map(sysctl).collect(),
         limits: [("RLIMIT_NOFILE", "Max open files"), ("RLIMIT_NPROC", "Max processes")]
             .into_iter()
             .filter_map(limit)
@@ -235,6 +242,35 @@ fn plan(args: &RunArgs, setup: &Setup, port: u16) -> BTreeMap<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_recording_that_was_asked_for_stops_the_run() {
+        let begin = |kept| {
+            // It can be opened, and not be cut.
+            let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+            let opened = Opened { path: "/dev/full".into(), file, new: false, kept, started_ms: 0, begun: false };
+            opened.begin(Header::new(Setup::default()))
+        };
+        assert!(matches!(begin(true), Ok(Err(why)) if why.contains("/dev/full")));
+        assert!(matches!(begin(false), Err(Failure::Usage(why)) if why.contains("/dev/full")));
+    }
+
+    #[test]
+    fn limits_are_those_of_the_process_that_is_watched() {
+        use std::io::Read;
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "ulimit -n 77; echo; exec sleep 60"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        let args = crate::cli::Cli::read(["c1m-top"]).unwrap().run;
+        let header = header(&args, Setup::default(), 0, Some(child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(header.limits["RLIMIT_NOFILE"], "77 77");
+        assert!(header.sysctls.contains_key("net.core.somaxconn"), "it is in this namespace");
+    }
 
     #[test]
     fn every_sysctl_of_a_limit_is_recorded() {

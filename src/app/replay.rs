@@ -5,10 +5,10 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::view::{Reader, View};
-use super::{Failure, player, runs};
+use super::{Failure, gather, player, runs};
 use crate::cli::{OutputArg, ReplayArgs, ReportArg, RunsArgs, RunsSub};
 use crate::model::{Expect, Expectation, Summary, Verdict};
-use crate::output::{FORMATS, Writer, harmless, object};
+use crate::output::{FORMATS, Writer, harmless, object, unobeyed};
 use crate::record::{self, Course, Entry, Header, Recording, verdict_so_far};
 use crate::units::{bytes, date, grouped};
 
@@ -19,8 +19,9 @@ pub(super) const UNEXPECTED: u8 = 5;
 
 /// `c1m-top replay`.
 pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
+    gather::check(&args.to)?;
     let on_terminal = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-    let dashboard = on_terminal && args.output_file.is_none() && args.expect.is_empty();
+    let dashboard = on_terminal && args.to.output_file.is_none() && args.expect.is_empty();
     let format = match args.output.unwrap_or(if dashboard { OutputArg::Tui } else { OutputArg::Lines(FORMATS[0]) }) {
         OutputArg::Lines(format) => format,
         OutputArg::Tui if !on_terminal => {
@@ -29,14 +30,15 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
         OutputArg::Tui => return player::play(args, runs::open(&args.run)?).map(|()| AS_EXPECTED),
     };
     let recording = runs::open(&args.run)?;
-    if !args.expect.is_empty() && args.output.is_none() && args.output_file.is_none() {
+    if !args.expect.is_empty() && args.output.is_none() && args.to.output_file.is_none() {
         let summary = outcome(&recording);
         let told = hold(&args.expect, &summary);
         let lines: Vec<String> = told.iter().map(ToString::to_string).collect();
         print(&(lines.join("\n") + "\n"))?;
         return Ok(status(&told));
     }
-    let mut view = View::Lines(Writer::open(format, args.output_file.as_deref()).map_err(Failure::Usage)?);
+    gather::not_itself(&args.to, recording.path())?;
+    let mut view = View::Lines(Writer::open(format, args.to.output_file.as_deref()).map_err(Failure::Usage)?);
     let mut course = Course::new(recording.header().setup.clone());
     let mut told = None;
     for entry in recording.entries() {
@@ -72,7 +74,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Result<u8, Failure> {
 fn cut_short(recording: &Recording) -> String {
     let end = crate::units::clock(recording.span_ms().1);
     format!(
-        "{}: the recording ends at {end} without a summary: the run was killed, or goes on; this is what it had come to",
+        "{}: the recording ends at {end} without a summary: the run was killed or is still running; these are the results so far",
         recording.path().display()
     )
 }
@@ -215,6 +217,7 @@ fn cat(run: &str) -> Result<u8, Failure> {
             continue;
         }
         let line = serde_json::to_string(&entry).map_err(|e| Failure::Internal(e.to_string()))?;
+        let line = unobeyed(line);
         match writeln!(to, "{line}") {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(AS_EXPECTED),
             Err(e) => return Err(Failure::Usage(format!("cannot write to standard output: {e}"))),

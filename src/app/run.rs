@@ -48,20 +48,27 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let (to, messages) = sync_channel::<Message>(CHANNEL);
     // Before anything is changed that must be put back.
     message::catch_signals(to.clone()).map_err(failed)?;
-    let Ready { engines, links, sampler, setup, terms, tuned, notes } = setup::prepare(plan, lines.is_none())?;
+    let Ready { engines, links, sampler, setup, watched, terms, tuned, notes } = setup::prepare(plan, lines.is_none())?;
     let (recorder, unrecorded) = match file {
-        Some(Ok(file)) => (Some(file.begin(recording::header(args, setup.clone(), port))?), None),
+        Some(Ok(file)) => match file.begin(recording::header(args, setup.clone(), port, watched))? {
+            Ok(recorder) => (Some(recorder), None),
+            Err(why) => (None, Some(why)),
+        },
         Some(Err(why)) => (None, Some(why)),
         None => (None, None),
     };
-    let view = match lines {
-        Some(lines) => View::Lines(lines),
-        None => View::Screen(Box::new(Screen::open(&args.screen, config, to.clone()).map_err(failed)?)),
-    };
-    let processes = Processes::new(engines, links.len());
-    let (probe, thread) = watcher::start(sampler, links, interval, to.clone()).map_err(failed)?;
-    message::report_panic(thread, to.clone());
     let mut state = State::new(setup, recorder);
+    let processes = Processes::new(engines, links.len());
+    let view = match lines {
+        Some(lines) => Ok(View::Lines(lines)),
+        None => Screen::open(&args.screen, config, to.clone()).map(|screen| View::Screen(Box::new(screen))),
+    };
+    let begun = view.and_then(|view| Ok((view, watcher::start(sampler, links, interval, to.clone())?)));
+    let (view, (probe, thread)) = begun.map_err(|e| {
+        state.discard();
+        failed(e)
+    })?;
+    message::report_panic(thread, to.clone());
     for (id, sentence) in notes.into_iter().chain(unrecorded.map(|why| ("recording", why))) {
         state.note(Severity::Info, id, sentence);
     }

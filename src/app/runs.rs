@@ -1,6 +1,6 @@
 //! The runs that are kept without being asked for: where, how many, and what a RUN of the command line means.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -35,21 +35,37 @@ pub(super) fn directory() -> Result<PathBuf, String> {
     let user = sys::euid();
     match base {
         // Of another user's directory nothing is known but that it is not ours: with sudo HOME is often that of whoever called.
-        Some(base) if owner(&base).is_some_and(|owner| owner == user) => Ok(base.join("c1m-top/runs")),
+        Some(base) if is_of(&base, user) => Ok(base.join("c1m-top/runs")),
         _ if user == 0 => Ok(PathBuf::from("/var/lib/c1m-top/runs")),
         Some(base) => Err(format!("{} belongs to another user", base.display())),
         None => Err("neither XDG_STATE_HOME nor HOME is set".to_owned()),
     }
 }
 
-/// Whose a directory is, or would be made in.
-fn owner(path: &Path) -> Option<u32> {
-    path.ancestors().find_map(|path| fs::metadata(path).ok()).map(|meta| meta.uid())
+/// Whether a directory is this user's, or would be made in one that is. Symbolic links are not followed: whoever owns one says
+/// where it leads. Root trusts nobody on the way to it.
+fn is_of(path: &Path, user: u32) -> bool {
+    let mut owners = path.ancestors().filter_map(|path| fs::symlink_metadata(path).ok()).map(|meta| meta.uid());
+    owners.next() == Some(user) && (user != 0 || owners.all(|owner| owner == 0))
 }
 
 /// Makes the directory, for this user alone: a run has addresses and names of processes.
+///
+/// # Errors
+/// It cannot be made, or it is there and others can put files into it.
 pub(super) fn make(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let meta = fs::symlink_metadata(dir)?;
+    if !meta.is_dir() {
+        return Err(io::Error::other("it is a symbolic link"));
+    }
+    if meta.uid() != sys::euid() {
+        return Err(io::Error::other("it belongs to another user"));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return Err(io::Error::other("other users may write to it (chmod 700 keeps them out)"));
+    }
+    Ok(())
 }
 
 /// The name of a run that starts now.
@@ -88,7 +104,7 @@ fn is_name(name: &str) -> bool {
 
 /// Whoever writes a run holds a lock on it.
 fn is_locked(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| file.try_lock_shared().is_err())
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Removes the oldest until `more` fit in beside them; what is being written stays.
@@ -137,6 +153,8 @@ pub(super) fn open(run: &str) -> Result<Recording, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -166,6 +184,35 @@ mod tests {
         }
         prune(dir.path(), 0);
         assert_eq!([0, 1, 2, 3].map(|i| at(i).exists()), [false, false, true, true]);
+    }
+
+    #[test]
+    fn a_directory_that_others_write_to_or_a_link_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, link) = (dir.path().join("a/b"), dir.path().join("link"));
+        make(&own).unwrap();
+        assert_eq!(fs::metadata(&own).unwrap().mode() & 0o777, 0o700);
+        make(&own).unwrap();
+        std::os::unix::fs::symlink(&own, &link).unwrap();
+        assert!(make(&link).unwrap_err().to_string().contains("symbolic link"));
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o770)).unwrap();
+        assert!(make(&own).unwrap_err().to_string().contains("may write"));
+    }
+
+    #[test]
+    fn what_another_user_owns_is_not_this_users_whatever_it_leads_to() {
+        let user = sys::euid();
+        let dir = tempfile::tempdir().unwrap();
+        assert!(is_of(&dir.path().join("not/yet"), user));
+        assert!(!is_of(dir.path(), user + 1));
+        if user == 0 {
+            // A link of somebody else's into a directory of root's.
+            let link = dir.path().join("link");
+            std::os::unix::fs::symlink("/root", &link).unwrap();
+            assert!(is_of(&link, 0));
+            std::os::unix::fs::lchown(&link, Some(65_534), None).unwrap();
+            assert!(!is_of(&link, 0) && !is_of(&link.join(".local/state"), 0));
+        }
     }
 
     #[test]

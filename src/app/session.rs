@@ -166,8 +166,10 @@ impl Session {
                 Ok(None)
             }
             Message::Peers(port, peers) => {
-                self.peers.answered();
                 self.view.peers(port, *peers, &self.state);
+                if let Some((port, why)) = self.peers.answered() {
+                    self.view.peers(port, Err(why), &self.state);
+                }
                 Ok(None)
             }
             Message::Input(Input::Gone) | Message::Signal(SIGHUP | SIGQUIT) => Ok(Some(End::AtOnce)),
@@ -199,7 +201,7 @@ impl Session {
                 Ok(None)
             }
             Message::Past(..) | Message::Known(..) | Message::Input(Input::Free) => Ok(None),
-            Message::ProbeFailed => {
+            Message::ThreadFailed => {
                 self.view.fail("the probe thread has failed; these are its last figures").map(|()| None)
             }
         }
@@ -223,8 +225,9 @@ impl Session {
             }
             Some(Action::Suspend) => return self.view.suspend().map(|()| None),
             Some(Action::Peers(port)) => {
-                if let Some(program) = self.state.program() {
-                    self.peers.ask(program.pid, port);
+                let asked = self.state.program().map(|program| self.peers.ask(program.pid, port));
+                if let Some(Err(why)) = asked {
+                    self.view.peers(port, Err(why), &self.state);
                 }
                 return Ok(None);
             }
@@ -259,7 +262,7 @@ impl Session {
     fn seek(&mut self, to: Option<u64>) {
         self.sought = to;
         let Some(t_ms) = to else { return self.view.past(None) };
-        match self.state.past() {
+        match self.state.past(t_ms) {
             Some((path, written)) => self.past.ask(path, written, t_ms),
             None => self.view.say("this run is not recorded: the screens show now, the charts what has been"),
         }

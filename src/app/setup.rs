@@ -26,6 +26,8 @@ pub(super) struct Ready {
     pub(super) links: Vec<Link>,
     pub(super) sampler: Sampler,
     pub(super) setup: Setup,
+    /// The first process that is watched.
+    pub(super) watched: Option<u32>,
     pub(super) terms: Terms,
     /// Sysctls that were set for it. Dropped last, when nothing needs them any more.
     pub(super) tuned: Option<Tuned>,
@@ -105,7 +107,8 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
         close_rate: plan.close_rate,
     };
     let notes = notes.into_iter().filter_map(|(id, text)| Some((id, text?))).collect();
-    Ok(Ready { engines, links, sampler, setup, terms, tuned, notes })
+    let main = links.first().map(|link| link.hello().pid).or(first.copied());
+    Ok(Ready { engines, links, sampler, setup, watched: main, terms, tuned, notes })
 }
 
 /// What is lost of a target in another network namespace, and who would have it.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use crate::model::{Cause, EventLine, Model, Setup, Severity, Summary, Verdict};
 use crate::protocol::{Command, Role};
@@ -17,6 +17,8 @@ pub(super) struct State {
     recorder: Option<Recorder>,
     /// Events that are recorded, and how bad they were then.
     told: HashMap<String, Severity>,
+    /// Up to when the recording was last made to be written, milliseconds since the dashboard started.
+    flushed: Option<u64>,
 }
 
 impl Deref for State {
@@ -29,7 +31,7 @@ impl Deref for State {
 
 impl State {
     pub(super) fn new(setup: Setup, recorder: Option<Recorder>) -> Self {
-        Self { course: Course::new(setup), recorder, told: HashMap::new() }
+        Self { course: Course::new(setup), recorder, told: HashMap::new(), flushed: None }
     }
 
     /// What is shown.
@@ -49,11 +51,10 @@ impl State {
         let Some((news, path)) = news.zip(self.recording()) else { return };
         match news {
             News::Stopped(why) => {
-                let text =
-                    format!("{path} is not written any more: {why}. The run goes on, and what it records is missing");
+                let text = format!("Recording to {path} stopped: {why}. The run continues unrecorded.");
                 self.note(Severity::Warning, "recording", text);
             }
-            News::GoesOn => self.note(Severity::Info, "recording/on", format!("{path} is written again")),
+            News::GoesOn => self.note(Severity::Info, "recording/on", format!("Recording to {path} continues.")),
         }
     }
 
@@ -99,10 +100,19 @@ impl State {
         }
     }
 
-    /// Has what has been recorded so far written, so that it can be read: where, and what tells that it is done. `None` where
-    /// nothing is recorded.
-    pub(super) fn past(&self) -> Option<(PathBuf, Receiver<()>)> {
-        self.recorder.as_ref().map(|recorder| (recorder.path().to_owned(), recorder.flush()))
+    /// Has what has been recorded up to this moment written, so that it can be read: where, and what tells that it is done.
+    /// `None` where nothing is recorded.
+    pub(super) fn past(&mut self, t_ms: u64) -> Option<(PathBuf, Receiver<()>)> {
+        let now = self.now().t_ms;
+        let recorder = self.recorder.as_ref()?;
+        let written = if self.flushed.is_none_or(|flushed| t_ms > flushed) {
+            self.flushed = Some(now);
+            recorder.flush()
+        } else {
+            // It is written: a channel that has ended.
+            sync_channel(0).1
+        };
+        Some((recorder.path().to_owned(), written))
     }
 
     /// The file that the run is recorded into.
@@ -114,7 +124,7 @@ impl State {
     pub(super) fn discard(&mut self) {
         if let Some(recorder) = self.recorder.take() {
             let path = recorder.path().to_owned();
-            recorder.finish();
+            drop(recorder);
             // Somebody else may have removed it.
             let _ = std::fs::remove_file(path);
         }
@@ -127,9 +137,8 @@ impl State {
 
     /// The run is over, and this is its summary: ends the recording.
     pub(super) fn finish(&mut self, summary: &Summary) {
-        if let Some(mut recorder) = self.recorder.take() {
-            recorder.put(Entry::Summary { summary: Box::new(summary.clone()) });
-            recorder.finish();
+        if let Some(recorder) = self.recorder.take() {
+            recorder.finish(Entry::Summary { summary: Box::new(summary.clone()) });
         }
     }
 }

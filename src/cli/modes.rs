@@ -114,7 +114,7 @@ const REPLAY: &[Rule<ReplayArgs>] = &[
     },
     Rule {
         options: &["marker", "theme", "ascii", "mouse"],
-        works: |replay| !matches!(replay.output, Some(OutputArg::Lines(_))) && replay.output_file.is_none(),
+        works: |replay| !matches!(replay.output, Some(OutputArg::Lines(_))) && replay.to.output_file.is_none(),
         refusal: |_| "does nothing without the dashboard: leave it out".to_owned(),
     },
 ];

@@ -1,10 +1,9 @@
 //! The options of `runs` and `replay`.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 
 use super::advise::ReportArg;
+use super::report::ToArgs;
 use super::shared::ScreenArgs;
 use super::values::{self, OutputArg};
 use crate::model::Expect;
@@ -54,9 +53,9 @@ pub struct ReplayArgs {
     #[arg(long, value_parser = values::output(), help_heading = "Output")]
     pub output: Option<OutputArg>,
 
-    /// Write text or JSON to this file instead of standard output.
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
-    pub output_file: Option<PathBuf>,
+    /// Where text or JSON goes.
+    #[command(flatten)]
+    pub to: ToArgs,
 
     /// Hold its summary against a number: `bytes_per_connection.total < 9000`, and write what came of it, a line each. Exit
     /// status 5 where one fails.

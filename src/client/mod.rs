@@ -73,7 +73,10 @@ pub struct Client {
     shared: Arc<Shared>,
     pool: Pool,
     lanes: usize,
+    /// CPU of the ramp, once it is over, microseconds.
     ramp_cpu_us: Option<u64>,
+    /// CPU while the target was held, where it was raised then, microseconds.
+    held_cpu_us: u64,
     refusing: Refusing,
     /// It has been told that local ports are searched for.
     searching: bool,
@@ -107,7 +110,18 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     let max = workers.map_or(MOST_WORKERS, |n| n as usize);
     let pool = Pool::new(max, Arc::default(), Arc::new(move |w| worker::run(&w, &for_workers)))?;
     let lanes = lanes(cores, shared.config.common.target, pool.room() as u64).min(max);
-    Ok((Client { shared, pool, lanes, ramp_cpu_us: None, refusing: Refusing::new(now), searching: false }, lanes))
+    Ok((
+        Client {
+            shared,
+            pool,
+            lanes,
+            ramp_cpu_us: None,
+            held_cpu_us: 0,
+            refusing: Refusing::new(now),
+            searching: false,
+        },
+        lanes,
+    ))
 }
 
 /// Workers that open connections at once towards `target`, with `room` in a table: one where a single table and core are
@@ -154,7 +168,7 @@ impl Engine for Client {
         self.tell_of_refusing();
         self.tell_of_searching(phase);
         if self.ramp_cpu_us.is_none() && matches!(phase, Phase::Holding | Phase::Stopped) {
-            self.ramp_cpu_us = Some(Counters::cpu_us());
+            self.ramp_cpu_us = Some(Counters::cpu_us().saturating_sub(self.held_cpu_us));
             if let Some(traffic) = &self.shared.traffic {
                 traffic.restart(Instant::now());
             }
@@ -171,7 +185,13 @@ impl Engine for Client {
             Command::Target { connections } => {
                 let counters = &self.shared.counters;
                 let most = self.shared.plan.capacity().unwrap_or(u64::MAX);
-                ramp.set_target((*connections).min(most), counters.get(Word::Open) + counters.get(Word::InFlight));
+                let held = counters.get(Word::Open) + counters.get(Word::InFlight);
+                // What holding has cost meanwhile is none of the ramp's.
+                if ramp.set_target((*connections).min(most), held)
+                    && let Some(ramped) = self.ramp_cpu_us.take()
+                {
+                    self.held_cpu_us = Counters::cpu_us().saturating_sub(ramped);
+                }
             }
             Command::Ceiling { connections } => ramp.set_ceiling(*connections),
             Command::Close { mode, per_s } => {
@@ -203,7 +223,7 @@ impl Engine for Client {
             cause: StopCause::Limit,
             call: errno::failed("socket", libc::EMFILE),
             text: format!(
-                "the client's descriptor tables are full ({tables} x {room} connections): allow more tables (--workers) or raise the hard limit (ulimit -Hn)"
+                "the client's tables of open files are full ({tables} x {room} connections): allow more tables (--workers) or raise the hard limit (ulimit -Hn)"
             ),
         });
     }

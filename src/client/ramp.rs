@@ -130,16 +130,20 @@ impl Ramp {
         self.target.load(Relaxed)
     }
 
-    /// Aims at another count, with `held` open or under way.
-    pub(super) fn set_target(&self, target: u64, held: u64) {
+    /// Aims at another count, with `held` open or under way; whether the ramp goes on that was over.
+    pub(super) fn set_target(&self, target: u64, held: u64) -> bool {
         self.target.store(target, Relaxed);
         if held >= target {
             self.reached.store(true, Relaxed);
-        } else if self.reached() {
-            // What was lost at the old target was not given back; from here on it is replaced like any other.
-            self.claimed.store(held, Relaxed);
-            self.reached.store(false, Relaxed);
+            return false;
         }
+        if !self.reached() {
+            return false;
+        }
+        // What was lost at the old target was not given back; from here on it is replaced like any other.
+        self.claimed.store(held, Relaxed);
+        self.reached.store(false, Relaxed);
+        true
     }
 
     pub(super) fn set_ceiling(&self, connections: Option<u64>) {
@@ -233,16 +237,16 @@ mod tests {
         assert_eq!(ramp.claim_of_none_lost(100, now), Some(Leave::Open(100)));
         assert!(ramp.check_reached(100));
         // Seven were lost at the target.
-        ramp.set_target(150, 93);
+        assert!(ramp.set_target(150, 93), "the ramp goes on");
         assert_eq!((ramp.target(), ramp.phase(93)), (150, Phase::Ramping));
         assert_eq!(ramp.claim_of_none_lost(100, now), Some(Leave::Open(57)));
         assert!(!ramp.check_reached(149) && ramp.check_reached(150));
-        ramp.set_target(120, 150);
+        assert!(!ramp.set_target(120, 150));
         assert_eq!((ramp.phase(150), ramp.claim_of_none_lost(1, now)), (Phase::Holding, None));
         // Raised on the way, nothing is claimed twice.
-        ramp.set_target(200, 150);
+        assert!(ramp.set_target(200, 150));
         assert_eq!(ramp.claim_of_none_lost(30, now), Some(Leave::Open(30)));
-        ramp.set_target(300, 170);
+        assert!(!ramp.set_target(300, 170), "it was under way");
         assert_eq!(ramp.claim_of_none_lost(500, now), Some(Leave::Open(120)));
     }
 

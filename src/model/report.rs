@@ -66,7 +66,7 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
         peak_accepted: run.peak_accepted(),
         elapsed_s: run.elapsed_s(),
         time_to_peak_s,
-        mean_rate_per_s: time_to_peak_s.filter(|s| *s > 0.0).map(|s| run.peak() as f64 / s),
+        mean_rate_per_s: run.mean_rate_per_s(),
         cpu_us_per_connection: run.cpu_us_per_connection(),
         bytes_per_connection: BytesPerConnection {
             total: bytes(cost.total),

@@ -24,6 +24,8 @@ struct Part {
     peak: u64,
     /// CPU when the ramp ended, or the latest while it lasts, microseconds.
     ramp_cpu_us: u64,
+    /// CPU while the target was held, where it was raised then, microseconds.
+    held_cpu_us: u64,
 }
 
 /// The run so far.
@@ -37,6 +39,10 @@ pub(super) struct RunLog {
     peak_s: Option<f64>,
     elapsed_s: f64,
     ramp_over: bool,
+    /// CPU of the ramp as the client tells it once that is over.
+    told_cpu_us: Option<u64>,
+    /// The target was raised after it had been reached.
+    raised: bool,
     /// When closing began and when all were closed, milliseconds.
     close_ms: (Option<u64>, Option<u64>),
     peak: u64,
@@ -132,13 +138,23 @@ impl RunLog {
         // What an engine that has died had reached counts.
         let of_role =
             |role| sample.watched().filter(move |w| w.role() == Some(role)).find_map(|w| Some((w.alive, w.stats()?)));
+        let told = of_role(Role::Client).filter(|(alive, _)| *alive).map(|(_, stats)| stats.ramp_cpu_us);
+        let again = self.told_cpu_us.is_some() && told == Some(None);
+        self.told_cpu_us = told.map_or(self.told_cpu_us, |told| told);
+        self.raised |= again;
+        // The ramp goes on, and what holding has cost meanwhile is none of its own.
+        self.ramp_over &= !(self.raised && told == Some(None));
         for (i, role) in [Role::Server, Role::Client].into_iter().enumerate() {
             let Some((alive, stats)) = of_role(role) else { continue };
             let part = self.parts[i].get_or_insert_default();
             part.peak = part.peak.max(stats.peak);
             // The sample at the end of the ramp still counts: it is taken at the change of phase.
             let over = self.ramp_over || !alive;
-            part.ramp_cpu_us = stats.ramp_cpu_us.unwrap_or(if over { part.ramp_cpu_us } else { stats.cpu_us });
+            if again {
+                part.held_cpu_us = stats.cpu_us.saturating_sub(part.ramp_cpu_us);
+            }
+            let ramped = stats.cpu_us.saturating_sub(part.held_cpu_us);
+            part.ramp_cpu_us = stats.ramp_cpu_us.unwrap_or(if over { part.ramp_cpu_us } else { ramped });
         }
         self.ramp_over |= !ramping && now.phase != RunPhase::EngineDied;
         // The client's clock tells the times of the run, if there is a client, and not that of whoever survives it.
@@ -209,6 +225,11 @@ impl RunLog {
         self.peak_s
     }
 
+    /// Connections a second from the start of the ramp to the highest count; none where that time has a hold in it.
+    pub(super) fn mean_rate_per_s(&self) -> Option<f64> {
+        self.peak_s.filter(|s| *s > 0.0 && !self.raised).map(|s| self.peak() as f64 / s)
+    }
+
     /// CPU of both engines during the ramp for each connection, microseconds.
     pub(super) fn cpu_us_per_connection(&self) -> Option<f64> {
         let parts: Vec<Part> = self.parts.iter().flatten().copied().collect();
@@ -262,6 +283,27 @@ mod tests {
         let own = log.dashboard();
         assert_eq!((own.samples, own.late_samples, own.sample_us_max), (8, 1, 400));
         assert!(own.sample_us_p50.abs_diff(400) <= 4);
+    }
+
+    #[test]
+    fn a_ramp_that_goes_on_to_a_higher_target_costs_what_both_parts_cost() {
+        let mut log = RunLog::default();
+        let mut at = |t_ms, held, phase, [client, server]: [u64; 2], told| {
+            let mut sample = synthetic::sample(held, t_ms);
+            let engine = synthetic::engine(&mut sample, Role::Client).unwrap();
+            (engine.cpu_us, engine.ramp_cpu_us) = (client, told);
+            synthetic::engine(&mut sample, Role::Server).unwrap().cpu_us = server;
+            log.update(&sample, &Now { phase, ..Now::default() }, &[], 1000);
+            (log.cpu_us_per_connection(), log.mean_rate_per_s().is_some())
+        };
+        at(1000, 500, RunPhase::Ramping, [500, 500], None);
+        assert_eq!(at(2000, 1000, RunPhase::Holding, [1000, 1000], Some(1000)), (Some(2.0), true));
+        // Holding costs as much again.
+        assert_eq!(at(9000, 1000, RunPhase::Holding, [2000, 2000], Some(1000)), (Some(2.0), true));
+        at(9100, 1000, RunPhase::Ramping, [2000, 2000], None);
+        at(10_000, 1500, RunPhase::Ramping, [2500, 2500], None);
+        assert_eq!(at(11_000, 2000, RunPhase::Holding, [3000, 3000], Some(2000)), (Some(2.0), false));
+        assert_eq!(at(19_000, 2000, RunPhase::Holding, [9000, 9000], Some(2000)), (Some(2.0), false));
     }
 
     #[test]

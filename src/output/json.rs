@@ -45,13 +45,17 @@ struct Versioned<'a, T> {
 /// # Errors
 /// The value is not an object.
 pub fn object(value: &impl Serialize) -> serde_json::Result<String> {
-    let text = serde_json::to_string(&Versioned { schema: SCHEMA, value })?;
+    serde_json::to_string(&Versioned { schema: SCHEMA, value }).map(unobeyed)
+}
+
+/// JSON with nothing in it that a terminal obeys; it is read back as it was.
+pub fn unobeyed(text: String) -> String {
     if !text.contains(is_obeyed) {
-        return Ok(text);
+        return text;
     }
     // JSON escapes what is below a blank. A terminal obeys these too, and outside of strings there are none.
     let escape = |c: char| if is_obeyed(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
-    Ok(text.chars().map(escape).collect())
+    text.chars().map(escape).collect()
 }
 
 /// DEL and the control characters of Latin 1.

@@ -14,7 +14,7 @@ mod writer;
 
 use std::io::{self, Write};
 
-pub use json::object;
+pub use json::{object, unobeyed};
 pub use summary::write as summary_text;
 pub use writer::{Unwritten, Writer};
 

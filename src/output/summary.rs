@@ -140,7 +140,7 @@ fn facts(page: &mut Page, s: &Summary, model: &Model) {
     if let Some(program) = &s.process {
         let or_unknown = |n: Option<u64>, write: fn(u64) -> String| n.map_or_else(|| "?".to_owned(), write);
         let last = format!(
-            "{} at the end: {} resident, {} descriptors, {} waiting",
+            "{} at the end: {} resident, {} open files, {} waiting",
             grouped(program.processes),
             or_unknown(program.rss_bytes, bytes),
             or_unknown(program.descriptors, grouped),

@@ -91,7 +91,7 @@ fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
 /// What a watched server has, behind the connections that it holds.
 fn write_program(text: &mut String, program: &ProcessLine) -> fmt::Result {
     let number = |n: Option<u64>| n.map_or_else(|| "?".to_owned(), grouped);
-    write!(text, "  waiting {}  descriptors {}", number(program.queued), number(program.descriptors))?;
+    write!(text, "  waiting {}  open files {}", number(program.queued), number(program.descriptors))?;
     write!(text, "  RSS {}", program.rss_bytes.map_or_else(|| "?".to_owned(), bytes))?;
     write!(text, "  CPU {}", program.cpu_percent.map_or_else(|| "?".to_owned(), |p| format!("{p:.1} %")))?;
     if program.processes != 1 {

@@ -191,12 +191,6 @@ impl Recording {
         self.entries_of(0)
     }
 
-    /// Entries of the frames that have something from this moment on, milliseconds since the dashboard started: a few before
-    /// it may come first.
-    pub fn entries_from(&self, t_ms: u64) -> Entries<'_> {
-        self.entries_of(self.frame_of(t_ms))
-    }
-
     /// The frame in which this moment is.
     pub fn frame_of(&self, t_ms: u64) -> usize {
         self.frames.partition_point(|f| f.head.last_ms < t_ms)
@@ -240,11 +234,6 @@ impl fmt::Debug for Entries<'_> {
 }
 
 impl Entries<'_> {
-    /// The frame that is read after the one whose entries come now.
-    pub fn next_frame(&self) -> usize {
-        self.next
-    }
-
     /// The next entry, if it is in a frame before this one.
     pub(super) fn next_within(&mut self, frame: usize) -> Option<Entry> {
         loop {

@@ -64,10 +64,11 @@ fn what_was_written_is_read_and_makes_the_same_model() {
     let written = entries(40);
     let path = dir.path().join("run.c1m");
     let mut recorder = Recorder::start(&path, File::create(&path).unwrap(), Header::new(setup())).unwrap();
-    for entry in &written {
+    let (last, before) = written.split_last().unwrap();
+    for entry in before {
         recorder.put(entry.clone());
     }
-    recorder.finish();
+    recorder.finish(last.clone());
     let recording = open(&path).unwrap();
     assert_eq!((recording.damage(), recording.samples(), recording.span_ms()), (&[][..], 40, (0, 40_000)));
     for (read, written) in without_headers(&recording).iter().zip(&written) {
@@ -89,7 +90,7 @@ fn a_moment_is_found_without_what_is_before_it() {
     let path = write(dir.path(), &entries(60), 5);
     let recording = open(&path).unwrap();
     for t_ms in [0, 1, 5000, 31_000, 59_000] {
-        let first = recording.entries_from(t_ms).find_map(|e| e.t_ms()).unwrap();
+        let first = recording.entries_of(recording.frame_of(t_ms)).find_map(|e| e.t_ms()).unwrap();
         assert!(first <= t_ms && t_ms - first <= 5000, "{first} for {t_ms}");
     }
     let happened: Vec<Entry> = recording.happenings().collect();
@@ -216,7 +217,7 @@ fn what_finds_no_room_is_a_gap() {
     std::thread::sleep(std::time::Duration::from_secs(2));
     recorder.put(sample.clone());
     assert_eq!(recorder.news(), Some(News::GoesOn));
-    recorder.finish();
+    recorder.finish(sample);
     let recording = open(&path).unwrap();
     let (mut samples, mut missed) = (0, 0);
     for entry in recording.entries() {
@@ -226,5 +227,18 @@ fn what_finds_no_room_is_a_gap() {
             _ => {}
         }
     }
-    assert_eq!((samples + missed, missed > 0), (3001, true));
+    assert_eq!((samples + missed, missed > 0), (3002, true));
+}
+
+#[test]
+fn the_summary_of_a_run_that_ends_while_the_disk_is_behind_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("run.c1m");
+    let mut recorder = Recorder::start(&path, File::create(&path).unwrap(), Header::new(setup())).unwrap();
+    for _ in 0..3000 {
+        recorder.put(Entry::Sample { shown: true, sample: Box::new(synthetic::sample(1000, 5)) });
+    }
+    recorder.finish(Entry::Summary { summary: Box::new(Model::new(setup()).summary(Verdict::Watched)) });
+    let recording = open(&path).unwrap();
+    assert!(recording.summary().is_some() && recording.span_ms().0 > 0);
 }

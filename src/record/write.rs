@@ -25,6 +25,9 @@ const WAITING: usize = 64;
 /// How long the end of a run waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Time between two attempts to hand over the last entry.
+const RETRY: Duration = Duration::from_millis(10);
+
 /// A recording that goes on.
 #[derive(Debug)]
 pub struct Recorder {
@@ -34,6 +37,8 @@ pub struct Recorder {
     shared: Arc<Mutex<Shared>>,
     /// Entries that found no room, since the last that did.
     missed: u64,
+    /// Moment of the last entry that has one, milliseconds since the dashboard started.
+    last_ms: u64,
     /// The disk does not take what comes, and this has been told.
     stalled: bool,
 }
@@ -52,7 +57,6 @@ enum Order {
 struct Shared {
     /// Something to tell the user, not yet told.
     news: Option<News>,
-    bytes: u64,
 }
 
 /// How the recording fares, when that changes.
@@ -83,7 +87,7 @@ impl Recorder {
             // Nobody waits for it any more.
             let _ = end.try_send(());
         })?;
-        Ok(Self { path: path.to_owned(), to, done, shared, missed: 0, stalled: false })
+        Ok(Self { path: path.to_owned(), to, done, shared, missed: 0, last_ms: 0, stalled: false })
     }
 
     /// The file.
@@ -91,15 +95,11 @@ impl Recorder {
         &self.path
     }
 
-    /// Bytes written so far.
-    pub fn bytes(&self) -> u64 {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).bytes
-    }
-
     /// Records an entry. Never waits: what finds no room is missed, and the file says so.
     pub fn put(&mut self, entry: Entry) {
+        self.last_ms = entry.t_ms().unwrap_or(self.last_ms);
         if self.missed > 0 {
-            let gap = Entry::Gap { t_ms: entry.t_ms().unwrap_or(0), entries: Some(self.missed) };
+            let gap = Entry::Gap { t_ms: self.last_ms, entries: Some(self.missed) };
             if self.to.try_send(Order::Record(Box::new(gap))).is_err() {
                 self.missed += 1;
                 return;
@@ -132,12 +132,30 @@ impl Recorder {
         told
     }
 
-    /// Ends the file. Waits for a disk that is slow, though not for long.
-    pub fn finish(self) {
-        let Self { to, done, .. } = self;
+    /// Ends the file with this entry. Waits for a disk that is slow, though not for long.
+    pub fn finish(self, last: Entry) {
+        let Self { to, done, missed, last_ms, .. } = self;
+        let until = Instant::now() + PATIENCE;
+        let gap = (missed > 0).then(|| Entry::Gap { t_ms: last.t_ms().unwrap_or(last_ms), entries: Some(missed) });
+        let taken = gap.into_iter().chain([last]).all(|entry| give(&to, entry, until));
         drop(to);
-        // Either it has ended, or the disk hangs, and the program with it is of no use to anybody.
-        let _ = done.recv_timeout(PATIENCE);
+        if taken {
+            // Either it has ended, or the disk hangs, and the program with it is of no use to anybody.
+            let _ = done.recv_timeout(PATIENCE);
+        }
+    }
+}
+
+/// Hands over an entry as soon as there is room; whether there was any by then.
+fn give(to: &SyncSender<Order>, entry: Entry, until: Instant) -> bool {
+    let mut order = Order::Record(Box::new(entry));
+    loop {
+        order = match to.try_send(order) {
+            Ok(()) => return true,
+            Err(TrySendError::Full(order)) if Instant::now() < until => order,
+            Err(_) => return false,
+        };
+        thread::sleep(RETRY);
     }
 }
 
@@ -285,7 +303,6 @@ impl Writer {
             return written;
         }
         self.good += frame.len() as u64;
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).bytes = self.good;
         // Of a file system that cannot, nothing is lost but what a loss of power takes.
         let _ = self.file.sync_data();
         Ok(())

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::card;
 use super::compare::{Side, compare};
 use super::facts::Facts;
-use super::table::{self, cell};
+use super::table;
 use super::words::{at, outcome};
 use crate::limits::LimitState;
 use crate::model::Severity;
@@ -45,7 +45,12 @@ fn run(out: &mut String, facts: &Facts) -> std::fmt::Result {
         let used = limit.share().map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0));
         let at = at(limit).unwrap_or_else(|| "-".into());
         let name = format!("{} ({})", limit.info.label, limit.scope);
-        writeln!(out, "| {} | {used} | {at} | {} |", cell(&text(&name)), limit.state.word())?;
+        writeln!(
+            out,
+            "| {} | {used} | {at} | {} |",
+            text(&name.replace('\\', "\\\\")).replace('|', "\\|"),
+            limit.state.word()
+        )?;
     }
     let told: Vec<_> = facts.events.iter().filter(|e| e.severity > Severity::Info).take(10).collect();
     if !told.is_empty() {

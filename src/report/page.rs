@@ -72,7 +72,7 @@ fn verdict(facts: &Facts, alone: bool) -> Markup {
         @if let Some(proof) = &outcome.proof { p { "Proof: " (plain(proof)) } }
         @if !outcome.cure.is_empty() { p { "What helps: " (plain(&outcome.cure.to_string())) } (commands(&outcome.cure)) }
         @if !next.is_empty() { p { "What comes next: " (next.join(", then ")) " connections." } }
-        @if let Some(damage) = facts.file.as_ref().and_then(|f| f.damage.as_ref()) { p { "Of the file not all could be read: " (plain(damage)) } }
+        @if let Some(damage) = facts.file.as_ref().and_then(|f| f.damage.as_ref()) { p { "Part of the file could not be read: " (plain(damage)) } }
     }
 }
 
@@ -123,7 +123,7 @@ fn body(facts: &Facts, prefix: &str) -> Markup {
         }
         section id=(id("cost")) { (heading(prefix, "What a connection costs")) (cost(facts)) }
         section id=(id("limits")) { (heading(prefix, "Limits")) (limits(facts)) }
-        section id=(id("forecasts")) { (heading(prefix, "What was foretold, and what came")) (forecasts(facts)) }
+        section id=(id("forecasts")) { (heading(prefix, "Forecasts and outcomes")) (forecasts(facts)) }
         section id=(id("events")) { (heading(prefix, "What happened")) (events(facts)) }
         section id=(id("environment")) { (heading(prefix, "Environment")) (environment(facts)) }
     }
@@ -259,7 +259,7 @@ fn forecasts(facts: &Facts) -> Markup {
     }
     drawn.truncate(MOST_FORECASTS);
     html! {
-        @if drawn.is_empty() { p { "No limit was foretold more than once." } }
+        @if drawn.is_empty() { p { "No limit was forecast more than once." } }
         @for (limit, chart) in &drawn {
             (figure(chart))
             details {
@@ -302,7 +302,7 @@ fn events(facts: &Facts) -> Markup {
     };
     let (first, rest) = facts.events.split_at(facts.events.len().min(MOST_EVENTS));
     html! {
-        @if first.is_empty() { p { "Nothing worth a word." } } @else { (rows(first)) }
+        @if first.is_empty() { p { "No events." } } @else { (rows(first)) }
         @if !rest.is_empty() { details { summary { (rest.len()) " more" } (rows(rest)) } }
     }
 }

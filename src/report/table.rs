@@ -93,7 +93,7 @@ fn write_line(out: &mut String, cells: &[String], widths: &[usize]) -> std::fmt:
 
 /// Label, the first value, and of each other side its value and how it stands.
 fn cells(row: &Row, comparison: &Comparison) -> (Option<u64>, Vec<String>) {
-    let mut cells = vec![row.label.clone()];
+    let mut cells = vec![printable(&row.label).into_owned()];
     for (i, value) in row.values.iter().enumerate() {
         cells.push(value_text(row, i));
         if i > 0 {

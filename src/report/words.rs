@@ -14,7 +14,7 @@ pub fn ended(verdict: Option<Verdict>) -> &'static str {
         Some(Verdict::GuardStopped) => "held back by the guard",
         Some(Verdict::EngineKilled) => "an engine died",
         Some(Verdict::ProcessDied) => "the watched process died",
-        Some(Verdict::EngineSilent) => "an engine did not run any more",
+        Some(Verdict::EngineSilent) => "an engine had stopped running",
         Some(Verdict::ServerRefuses) => "the server refused",
         Some(Verdict::ServerStalled) => "the server took no more",
         Some(Verdict::Late) => "messages left too late",
@@ -24,10 +24,10 @@ pub fn ended(verdict: Option<Verdict>) -> &'static str {
     }
 }
 
-/// `B: 2 better, 14 the same, 1 WORSE, 3 in one alone.`
+/// `B: 2 better, 14 the same, 1 WORSE, 3 in one run only.`
 pub fn counted(letter: char, [better, same, worse, one]: [usize; 4]) -> String {
     let mut parts = vec![format!("{same} the same")];
-    let others = [(better, "better"), (worse, "WORSE"), (one, "in one alone")];
+    let others = [(better, "better"), (worse, "WORSE"), (one, "in one run only")];
     parts.extend(others.iter().filter(|part| part.0 > 0).map(|(n, word)| format!("{n} {word}")));
     format!("{letter} against A: {}.", parts.join(", "))
 }
@@ -60,7 +60,7 @@ pub fn outcome(facts: &Facts) -> Outcome {
         Some(Verdict::EngineKilled) => format!("An engine died; {held}{of} connections had been open at once."),
         Some(Verdict::ProcessDied) => format!("The watched process died; it had held {held} connections."),
         Some(Verdict::EngineSilent) => {
-            format!("An engine did not run any more at the end; {held}{of} connections were open at once.")
+            format!("An engine had stopped running at the end; {held}{of} connections were open at once.")
         }
         Some(Verdict::ServerRefuses) => format!("The server refuses: {held}{of} connections were open at once."),
         Some(Verdict::ServerStalled) => {

@@ -51,6 +51,8 @@ fn a_replay_is_what_the_run_wrote_line_for_line() {
         let live = printed(&words);
         assert!(live.lines().count() > 8, "{live}");
         assert_eq!(printed(&["replay", file, "--output", format]), live, "{format}");
+        refused(&["replay", file, "--output", format, "-o", file], "overwrite it with --force");
+        refused(&["replay", file, "--output", format, "-o", file, "--force"], "the recording that is read");
     }
 }
 
@@ -124,7 +126,7 @@ fn a_disk_that_is_full_costs_the_recording_alone() {
     run.wait_for("that it is told", |p| p.event("recording").cloned());
     let ended = run.interrupt();
     assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::TargetReached), "{}", ended.log());
-    ended.assert_event("recording", &["full.c1m", "not written any more", "The run goes on"]);
+    ended.assert_event("recording", &["full.c1m", "Recording to ", " stopped: ", "The run continues unrecorded"]);
     let recording = record::open(&file).unwrap();
     assert_eq!((recording.damage(), recording.summary()), (&[][..], None));
     assert!(recording.samples() > 0);
@@ -196,9 +198,9 @@ fn what_cannot_be_recorded_or_read_is_refused_in_a_line() {
     let short = ["--duration", "100ms", "--record"];
     refused(&[&short[..], &[&at("there")]].concat(), "overwrite it with --force");
     assert_eq!(fs::read_to_string(at("there")).unwrap(), "mine");
-    refused(&[&short[..], &[dir.to_str().unwrap()]].concat(), "is no file");
+    refused(&[&short[..], &[dir.to_str().unwrap()]].concat(), "is not a regular file");
     refused(&[&short[..], &["/nowhere/run.c1m"]].concat(), "No such file");
-    refused(&[&short[..], &["/dev/full"]].concat(), "is no file");
+    refused(&[&short[..], &["/dev/full"]].concat(), "is not a regular file");
     refused(&["--no-record", "--record", "x"], "cannot be used with");
     refused(&["--force"], "does nothing without --record");
     for (file, part) in [

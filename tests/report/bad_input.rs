@@ -40,7 +40,7 @@ fn one_line_each() {
     }
     assert_eq!(fs::read_to_string(at("there.html")).unwrap(), "mine");
     refused(&["compare".to_owned(), run.clone()], "compare needs two runs at least");
-    refused(&["compare".to_owned(), run.clone(), format!("{run},")], "a run is missing beside a comma");
+    refused(&["compare".to_owned(), run.clone(), format!("{run},")], "empty run name next to a comma");
     refused(&["report".to_owned(), run.clone(), run.clone(), "--output".to_owned(), "svg".to_owned()], "is of one run");
     refused(&["report".to_owned(), run.clone(), "--output".to_owned(), "pdf".to_owned()], "html");
 }
@@ -64,5 +64,5 @@ fn a_damaged_file_is_reported_as_far_as_it_goes() {
     let card = text(&out.stdout);
     assert_eq!((out.status.code(), card.lines().count()), (Some(0), 15), "{card}{}", text(&out.stderr));
     let page = text(&program().arg("report").arg(&path).output().unwrap().stdout);
-    assert!(page.contains("Of the file not all could be read"), "{page}");
+    assert!(page.contains("Part of the file could not be read"), "{page}");
 }
