@@ -22,6 +22,9 @@ use measure::numbers::quantile;
 /// Seconds between two samples of the day.
 const EVERY_MS: u64 = 1000;
 
+/// Samples of the recording that goes on: the header is written twice within them, and so is the reference.
+const LIVE: u64 = 40;
+
 fn main() -> ExitCode {
     let Some(arguments) = measure::arguments() else {
         println!("record: a benchmark, run by `cargo bench --bench record`");
@@ -51,8 +54,9 @@ fn bench(arguments: &[String]) -> Outcome<()> {
     let path = dir.path().join("day.c1m");
     let count = hours * 3_600_000 / EVERY_MS;
     println!("{hours} h of a watched nginx with five processes, a sample a second: {count} samples");
-    write(&path, recorded.header(), &samples, count)?;
+    // First, so that nothing which was used before hides what it takes.
     live(dir.path(), recorded.header(), &samples)?;
+    write(&path, recorded.header(), &samples, count)?;
     drop((samples, recorded));
     read(&path, count)
 }
@@ -116,17 +120,17 @@ fn live(dir: &Path, header: &Header, samples: &[Sample]) -> Outcome<()> {
     let before = rss()?;
     let mut recorder = Recorder::start(&path, File::create(&path)?, header.clone())?;
     let mut worst = Duration::ZERO;
-    for i in 0..300 {
+    for i in 0..LIVE {
         let entry = Entry::Sample { shown: true, sample: Box::new(at(samples, i)) };
         let asked = Instant::now();
         recorder.put(entry);
         worst = worst.max(asked.elapsed());
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(EVERY_MS));
     }
     let after = rss()?;
     recorder.finish(Entry::Quit { t_ms: 300 * EVERY_MS });
     println!(
-        "recording 300 samples, 20 a second: {:.2} MiB more memory; giving a sample to it took {:.0} us at most",
+        "recording {LIVE} samples, one a second: {:.2} MiB more memory; giving a sample to it took {:.0} us at most",
         after.saturating_sub(before) as f64 / f64::from(1 << 20),
         worst.as_secs_f64() * 1e6,
     );

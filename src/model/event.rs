@@ -1,5 +1,7 @@
 //! What happened, each thing once, with how often.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{Cure, Limit, LimitId};
@@ -151,7 +153,8 @@ impl Proof {
 /// Events in the order in which they first happened.
 #[derive(Debug, Clone, Default)]
 pub struct EventLog {
-    events: Vec<Event>,
+    /// Shared by copies of the log until one of them changes it.
+    events: Arc<Vec<Event>>,
     /// The severity at which each was last taken; `None` for one that has not been.
     taken: Vec<Option<Severity>>,
 }
@@ -162,18 +165,20 @@ const MOST: usize = 500;
 impl EventLog {
     /// Adds an event, or counts it up (with the newer text and the worse severity) when its id is known.
     pub fn push(&mut self, event: Event) {
-        if let Some(known) = self.events.iter_mut().find(|e| e.id == event.id) {
+        let known = self.events.iter().position(|e| e.id == event.id);
+        let events = Arc::make_mut(&mut self.events);
+        if let Some(known) = known.and_then(|i| events.get_mut(i)) {
             known.count += event.count;
             known.severity = known.severity.max(event.severity);
             (known.text, known.proof, known.cure) = (event.text, event.proof, event.cure);
             known.about = event.about.or(known.about.take());
             return;
         }
-        if self.events.len() == MOST {
-            self.events.remove(0);
+        if events.len() == MOST {
+            events.remove(0);
             self.taken.remove(0);
         }
-        self.events.push(event);
+        events.push(event);
         self.taken.push(None);
     }
 

@@ -25,6 +25,7 @@ mod rate;
 mod report;
 mod run;
 mod series;
+mod shared;
 pub mod slope;
 pub mod spread;
 mod steps;

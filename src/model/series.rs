@@ -1,5 +1,7 @@
 //! The history behind the charts: bounded whatever the run's length.
 
+use super::shared::Shared;
+
 /// Most points kept: about three for each column of a wide terminal in Braille.
 pub(super) const MOST: usize = 600;
 
@@ -49,7 +51,7 @@ impl<const N: usize> Point<N> {
 /// Points in the order of time.
 #[derive(Debug, Clone)]
 pub(super) struct Series<const N: usize> {
-    points: Vec<Point<N>>,
+    points: Shared<Point<N>>,
     /// Samples that go into one point; doubles whenever the series is full.
     stride: u32,
     broken: bool,
@@ -57,13 +59,13 @@ pub(super) struct Series<const N: usize> {
 
 impl<const N: usize> Default for Series<N> {
     fn default() -> Self {
-        Self { points: Vec::new(), stride: 1, broken: true }
+        Self { points: Shared::default(), stride: 1, broken: true }
     }
 }
 
 impl<const N: usize> Series<N> {
     /// Its points, in the order of time.
-    pub(super) fn points(&self) -> &[Point<N>] {
+    pub(super) fn points(&self) -> &Shared<Point<N>> {
         &self.points
     }
 
@@ -98,7 +100,7 @@ impl<const N: usize> Series<N> {
     pub(super) fn segments(&self, map: impl Fn(&Point<N>) -> Option<(f64, f64)>) -> Vec<Vec<(f64, f64)>> {
         let mut segments: Vec<Vec<(f64, f64)>> = Vec::new();
         let mut open = false;
-        for point in &self.points {
+        for point in self.points.iter() {
             open &= !point.begins;
             match (map(point), segments.last_mut()) {
                 (None, _) => open = false,
@@ -138,7 +140,7 @@ impl<const N: usize> Series<N> {
     fn halve(&mut self) {
         self.stride = self.stride.saturating_mul(2);
         let mut merged: Vec<Point<N>> = Vec::with_capacity(MOST);
-        for point in &self.points {
+        for point in self.points.iter() {
             match merged.last_mut() {
                 Some(last) if !point.begins && last.n + point.n <= self.stride => last.merge(point),
                 _ => merged.push(*point),
@@ -148,7 +150,7 @@ impl<const N: usize> Series<N> {
             // Hundreds of gaps cannot be merged: the oldest go.
             merged.drain(..MOST / 4);
         }
-        self.points = merged;
+        self.points = merged.into_iter().collect();
     }
 }
 
@@ -167,7 +169,6 @@ mod tests {
             series.push(i, i, [2.0 * i as f64]);
         }
         assert!(series.points.len() <= MOST && series.points.len() >= MOST / 2);
-        assert_eq!(series.points.capacity(), series.points.capacity().min(2 * MOST));
         let segments = series.segments(y);
         assert_eq!(segments.len(), 1);
         assert!(segments[0].windows(2).all(|w| w[0].0 < w[1].0));

@@ -7,6 +7,8 @@
 //! least squares 0.6 %; under mere noise the two are equal.
 //! Only the growing part of a run counts: while connections stay or fall, the slope of the ramp is kept.
 
+use std::sync::Arc;
+
 pub use crate::limits::Slope;
 
 /// Most points kept; all pairs of them are 1,128 slopes, about 50 µs to sort.
@@ -22,7 +24,8 @@ const SETTLE: u8 = 5;
 /// Points of one quantity over connections, and their slope.
 #[derive(Debug, Clone)]
 pub struct Trend {
-    points: Vec<(f64, f64)>,
+    /// Shared by copies until one of them changes it.
+    points: Arc<Vec<(f64, f64)>>,
     /// The newest point of the growing part; it may lie nearer to the last of `points` than `spacing`.
     tail: Option<(f64, f64)>,
     /// Least distance of two points, connections; doubles or so whenever `points` is full.
@@ -44,7 +47,7 @@ impl Trend {
     /// connections on.
     pub fn new(noise: f64, range: f64) -> Self {
         Self {
-            points: Vec::new(),
+            points: Arc::default(),
             tail: None,
             spacing: 1.0,
             settled: 0,
@@ -82,9 +85,11 @@ impl Trend {
             return;
         }
         self.tail = Some((x, y));
-        let committed = match self.points.last_mut() {
+        let committed = match self.points.last() {
             Some(last) if last.0 >= x => {
-                last.1 = y;
+                if let Some(last) = Arc::make_mut(&mut self.points).last_mut() {
+                    last.1 = y;
+                }
                 true
             }
             Some(last) if x - last.0 < self.spacing => false,
@@ -92,7 +97,7 @@ impl Trend {
                 if self.points.len() == MOST {
                     self.thin();
                 }
-                self.points.push((x, y));
+                Arc::make_mut(&mut self.points).push((x, y));
                 true
             }
         };
@@ -133,15 +138,16 @@ impl Trend {
         self.spacing = (self.span() / (MOST * 2 / 3) as f64).max(1.0);
         let mut last = f64::MIN;
         let spacing = self.spacing;
-        self.points.retain(|&(x, _)| {
+        let points = Arc::make_mut(&mut self.points);
+        points.retain(|&(x, _)| {
             let keep = x - last >= spacing;
             if keep {
                 last = x;
             }
             keep
         });
-        if self.points.len() == MOST {
-            self.points.remove(MOST / 2);
+        if points.len() == MOST {
+            points.remove(MOST / 2);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::units::whole;
 use super::now::{Now, RunPhase};
 use super::rate::Rate;
 use super::series::{Point, Series};
+use super::shared::Shared;
 use super::spread::Recent;
 
 /// What is followed.
@@ -96,7 +97,7 @@ type Cpu = [Rate; 2];
 #[derive(Debug, Clone)]
 pub(super) struct Timeline {
     whole: Series<QUANTITIES>,
-    recent: Vec<At>,
+    recent: Shared<At>,
     cpu: [Cpu; 2],
     soft_interrupts: Rate,
     echoed_bytes: Rate,
@@ -114,7 +115,7 @@ impl Default for Timeline {
         let rate = || Rate::over(OVER_US);
         Self {
             whole: Series::default(),
-            recent: Vec::new(),
+            recent: Shared::default(),
             cpu: [[rate(), rate()], [rate(), rate()]],
             soft_interrupts: rate(),
             echoed_bytes: rate(),
@@ -193,7 +194,7 @@ impl Timeline {
             _ => self.recent.push(point),
         }
         if self.recent.len() > RECENT + RECENT / 4 {
-            self.recent.drain(..RECENT / 4);
+            self.recent.keep_newest(RECENT);
         }
     }
 
@@ -215,7 +216,7 @@ impl Timeline {
     }
 
     /// The points that reach back far enough, the finest there are.
-    fn points(&self, from_ms: f64) -> &[At] {
+    fn points(&self, from_ms: f64) -> &Shared<At> {
         match self.recent.first() {
             Some(first) if first.t_ms <= from_ms => &self.recent,
             // Until it is full the ring has everything.
@@ -233,8 +234,8 @@ impl Timeline {
         let column = |c: usize| {
             let (low, high) = (from + step * c as f64, from + step * (c + 1) as f64);
             let (first, end) = (points.partition_point(|p| p.t_ms < low), points.partition_point(|p| p.t_ms < high));
-            let inside = points[first..end].iter().map(|p| value(p, quantity)).filter(|v| !v.is_nan());
-            let between = || match (first.checked_sub(1).map(|i| &points[i]), points.get(first)) {
+            let inside = points.range(first, end).map(|p| value(p, quantity)).filter(|v| !v.is_nan());
+            let between = || match (first.checked_sub(1).and_then(|i| points.get(i)), points.get(first)) {
                 (Some(a), Some(b)) if !b.begins() => {
                     let (y0, y1) = (value(a, quantity), value(b, quantity));
                     y0 + (y1 - y0) * ((low - a.t_ms) / (b.t_ms - a.t_ms).max(1.0))
@@ -343,7 +344,7 @@ mod tests {
         }
         assert_eq!(line.at(Quantity::Opened, 19_900_400), Some(500.0));
         assert_eq!(line.at(Quantity::Opened, 19_901_000), Some(1.0));
-        assert_eq!(line.span(), Some((whole(line.whole.points()[0].t_ms), 19_999_000)));
+        assert_eq!(line.span(), Some((whole(line.whole.points().first().unwrap().t_ms), 19_999_000)));
         assert!(line.columns(Quantity::Opened, (0, to), 100).iter().all(|v| *v >= 1.0), "the whole run, in means");
     }
 

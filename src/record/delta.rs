@@ -3,7 +3,10 @@
 //! A number is added to the integer that was there. An object goes into the members that it names, of a list by their index.
 //! A list of one replaces what was there by what is in it.
 
-use serde_json::{Map, Number, Value};
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
 
 /// What turns `before` into `after`; `None` where nothing does, because they are equal.
 pub(super) fn between(before: &Value, after: &Value) -> Option<Value> {
@@ -31,40 +34,92 @@ fn difference(a: &Number, b: &Number) -> Option<Number> {
     i64::try_from(b.as_i128()? - a.as_i128()?).ok().map(Number::from)
 }
 
-/// Applies what [`between`] returned.
-///
-/// # Errors
-/// It does not fit.
-pub(super) fn apply(value: &mut Value, delta: Value) -> Result<(), Misfit> {
-    match (value, delta) {
-        (value, Value::Array(mut one)) if one.len() == 1 => *value = one.pop().ok_or(Misfit)?,
-        (Value::Number(n), Value::Number(more)) => *n = sum(n, &more).ok_or(Misfit)?,
-        (Value::Object(members), Value::Object(changed)) => {
-            for (key, delta) in changed {
-                apply(members.get_mut(&key).ok_or(Misfit)?, delta)?;
-            }
-        }
-        (Value::Array(items), Value::Object(changed)) => apply_to_items(items, changed)?,
-        _ => return Err(Misfit),
+/// A value that is to be changed by what [`between`] returned, as it is read: without a tree of it in between. Where it does not
+/// fit the value is left half changed.
+pub(super) struct Change<'a>(pub(super) &'a mut Value);
+
+impl<'de> DeserializeSeed<'de> for Change<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, delta: D) -> Result<(), D::Error> {
+        delta.deserialize_any(self)
     }
-    Ok(())
 }
 
-fn apply_to_items(items: &mut [Value], changed: Map<String, Value>) -> Result<(), Misfit> {
-    for (index, delta) in changed {
-        let index: usize = index.parse().map_err(|_| Misfit)?;
-        apply(items.get_mut(index).ok_or(Misfit)?, delta)?;
+impl Change<'_> {
+    fn add<E: Error>(self, more: &Number) -> Result<(), E> {
+        let Value::Number(n) = self.0 else { return Err(misfit()) };
+        *n = sum(n, more).ok_or_else(misfit)?;
+        Ok(())
     }
-    Ok(())
+}
+
+impl<'de> Visitor<'de> for Change<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a change of what is there")
+    }
+
+    fn visit_i64<E: Error>(self, more: i64) -> Result<(), E> {
+        self.add(&more.into())
+    }
+
+    fn visit_u64<E: Error>(self, more: u64) -> Result<(), E> {
+        self.add(&more.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut one: A) -> Result<(), A::Error> {
+        *self.0 = one.next_element()?.ok_or_else(misfit)?;
+        one.next_element::<IgnoredAny>()?.map_or(Ok(()), |_| Err(misfit()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut changed: A) -> Result<(), A::Error> {
+        if !(self.0.is_object() || self.0.is_array()) {
+            return Err(misfit());
+        }
+        while let Some(member) = changed.next_key_seed(Member(&mut *self.0))? {
+            changed.next_value_seed(Change(member))?;
+        }
+        Ok(())
+    }
+}
+
+/// The member of an object or the item of a list that a key names.
+struct Member<'a>(&'a mut Value);
+
+impl<'a, 'de> DeserializeSeed<'de> for Member<'a> {
+    type Value = &'a mut Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<&'a mut Value, D::Error> {
+        key.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for Member<'a> {
+    type Value = &'a mut Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name or the index of what is there")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<&'a mut Value, E> {
+        let found = match self.0 {
+            Value::Object(members) => members.get_mut(key),
+            Value::Array(items) => key.parse().ok().and_then(|index: usize| items.get_mut(index)),
+            _ => None,
+        };
+        found.ok_or_else(misfit)
+    }
 }
 
 fn sum(a: &Number, b: &Number) -> Option<Number> {
     Number::from_i128(a.as_i128()?.checked_add(b.as_i128()?)?)
 }
 
-/// A change of something that is not there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Misfit;
+fn misfit<E: Error>() -> E {
+    E::custom("a change of something that is not there")
+}
 
 #[cfg(test)]
 mod tests {
@@ -90,7 +145,7 @@ mod tests {
         for (before, after) in rows {
             let delta = between(&before, &after).unwrap();
             let mut value = before.clone();
-            apply(&mut value, delta.clone()).unwrap();
+            Change(&mut value).deserialize(delta.clone()).unwrap();
             assert_eq!(value, after, "{delta}");
             assert_eq!(between(&after, &after), None);
         }
@@ -110,7 +165,7 @@ mod tests {
             (json!(u64::MAX), json!(1)),
             (json!(1), json!([])),
         ] {
-            assert_eq!(apply(&mut value.clone(), delta.clone()), Err(Misfit), "{value} {delta}");
+            assert!(Change(&mut value.clone()).deserialize(delta.clone()).is_err(), "{value} {delta}");
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Frames made of entries, and entries of frames.
 
-use std::borrow::Cow;
-use std::io;
+use std::{fmt, io};
 
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::CParameter;
 
 use super::delta;
 use super::format::{Entry, HEAD, Head};
@@ -14,12 +15,14 @@ use crate::sample::Sample;
 
 /// Level of compression: higher ones take several times as long for a tenth less.
 const LEVEL: i32 = 3;
+/// Its two tables, 64 KiB each, however large a frame is: those of the level take half a megabyte from the first large frame on.
+const TABLE_LOG: u32 = 14;
 
 /// A reference sample is taken anew where what a frame's first sample differs by is more than so much of it whole.
 const WORN: usize = 4;
 
 /// A sample as it stands in a file: what has changed since the one before, of the first in a frame since the reference.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct SampleLine {
     kind: Kind,
     shown: bool,
@@ -28,10 +31,10 @@ struct SampleLine {
 
 /// A sample that those that come first in a frame are changes of.
 #[derive(Serialize, Deserialize)]
-struct ReferenceLine<'a> {
+struct ReferenceLine {
     kind: Kind,
     number: u32,
-    sample: Cow<'a, Value>,
+    sample: Value,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,11 +51,18 @@ const REFERENCE: &[u8] = br#"{"kind":"reference","#;
 /// The sample that others are changes of.
 struct Reference {
     number: u32,
-    sample: Value,
-    /// Bytes of it as a line.
-    length: usize,
+    /// As JSON: a tree of it takes ten times as much memory, and is needed once a frame.
+    text: Vec<u8>,
+    /// It is to be taken anew.
+    stale: bool,
     /// Frames that carry it.
     copies: u32,
+}
+
+impl Reference {
+    fn sample(&self) -> io::Result<Value> {
+        Ok(serde_json::from_slice(&self.text)?)
+    }
 }
 
 /// Gathers entries to a frame.
@@ -66,7 +76,9 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn new() -> io::Result<Self> {
-        let packer = Compressor::new(LEVEL)?;
+        let mut packer = Compressor::new(LEVEL)?;
+        packer.set_parameter(CParameter::HashLog(TABLE_LOG))?;
+        packer.set_parameter(CParameter::ChainLog(TABLE_LOG))?;
         Ok(Self { lines: Vec::new(), reference: None, last: None, head: Self::EMPTY, packer })
     }
 
@@ -95,7 +107,7 @@ impl Builder {
     /// Has the next frame begin with a reference of its own.
     pub(super) fn renew(&mut self) {
         if let Some(reference) = &mut self.reference {
-            reference.length = 0;
+            reference.stale = true;
         }
     }
 
@@ -125,45 +137,42 @@ impl Builder {
 
     fn add_sample(&mut self, shown: bool, sample: Value) -> io::Result<()> {
         self.head.samples += 1;
-        let mut line = SampleLine { kind: Kind::Sample, shown, delta: Value::Null };
-        let nothing = || Value::Object(serde_json::Map::new());
-        if let Some(last) = &self.last {
-            line.delta = delta::between(last, &sample).unwrap_or_else(nothing);
-        } else {
-            let worn = self.begin(&sample)?;
-            let reference = self.reference.as_ref().map_or(&sample, |r| &r.sample);
-            line.delta = if worn { nothing() } else { delta::between(reference, &sample).unwrap_or_else(nothing) };
-        }
+        let delta = match &self.last {
+            Some(last) => delta::between(last, &sample),
+            None => self.begin(&sample)?,
+        };
+        let delta = delta.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
         self.last = Some(sample);
-        self.line(&line)
+        self.line(&SampleLine { kind: Kind::Sample, shown, delta })
     }
 
-    /// The first sample of a frame: writes the reference where that has to be, and says whether it is this sample.
-    fn begin(&mut self, sample: &Value) -> io::Result<bool> {
+    /// The first sample of a frame, as a change of the reference: writes that where it has to be, and makes it of this sample
+    /// where it is worn.
+    fn begin(&mut self, sample: &Value) -> io::Result<Option<Value>> {
+        let mut delta = None;
         let worn = match &self.reference {
-            None => true,
-            Some(reference) => {
-                let delta = delta::between(&reference.sample, sample);
-                let length = delta.map_or(0, |delta| delta.to_string().len());
-                length * WORN > reference.length
+            Some(reference) if !reference.stale => {
+                delta = delta::between(&reference.sample()?, sample);
+                delta.as_ref().map_or(0, |delta| delta.to_string().len()) * WORN > reference.text.len()
             }
+            _ => true,
         };
         if worn {
+            delta = None;
             let number = self.reference.as_ref().map_or(0, |r| r.number) + 1;
-            let sample = sample.clone();
-            self.reference = Some(Reference { number, length: sample.to_string().len(), sample, copies: 0 });
+            self.reference = Some(Reference { number, text: serde_json::to_vec(sample)?, stale: false, copies: 0 });
         }
-        let Some(mut reference) = self.reference.take() else { return Ok(worn) };
+        let Some(mut reference) = self.reference.take() else { return Ok(delta) };
         self.head.reference = reference.number;
         // Twice, so that a frame that is damaged costs itself alone.
         if reference.copies < 2 {
             reference.copies += 1;
             self.head.carries = reference.number;
-            let sample = Cow::Borrowed(&reference.sample);
+            let sample = reference.sample()?;
             self.line(&ReferenceLine { kind: Kind::Reference, number: reference.number, sample })?;
         }
         self.reference = Some(reference);
-        Ok(worn)
+        Ok(delta)
     }
 
     /// The frame, as it is written to a file; the next is begun.
@@ -232,11 +241,45 @@ impl Lines {
     }
 
     fn sample(line: &[u8], last: &mut Option<Value>) -> io::Result<Entry> {
-        let misfit = || io::Error::other("a change of a sample that is not there");
-        let line: SampleLine = serde_json::from_slice(line)?;
-        let value = last.as_mut().ok_or_else(misfit)?;
-        delta::apply(value, line.delta).map_err(|_| misfit())?;
-        Ok(Entry::Sample { shown: line.shown, sample: Box::new(Sample::deserialize(&*value)?) })
+        let value = last.as_mut().ok_or_else(|| io::Error::other("a change of a sample that is not there"))?;
+        let mut reader = serde_json::Deserializer::from_slice(line);
+        let shown = Changed(value).deserialize(&mut reader)?;
+        reader.end()?;
+        Ok(Entry::Sample { shown, sample: Box::new(Sample::deserialize(&*value)?) })
+    }
+}
+
+/// Reads a [`SampleLine`]: the sample becomes what it says, and whether that was shown is returned.
+struct Changed<'a>(&'a mut Value);
+
+impl<'de> DeserializeSeed<'de> for Changed<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, line: D) -> Result<bool, D::Error> {
+        line.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Changed<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sample as it stands in a file")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut line: A) -> Result<bool, A::Error> {
+        let (mut shown, mut changed) = (None, false);
+        while let Some(key) = line.next_key::<String>()? {
+            match key.as_str() {
+                "shown" => shown = Some(line.next_value()?),
+                "delta" => {
+                    line.next_value_seed(delta::Change(&mut *self.0))?;
+                    changed = true;
+                }
+                _ => _ = line.next_value::<IgnoredAny>()?,
+            }
+        }
+        shown.filter(|_| changed).ok_or_else(|| A::Error::missing_field(if changed { "shown" } else { "delta" }))
     }
 }
 
@@ -244,7 +287,7 @@ impl Lines {
 pub(super) fn reference(lines: &[u8], number: u32) -> Option<Value> {
     let mut rows = lines.split(|b| *b == b'\n').filter(|line| line.starts_with(REFERENCE));
     rows.find_map(|row| {
-        let row: ReferenceLine<'_> = serde_json::from_slice(row).ok()?;
-        (row.number == number).then(|| row.sample.into_owned())
+        let row: ReferenceLine = serde_json::from_slice(row).ok()?;
+        (row.number == number).then(|| row.sample)
     })
 }

@@ -3,8 +3,9 @@
 use super::course::Course;
 use super::read::{Entries, Recording};
 
-/// States that are kept. More make a seek shorter and cost memory: one is a model with all its history.
-const MOST: usize = 40;
+/// States that are kept. More make a seek shorter and cost memory: one is a model, though most of its history is shared with the
+/// one before.
+const MOST: usize = 300;
 
 /// The past of a recording.
 #[derive(Debug)]
