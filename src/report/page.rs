@@ -265,7 +265,7 @@ fn forecasts(facts: &Facts) -> Markup {
             details {
                 summary { (limit.info.label) ": numbers" }
                 table {
-                    thead { tr { th scope="col" { "at\u{a0}connections\u{a0}" } th scope="col" { "foretold" } } }
+                    thead { tr { th scope="col" { "at\u{a0}connections\u{a0}" } th scope="col" { "forecast" } } }
                     tbody {
                         @for line in facts.forecasts(limit) {
                             tr { td { (number(&grouped(line.at_connections), 10)) "\u{a0}" } td { (number(&grouped(line.predicted_connections), 10)) } }
