@@ -288,6 +288,6 @@ pub(super) fn reference(lines: &[u8], number: u32) -> Option<Value> {
     let mut rows = lines.split(|b| *b == b'\n').filter(|line| line.starts_with(REFERENCE));
     rows.find_map(|row| {
         let row: ReferenceLine = serde_json::from_slice(row).ok()?;
-        (row.number == number).then(|| row.sample)
+        (row.number == number).then_some(row.sample)
     })
 }

@@ -5,7 +5,7 @@ use super::read::{Entries, Recording};
 
 /// States that are kept. More make a seek shorter and cost memory: one is a model, though most of its history is shared with the
 /// one before.
-const MOST: usize = 300;
+const MOST: usize = 150;
 
 /// The past of a recording.
 #[derive(Debug)]
