@@ -136,7 +136,7 @@ fn a_listener_leads_to_its_peers_and_asks_where_they_are_many() {
     assert_eq!(press(&mut view, &model, KeyCode::Enter), Some(Action::Peers(80)));
     assert!(shown(&view, wide).contains("Peers of *:80") && shown(&view, wide).contains("counting its sockets"));
     assert_eq!(press(&mut view, &model, KeyCode::Enter), Some(Action::Redraw));
-    assert!(shown(&view, wide).contains("they are being counted"));
+    assert!(shown(&view, wide).contains("still counting"));
     view.peers_told(443, Ok(scenes::peers()), &model);
     assert!(shown(&view, wide).contains("counting its sockets"), "the answer is another one's");
     view.peers_told(80, Err(Absent::ProcessEnded), &model);
@@ -323,7 +323,11 @@ fn what_is_used_more_than_once_over_is_no_calm_full_bar() {
 fn what_comes_first_is_a_sentence_with_its_cure() {
     let next = |model: &Model, size| {
         let shown = text(&frame(model, &View::new(), Theme::default(), size));
-        shown.lines().find(|l| l.contains(" at ") && l.contains("connections")).unwrap_or_default().to_owned()
+        shown
+            .lines()
+            .find(|l| l.contains("NEXT") || l.contains(" at ") && l.contains("connections"))
+            .unwrap_or_default()
+            .to_owned()
     };
     let shown = next(&scenes::warning(), (200, 60));
     for part in
@@ -332,7 +336,7 @@ fn what_comes_first_is_a_sentence_with_its_cure() {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     let shown = next(&scenes::ramp(), (120, 40));
-    assert!(shown.contains("nothing before the target; beyond it system open files, at 1.23 M connections"), "{shown}");
+    assert!(shown.contains("nothing before the target; beyond it system open files at 1.23 M"), "{shown}");
     let shown = text(&frame(&scenes::stopped(), &View::new(), Theme::default(), (120, 40)));
     assert!(shown.contains("HIT") && shown.contains("client: open files is used up: 200,000 of 200,000"), "{shown}");
     let shown = text(&frame(&scenes::guarded(), &View::new(), Theme::default(), (120, 40)));
@@ -381,7 +385,7 @@ fn an_event_that_is_enlarged_shows_proof_cure_and_curve() {
         "limit: 2,080,000",
         "cure     sysctl -w fs.file-max=",
         "(needs root)",
-        "system open files over the run, at most 2,001,500",
+        "system open files over the run, peak 2,001,500",
         "▸00:00:19 CRITICAL",
     ] {
         assert!(shown.contains(part), "{part}:\n{shown}");
@@ -512,7 +516,7 @@ fn keys_that_drive_the_client_need_one() {
         let mut view = View::new();
         assert_eq!(press(&mut view, &foreign, KeyCode::Char(key)), Some(Action::Redraw), "{key}");
         let shown = text(&frame(&foreign, &view, Theme::default(), (120, 40)));
-        assert!(shown.contains("no client engine of ours runs here"), "{shown}");
+        assert!(shown.contains("no client of this dashboard runs here"), "{shown}");
     }
     let mut view = View::new();
     press(&mut view, &foreign, KeyCode::Char('c'));
@@ -564,13 +568,13 @@ fn the_chosen_limit_stays_chosen_when_rows_change_places() {
     for model in [&early, &late] {
         let shown = text(&frame(model, &view, Theme::default(), (120, 40)));
         assert!(shown.contains("▸TCP buffers") && shown.contains("╭─ TCP buffers, host ─"), "{shown}");
-        assert!(shown.contains("Buffers of all TCP sockets") && shown.contains("To raise it: read faster"), "{shown}");
+        assert!(shown.contains("Buffers of all TCP sockets") && shown.contains("fix: read faster"), "{shown}");
     }
     assert_ne!(row(&early, "tcp_mem"), 0);
     // The graph rises with the run.
     let view = View::new().on(Screen::Limits);
     let shown = text(&frame(&late, &view, Theme::default(), (120, 40)));
-    assert!(shown.contains("Use over the run, at most"), "{shown}");
+    assert!(shown.contains("Use over the run, peak"), "{shown}");
     let full = |columns: std::ops::Range<usize>| {
         shown.lines().filter(|l| l.chars().skip(columns.start).take(columns.len()).all(|c| c == '█')).count()
     };
@@ -629,7 +633,7 @@ fn a_server_that_refuses_is_told_beside_the_count() {
 #[test]
 fn an_engine_that_does_not_run_is_a_banner() {
     let shown = changed(|sample| synthetic::engine(sample, Role::Server).unwrap().silent_ms = 5_400);
-    assert!(shown.contains("server SILENT for 5 s: stopped, or without CPU. Its figures are old"), "{shown}");
+    assert!(shown.contains("server SILENT for 5 s: stopped, or getting no CPU. Its figures are old"), "{shown}");
     let shown = changed(|sample| synthetic::engine(sample, Role::Server).unwrap().silent_ms = 1_900);
     assert!(!shown.contains("SILENT"), "{shown}");
 }

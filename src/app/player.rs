@@ -4,7 +4,6 @@ use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, sync_channel};
 use std::time::{Duration, Instant};
 
-use crossterm::event::{KeyCode, KeyEvent};
 use signal_hook::consts::SIGTSTP;
 
 use super::message::{self, Message};
@@ -53,7 +52,9 @@ pub(super) fn play(args: &ReplayArgs, recording: Recording) -> Result<(), Failur
     message::report_panic(thread, to);
     let mut player = Player { screen, model, whole: false, at: Some(start), running: true, speed: 0, ask, asked: None };
     player.go(Some(start));
-    player.screen.say("Space plays and stops, . and , make it faster and slower, the arrows and : move the time");
+    player
+        .screen
+        .say("Space plays and stops, comma plays slower, full stop faster; the arrows and : move through time");
     let ended = player.run(&messages);
     player.screen.close();
     ended
@@ -148,10 +149,8 @@ impl Player {
                 return self.act(action);
             }
             Message::Input(Input::Key(key)) => {
-                if !self.own_key(key) {
-                    let action = self.screen.key(key, &self.model);
-                    return self.act(action);
-                }
+                let action = self.screen.key(key, &self.model);
+                return self.act(action);
             }
             Message::Input(_) => self.screen.dirty(),
             Message::Signal(SIGTSTP) => self.screen.suspend()?,
@@ -165,25 +164,20 @@ impl Player {
         Ok(false)
     }
 
-    /// The keys that a replay has of its own.
-    fn own_key(&mut self, key: KeyEvent) -> bool {
-        if self.screen.is_asking() {
-            return false;
-        }
-        match key.code {
-            KeyCode::Char(' ') => {
-                self.running = !self.running;
-                if self.running && self.at.is_none() {
-                    // From the end there is nowhere to go but to the beginning.
-                    self.go(Some(self.model.timespan().map_or(0, |(start, _)| start)));
-                }
-            }
-            KeyCode::Char('.') => self.speed = (self.speed + 1).min(SPEEDS.len() - 1),
-            KeyCode::Char(',') => self.speed = self.speed.saturating_sub(1),
-            _ => return false,
+    /// Plays, or stops.
+    fn toggle(&mut self) {
+        self.running = !self.running;
+        if self.running && self.at.is_none() {
+            // From the end there is nowhere to go but to the beginning.
+            self.go(Some(self.model.timespan().map_or(0, |(start, _)| start)));
         }
         self.show();
-        true
+    }
+
+    /// Plays at this speed, one of `SPEEDS`.
+    fn play_at(&mut self, speed: usize) {
+        self.speed = speed.min(SPEEDS.len() - 1);
+        self.show();
     }
 
     fn act(&mut self, action: Option<Action>) -> io::Result<bool> {
@@ -191,6 +185,9 @@ impl Player {
         match action {
             None | Some(Action::Redraw) => {}
             Some(Action::Quit) => return Ok(true),
+            Some(Action::PlayToggle) => self.toggle(),
+            Some(Action::Faster) => self.play_at(self.speed + 1),
+            Some(Action::Slower) => self.play_at(self.speed.saturating_sub(1)),
             Some(Action::Suspend) => self.screen.suspend()?,
             Some(Action::Seek(to)) => {
                 // Whoever goes somewhere wants to look at it.

@@ -81,11 +81,6 @@ impl Screen {
         self.dirty();
     }
 
-    /// Whether a key is a letter of something that is being typed, or an answer.
-    pub(super) fn is_asking(&self) -> bool {
-        self.view.is_asking()
-    }
-
     /// Who is connected to a port has been counted.
     pub(super) fn peers(&mut self, port: u16, peers: Reading<Peers>, model: &Model) {
         self.view.peers_told(port, peers, model);

@@ -210,7 +210,8 @@ impl Session {
     fn act(&mut self, action: Option<Action>) -> Result<Option<End>, Failure> {
         self.view.dirty();
         let step = match action {
-            None | Some(Action::Redraw) => return Ok(None),
+            // Only a replay plays.
+            None | Some(Action::Redraw | Action::PlayToggle | Action::Faster | Action::Slower) => return Ok(None),
             Some(Action::Seek(to)) => {
                 self.seek(to);
                 return Ok(None);

@@ -32,6 +32,12 @@ pub enum Action {
     Theme(Palette),
     /// Give the terminal back and stop, until the shell lets the program go on.
     Suspend,
+    /// Play a replay, or stop it.
+    PlayToggle,
+    /// Play a replay faster.
+    Faster,
+    /// Play a replay slower.
+    Slower,
     /// Only draw again.
     Redraw,
 }

@@ -36,7 +36,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, lines: &[String], theme: Theme)
 fn silent(stale: &Stale) -> String {
     let time = units::millis(stale.silent_ms);
     format!(
-        "{} SILENT for {time}: stopped, or without CPU. Its figures are old; the kernel's are live.",
+        "{} SILENT for {time}: stopped, or getting no CPU. Its figures are old; the kernel's are live.",
         stale.role.name()
     )
 }

@@ -20,8 +20,15 @@ use crate::units::whole;
 /// Columns left of the y axis: `1000 MiB`, `23.5 GiB`.
 const GUTTER: u16 = 8;
 
-/// Draws the panel.
-pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<LimitState>, look: Look) {
+/// Draws the panel. At `ceiling` connections the guard holds the ramp.
+pub(super) fn draw(
+    buf: &mut Buffer,
+    area: Rect,
+    chart: &Chart,
+    nearest: Option<LimitState>,
+    ceiling: Option<u64>,
+    look: Look,
+) {
     let whose = chart.of.as_ref().map_or(String::new(), |of| format!(" of {of}"));
     let mut name = match chart.x {
         XAxis::Connections => format!("Memory{whose} over connections"),
@@ -55,7 +62,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, chart: &Chart, nearest: Option<
         return;
     }
     zones::draw(buf, plot, chart, look);
-    let lines = lines::draw(buf, plot, chart, nearest, look);
+    let lines = lines::draw(buf, plot, chart, nearest, ceiling, look);
     let filled = areas(buf, plot, chart, look);
     let raster = dots(chart, plot, look);
     raster.blit(buf, plot);
@@ -286,7 +293,7 @@ mod tests {
     fn rows(chart: &Chart, width: u16, height: u16) -> Vec<String> {
         let area = Rect::new(0, 0, width, height);
         let mut buf = Buffer::empty(area);
-        draw(&mut buf, area, chart, None, Look::default());
+        draw(&mut buf, area, chart, None, None, Look::default());
         (0..height).map(|y| (0..width).map(|x| buf[(x, y)].symbol()).collect()).collect()
     }
 

@@ -8,13 +8,13 @@ impl View {
     /// So many rows up or down in the list that has the focus.
     pub(super) fn step(&mut self, model: &Model, by: isize) {
         let Some(panel) = self.panel(model).filter(|panel| panel.has_rows()) else {
-            return self.say("nothing to choose in this panel; Tab goes to the next");
+            return self.say("no rows to choose from in this panel; Tab goes to the next");
         };
         let (row, rows) = self.place(model, panel);
         let to = row.saturating_add_signed(by).min(rows.saturating_sub(1));
         if to == row {
             return self.say(match rows {
-                0 => "there are no rows",
+                0 => "no rows",
                 _ if by < 0 => "this is the first row",
                 _ => "this is the last row",
             });

@@ -44,7 +44,7 @@ pub(super) fn parse(text: &str) -> Result<Typed, String> {
     let (name, rest) = text.split_once(char::is_whitespace).map_or((text, ""), |(name, rest)| (name, rest.trim()));
     let alone = |typed| if rest.is_empty() { Ok(typed) } else { Err(format!("{name} takes nothing; write {name}")) };
     match name.to_ascii_lowercase().as_str() {
-        "" => Err("nothing typed; a command is for example rate 20k, target 2m, 12m, 1m conns".to_owned()),
+        "" => Err("nothing typed; commands are, for example, rate 20k, target 2m, 12m, 1m conns".to_owned()),
         "rate" | "target" if rest.is_empty() => Err(usage(name)),
         "rate" => parse_rate(rest).map(Typed::Rate),
         "target" => match parse_count(rest)? {

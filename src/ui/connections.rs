@@ -73,7 +73,7 @@ fn title(model: &Model) -> String {
         (CountSource::Process, Some(program)) if program.queued.is_some() => {
             format!("Connections that {} holds, on the ports it listens on", program.name)
         }
-        (CountSource::Process, Some(program)) => format!("Connections that {} holds, by its descriptors", program.name),
+        (CountSource::Process, Some(program)) => format!("Connections that {} holds, by its open files", program.name),
         (CountSource::Process, None) => "Connections held".to_owned(),
         (CountSource::Namespace, _) => "Established sockets, counted by the kernel".to_owned(),
     }
@@ -198,7 +198,7 @@ fn parts(model: &Model, look: Look) -> Vec<(String, String, Style)> {
         if let Some(left) = program.close_wait.filter(|n| *n > 0) {
             add("CLOSE_WAIT", number(Some(left), 6), look.text());
         }
-        add("descriptors", number(program.descriptors, 9), look.text());
+        add("open files", number(program.descriptors, 9), look.text());
         let rss = program.rss_bytes.map_or_else(|| "–".to_owned(), units::bytes);
         add("RSS", format!("{rss:>8}"), look.text());
         let cpu = program.cpu_percent.map_or_else(|| "–".to_owned(), |p| format!("{p:.0} %"));

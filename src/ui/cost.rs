@@ -37,7 +37,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Look) {
     let cost = model.cost();
     let inner = panel::frame(buf, area, &title(cost, usize::from(area.width).saturating_sub(6)), theme);
     if cost.total.is_none() {
-        let lines = wrap("known once some thousand connections are open", inner.width.saturating_sub(2).into());
+        let lines = wrap("known once a few thousand connections are open", inner.width.saturating_sub(2).into());
         for (row, line) in lines.iter().enumerate() {
             put(buf, inner, 1, row as u16, line, theme.dim());
         }
@@ -62,7 +62,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Look) {
 fn title(cost: &Cost, columns: usize) -> String {
     let Some(slope) = cost.total else { return "What one connection costs".to_owned() };
     let bytes = bytes(slope.per_connection);
-    let divided = if cost.basis == Some(Basis::Quotient) { ", by division" } else { "" };
+    let divided = if cost.basis == Some(Basis::Quotient) { ", all its memory divided" } else { "" };
     let whole = format!("One connection costs {bytes} B ({}{divided})", cost.ends());
     let shorter = format!("A connection costs {bytes} B");
     [whole, shorter].into_iter().find(|t| width(t) <= columns).unwrap_or_else(|| format!("{bytes} B each"))

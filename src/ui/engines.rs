@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::given;
 use super::panel::{self, Look};
 use super::spark;
 use super::text::{cut, put, wrap};
@@ -20,7 +21,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Look) {
     let inner = panel::frame(buf, area, "Engines", theme);
     let engines = model.engines();
     if engines.is_empty() {
-        put(buf, inner, 1, 0, "no process is watched: only this machine", theme.dim());
+        put(buf, inner, 1, 0, "no process is watched, only this machine", theme.dim());
         return;
     }
     let each = (inner.width.saturating_sub(NAME + 2) / engines.len() as u16).min(44);
@@ -48,7 +49,9 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Look) {
         }
         y += 1;
     }
-    notes(buf, Rect { y: inner.y + y, height: inner.height.saturating_sub(y), ..inner }, engines, theme);
+    let below = |y: u16| Rect { y: inner.y + y, height: inner.height.saturating_sub(y), ..inner };
+    y += notes(buf, below(y), engines, theme) + 1;
+    given::draw(buf, below(y), model, theme);
 }
 
 /// The CPU of each engine over the last minute, in the kernel and in user mode; returns the next row.
@@ -91,7 +94,7 @@ fn rows(e: &Engine, holding: bool) -> Vec<Row> {
     vec![
         ("state", Some(state(e, holding)), !e.alive || e.silent),
         ("connections", count(|s| s.open), false),
-        ("most at once", count(|s| s.peak), false),
+        ("peak", count(|s| s.peak), false),
         ("opened so far", count(|s| s.opened), false),
         ("lost", count(|s| s.lost), lost),
         ("refused", number(client.map(|s| s.refused).filter(|n| *n > 0)), true),
@@ -101,7 +104,7 @@ fn rows(e: &Engine, holding: bool) -> Vec<Row> {
         ("greeted", number(stats.filter(|s| s.greet || s.greeted > 0).map(|s| s.greeted)), false),
         ("rate limit", stats.map(rate_limit), false),
         ("guard's ceiling", number(stats.and_then(|s| s.ceiling)), false),
-        ("descriptors", descriptors(e), false),
+        ("open files", open_files(e), false),
         ("tables", stats.map(tables), false),
         ("threads", number(e.threads.as_ref().ok().copied()), false),
         ("memory (RSS)", e.rss_bytes.as_ref().ok().copied().map(bytes), false),
@@ -116,7 +119,7 @@ fn rows(e: &Engine, holding: bool) -> Vec<Row> {
         ("active", messages(|t| t.active), false),
         ("messages sent", messages(|t| t.sent), false),
         ("echoed", messages(|t| t.echoed), false),
-        ("echoed wrong", messages(|t| t.mismatched), traffic.is_some_and(|t| t.mismatched > 0)),
+        ("altered", messages(|t| t.mismatched), traffic.is_some_and(|t| t.mismatched > 0)),
         ("late", messages(|t| t.late), false),
         ("overdue", messages(|t| t.overdue), traffic.is_some_and(|t| t.overdue > 0)),
         ("skipped", messages(|t| t.skipped), false),
@@ -129,7 +132,7 @@ fn state(e: &Engine, holding: bool) -> String {
     match (&e.death, e.alive, e.phase()) {
         (Some(death), _, _) => death.cause.to_string(),
         (None, false, _) => "gone".into(),
-        (None, true, _) if e.silent => "silent: stopped, or without CPU".into(),
+        (None, true, _) if e.silent => "silent: stopped, or getting no CPU".into(),
         (None, true, Some(Phase::Ramping)) if e.role == Some(Role::Server) && holding => "holding".into(),
         // A server is always ready for more; whether some come is its clients' affair.
         (None, true, Some(Phase::Ramping)) if e.role == Some(Role::Server) => "accepting".into(),
@@ -143,7 +146,7 @@ fn rate_limit(stats: &EngineStats) -> String {
 }
 
 /// `    655,200 of 1,300,000` over all tables.
-fn descriptors(e: &Engine) -> Option<String> {
+fn open_files(e: &Engine) -> Option<String> {
     let used = e.open_descriptors()?;
     let tables = e.stats.as_ref().map_or(1, |s| s.tables_max);
     Some(match e.table_limit().map(|each| each.saturating_mul(u64::from(tables))) {
@@ -157,8 +160,8 @@ fn tables(stats: &EngineStats) -> String {
     format!("{:>10} of {}", stats.tables, stats.tables_max)
 }
 
-/// What needs sentences: why an engine stopped, which errors it met.
-fn notes(buf: &mut Buffer, area: Rect, engines: &[Engine], theme: Look) {
+/// What needs sentences: why an engine stopped, which errors it met. Returns the rows it took.
+fn notes(buf: &mut Buffer, area: Rect, engines: &[Engine], theme: Look) -> u16 {
     let mut lines: Vec<(String, Style)> = Vec::new();
     for (e, stats) in engines.iter().filter_map(|e| Some((e, e.stats.as_ref()?))) {
         if let Some(stop) = &stats.stop {
@@ -175,4 +178,5 @@ fn notes(buf: &mut Buffer, area: Rect, engines: &[Engine], theme: Look) {
             row += 1;
         }
     }
+    if row > 1 { row } else { 0 }
 }

@@ -183,7 +183,7 @@ fn curve(buf: &mut Buffer, area: Rect, model: &Model, event: &Event, limit: &Lim
         return 0;
     }
     let name = limit.name();
-    put(buf, area, 1, 0, &format!("{name} over the run, at most {}", limit.unit.write(most)), look.dim());
+    put(buf, area, 1, 0, &format!("{name} over the run, peak {}", limit.unit.write(most)), look.dim());
     let plot = Rect { x: area.x + 1, y: area.y + 1, width: columns, height: (area.height - 2).min(CURVE) };
     spark::stacked(buf, plot, &[(&values, look.first())], most as f64, look.theme);
     let share = event.t_ms.saturating_sub(first) as f64 / (last - first).max(1) as f64;

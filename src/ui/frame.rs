@@ -14,6 +14,7 @@ use super::{
     over_time, peers, program, statusbar, strips,
 };
 use crate::model::{Model, ProcessLine};
+use crate::protocol::Role;
 
 /// From this size on panels stand in boxes.
 const BOXED: (u16, u16) = (100, 30);
@@ -61,6 +62,11 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
     glyphs::reduce(buf, theme.charset);
 }
 
+/// Connections at which the client lets the guard hold its ramp.
+fn ceiling(model: &Model) -> Option<u64> {
+    model.engine(Role::Client).filter(|client| client.alive)?.stats.as_ref()?.ceiling
+}
+
 fn draw_panel(buf: &mut Buffer, area: Rect, panel: Panel, model: &Model, view: &View, look: Look) {
     let watched = model.program();
     let enlarged = view.enlarged == Some(panel);
@@ -70,7 +76,7 @@ fn draw_panel(buf: &mut Buffer, area: Rect, panel: Panel, model: &Model, view: &
         (Panel::Next, _) => next::draw(buf, area, model, look),
         (Panel::Memory, _) => {
             let nearest = model.nearest().map(|l| l.state);
-            chart::draw(buf, area, &model.chart(view.axis(model), view.range), nearest, look);
+            chart::draw(buf, area, &model.chart(view.axis(model), view.range), nearest, ceiling(model), look);
         }
         (Panel::Limits, _) if view.screen == Screen::Limits || enlarged => {
             let rows = view.limit_rows(model);

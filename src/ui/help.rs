@@ -13,14 +13,14 @@ use super::theme::Theme;
 
 /// Words on the screen that a newcomer may not know.
 const WORDS: &[(&str, &str)] = &[
-    ("at 1.23 M", "the count at which this limit is met, if each further connection uses what the last ones did"),
-    ("dotted line", "the measured slope, carried on to the limit that comes first"),
+    ("at 1.23 M", "the count at which this limit is reached, if each further connection uses what the last ones did"),
+    ("dotted line", "the measured slope, extended to the limit that comes first"),
     ("never", "this limit's use does not grow with connections"),
-    ("not tracking", "the kernel counts nothing against this limit now"),
-    ("–", "not known; never the same as 0"),
+    ("not tracking", "the kernel is not counting against this limit now"),
+    ("–", "unknown; never means 0"),
     ("both ends", "client and server run on this machine: every connection is two sockets"),
     ("slab", "the kernel's memory for objects of one kind; idle connections cost this, not buffers"),
-    ("in flight", "connects begun and not yet answered"),
+    ("in flight", "connects still unanswered"),
     ("handshake", "SYN to established, as the kernel saw it"),
     ("connect", "the same with the client's own queue"),
     ("self", "what this dashboard costs: share of one core, and memory"),

@@ -56,6 +56,8 @@ pub(super) enum Command {
     EventAfter,
     Now,
     Freeze,
+    Slower,
+    Faster,
     Range,
     Axis,
     Prompt,
@@ -161,6 +163,8 @@ pub(super) struct Row {
     pub(super) panels: &'static [Panel],
     /// Whether it drives the client engine and means nothing without one.
     pub(super) drives: bool,
+    /// Whether it belongs to a replay and means nothing in a run that goes on.
+    pub(super) replays: bool,
     /// Place in the footer when room is short: lower stays longer.
     pub(super) rank: u8,
 }
@@ -188,7 +192,8 @@ impl Row {
     }
 }
 
-const ROW: Row = Row { binds: &[], shifted: &[], short: "", help: "", panels: &[], drives: false, rank: 9 };
+const ROW: Row =
+    Row { binds: &[], shifted: &[], short: "", help: "", panels: &[], drives: false, replays: false, rank: 9 };
 
 /// Panels with rows.
 const LISTS: &[Panel] = &[Panel::Limits, Panel::Events, Panel::Processes, Panel::Listeners, Panel::Peers];
@@ -208,7 +213,7 @@ pub(super) static KEYS: &[Row] = {
             binds: &[(Char('q'), C::Quit)],
             short: "quit",
             rank: 0,
-            help: "Quits, and asks first where that closes more than 10,000 connections of its own. Ctrl-C never asks. \
+            help: "Quits; asks first if that would close more than 10,000 connections of its own. Ctrl-C never asks. \
                    Ctrl-Z stops the program, fg brings it back",
             ..ROW
         },
@@ -235,7 +240,7 @@ pub(super) static KEYS: &[Row] = {
             binds: &[(KeyCode::Tab, C::Next), (KeyCode::BackTab, C::Previous)],
             short: "panel",
             rank: 5,
-            help: "The next panel, or the one before: the keys of the panel with the focus stand first in the footer",
+            help: "The next panel, or the previous one; the footer shows its keys first",
             ..ROW
         },
         Row {
@@ -243,13 +248,13 @@ pub(super) static KEYS: &[Row] = {
             short: "choose",
             panels: LISTS,
             rank: 3,
-            help: "Choose a row",
+            help: "Chooses a row",
             ..ROW
         },
         Row {
             binds: &[(PageUp, C::PageUp), (PageDown, C::PageDown), (Home, C::First)],
             panels: LISTS,
-            help: "Ten rows up or down, the first row",
+            help: "Ten rows up or down; the first row",
             ..ROW
         },
         Row {
@@ -257,8 +262,8 @@ pub(super) static KEYS: &[Row] = {
             short: "open",
             panels: OPENS,
             rank: 2,
-            help: "Opens the chosen row: an event its limit, a limit its details, a listener its peers (counted one by one; of \
-                   many it asks first). Where no row can be chosen, enlarges the panel",
+            help: "Opens the chosen row: an event its limit, a limit its details, a listener its peers (counted one by one; asks \
+                   first if there are many). Where no row can be chosen, enlarges the panel",
             ..ROW
         },
         Row {
@@ -273,7 +278,7 @@ pub(super) static KEYS: &[Row] = {
             short: "filter",
             panels: SORTED,
             rank: 4,
-            help: "Shows only the rows that have what you type",
+            help: "Shows only the rows that contain what you type",
             ..ROW
         },
         Row {
@@ -297,7 +302,7 @@ pub(super) static KEYS: &[Row] = {
             short: "range",
             panels: TIMED,
             rank: 4,
-            help: "How far the chart of memory reaches: what is measured, the target, the first limit, all limits",
+            help: "How far the memory chart reaches: what is measured, the target, the first limit, all limits",
             ..ROW
         },
         Row {
@@ -329,7 +334,7 @@ pub(super) static KEYS: &[Row] = {
             short: "events",
             panels: TIMED,
             rank: 7,
-            help: "Moves the time cursor to the event before, or the next",
+            help: "Moves the time cursor to the previous event, or the next",
             ..ROW
         },
         Row { binds: &[(End, C::Now)], help: "Brings the time cursor back to now", ..ROW },
@@ -337,7 +342,15 @@ pub(super) static KEYS: &[Row] = {
             binds: &[(Char(' '), C::Freeze), (Char('f'), C::Freeze)],
             short: "freeze",
             rank: 6,
-            help: "Holds the picture still, or goes on; collecting never stops",
+            help: "Freezes the picture, or unfreezes it; collecting never stops. Plays or stops a replay",
+            ..ROW
+        },
+        Row {
+            binds: &[(Char(','), C::Slower), (Char('.'), C::Faster)],
+            short: "speed",
+            replays: true,
+            rank: 4,
+            help: "Plays a replay slower or faster",
             ..ROW
         },
         Row {
@@ -352,7 +365,7 @@ pub(super) static KEYS: &[Row] = {
             short: "pause",
             drives: true,
             rank: 2,
-            help: "Pauses the ramp, or goes on",
+            help: "Pauses or resumes the ramp",
             ..ROW
         },
         Row {
@@ -380,13 +393,13 @@ pub(super) static KEYS: &[Row] = {
             binds: &[(Char('m'), C::Mouse)],
             short: "mouse",
             rank: 8,
-            help: "Takes the mouse, or gives it back for selecting text: a click chooses, the wheel scrolls lists and zooms the chart",
+            help: "Takes the mouse, or gives it back for selecting text: a click chooses; the wheel scrolls lists and zooms the chart",
             ..ROW
         },
         Row {
             binds: &[(Esc, C::Back)],
             rank: 2,
-            help: "Closes the prompt, then what is open or enlarged, then goes back to now; it never quits",
+            help: "Closes the prompt, then whatever is open or enlarged, then goes back to now; never quits",
             ..ROW
         },
     ]
@@ -422,6 +435,8 @@ const NAMES: &[(&str, Command)] = &[
     ("event_after", Command::EventAfter),
     ("now", Command::Now),
     ("freeze", Command::Freeze),
+    ("slower", Command::Slower),
+    ("faster", Command::Faster),
     ("command", Command::Prompt),
     ("pause", Command::Pause),
     ("rate_up", Command::RateUp),
@@ -543,7 +558,7 @@ mod tests {
     fn the_table_for_documents_has_every_key() {
         let table = keys_table();
         assert_eq!(table.lines().count(), KEYS.len() + 2);
-        assert!(table.contains("| `q` | Quits") && table.contains("| `↑` `↓` `k` `j` | Choose a row |"), "{table}");
+        assert!(table.contains("| `q` | Quits") && table.contains("| `↑` `↓` `k` `j` | Chooses a row |"), "{table}");
         assert!(table.contains("`Shift-←`"), "{table}");
     }
 

@@ -83,7 +83,7 @@ fn draw_chosen(buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme
     }
     let mut lines = wrap(&text, wide);
     if !limit.cure.is_empty() && limit.state != LimitState::NotApplicable {
-        let cure = wrap(&format!("To raise it: {}", limit.cure), wide);
+        let cure = wrap(&format!("fix: {}", limit.cure), wide);
         // Without room for both, what to do.
         if lines.len() + cure.len() > inner.height.into() {
             lines.clear();
@@ -106,7 +106,7 @@ fn graph(buf: &mut Buffer, area: Rect, model: &Model, limit: &Limit, theme: Look
     if area.height < 2 || most == 0 {
         return;
     }
-    let name = format!("Use over the run, at most {}", amount(limit.unit, most).trim());
+    let name = format!("Use over the run, peak {}", amount(limit.unit, most).trim());
     let most = most as f64;
     put(buf, area, 1, 0, &name, theme.dim());
     let marks = theme.bar_steps();

@@ -89,14 +89,14 @@ pub(super) fn row_at(area: Rect, rows: &LimitRows<'_>, chosen: usize, look: Look
     (row < rows.rows.len() + usize::from(!rows.folded.is_empty())).then_some(row)
 }
 
-/// What is behind the line: `14 more: all below 1 %, or bounding nothing here`.
+/// What is behind the line: `+ 14 more, under 1 % or not limiting`; it fits beside the events of 80 columns.
 fn fold_text(folded: &[&Limit]) -> String {
     let idle = folded.iter().filter(|l| matches!(l.state, LimitState::NotApplicable | LimitState::Unknown)).count();
     match (folded.len(), folded.len() - idle) {
         (0, _) => String::new(),
-        (n, 0) => format!("+ {n} more, none of which bounds this run"),
-        (n, low) if low == n => format!("+ {n} more, all below 1 %"),
-        (n, _) => format!("+ {n} more, all below 1 % or not bounding this run"),
+        (n, 0) => format!("+ {n} more, none limits this run"),
+        (n, low) if low == n => format!("+ {n} more, all under 1 %"),
+        (n, _) => format!("+ {n} more, under 1 % or not limiting"),
     }
 }
 

@@ -8,6 +8,7 @@ use super::panel::Look;
 use super::text::{mark, put, width};
 use crate::limits::LimitState;
 use crate::model::chart::{Chart, Line, LineAt, XAxis};
+use crate::units;
 use crate::units::axis::unit;
 
 /// A limit line on the screen.
@@ -23,18 +24,29 @@ enum LineOn {
     Column(u16),
 }
 
-/// Draws the lines, under everything that follows, the nearest last.
+/// Draws the lines, under everything that follows, the nearest last; first of all where the guard holds the ramp, whose label gives
+/// way to those of limits.
 pub(super) fn draw(
     buf: &mut Buffer,
     plot: Rect,
     chart: &Chart,
     nearest: Option<LimitState>,
+    ceiling: Option<u64>,
     theme: Look,
 ) -> Vec<Drawn> {
     let (flat, upright) = theme.limit_marks();
     let mut lines: Vec<&Line> = chart.lines.iter().collect();
     lines.sort_by_key(|line| line.nearest);
     let mut drawn = Vec::new();
+    let guard = ceiling.filter(|_| chart.x == XAxis::Connections);
+    if let Some((count, column)) = guard.and_then(|n| Some((n, place(unit(n as f64, chart.x_bounds), plot.width)?))) {
+        let style = theme.bar(LimitState::Warn);
+        for row in 0..plot.height {
+            mark(buf, plot, column, row, upright, style);
+        }
+        let label = format!(" guard at {} ", units::short_count(count).trim());
+        drawn.push(Drawn { label, at: LineOn::Column(column), style });
+    }
     for line in lines {
         let style = match nearest {
             _ if !line.nearest => theme.dim(),

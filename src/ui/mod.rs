@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `frame` | the layout for a size; calls the panels |
 //! | `header`, `banner`, `statusbar`, `help` | what every screen has |
-//! | `connections`, `next`, `limits`, `cost`, `events`, `engines`, `latency`, `strips`, `begin` | one panel each |
+//! | `connections`, `next`, `limits`, `cost`, `events`, `engines`, `given`, `latency`, `strips`, `begin` | one panel each |
 //! | `over_time` | what changes with time, on one axis |
 //! | `program`, `peers` | a watched program: its processes and listeners; who is connected to one of them |
 //! | `limit_table` | the screen of all limits, and what there is to know of the chosen one |
@@ -38,6 +38,7 @@ mod digits;
 mod engines;
 mod events;
 mod frame;
+mod given;
 mod glyphs;
 mod header;
 mod help;

@@ -64,13 +64,13 @@ fn next(model: &Model, look: Look) -> Sentence {
     }
     if matches!(model.now().phase, RunPhase::Guarded) {
         let limit = model.guard_limit().and_then(|id| model.limits().iter().find(|l| l.info.id == id));
-        let what = limit.map_or("a limit".to_owned(), |l| l.info.label.to_owned());
+        let what = limit.map_or("a limit".to_owned(), |l| l.name());
         let at = model.guard_ceiling().map_or(String::new(), |n| format!(" at {}", units::grouped(n)));
-        let text = format!("the guard holds the ramp{at}: beyond that {what} would be too near");
+        let text = format!("the guard holds the ramp{at}: beyond that, {what} would be too close");
         return Sentence { word: "GUARD", style: look.paused(), text, fix: limit.and_then(fix) };
     }
     if model.setup().target.is_none() && model.engines().is_empty() && model.program().is_none() {
-        return plain("nothing is watched: limits are foretold once connections grow".to_owned());
+        return plain("nothing is watched: limits are forecast once connections grow".to_owned());
     }
     if matches!(model.now().phase, RunPhase::Closing | RunPhase::Closed) {
         return plain("nothing: connections are being closed".to_owned());
@@ -81,11 +81,17 @@ fn next(model: &Model, look: Look) -> Sentence {
             if early { " yet: forecasts need more connections" } else { ": nothing bounded grows with connections" };
         return plain(format!("no limit in sight{why}"));
     };
-    let name = limit.name();
+    // Here is room for what a list has to cut.
+    let name = match limit.name() {
+        name if name.contains('…') => format!("{}: {}", limit.scope, limit.info.label),
+        name => name,
+    };
     if limit.state == LimitState::Hit {
         let text = match limit.numbers() {
-            Some(_) => format!("{name} is used up: {}", of(limit)),
-            None => format!("{name} has been met"),
+            Some(_) if limit.share().is_some_and(|share| share >= 0.9) => format!("{name} is used up: {}", of(limit)),
+            // What it met may have gone since: raised by someone, or used less.
+            Some(_) => format!("{name} has been reached; now {}", of(limit)),
+            None => format!("{name} has been reached"),
         };
         return Sentence { word: "HIT", style: look.alarm(), text, fix: fix(limit) };
     }
@@ -113,7 +119,9 @@ fn coming(model: &Model, limit: &Limit, name: &str) -> String {
     }
     match seconds {
         _ if aims && model.now().target.is_some_and(|target| connections > target) => {
-            format!("nothing before the target; beyond it {name}, {at}")
+            // Short enough for 80 columns with the longest name.
+            let at = units::short_count(connections);
+            format!("nothing before the target; beyond it {name} at {}", at.trim())
         }
         Some(s) if s < FORESEEN_S => format!("{name}, {at}, in {}", units::seconds(s)),
         _ => format!("{name}, {at}"),

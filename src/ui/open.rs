@@ -18,7 +18,7 @@ impl View {
             Some(Panel::Limits) => self.open_limit(model),
             Some(panel) => self.enlarge(panel),
             None => {
-                self.say("there is nothing to open at this size");
+                self.say("no room to open anything at this size");
                 Action::Redraw
             }
         }
@@ -48,7 +48,7 @@ impl View {
         let shown = self.shown(model);
         let rows = self.event_rows(shown);
         let Some(event) = rows.get(self.chosen_event(&rows)) else {
-            self.say("nothing has happened yet");
+            self.say("no events yet");
             return Action::Redraw;
         };
         let Some(limit) = shown.limit_of(event) else { return self.enlarge(Panel::Events) };
@@ -63,7 +63,7 @@ impl View {
         let Some(program) = self.shown(model).program() else { return Action::Redraw };
         let port = match &self.opened {
             Some(opened) if opened.counting => {
-                self.say("they are being counted");
+                self.say("still counting");
                 return Action::Redraw;
             }
             Some(opened) => Some(opened.port),
@@ -73,7 +73,7 @@ impl View {
             }
         };
         let Some(port) = port else {
-            self.say("it listens on no port that can be seen here");
+            self.say("it has no listening port that can be seen here");
             return Action::Redraw;
         };
         let sockets = program.listeners.iter().find(|l| l.port == port).map_or(0, |l| l.established);
@@ -129,7 +129,7 @@ impl View {
             self.unfolded = false;
         } else if !self.filter.is_empty() {
             self.filter.clear();
-            self.say("all rows again");
+            self.say("all rows shown again");
         } else if chosen || self.member.is_some() {
             self.choose_nothing();
         } else if self.cursor.is_some() {

@@ -112,9 +112,9 @@ fn summary(peers: &Peers, columns: usize) -> String {
     );
     let parts = [
         (peers.networks, format!(" in {}", plural(peers.networks, "network", "networks"))),
-        (peers.close_wait, format!("; closed by the peer alone: {}", units::grouped(peers.close_wait))),
-        (peers.queued, format!("; wait to be accepted: {}", units::grouped(peers.queued))),
-        (peers.untold, format!("; idle time not told: {}", units::grouped(peers.untold))),
+        (peers.close_wait, format!("; closed by the peer only: {}", units::grouped(peers.close_wait))),
+        (peers.queued, format!("; waiting to be accepted: {}", units::grouped(peers.queued))),
+        (peers.untold, format!("; idle time unknown: {}", units::grouped(peers.untold))),
     ];
     for (_, part) in parts.into_iter().filter(|(count, _)| *count > 0) {
         if width(&text) + width(&part) > columns {
@@ -175,7 +175,7 @@ const CLASSES: [&str; 6] = ["< 1 s", "< 10 s", "< 1 min", "< 10 min", "< 1 h", "
 
 /// How many have been idle for how long.
 fn idle_times(buf: &mut Buffer, area: Rect, peers: &Peers, theme: Look) {
-    let inner = panel::frame(buf, area, "No data for", theme);
+    let inner = panel::frame(buf, area, "Idle for", theme);
     let most = peers.idle.iter().copied().max().unwrap_or(0).max(1);
     let room = inner.width.saturating_sub(25).min(40);
     for (row, (class, count)) in CLASSES.into_iter().zip(peers.idle).enumerate() {
@@ -237,7 +237,7 @@ mod tests {
         let mut peers = Peers { connections: 1, addresses: 1, networks: 1, ..Peers::default() };
         assert_eq!(summary(&peers, 80), "1 connection from 1 address in 1 network");
         (peers.connections, peers.queued) = (1_204, 12);
-        let whole = "1,204 connections from 1 address in 1 network; wait to be accepted: 12";
+        let whole = "1,204 connections from 1 address in 1 network; waiting to be accepted: 12";
         assert_eq!(summary(&peers, whole.len()), whole);
         assert_eq!(summary(&peers, whole.len() - 1), "1,204 connections from 1 address in 1 network");
     }

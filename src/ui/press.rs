@@ -50,7 +50,12 @@ impl View {
     fn obey(&mut self, command: Command, model: &Model) -> Option<Action> {
         let drives = KEYS.iter().any(|row| row.drives && row.commands().contains(&command));
         if drives && !can_drive(model) {
-            self.say("no client engine of ours runs here: there is nothing to pause, speed up or close");
+            self.say("no client of this dashboard runs here: nothing to pause, speed up or close");
+            return Some(Action::Redraw);
+        }
+        let replays = KEYS.iter().any(|row| row.replays && row.commands().contains(&command));
+        if replays && self.playing.is_none() {
+            self.say("only in a replay");
             return Some(Action::Redraw);
         }
         if self.help && !matches!(command, Command::Quit | Command::Back | Command::Help | Command::Show(_)) {
@@ -69,12 +74,15 @@ impl View {
             }
             Command::Show(screen) => self.go_to(screen),
             Command::Axis => self.turn_axis(model),
+            Command::Freeze if self.playing.is_some() => return Some(Action::PlayToggle),
             Command::Freeze => self.freeze(model),
+            Command::Slower => return Some(Action::Slower),
+            Command::Faster => return Some(Action::Faster),
             Command::Next => self.focus_on(model, 1),
             Command::Previous => self.focus_on(model, -1),
             Command::Enlarge => match self.panel(model) {
                 Some(panel) => return Some(self.enlarge(panel)),
-                None => self.say("there is no panel to enlarge at this size"),
+                None => self.say("no panel to enlarge at this size"),
             },
             Command::Range => {
                 let next = self.range_of(model).map_or(Range::Data, Range::next);
@@ -132,7 +140,7 @@ impl View {
                 self.focus = panel;
                 self.say(panel.title());
             }
-            None => self.say("there is no panel at this size"),
+            None => self.say("no panel at this size"),
         }
     }
 
@@ -196,7 +204,7 @@ impl View {
             None => remedies.first().map(|remedy| remedy.text.clone()),
         };
         let Some(text) = text else {
-            self.say(format!("there is no fix for {what}"));
+            self.say(format!("no fix for {what}"));
             return Action::Redraw;
         };
         self.say(format!("sent to terminal: {text}"));

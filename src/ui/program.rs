@@ -43,7 +43,7 @@ pub(super) fn processes(
     let inner = panel::frame(buf, area, &name, theme);
     panel::remark(buf, area, &name, &cost(model), theme);
     let end = |column: u16| column.min(inner.width);
-    let headings = [(HELD, "held"), (SHARE, "share"), (RSS, "RSS"), (CPU, "CPU"), (DESCRIPTORS, "descriptors")];
+    let headings = [(HELD, "held"), (SHARE, "share"), (RSS, "RSS"), (CPU, "CPU"), (DESCRIPTORS, "open files")];
     put_right(buf, inner, PID, 0, "pid", theme.dim());
     put(buf, inner, NAME, 0, "name", theme.dim());
     for (column, heading) in headings.into_iter().filter(|(column, _)| *column <= inner.width) {
@@ -144,10 +144,10 @@ pub(super) fn row_at(area: Rect, all: usize, extra: usize, chosen: usize, look: 
 pub(super) fn listeners(buf: &mut Buffer, area: Rect, listed: &[&ListenerCensus], chosen: Option<usize>, theme: Look) {
     let inner = panel::frame(buf, area, "Listens on", theme);
     if listed.is_empty() {
-        put(buf, inner, 1, 0, "no port that can be seen here", theme.dim());
+        put(buf, inner, 1, 0, "no port that can be seen from here", theme.dim());
         return;
     }
-    let columns = [(34, "established"), (44, "waiting"), (55, "may wait")];
+    let columns = [(34, "established"), (44, "waiting"), (55, "backlog")];
     put(buf, inner, 1, 0, "address and port", theme.dim());
     for (column, heading) in columns.into_iter().filter(|(column, _)| *column <= inner.width) {
         put_right(buf, inner, column, 0, heading, theme.dim());

@@ -97,8 +97,10 @@ fn counting(sockets: u64, columns: u16) -> String {
 /// What the key would do now.
 fn word(row: &Row, model: &Model, view: &View, focus: Option<Panel>) -> &'static str {
     match row.first() {
-        Command::Pause if model.now().phase == RunPhase::Paused => "go on",
-        Command::Freeze if view.frozen.is_some() => "go on",
+        Command::Pause if model.now().phase == RunPhase::Paused => "resume",
+        Command::Freeze if view.playing.is_some_and(|playing| playing.running) => "stop",
+        Command::Freeze if view.playing.is_some() => "play",
+        Command::Freeze if view.frozen.is_some() => "live",
         Command::Axis if view.axis(model) == XAxis::Time => "count axis",
         Command::Axis => "time axis",
         Command::Open if view.opened.is_some() => "count again",
@@ -114,10 +116,14 @@ fn word(row: &Row, model: &Model, view: &View, focus: Option<Panel>) -> &'static
 /// The keys that mean something now and fit: quit and help, those of the panel that has the focus, the others. The least
 /// needed go first.
 fn entries(model: &Model, view: &View, focus: Option<Panel>, room: usize) -> Vec<(String, &'static str)> {
-    let belongs = |row: &Row| focus.is_some_and(|panel| row.panels.contains(&panel));
+    let replayed = view.playing.is_some();
+    let plays = |row: &Row| replayed && (row.replays || row.first() == Command::Freeze);
+    let belongs = |row: &Row| plays(row) || focus.is_some_and(|panel| row.panels.contains(&panel));
     let means = |row: &&Row| {
         let here = row.panels.is_empty() || belongs(row);
-        here && !word(row, model, view, focus).is_empty() && (!row.drives || can_drive(model))
+        // What drives the client of a run that goes on has nothing to drive in a replay.
+        let now = if replayed { !row.drives } else { !row.replays && (!row.drives || can_drive(model)) };
+        here && now && !word(row, model, view, focus).is_empty()
     };
     let mut rows: Vec<&Row> = KEYS.iter().filter(means).collect();
     // Stable: within each, the order of the table.
@@ -133,7 +139,15 @@ fn entries(model: &Model, view: &View, focus: Option<Panel>, room: usize) -> Vec
         width(&label) + word.len().max(row.short.len()) + 3
     };
     // The panel's own stay longer than its neighbours in the table.
-    let rank = |row: &&Row| if belongs(row) { row.rank.saturating_sub(3).max(1) } else { row.rank };
+    let rank = |row: &&Row| {
+        if plays(row) {
+            1
+        } else if belongs(row) {
+            row.rank.saturating_sub(3).max(1)
+        } else {
+            row.rank
+        }
+    };
     while rows.iter().map(columns).sum::<usize>() > room + 2 {
         let Some(worst) = rows.iter().map(rank).max() else { break };
         let Some(place) = rows.iter().rposition(|row| rank(row) == worst) else { break };

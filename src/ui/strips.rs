@@ -21,7 +21,7 @@ struct Strip {
 
 /// Draws the panel.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, look: Look) {
-    let inner = panel::frame(buf, area, "How they are spread", look);
+    let inner = panel::frame(buf, area, "How connections are spread", look);
     let strips: Vec<Strip> = model.engines().iter().flat_map(of).collect();
     if strips.is_empty() {
         put(buf, inner, 1, 0, "known once an engine reports its tables", look.dim());
@@ -46,7 +46,7 @@ fn of(engine: &Engine) -> Vec<Strip> {
     if !stats.table_use.is_empty() {
         let values = stats.table_use.iter().map(|n| f64::from(*n)).collect();
         let note = format!(
-            "{} of {}, {} descriptors each",
+            "{} of {}, {} open files each",
             stats.table_use.len(),
             units::grouped(stats.tables_max.into()),
             units::grouped(stats.table_limit)
@@ -78,7 +78,7 @@ fn skew(one: &str, given: &[u64]) -> String {
     if more < 1.0 {
         format!("{}, {mean_text} each, even", units::grouped(given.len() as u64))
     } else {
-        format!("{}, {mean_text} each, the fullest {more:.0} % more", units::grouped(given.len() as u64))
+        format!("{}, {mean_text} each, the fullest {more:.0} % above", units::grouped(given.len() as u64))
     }
 }
 

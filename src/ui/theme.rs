@@ -212,8 +212,11 @@ impl Theme {
     }
 
     /// A place in the one large bar, or in a filled curve, 0 to 1: from a darker shade of the first curve's colour to it.
-    /// One colour where there are only 16.
+    /// One colour where there are only 16 or 256: of those the nearest to a shade is another hue.
     pub fn shade(self, at: f64) -> Style {
+        if self.depth != Depth::True {
+            return self.first();
+        }
         // Not all the way to the ground: the first cell is to be seen.
         self.ink(|inks| inks.first.towards(inks.ground, (1.0 - at) * 0.5).with_ansi(inks.first))
     }
@@ -385,7 +388,10 @@ mod tests {
         let few = Theme::new(Palette::Dark, Marker::Braille);
         let many = few.with_depth(Depth::True);
         assert_eq!((few.heat(0.1).fg, few.heat(0.99).fg), (Some(Color::Green), Some(Color::Red)));
-        assert_eq!(few.shade(0.0), few.shade(1.0));
+        for depth in [Depth::Sixteen, Depth::Indexed] {
+            let few = few.with_depth(depth);
+            assert_eq!((few.shade(0.0), few.shade(1.0)), (few.first(), few.first()));
+        }
         assert!(matches!(many.heat(0.3).fg, Some(Color::Rgb(..))) && many.heat(0.3) != many.heat(0.4));
         assert_ne!(many.shade(0.0), many.shade(1.0));
         assert_eq!(many.shade(1.0), many.first());

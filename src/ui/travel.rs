@@ -22,11 +22,6 @@ impl View {
         }
     }
 
-    /// Whether a key is a letter of something that is being typed, or an answer to a question.
-    pub fn is_asking(&self) -> bool {
-        self.prompt.is_some() || self.question.is_some() || self.help
-    }
-
     /// The last moment there is.
     fn end(&self, model: &Model) -> u64 {
         self.frozen.as_deref().unwrap_or(model).now().t_ms
@@ -49,7 +44,7 @@ impl View {
 
     /// The time cursor is where now is.
     pub(super) fn back_to_now(&mut self) -> Action {
-        self.say(if self.cursor.is_some() { "back to now" } else { "the time cursor is at now" });
+        self.say(if self.cursor.is_some() { "back to now" } else { "already at now" });
         (self.cursor, self.past) = (None, None);
         Action::Seek(None)
     }
@@ -78,7 +73,7 @@ impl View {
             times.filter(|(t, _)| *t < from).max_by_key(|(t, _)| *t)
         };
         let Some((at, text)) = next else {
-            self.say(if later { "no event after this moment" } else { "no event before this moment" });
+            self.say(if later { "no later event" } else { "no earlier event" });
             return Action::Redraw;
         };
         let action = self.seek(model, at);
@@ -91,7 +86,7 @@ impl View {
         let end = self.end(model);
         let action = self.seek(model, at);
         if at > end {
-            self.say(format!("the run is {} old: this is now", units::clock(end)));
+            self.say(format!("the run is only {} old: this is now", units::clock(end)));
         }
         action
     }
@@ -99,7 +94,7 @@ impl View {
     /// Moves the time cursor to the first moment at which so many connections were open.
     pub(super) fn seek_count(&mut self, model: &Model, count: u64) -> Action {
         let Some((start, end)) = model.timespan().filter(|(start, end)| end > start) else {
-            self.say("there is no past yet");
+            self.say("nothing recorded yet");
             return Action::Redraw;
         };
         let columns = model.over_time(Quantity::Connections, (start, end), MOMENTS);
@@ -107,7 +102,7 @@ impl View {
         let Some(place) = place else {
             let most = columns.iter().copied().fold(0.0, f64::max);
             let most = units::grouped(units::whole(most));
-            self.say(format!("never {} connections so far: {most} at most", units::grouped(count)));
+            self.say(format!("not yet at {} connections: the most so far is {most}", units::grouped(count)));
             return Action::Redraw;
         };
         let step = (end - start) as f64 / columns.len() as f64;

@@ -61,7 +61,7 @@ impl View {
         };
         let drives = matches!(typed, Typed::Rate(_) | Typed::Target(_) | Typed::Pause | Typed::Close);
         if drives && !can_drive(model) {
-            self.say("no client engine of ours runs here: nothing to command");
+            self.say("no client of this dashboard runs here: nothing to command");
             return Action::Redraw;
         }
         match typed {

@@ -1,7 +1,7 @@
 //! Every key: what it does to the screen, what it asks of the program, what it says.
 
 use c1m_top::model::Model;
-use c1m_top::ui::{Action, Keys, Palette, Screen, Stroke, Theme, View};
+use c1m_top::ui::{Action, Keys, Palette, Playing, Screen, Stroke, Theme, View};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
 
@@ -220,9 +220,9 @@ fn the_line_with_more_behind_it_opens_and_closes() {
     }
     press(&mut view, &model, KeyCode::Enter);
     let opened = shown(&view, &model);
-    assert!(!opened.contains("not bounding this run"), "{opened}");
+    assert!(!opened.contains("or not limiting"), "{opened}");
     press(&mut view, &model, KeyCode::Esc);
-    assert!(shown(&view, &model).contains("not bounding this run"), "{}", shown(&view, &model));
+    assert!(shown(&view, &model).contains("or not limiting"), "{}", shown(&view, &model));
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn what_was_opened_closes_to_where_one_was() {
     // A limit of the overview opens its details, and Esc goes back to it.
     let mut view = at_limits(&model);
     press(&mut view, &model, KeyCode::Enter);
-    assert!(shown(&view, &model).contains("To raise it:"), "{}", shown(&view, &model));
+    assert!(shown(&view, &model).contains("fix: "), "{}", shown(&view, &model));
     press(&mut view, &model, KeyCode::Esc);
     assert!(shown(&view, &model).contains("Memory over connections"), "{}", shown(&view, &model));
 }
@@ -384,7 +384,7 @@ fn commands_do_what_keys_do_and_more() {
         ("rate", "rate needs a number"),
         ("xyzzy", "there are rate, target"),
         ("90m", "this is now"),
-        ("900m conns", "never 900,000,000 connections so far"),
+        ("900m conns", "not yet at 900,000,000 connections"),
     ] {
         let (view, _) = command(&ramp, line);
         assert!(footer(&view, &ramp).contains(said), "{line}: {}", footer(&view, &ramp));
@@ -422,7 +422,7 @@ fn the_fix_goes_to_the_terminals_clipboard() {
     let ramp = scenes::ramp();
     let mut view = View::new();
     assert_eq!(typed(&mut view, &ramp, "y"), Some(Action::Redraw));
-    assert!(footer(&view, &ramp).contains("there is no fix for this event"), "{}", footer(&view, &ramp));
+    assert!(footer(&view, &ramp).contains("no fix for this event"), "{}", footer(&view, &ramp));
 }
 
 #[test]
@@ -514,7 +514,7 @@ fn another_key_is_in_the_footer_and_in_the_help() {
     assert_eq!(press(&mut view, &model, KeyCode::Char('p')), Some(Action::Redraw));
     assert!(footer(&view, &model).contains("p does nothing here"));
     press(&mut view, &model, KeyCode::Char('?'));
-    assert!(shown(&view, &model).contains("F5  Pauses the ramp"), "{}", shown(&view, &model));
+    assert!(shown(&view, &model).contains("F5  Pauses or resumes the ramp"), "{}", shown(&view, &model));
 }
 
 #[test]
@@ -525,4 +525,52 @@ fn keys_are_written_without_arrows_in_ascii() {
     let shown = text(&frame(&model, &view, theme, WIDE));
     let footer = shown.lines().last().unwrap();
     assert!(footer.contains("Up/Down choose"), "{footer}");
+}
+
+#[test]
+fn where_the_guard_holds_the_ramp_is_a_line_in_the_chart() {
+    let guarded = scenes::guarded();
+    let mut view = View::new();
+    typed(&mut view, &guarded, "2");
+    assert!(shown(&view, &guarded).contains("guard at"), "{}", shown(&view, &guarded));
+    // Over time it has no place.
+    typed(&mut view, &guarded, "t");
+    assert!(!shown(&view, &guarded).contains("guard at"), "{}", shown(&view, &guarded));
+    // A client that has no guard has none either.
+    let mut view = View::new();
+    typed(&mut view, &scenes::ramp(), "2");
+    assert!(!shown(&view, &scenes::ramp()).contains("guard at"), "{}", shown(&view, &scenes::ramp()));
+}
+
+#[test]
+fn the_ports_that_have_most_and_fewest_stand_under_the_engines() {
+    let model = scenes::ramp();
+    let mut view = View::new();
+    typed(&mut view, &model, "4");
+    let tall = text(&frame(&model, &view, Theme::default(), (200, 60)));
+    assert!(tall.contains("9900       6,532   1.00 %"), "{tall}");
+    assert!(tall.contains("in between") && tall.contains("no. 2"), "{tall}");
+}
+
+#[test]
+fn a_replay_has_keys_of_its_own() {
+    let model = scenes::ramp();
+    let mut live = View::new();
+    for key in [',', '.'] {
+        assert_eq!(press(&mut live, &model, KeyCode::Char(key)), Some(Action::Redraw));
+        assert!(footer(&live, &model).contains("only in a replay"), "{}", footer(&live, &model));
+    }
+    assert!(!footer(&View::new(), &model).contains("speed"), "not among the keys of a run that goes on");
+    let mut view = View::new();
+    for (running, word) in [(true, "stop"), (false, "play")] {
+        view.play(Some(1000), Playing { running, speed: 1, whole: true });
+        for (key, action) in [(' ', Action::PlayToggle), (',', Action::Slower), ('.', Action::Faster)] {
+            assert_eq!(press(&mut view, &model, KeyCode::Char(key)), Some(action));
+        }
+        let keys = footer(&view, &model);
+        assert!(keys.contains(&format!("Space {word}")) && keys.contains("speed"), "{keys}");
+        assert!(!keys.contains("pause"), "the run is over: {keys}");
+    }
+    // While a line is typed they are letters.
+    assert_eq!(typed(&mut view, &model, ":."), Some(Action::Redraw));
 }
