@@ -32,9 +32,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, look: Look) {
     let first = model.setup().endpoint.as_deref().and_then(first_port);
     let port = |at: usize| first.map_or_else(|| nth(at), |first| (usize::from(first) + at).to_string());
     let mut column = 0;
-    let tables: [(&str, &[u64], &dyn Fn(usize) -> String); 2] =
-        [("port", &stats.port_given, &port), ("source", &stats.source_given, &nth)];
-    for (name, given, name_of) in tables {
+    for (name, given) in [("port", &stats.port_given), ("source", &stats.source_given)] {
         let all: u64 = given.iter().sum();
         if given.len() < 2 || all == 0 || column + WIDE > area.width {
             continue;
@@ -47,7 +45,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, look: Look) {
             let y = row as u16 + 1;
             match what {
                 Row::Of(at, count) => {
-                    put_right(buf, place, 7, y, &name_of(at), look.text());
+                    put_right(buf, place, 7, y, &if name == "port" { port(at) } else { nth(at) }, look.text());
                     put_right(buf, place, 19, y, &units::grouped(count), look.text());
                     put_right(buf, place, 28, y, &share(count, all), look.text());
                 }

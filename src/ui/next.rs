@@ -64,7 +64,7 @@ fn next(model: &Model, look: Look) -> Sentence {
     }
     if matches!(model.now().phase, RunPhase::Guarded) {
         let limit = model.guard_limit().and_then(|id| model.limits().iter().find(|l| l.info.id == id));
-        let what = limit.map_or("a limit".to_owned(), |l| l.name());
+        let what = limit.map_or("a limit".to_owned(), Limit::name);
         let at = model.guard_ceiling().map_or(String::new(), |n| format!(" at {}", units::grouped(n)));
         let text = format!("the guard holds the ramp{at}: beyond that, {what} would be too close");
         return Sentence { word: "GUARD", style: look.paused(), text, fix: limit.and_then(fix) };

@@ -65,7 +65,7 @@ fn of(engine: &Engine) -> Vec<Strip> {
     strips
 }
 
-/// `100, 6,531 each, at most 2 % more`.
+/// `100, 6,531 each, the fullest 2 % over the mean`.
 fn skew(one: &str, given: &[u64]) -> String {
     let all: u64 = given.iter().sum();
     let mean = all as f64 / given.len().max(1) as f64;
@@ -78,7 +78,7 @@ fn skew(one: &str, given: &[u64]) -> String {
     if more < 1.0 {
         format!("{}, {mean_text} each, even", units::grouped(given.len() as u64))
     } else {
-        format!("{}, {mean_text} each, the fullest {more:.0} % above", units::grouped(given.len() as u64))
+        format!("{}, {mean_text} each, the fullest {more:.0} % over the mean", units::grouped(given.len() as u64))
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_skew_is_said() {
         assert_eq!(skew("port", &[100, 100]), "2, 100 each, even");
-        assert_eq!(skew("port", &[100, 300]), "2, 200 each, the fullest 50 % more");
+        assert_eq!(skew("port", &[100, 300]), "2, 200 each, the fullest 50 % over the mean");
         assert_eq!(skew("source", &[7]), "one source, 7 connections");
     }
 }
