@@ -109,6 +109,9 @@ pub(super) struct Standing {
     /// `PassiveOpens` and what waited at the last sample, and what was accepted in the namespace between that and the one before.
     last: Option<(u64, u64)>,
     accepted: u64,
+    /// When the last sample was, and milliseconds between that and the one before.
+    last_ms: Option<u64>,
+    over_ms: u64,
     program: Option<Untaken>,
 }
 
@@ -170,6 +173,9 @@ impl Untaken {
 /// Share of a core from which on an event loop has no time left to accept.
 const BUSY: f64 = 0.9;
 
+/// Milliseconds within which a server need not have accepted anything.
+const SOON_MS: u64 = 100;
+
 impl Standing {
     /// Takes a sample.
     pub(super) fn update(&mut self, sample: &Sample) {
@@ -185,6 +191,7 @@ impl Standing {
             let before = self.last.replace((opens, waiting));
             self.accepted = before.map_or(0, |(then, waited)| (opens + waited).saturating_sub(then + waiting));
         }
+        self.over_ms = self.last_ms.replace(sample.t_ms).map_or(0, |before| sample.t_ms.saturating_sub(before));
         let reading = net.listeners.as_ref().map_or(0, |l| l.reading);
         if self.since.is_none_or(|known| known.1 == sample.t_ms) {
             (self.first, self.again) = (reading, false);
@@ -194,9 +201,11 @@ impl Standing {
         self.program = Untaken::of(sample, self.program.take());
     }
 
-    /// Whether so many have just been accepted that a queue which is full was filled by a burst.
+    /// Whether so many have just been accepted that a queue which is full was filled by a burst. A sample that follows another
+    /// at once (a ramp has begun) is too early to tell: 51 connects of the first milliseconds overflowed a queue of 8 before its
+    /// server had run.
     pub(super) fn is_burst(&self, queue: AcceptQueue) -> bool {
-        self.accepted > 2 * queue.max
+        self.accepted > 2 * queue.max || self.over_ms < SOON_MS
     }
 
     /// Whether a server has accepted nothing for so long that it does not.

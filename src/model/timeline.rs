@@ -108,6 +108,8 @@ pub(super) struct Timeline {
     connect: Recent,
     broken: bool,
     held_since: Option<u64>,
+    /// When it began: the first point of `whole` is soon a mean of many moments.
+    first_ms: Option<u64>,
 }
 
 impl Default for Timeline {
@@ -126,6 +128,7 @@ impl Default for Timeline {
             connect: Recent::default(),
             broken: true,
             held_since: None,
+            first_ms: None,
         }
     }
 }
@@ -186,6 +189,7 @@ impl Timeline {
     }
 
     fn push(&mut self, now: &Now, values: [f64; QUANTITIES]) {
+        self.first_ms.get_or_insert(now.t_ms);
         self.whole.push(now.t_ms, now.connections, values);
         let begins = std::mem::take(&mut self.broken);
         let point = Point::of(now.t_ms, now.connections, values, begins);
@@ -211,8 +215,7 @@ impl Timeline {
 
     /// First and last moment, milliseconds since the dashboard started.
     pub(super) fn span(&self) -> Option<(u64, u64)> {
-        let (first, last) = (self.whole.points().first()?, self.recent.last()?);
-        Some((whole(first.t_ms), whole(last.t_ms)))
+        Some((self.first_ms?, whole(self.recent.last()?.t_ms)))
     }
 
     /// The points that reach back far enough, the finest there are.
@@ -344,7 +347,7 @@ mod tests {
         }
         assert_eq!(line.at(Quantity::Opened, 19_900_400), Some(500.0));
         assert_eq!(line.at(Quantity::Opened, 19_901_000), Some(1.0));
-        assert_eq!(line.span(), Some((whole(line.whole.points().first().unwrap().t_ms), 19_999_000)));
+        assert_eq!(line.span(), Some((0, 19_999_000)), "the beginning can be reached, however long the run");
         assert!(line.columns(Quantity::Opened, (0, to), 100).iter().all(|v| *v >= 1.0), "the whole run, in means");
     }
 

@@ -111,7 +111,7 @@ fn folds(model: &Model, limit: &Limit) -> bool {
         LimitState::Warn | LimitState::Critical | LimitState::Hit => return false,
         LimitState::Ok => {}
     }
-    let aim = model.setup().target.unwrap_or(model.now().connections).saturating_mul(FAR);
+    let aim = model.now().target.unwrap_or(model.now().connections).saturating_mul(FAR);
     let comes = matches!(limit.forecast, Forecast::At { connections, .. } if connections <= aim);
     !comes && limit.share().is_none_or(|share| share < LITTLE)
 }

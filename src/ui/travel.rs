@@ -35,7 +35,7 @@ impl View {
             return self.back_to_now();
         }
         let to = to.max(start.min(end));
-        if self.cursor == Some(to) {
+        if self.cursor == Some(to) && to == start {
             self.say("the run begins here");
         }
         self.cursor = Some(to);
