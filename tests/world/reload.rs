@@ -69,7 +69,7 @@ fn old_workers_drain_and_are_told_with_what_they_hold() {
     text.args(["--attach", &server.attach.to_string(), "--duration", "300ms", "--output", "text"]);
     let text = String::from_utf8(text.output().unwrap().stdout).unwrap();
     let line = text.lines().find(|line| line.contains("  draining ")).unwrap_or_else(|| panic!("{text}"));
-    for part in ["300 held", "waiting 0", "descriptors ", "RSS ", "CPU ", "processes 5", "draining 240"] {
+    for part in ["300 held", "waiting 0", "open files ", "RSS ", "CPU ", "processes 5", "draining 240"] {
         assert!(line.contains(part), "{part}: {line}");
     }
 
