@@ -48,7 +48,7 @@ pub(super) fn draw(
     let listed = listed(events.len(), inner);
     let (above, below) =
         (Rect { height: listed, ..inner }, Rect { y: inner.y + listed, height: inner.height - listed, ..inner });
-    lines(buf, above, model, events, chosen, look);
+    lines(buf, above, events, chosen, look);
     opened(buf, below, model, event, look);
 }
 
@@ -99,7 +99,7 @@ fn list(buf: &mut Buffer, area: Rect, model: &Model, events: &[&Event], chosen: 
 }
 
 /// A line each, with the chosen one marked.
-fn lines(buf: &mut Buffer, area: Rect, _model: &Model, events: &[&Event], chosen: usize, look: Look) {
+fn lines(buf: &mut Buffer, area: Rect, events: &[&Event], chosen: usize, look: Look) {
     let rows = usize::from(area.height.saturating_sub(1)).max(1);
     let first = (chosen + 1).saturating_sub(rows);
     for (row, event) in events.iter().skip(first).take(rows).enumerate() {

@@ -269,8 +269,7 @@ fn one(
     let styles = row.styles(look);
     let ground = look.rule();
     let known = layers.first().map_or(&[][..], |l| &l[..]);
-    for (column, value) in known.iter().enumerate().filter(|(c, v)| !v.is_nan() && sums[*c] <= 0.0) {
-        debug_assert!(!value.is_nan());
+    for (column, _) in known.iter().enumerate().filter(|(c, v)| !v.is_nan() && sums[*c] <= 0.0) {
         mark_at(buf, plot, column as u16, plot.height - 1, if look.is_plain() { "_" } else { ground }, look.dim());
     }
     let drawn: Vec<spark::Layer<'_>> = layers.iter().map(Vec::as_slice).zip(styles).collect();
