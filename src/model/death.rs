@@ -1,6 +1,7 @@
 //! How a process ended: the kernel's counters tell an OOM kill from another `SIGKILL`.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use signal_hook::low_level::signal_name;
 
@@ -40,7 +41,8 @@ struct Seen {
     /// Highest count that holds for this moment: own count, or the peak of whoever still counts.
     connections: u64,
     phase: RunPhase,
-    alive: Vec<(u32, Option<u64>, Vec<MemCgroup>)>,
+    /// Number, resident memory and memory cgroups, which are stored once where several processes have the same.
+    alive: Vec<(u32, Option<u64>, Arc<[MemCgroup]>)>,
 }
 
 /// The heap of a process when it was fullest of late: a JVM whose threads end collects once more before it exits.
@@ -56,7 +58,8 @@ struct Heap {
 /// The last samples.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Witness {
-    seen: VecDeque<Seen>,
+    /// Shared by copies: none is changed any more.
+    seen: VecDeque<Arc<Seen>>,
     /// The heap of each process of late.
     heaps: Vec<Heap>,
 }
@@ -85,16 +88,24 @@ impl Witness {
         if aging > 0 && self.seen[aging].t_ms < self.seen[aging - 1].t_ms + APART_MS {
             self.seen.remove(aging);
         }
+        let mut chains: Vec<Arc<[MemCgroup]>> = Vec::new();
+        let mut shared = |chain: &[MemCgroup]| {
+            let known = chains.iter().position(|c| **c == *chain).unwrap_or_else(|| {
+                chains.push(chain.into());
+                chains.len() - 1
+            });
+            Arc::clone(&chains[known])
+        };
         let alive = sample.kernel.processes.iter().filter(|t| t.alive);
-        self.seen.push_back(Seen {
+        self.seen.push_back(Arc::new(Seen {
             t_ms: sample.t_ms,
             oom_kills: sample.kernel.host.oom_kills.as_ref().ok().copied(),
             connections: now.connections,
             phase: now.phase,
             alive: alive
-                .map(|t| (t.pid, t.rss_bytes.as_ref().ok().copied(), t.memcg.as_deref().unwrap_or_default().to_vec()))
+                .map(|t| (t.pid, t.rss_bytes.as_ref().ok().copied(), shared(t.memcg.as_deref().unwrap_or_default())))
                 .collect(),
-        });
+        }));
     }
 
     /// How `pid` ended, given its wait status and the sample taken after, and the sentence for it.
@@ -173,7 +184,7 @@ impl Witness {
         let before = self.seen.front()?;
         let chain = self.chain(pid)?;
         let now_of = |path: &str| all_chains(&after.kernel).flatten().find(|g| g.path == path);
-        let then = || before.alive.iter().flat_map(|a| &a.2).chain(chain);
+        let then = || before.alive.iter().flat_map(|a| a.2.iter()).chain(chain);
         let then_of = |path: &str| then().find(|g| g.path == path);
         let limiting = chain.iter().filter(|g| bound(g).is_some());
         let rose = |g: &&MemCgroup, read: fn(&MemCgroup) -> u64| {
@@ -201,7 +212,7 @@ impl Witness {
     /// The cgroups of `pid` when limits of them were last seen: at its end version 1 shows it in the root before it is gone.
     /// `None` for one never seen alive.
     fn chain(&self, pid: u32) -> Option<&[MemCgroup]> {
-        let mut of_pid = self.seen.iter().rev().flat_map(|s| &s.alive).filter(|a| a.0 == pid).map(|a| a.2.as_slice());
+        let mut of_pid = self.seen.iter().rev().flat_map(|s| &s.alive).filter(|a| a.0 == pid).map(|a| &*a.2);
         let newest = of_pid.next()?;
         Some(
             std::iter::once(newest)
