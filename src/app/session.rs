@@ -262,7 +262,10 @@ impl Session {
     /// Shows the run as it was at a moment; `None` is now.
     fn seek(&mut self, to: Option<u64>) {
         self.sought = to;
-        let Some(t_ms) = to else { return self.view.past(None) };
+        let Some(t_ms) = to else {
+            self.past.leave();
+            return self.view.past(None);
+        };
         match self.state.past(t_ms) {
             Some((path, written)) => self.past.ask(path, written, t_ms),
             None => self.view.say("this run is not recorded: the screens show now, the charts what has been"),

@@ -1,6 +1,8 @@
 //! What raises a limit, as data: the sentence, the command, the files of `tune` and JSON are made from it.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -163,6 +165,43 @@ impl Cure {
     /// `. Cure: …`, to end a sentence with; empty where there is nothing to do.
     pub fn advice(&self) -> String {
         if self.is_empty() { String::new() } else { format!(". Cure: {self}") }
+    }
+}
+
+/// A cure that is put into words when it is first asked for: of most limits, in most samples, nobody asks. Copies share it.
+#[derive(Clone)]
+pub struct OnDemand(Arc<LazyLock<Cure, Box<dyn FnOnce() -> Cure + Send>>>);
+
+impl OnDemand {
+    /// What this will say.
+    pub(crate) fn new(say: impl FnOnce() -> Cure + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(say))))
+    }
+}
+
+impl Deref for OnDemand {
+    type Target = Cure;
+
+    fn deref(&self) -> &Cure {
+        &self.0
+    }
+}
+
+impl fmt::Display for OnDemand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl fmt::Debug for OnDemand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl PartialEq for OnDemand {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
     }
 }
 

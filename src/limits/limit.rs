@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units;
 
-use super::cure::Cure;
+use super::cure::OnDemand;
 use super::{Descriptor, LimitId};
 
 /// Characters of the longest name of a limit: a column of a panel.
@@ -141,7 +141,7 @@ pub struct Limit {
     /// How it is known to be reached, if no failed call, counter or death shows it.
     pub met: Option<String>,
     /// What raises it on this machine.
-    pub cure: Cure,
+    pub cure: OnDemand,
 }
 
 impl Limit {

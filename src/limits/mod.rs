@@ -39,7 +39,7 @@ pub use accept_queue::{overflowed, still_full};
 pub use ask::{Addresses, Ask, Measured, OwnEngines, Program, Side, Surroundings, Traffic};
 pub use counters::{CounterInfo, Counters};
 pub(crate) use cure::mib;
-pub use cure::{Cure, Level, Remedy, Setting};
+pub use cure::{Cure, Level, OnDemand, Remedy, Setting};
 pub use headroom::{Headroom, socket_memory};
 pub use limit::{Forecast, Limit, LimitState, NAME, Unit};
 pub(crate) use memcg::{all_chains, chains};

@@ -236,7 +236,7 @@ impl History {
                     XAxis::Connections => p.connections,
                     XAxis::Time => p.t_ms / 1000.0,
                 };
-                (!p.values[value].is_nan()).then_some((x, p.values[value]))
+                (!p.value(value).is_nan()).then_some((x, p.value(value)))
             };
             Curve { label, segments: series.segments(at) }
         };
