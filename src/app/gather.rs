@@ -162,8 +162,14 @@ fn exists(path: &Path) -> Failure {
 
 /// Writes what was made: to the file, or to standard output, where it may go to a terminal.
 pub(super) fn write(to: &ToArgs, text: &str) -> Result<(), Failure> {
+    write_with(to, |out| out.write_all(text.as_bytes()))
+}
+
+/// The same, with something that writes bit by bit.
+pub(super) fn write_with(to: &ToArgs, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<(), Failure> {
     let Some(path) = &to.output_file else {
-        return match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        return match write(&mut out).and_then(|()| out.flush()) {
             Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
                 Err(Failure::Usage(format!("cannot write to standard output: {e}")))
             }
@@ -177,7 +183,10 @@ pub(super) fn write(to: &ToArgs, text: &str) -> Result<(), Failure> {
     } else {
         options.create_new(true)
     };
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = options.open(path).and_then(|file| {
+        let mut out = io::BufWriter::new(file);
+        write(&mut out).and_then(|()| out.flush())
+    });
     written.map_err(|e| match e.kind() {
         io::ErrorKind::AlreadyExists => exists(path),
         _ => Failure::Usage(format!("cannot write {}: {e} (--output-file)", path.display())),
