@@ -10,6 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::print::{print, written};
 use super::{Failure, runs};
 use crate::cli::ToArgs;
 use crate::record::{Course, Entry, Header, Recording, RunRole, verdict_so_far};
@@ -162,6 +163,9 @@ fn exists(path: &Path) -> Failure {
 
 /// Writes what was made: to the file, or to standard output, where it may go to a terminal.
 pub(super) fn write(to: &ToArgs, text: &str) -> Result<(), Failure> {
+    if to.output_file.is_none() {
+        return print(text);
+    }
     write_with(to, |out| out.write_all(text.as_bytes()))
 }
 
@@ -169,12 +173,7 @@ pub(super) fn write(to: &ToArgs, text: &str) -> Result<(), Failure> {
 pub(super) fn write_with(to: &ToArgs, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<(), Failure> {
     let Some(path) = &to.output_file else {
         let mut out = io::BufWriter::new(io::stdout().lock());
-        return match write(&mut out).and_then(|()| out.flush()) {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::Usage(format!("cannot write to standard output: {e}")))
-            }
-            _ => Ok(()),
-        };
+        return written(write(&mut out).and_then(|()| out.flush())).map(|_| ());
     };
     let mut options = OpenOptions::new();
     options.write(true);
@@ -183,11 +182,11 @@ pub(super) fn write_with(to: &ToArgs, write: impl FnOnce(&mut dyn io::Write) -> 
     } else {
         options.create_new(true)
     };
-    let written = options.open(path).and_then(|file| {
+    let done = options.open(path).and_then(|file| {
         let mut out = io::BufWriter::new(file);
         write(&mut out).and_then(|()| out.flush())
     });
-    written.map_err(|e| match e.kind() {
+    done.map_err(|e| match e.kind() {
         io::ErrorKind::AlreadyExists => exists(path),
         _ => Failure::Usage(format!("cannot write {}: {e} (--output-file)", path.display())),
     })
