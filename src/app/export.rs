@@ -57,14 +57,12 @@ fn scratch(dir: Option<&Path>) -> io::Result<File> {
     let dir = dir.map_or_else(std::env::temp_dir, Path::to_owned);
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
-    match options.clone().custom_flags(libc::O_TMPFILE).open(&dir) {
-        Ok(file) => Ok(file),
-        // Some file systems have no such files.
-        Err(_) => {
-            let path = dir.join(format!(".c1m-top-{}.tmp", std::process::id()));
-            let file = options.create_new(true).open(&path)?;
-            std::fs::remove_file(&path)?;
-            Ok(file)
-        }
+    if let Ok(file) = options.clone().custom_flags(libc::O_TMPFILE).open(&dir) {
+        return Ok(file);
     }
+    // Some file systems have no such files.
+    let path = dir.join(format!(".c1m-top-{}.tmp", std::process::id()));
+    let file = options.create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
 }

@@ -20,7 +20,7 @@ const MOST: usize = 64;
 /// Bytes of a request's head.
 const MOST_HEAD: usize = 8 * 1024;
 /// What is read at once of what nobody wants.
-const DISCARDED: usize = 64 * 1024;
+const DISCARDED: usize = 16 * 1024;
 /// How long a connection may last.
 const LONGEST: Duration = Duration::from_secs(10);
 /// How long one is safe from whoever comes after it.
@@ -165,7 +165,7 @@ impl Client {
                     Asked::NotYet => return true,
                     Asked::Gone => return false,
                     Asked::Whole(head) => {
-                        self.state = State::Answered { answer: Answer::to(&head, |format| site.page(format)), sent: 0 };
+                        self.state = State::Answered { answer: Answer::to(head, |format| site.page(format)), sent: 0 };
                     }
                 },
                 State::Answered { answer, sent } => match self.stream.write(answer.rest(*sent)) {

@@ -97,7 +97,8 @@ pub(super) struct Metrics {
 impl Metrics {
     /// Where they can be read, for people.
     pub(super) fn where_to_read(&self) -> String {
-        format!("Metrics for Prometheus: http://{}{}", self.at, request::PATH)
+        let open = if self.at.ip().is_loopback() { "" } else { ", readable by anyone who can reach that address" };
+        format!("Metrics for Prometheus: http://{}{}{open}", self.at, request::PATH)
     }
 
     /// The run has ended so.

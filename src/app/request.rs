@@ -92,10 +92,10 @@ pub(super) struct Answer {
 
 impl Answer {
     /// To a request; the page is made only where it is asked for.
-    pub(super) fn to(request: &Head, page: impl FnOnce(Format) -> Option<Arc<str>>) -> Self {
+    pub(super) fn to(request: Head, page: impl FnOnce(Format) -> Option<Arc<str>>) -> Self {
         const PLAIN: &str = "text/plain; charset=utf-8";
         let said = |status, text: &str, head_only| Self::of(status, PLAIN, "", Arc::from(text), head_only);
-        match *request {
+        match request {
             Head::Page { format, head_only } => match page(format) {
                 Some(page) => Self::of("200 OK", format.content_type(), "", page, head_only),
                 None => said("503 Service Unavailable", "There are no figures yet.\n", head_only),
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn an_answer_says_how_long_it_is_and_a_head_has_no_text() {
         let answer = |text: &str| {
-            let answer = Answer::to(&asked(text).unwrap(), |_| Some(Arc::from("a 1\n")));
+            let answer = Answer::to(asked(text).unwrap(), |_| Some(Arc::from("a 1\n")));
             let mut all = Vec::new();
             while !answer.rest(all.len()).is_empty() {
                 // A byte at a time.
@@ -194,7 +194,7 @@ mod tests {
         let head = answer("HEAD /metrics HTTP/1.1\r\n\r\n");
         assert_eq!(head, got.trim_end_matches("a 1\n"));
         assert!(answer("PUT / HTTP/1.1\r\n\r\n").contains("Allow: GET, HEAD\r\n"));
-        let none = Answer::to(&asked("GET /metrics HTTP/1.1\r\n\r\n").unwrap(), |_| None);
+        let none = Answer::to(asked("GET /metrics HTTP/1.1\r\n\r\n").unwrap(), |_| None);
         assert!(none.rest(0).starts_with(b"HTTP/1.1 503 "));
     }
 }

@@ -43,7 +43,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     plan.interval = config.interval.filter(|_| args.interval.is_none()).unwrap_or(plan.interval);
     let interval = plan.interval;
     let engine = plan.client.as_ref().map(|c| &c.common).or(plan.server.as_ref().map(|s| &s.common));
-    let door = args.metrics.map(|at| Door::open(at, engine)).transpose().map_err(Failure::Usage)?;
+    let here = engine.filter(|_| plan.server.is_some() || plan.both_ends());
+    let door = args.metrics.map(|at| Door::open(at, here)).transpose().map_err(Failure::Usage)?;
     let file = recording::open(args)?;
     let port = engine.map_or_else(|| args.addresses.port_or_default(), |common| common.port);
     let failed = |e: io::Error| no_thread::failure("the dashboard", &e);

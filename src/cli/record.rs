@@ -43,7 +43,7 @@ pub enum RunsSub {
     /// Write a run for another program to load.
     #[command(after_help = RUN_HELP)]
     Export {
-        /// As OpenMetrics text with times, which promtool tsdb create-blocks-from openmetrics loads into Prometheus.
+        /// As text with times, which promtool tsdb create-blocks-from openmetrics loads into Prometheus.
         #[arg(long, required = true)]
         openmetrics: bool,
         /// Which.

@@ -286,7 +286,9 @@ mod tests {
     fn a_spread_has_every_value_and_their_sum_to_two_digits() {
         let mut h = histogram(LONGEST_WAIT_US).unwrap();
         let values = [1, 2, 3, 700, 701, 25_000, 1_900_000];
-        values.iter().for_each(|us| record(&mut h, *us));
+        for us in values {
+            record(&mut h, us);
+        }
         let (places, sum) = spread(&h);
         assert_eq!(places.iter().sum::<u64>(), 7);
         let below_a_millisecond: u64 = places.iter().take(21).sum();

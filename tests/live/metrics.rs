@@ -8,10 +8,13 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use c1m_top::model::Verdict;
+use c1m_top::record::{self, Entry};
+use c1m_top::sample::Sample;
 
 use super::support::{
     Finished, PATIENCE, Run, Started, is_running, own_namespace, program, require, succeed, wait_until,
 };
+use super::tty::Tty;
 
 const PORT: u16 = 9464;
 const WHOLE: &str = "--server --client 127.0.0.1 9900 --metrics 9464";
@@ -139,6 +142,24 @@ fn whoever_ends_it_at_the_keyboard_does_not_wait_for_a_scraper() {
     let mut unread = Run::start(&format!("{WHOLE} --target 1k --hold 0s --metrics-linger 0"));
     unread.until("the summary", |p| p.summary.is_some());
     assert_eq!(unread.finish().code, Some(0));
+}
+
+#[test]
+fn on_the_screen_q_ends_at_once_and_a_run_that_ends_by_itself_says_what_it_waits_for() {
+    own_namespace!();
+    let options = format!("{WHOLE} --target 1k --metrics-linger 1h");
+    let mut quit = Tty::start(&options, 30, 100, &[]);
+    quit.shows("HOLDING");
+    quit.shows("Metrics for Prometheus");
+    quit.press("q");
+    assert_eq!(quit.ended().exit_code(), 0);
+    quit.is_restored();
+    let mut alone = Tty::start(&format!("{options} --hold 1s"), 30, 100, &[]);
+    alone.shows("for the last scrape");
+    alone.is_restored();
+    assert!(alone.text().contains("the target was reached"), "the summary comes first: {}", alone.text());
+    alone.press("\u{3}");
+    assert_eq!(alone.ended().exit_code(), 0);
 }
 
 #[test]
@@ -379,4 +400,51 @@ fn a_recording_becomes_blocks_that_prometheus_answers_from() {
     eprintln!("measured: {} B of text for {} samples", text.len(), points.len());
     // The answers come from the blocks.
     assert!(fs::read_dir(at("data")).unwrap().flatten().any(|entry| entry.path().join("meta.json").exists()));
+}
+
+/// The most memory that a program takes until it ends well, bytes.
+#[track_caller]
+fn most_resident(command: &mut Command) -> u64 {
+    let mut started = Started::spawn(command);
+    let mut most = 0;
+    let status = wait_until("its end", || {
+        let status = fs::read_to_string(format!("/proc/{}/status", started.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        most = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).map_or(most, |kb: u64| kb * 1024);
+        started.try_wait().unwrap()
+    });
+    assert!(status.success(), "{command:?}: {status}");
+    most
+}
+
+#[test]
+fn a_longer_run_takes_no_more_memory_to_export() {
+    let recorded = record::open(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/results/200k.c1m"))).unwrap();
+    let samples: Vec<Sample> = recorded
+        .entries()
+        .filter_map(|entry| if let Entry::Sample { sample, .. } = entry { Some(*sample) } else { None })
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let mut measured = Vec::new();
+    for count in [200, 2000] {
+        let (run, text) = (dir.path().join("run.c1m"), dir.path().join("run.om"));
+        let entries = samples.iter().cycle().take(count).zip(0..).map(|(sample, i)| {
+            let mut sample = Box::new(sample.clone());
+            (sample.t_ms, sample.wall_ms) = (i * 1000, samples[0].wall_ms + i * 1000);
+            Entry::Sample { shown: true, sample }
+        });
+        record::write_all(fs::File::create(&run).unwrap(), recorded.header().clone(), entries).unwrap();
+        let mut export = program();
+        let most = most_resident(export.args(["runs", "export", "--openmetrics", "--force", "-o"]).args([&text, &run]));
+        let exported = fs::read_to_string(&text).unwrap();
+        let points = exported.lines().filter(|line| line.starts_with("c1m_top_own_resident_memory_bytes ")).count();
+        assert_eq!(points, count);
+        measured.push((most, exported.len() as u64));
+    }
+    eprintln!("measured: {measured:?} bytes of memory and of text");
+    let [(short, little), (long, much)] = measured[..] else { panic!("{measured:?}") };
+    assert!(much > little + (20 << 20), "it is long enough to tell");
+    assert!(long < short + (16 << 20), "{long} B of memory for {much} B, {short} for {little}");
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left.len(), 2, "nothing is left behind: {left:?}");
 }

@@ -92,17 +92,17 @@ pub(super) static FAMILIES: &[Family] = &[
     },
 ];
 
-fn told<'a>(m: &Moment<'a>) -> impl Iterator<Item = &'a Limit> {
+fn exported<'a>(m: &Moment<'a>) -> impl Iterator<Item = &'a Limit> {
     m.model.limits().iter().take(MOST_LIMITS)
 }
 
 fn by_limit(m: &Moment<'_>, value: impl Fn(&Limit) -> Option<f64>) -> Vec<Point> {
-    let known = told(m).filter_map(|limit| Some((limit, value(limit)?)));
+    let known = exported(m).filter_map(|limit| Some((limit, value(limit)?)));
     known.map(|(l, value)| Point::new([("limit", l.info.name), ("scope", &l.scope)], value)).collect()
 }
 
 fn in_unit(m: &Moment<'_>, value: fn(&Limit) -> Option<u64>) -> Vec<Point> {
-    let known = told(m).filter_map(|limit| Some((limit, value(limit).filter(|n| *n < NO_LIMIT)?)));
+    let known = exported(m).filter_map(|limit| Some((limit, value(limit).filter(|n| *n < NO_LIMIT)?)));
     known
         .map(|(l, n)| {
             // The words of JSON.

@@ -233,7 +233,9 @@ mod tests {
         (client.greet, client.ceiling, client.traffic) = (true, Some(90_000), Some(Traffic::default()));
         client.errors.push(ErrorCount { op: "connect".into(), errno: 99, name: "EADDRNOTAVAIL".into(), count: 3 });
         let mut model = Model::default();
-        ramp.iter().for_each(|sample| model.update(sample));
+        for sample in &ramp {
+            model.update(sample);
+        }
         let mut foreign = Model::default();
         let mut sample = synthetic::sample(5000, 1000);
         synthetic::foreign(&mut sample, 77, "nginx", 90, 1024);

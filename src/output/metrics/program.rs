@@ -3,6 +3,7 @@
 use super::{Family, Kind, Moment, PROCESS, Point, by_role, count, flag, float, one};
 use crate::model::{Cause, MemberLine, ProcessLine};
 use crate::protocol::Role;
+use crate::sample::ListenerCensus;
 
 /// Processes of a watched server that are exported one by one: those named first, then the largest.
 pub const MOST_MEMBERS: usize = 32;
@@ -85,7 +86,7 @@ pub(super) static FAMILIES: &[Family] = &[
         kind: Kind::Gauge,
         help: "Connections of a listener of the watched server: established, and those of them that wait to be accepted.",
         labels: &["address", "port", "state"],
-        read: |m| listeners(m, |l| vec![("established", l.0), ("waiting", l.1)]),
+        read: listeners,
     },
     Family {
         name: "c1m_top_listener_backlog",
@@ -141,18 +142,50 @@ fn by_member(m: &Moment<'_>, value: fn(&MemberLine) -> Option<f64>) -> Vec<Point
     m.model.program().into_iter().flat_map(members).filter_map(of).collect()
 }
 
-fn listeners(m: &Moment<'_>, states: fn((u64, u64)) -> Vec<(&'static str, u64)>) -> Vec<Point> {
-    let all = m.model.program().into_iter().flat_map(|p| p.listeners.iter().take(MOST_LISTENERS));
-    all.flat_map(|l| {
+/// The listeners that are exported.
+fn exported<'a>(m: &Moment<'a>) -> impl Iterator<Item = &'a ListenerCensus> {
+    m.model.program().into_iter().flat_map(|p| p.listeners.iter().take(MOST_LISTENERS))
+}
+
+fn listeners(m: &Moment<'_>) -> Vec<Point> {
+    let of = |l: &ListenerCensus| {
         let port = l.port.to_string();
-        let point =
-            move |(state, n)| Point::new([("address", &l.address), ("port", &port), ("state", state)], float(n));
-        states((l.established, l.queued)).into_iter().map(point)
-    })
-    .collect()
+        [("established", l.established), ("waiting", l.queued)]
+            .map(|(state, n)| Point::new([("address", &l.address), ("port", &port), ("state", state)], float(n)))
+    };
+    exported(m).flat_map(of).collect()
 }
 
 fn backlogs(m: &Moment<'_>) -> Vec<Point> {
-    let all = m.model.program().into_iter().flat_map(|p| p.listeners.iter().take(MOST_LISTENERS));
-    all.map(|l| Point::new([("address", &l.address), ("port", &l.port.to_string())], float(l.backlog))).collect()
+    exported(m)
+        .map(|l| Point::new([("address", &l.address), ("port", &l.port.to_string())], float(l.backlog)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Moment, families};
+    use super::*;
+    use crate::model::{Model, synthetic};
+
+    #[test]
+    fn a_server_of_many_processes_and_listeners_has_a_bounded_number_of_series() {
+        let mut sample = synthetic::sample(5000, 1000);
+        synthetic::foreign(&mut sample, 77, "postgres", 90, 1024);
+        let program = sample.kernel.program.as_mut().unwrap();
+        let (member, mut census) = (program.members[0].clone(), synthetic::census(5000, 80));
+        program.members = (77..577).map(|pid| crate::sample::Member { pid, ..member.clone() }).collect();
+        program.processes = 500;
+        let listener = census.listeners[0].clone();
+        census.listeners = (1..=300).map(|port| crate::sample::ListenerCensus { port, ..listener.clone() }).collect();
+        program.census = Ok(census);
+        let mut model = Model::default();
+        model.update(&sample);
+        let moment = Moment { model: &model, run: &[], verdict: None };
+        let of = |name: &str| families().find(|f| f.name == name).unwrap().points(&moment);
+        assert_eq!(of("c1m_top_member_draining").len(), MOST_MEMBERS);
+        assert_eq!(of("c1m_top_members_left_out"), count(Some(500 - MOST_MEMBERS as u64)));
+        assert_eq!(of("c1m_top_listener_backlog").len(), MOST_LISTENERS);
+        assert_eq!(of("c1m_top_listeners_left_out"), count(Some(300 - MOST_LISTENERS as u64)));
+    }
 }

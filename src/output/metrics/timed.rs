@@ -114,15 +114,15 @@ impl Metric {
     /// The series of these labels; `None` where there are too many.
     fn of(&mut self, labels: &[(std::borrow::Cow<'static, str>, String)]) -> Option<&mut Series> {
         let key = labels.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join("\0");
-        let next = self.series.len();
-        let at = *self.known.entry(key).or_insert(next);
-        if at >= MOST_SERIES {
-            self.known.retain(|_, at| *at < MOST_SERIES);
-            return None;
-        }
-        if at == next {
-            self.series.push(Series::default());
-        }
+        let at = match self.known.get(&key) {
+            Some(at) => *at,
+            None if self.series.len() < MOST_SERIES => {
+                self.known.insert(key, self.series.len());
+                self.series.push(Series::default());
+                self.series.len() - 1
+            }
+            None => return None,
+        };
         self.series.get_mut(at)
     }
 }
@@ -163,6 +163,15 @@ mod tests {
         let mut out = Vec::new();
         collected.finish(&mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_metric_has_a_bounded_number_of_series_and_those_that_it_has_go_on() {
+        let mut metric = Metric::default();
+        let mut known = |pid: usize| metric.of(&[("pid".into(), pid.to_string())]).is_some();
+        assert!((0..MOST_SERIES).all(&mut known));
+        assert!(!known(MOST_SERIES) && !known(MOST_SERIES + 1) && known(7));
+        assert_eq!((metric.series.len(), metric.known.len()), (MOST_SERIES, MOST_SERIES));
     }
 
     #[test]
