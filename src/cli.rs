@@ -11,7 +11,7 @@
 //! | `refusal` | what clap finds wrong, in one line |
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -215,6 +215,15 @@ pub struct RunArgs {
     /// c1m-top runs).
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub record: Option<PathBuf>,
+
+    /// Serve metrics for Prometheus at http://ADDRESS:PORT/metrics. A port alone (9464) listens on loopback only. After the run
+    /// c1m-top waits for one last scrape (see --metrics-linger).
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = values::metrics, help_heading = "Output")]
+    pub metrics: Option<SocketAddr>,
+
+    /// How long to wait for the last scrape after the run. q and Ctrl-C end the run without it.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "15s", help_heading = "Output")]
+    pub metrics_linger: Duration,
 
     /// Keep no recording of this run.
     #[arg(long, conflicts_with = "record", help_heading = "Output")]

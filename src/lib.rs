@@ -13,7 +13,7 @@
 //! | [`model`] | derives everything shown; pure | `limits`, `sample`, `protocol`, `units` |
 //! | [`engine`] | what server and client share: workers, tables, control connections, the page of counters | `protocol`, `sys`, `units` |
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
-//! | [`output`] | a run as text or JSON | `model`, `limits`, `units` |
+//! | [`output`] | a run as text, JSON or metrics | `model`, `limits`, `sample`, `protocol`, `units` |
 //! | [`record`] | a run as a file: written, read, played again | `model`, `sample`, `protocol`, `units` |
 //! | [`report`] | runs held against each other, and as a page, a picture, a few lines; pure | `model`, `limits`, `sample`, `protocol`, `units` |
 //! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |

@@ -17,6 +17,8 @@
 //! | `past` | a run as it was at another moment |
 //! | `screen` | the dashboard |
 //! | `peers` | who is connected to a listener, when asked |
+//! | `metrics`, `scrape`; `http`, `request` | a run served to Prometheus; a small HTTP server |
+//! | `export` | a recording for Prometheus |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
 //! | `gather`, `compare`, `report` | what recorded runs were; held against each other; as a page, a picture, a card |
 //! | `engine_process` | the other side: what `c1m-top engine` runs |
@@ -30,9 +32,12 @@ mod controller;
 mod ending;
 mod endpoint;
 mod engine_process;
+mod export;
 mod gather;
+mod http;
 mod link;
 mod message;
+mod metrics;
 mod no_thread;
 mod past;
 mod peers;
@@ -43,8 +48,10 @@ mod processes;
 mod recording;
 mod replay;
 mod report;
+mod request;
 mod run;
 mod runs;
+mod scrape;
 mod screen;
 mod session;
 mod setup;

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTSTP};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTSTP};
 
 use super::Failure;
 use super::advise::Tuned;
@@ -33,6 +33,8 @@ pub(super) struct Session {
     sought: Option<u64>,
     pub(super) view: View,
     interrupted: bool,
+    /// Somebody at the keyboard has ended it, and waits to have the terminal back.
+    pub(super) left: bool,
     /// A sample was ordered and has not come.
     asked: bool,
     /// Sysctls that were set for it. The last field: put back when everything else has gone.
@@ -68,6 +70,7 @@ impl Session {
             sought: None,
             view,
             interrupted: false,
+            left: false,
             asked: false,
             _tuned: tuned,
         }
@@ -184,7 +187,12 @@ impl Session {
             }
             // What was dropped is drawn when everything that has come is taken.
             Message::Input(Input::Resize) => self.view.resized().map(|()| None),
-            Message::Signal(_) => {
+            Message::Metrics(scrape) => {
+                scrape.answer(&self.state);
+                Ok(None)
+            }
+            Message::Signal(signal) => {
+                self.left |= signal == SIGINT;
                 if std::mem::replace(&mut self.interrupted, true) {
                     return Ok(Some(End::AtOnce));
                 }
@@ -220,6 +228,7 @@ impl Session {
                 return self.view.terminal(action).map(|()| None);
             }
             Some(Action::Quit) => {
+                self.left = true;
                 self.state.quit();
                 let steps = self.controller.quit();
                 return self.carry_out(steps);

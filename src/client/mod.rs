@@ -143,6 +143,7 @@ impl Engine for Client {
         let shared = &self.shared;
         let stats = shared.counters.stats(Role::Client);
         let (port_given, source_given) = shared.plan.given();
+        let (echo_spread, echo_sum_us) = shared.traffic.as_ref().map(TrafficCounters::spread).unwrap_or_default();
         EngineStats {
             phase: self.current_phase(),
             target: shared.ramp.target(),
@@ -157,7 +158,8 @@ impl Engine for Client {
             traffic: shared.traffic.as_ref().map(TrafficCounters::report),
             port_given,
             source_given,
-            echo_spread: shared.traffic.as_ref().map_or_else(Vec::new, TrafficCounters::spread),
+            echo_spread,
+            echo_sum_us,
             stop: shared.ramp.stopped(),
             ..self.pool.described(stats)
         }

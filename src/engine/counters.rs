@@ -62,19 +62,21 @@ pub fn latency(histogram: &Histogram<u32>) -> Latency {
     }
 }
 
-/// How the values are spread, for [`EngineStats::connect_spread`]; as many places as it takes.
-pub fn spread(histogram: &Histogram<u32>) -> Vec<u64> {
+/// How the values are spread, for [`EngineStats::connect_spread`], in as many places as it takes; and their sum.
+pub fn spread(histogram: &Histogram<u32>) -> (Vec<u64>, u64) {
     let mut places: Vec<u64> = Vec::new();
-    let mut place = 0;
+    let (mut place, mut sum) = (0, 0_u64);
     for value in histogram.iter_recorded() {
         let us = f64::from(u32::try_from(value.value_iterated_to()).unwrap_or(u32::MAX));
         while spread_bound_us(place) < us {
             place += 1;
         }
         places.resize(places.len().max(place + 1), 0);
-        places[place] += value.count_since_last_iteration();
+        let count = value.count_since_last_iteration();
+        places[place] += count;
+        sum = sum.saturating_add(histogram.median_equivalent(value.value_iterated_to()).saturating_mul(count));
     }
-    places
+    (places, sum)
 }
 
 impl Counters {
@@ -123,10 +125,12 @@ impl Counters {
     /// What every engine says of itself, without what only its role knows: a report of [`Page`] is made from it.
     pub fn stats(&self, role: Role) -> EngineStats {
         // Locked once: what a temporary locks stays locked to the end of the whole expression.
-        let (connect, connect_spread) = {
-            let histogram = lock(&self.connect);
+        let of = |times: &Mutex<Histogram<u32>>| {
+            let histogram = lock(times);
             (latency(&histogram), spread(&histogram))
         };
+        let (connect, (connect_spread, connect_sum_us)) = of(&self.connect);
+        let (handshake, (handshake_spread, handshake_sum_us)) = of(&self.handshake);
         let mut stats = EngineStats {
             role,
             pid: std::process::id(),
@@ -134,8 +138,11 @@ impl Counters {
             errors: self.errors(),
             cpu_us: Self::cpu_us(),
             connect,
-            handshake: latency(&lock(&self.handshake)),
+            handshake,
             connect_spread,
+            connect_sum_us,
+            handshake_spread,
+            handshake_sum_us,
             events: lock(&self.events).clone(),
             ..EngineStats::default()
         };
@@ -273,6 +280,22 @@ mod tests {
         }
         let events = counters.stats(Role::Client).events;
         assert_eq!((events.len(), events[0].seq, events[199].text.as_str()), (200, 301, "499"));
+    }
+
+    #[test]
+    fn a_spread_has_every_value_and_their_sum_to_two_digits() {
+        let mut h = histogram(LONGEST_WAIT_US).unwrap();
+        let values = [1, 2, 3, 700, 701, 25_000, 1_900_000];
+        for us in values {
+            record(&mut h, us);
+        }
+        let (places, sum) = spread(&h);
+        assert_eq!(places.iter().sum::<u64>(), 7);
+        let below_a_millisecond: u64 = places.iter().take(21).sum();
+        assert_eq!(below_a_millisecond, 5, "{places:?}");
+        let exact: u64 = values.iter().sum();
+        assert!(sum.abs_diff(exact) * 100 < exact, "{sum} for {exact}");
+        assert_eq!(spread(&histogram(LONGEST_WAIT_US).unwrap()), (Vec::new(), 0));
     }
 
     #[test]

@@ -424,6 +424,11 @@ impl Model {
         self.account.run.ahead()
     }
 
+    /// What watching has cost so far.
+    pub fn dashboard(&self) -> summary::Dashboard {
+        self.account.run.dashboard()
+    }
+
     /// What the run came to.
     pub fn summary(&self, verdict: Verdict) -> Summary {
         report::summary(self, &self.account.run, verdict)

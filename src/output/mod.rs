@@ -6,8 +6,10 @@
 //! | `json` | an object each, the machine interface |
 //! | `summary` | the summary for people, which the dashboard prints too |
 //! | `writer` | gives a format what is new, and flushes |
+//! | `metrics` | the run as metrics, for Prometheus |
 
 mod json;
+pub mod metrics;
 mod summary;
 mod text;
 mod writer;

@@ -18,6 +18,7 @@ mod death;
 mod heap;
 mod hostile;
 mod limits;
+mod metrics;
 mod names;
 mod readme;
 mod record;

@@ -371,7 +371,11 @@ fn stats(role: Role, pid: u32, n: u64, t_ms: u64) -> EngineStats {
             Latency::default()
         },
         connect_spread: if client { connects(n) } else { Vec::new() },
+        connect_sum_us: if client { 1_100 * n } else { 0 },
+        handshake_spread: if client { vec![0, 0, 0, 0, 0, 0, 0, 0, 0, n] } else { Vec::new() },
+        handshake_sum_us: if client { 21 * n } else { 0 },
         echo_spread: Vec::new(),
+        echo_sum_us: 0,
         table_use: (0..=n / 19_900)
             .map(|i| u32::try_from((n - i * 19_900).min(19_900) + 6).unwrap_or(u32::MAX))
             .collect(),
