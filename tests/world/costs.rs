@@ -7,7 +7,7 @@ use std::time::Duration;
 use c1m_top::model::{Basis, Verdict};
 use c1m_top::sys;
 
-use super::servers::{self, Server};
+use super::servers::{self, Server, descendants};
 use super::support::{
     Cgroup, Controller, Finished, Net, Run, Version, is_running, own_processes, print_uncaptured, require, sockstat,
     wait_until,
@@ -104,20 +104,6 @@ fn alloc() -> f64 {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap();
     let line = text.lines().find(|l| l.starts_with("TCP:")).unwrap();
     line.split_whitespace().skip_while(|w| *w != "alloc").nth(1).unwrap().parse().unwrap()
-}
-
-/// A process and all that descend from it.
-fn descendants(pid: u32) -> Vec<u32> {
-    let mut found = vec![pid];
-    let mut at = 0;
-    while let Some(pid) = found.get(at).copied() {
-        at += 1;
-        for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            found.extend(children.split_whitespace().map(|w| w.parse::<u32>().unwrap()));
-        }
-    }
-    found
 }
 
 /// Who else opens sockets meanwhile.
@@ -224,6 +210,7 @@ fn connect(server: &Server, fill: Fill) -> Run {
 /// Fills a server while it is watched, and others do what they do.
 fn fill(server: &Server, what: &str, fill: Fill) -> Row {
     let watcher = watch(server);
+    let rest = server.open_files();
     let before = Truth::read(server.attach);
     let mut client = connect(server, fill);
     client.until("a part", |p| p.established() > fill.connections / 8);
@@ -257,21 +244,19 @@ fn fill(server: &Server, what: &str, fill: Fill) -> Row {
     if let Some(run) = here {
         run.interrupt();
     }
-    all_closed(server);
+    all_closed(server, rest);
     row
 }
 
 /// Waits until nothing is left of a filling: no socket, and no descriptor of one that was reset, which counts as none.
-fn all_closed(server: &Server) {
-    let open = |pid: u32| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-    wait_until("all being closed", || {
-        let descriptors: usize = descendants(server.attach).into_iter().map(open).sum();
-        (sockstat("inuse") < 100 && descriptors < 400).then_some(())
-    });
+fn all_closed(server: &Server, rest: u64) {
+    server.until_at_rest(rest);
+    wait_until("all being closed", || (sockstat("inuse") < 100).then_some(()));
 }
 
 /// Attaches to a server that has its connections already.
 fn steady(server: &Server, what: &str, fill: Fill) -> Row {
+    let rest = server.open_files();
     let before = Truth::read(server.attach);
     let mut client = connect(server, fill);
     client.until_holding();
@@ -287,7 +272,7 @@ fn steady(server: &Server, what: &str, fill: Fill) -> Row {
     assert_eq!(row.basis, Some(Basis::Quotient));
     assert!(watcher.limit("memory").forecast_connections.is_some(), "{:#?}", watcher.limit("memory"));
     client.interrupt();
-    all_closed(server);
+    all_closed(server, rest);
     row
 }
 
