@@ -264,7 +264,7 @@ pub(crate) fn ejabberd_by_ports(ports: u64) -> Server {
     ejabberd(ports)
 }
 
-/// What pam_limits(8) gives whoever comes by su, where limits.conf says nothing: a soft limit as that of process 1.
+/// What `pam_limits(8)` gives whoever comes by su, where limits.conf says nothing: a soft limit as that of process 1.
 pub(crate) const BY_PAM: u64 = 1024;
 
 /// ejabberd with so many descriptors, and more ports than that.
