@@ -261,7 +261,8 @@ pub(crate) fn postgres(max_connections: u64) -> Server {
 /// ejabberd with so many ports, and room for as many descriptors.
 pub(crate) fn ejabberd_by_ports(ports: u64) -> Server {
     limits_conf("ejabberd", ENOUGH);
-    ejabberd(ports)
+    // It does not stop accepting when it is full, and may take a breath while a machine has much to do.
+    ejabberd(ports, 1024)
 }
 
 /// What `pam_limits(8)` gives whoever comes by su, where limits.conf says nothing: a soft limit as that of process 1.
@@ -272,14 +273,14 @@ pub(crate) fn ejabberd_by_descriptors(descriptors: u64) -> Server {
     if descriptors != BY_PAM {
         limits_conf("ejabberd", descriptors);
     }
-    let server = ejabberd(8192);
+    let server = ejabberd(8192, 128);
     assert_eq!(server.soft_limit("Max open files"), descriptors);
     server
 }
 
 /// ejabberd that was given more descriptors than it was started with, while it ran.
 pub(crate) fn ejabberd_raised(descriptors: u64) -> Server {
-    let server = ejabberd(8192);
+    let server = ejabberd(8192, 128);
     server.raise_descriptors(descriptors);
     server
 }
@@ -298,21 +299,23 @@ pub(crate) fn ejabberd_from_above(descriptors: u64) -> Server {
     Server { attach: server.first.id(), ..server }
 }
 
-/// ejabberd as its package starts it: `ejabberdctl`, `su`, a shell, the emulator, with so many ports and what descriptors PAM
-/// leaves it.
-fn ejabberd(ports: u64) -> Server {
+/// ejabberd as its package starts it: `ejabberdctl`, `su`, a shell, the emulator, with so many ports, so long an accept
+/// queue, and what descriptors PAM leaves it.
+fn ejabberd(ports: u64, backlog: u64) -> Server {
     let place = Place::of_user("ejabberd");
-    let conf = "loglevel: error
+    let conf = format!(
+        "loglevel: error
 hosts: [localhost]
 negotiation_timeout: 1 hour
 listen:
   - port: 5222
     ip: \"127.0.0.1\"
     module: ejabberd_c2s
-    backlog: 128
-modules: {}
-";
-    let conf = place.write("ejabberd.yml", conf);
+    backlog: {backlog}
+modules: {{}}
+"
+    );
+    let conf = place.write("ejabberd.yml", &conf);
     let pid = place.path("pid");
     place.write(
         "ejabberdctl.cfg",
