@@ -156,9 +156,14 @@ impl Limit {
         self.info.id == id && self.scope == scope
     }
 
-    /// What people call it, and whose it is where each process has one: `server: open files`. At most [`NAME`] characters.
+    /// What people call it, and whose it is where each process has one: `server: open files`.
     pub fn name(&self) -> String {
         self.info.name_of(&self.scope)
+    }
+
+    /// The same for a column: at most [`NAME`] characters.
+    pub fn short_name(&self) -> String {
+        self.info.short_name_of(&self.scope)
     }
 
     /// Use and bound, with its label: `conntrack table 8,000 of 8,000`; `None` where either is missing.

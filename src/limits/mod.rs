@@ -214,10 +214,19 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// What the limit of `scope` is called, in [`NAME`] characters: `server: open files`, `nginx 4021: open files`,
-    /// `conntrack table`. A long process name is cut, its number is kept: it tells the processes of a program apart.
+    /// What the limit of `scope` is called: `server: open files`, `nginx 4021: open files`, `conntrack table`.
     pub fn name_of(&self, scope: &str) -> String {
-        if !self.of_process || matches!(scope, "" | "process") {
+        if self.is_of_process(scope) { format!("{scope}: {}", self.label) } else { self.label.to_owned() }
+    }
+
+    fn is_of_process(&self, scope: &str) -> bool {
+        self.of_process && !matches!(scope, "" | "process")
+    }
+
+    /// The same in [`NAME`] characters, for a column: a long process name is cut, its number is kept, for that tells the
+    /// processes of a program apart.
+    pub fn short_name_of(&self, scope: &str) -> String {
+        if !self.is_of_process(scope) {
             return self.label.to_owned();
         }
         let room = NAME - ": ".len() - self.label.chars().count();
@@ -332,7 +341,7 @@ mod tests {
             assert_eq!(limit.id.descriptor().name, limit.name, "its id is its own");
             let owners: &[&str] = if limit.of_process { &["server", "client"] } else { &["host"] };
             for owner in owners {
-                let name = limit.name_of(owner);
+                let name = limit.short_name_of(owner);
                 assert!(name.chars().count() <= NAME && name.ends_with(limit.label), "{name}");
             }
             assert!(!limit.label.is_empty() && LIMITS[i + 1..].iter().all(|other| other.label != limit.label));
@@ -354,9 +363,12 @@ mod tests {
             (LimitId::Memcg, "/system.slice/ejabberd.service", "cgroup memory"),
         ];
         for (id, scope, want) in rows {
-            let name = id.descriptor().name_of(scope);
+            let name = id.descriptor().short_name_of(scope);
             assert_eq!(name, want);
             assert!(name.chars().count() <= NAME, "{name}");
+            let whole = id.descriptor().name_of(scope);
+            let of_its_own = id.descriptor().of_process && scope != "process";
+            assert_eq!(whole.strip_prefix(&format!("{scope}: ")).is_some(), of_its_own, "{whole}");
         }
     }
 

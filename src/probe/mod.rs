@@ -7,6 +7,7 @@
 
 mod allowance;
 mod app_limit;
+mod beam;
 mod census;
 mod cgroup;
 mod config_files;

@@ -199,12 +199,7 @@ impl View {
             }
             _ => ("the next limit", shown.nearest().map(|l| Cure::clone(&l.cure))),
         };
-        let remedies = cure.map(|cure| cure.0).unwrap_or_default();
-        let text = match remedies.iter().find_map(|remedy| remedy.command.clone()) {
-            Some(command) => Some(command),
-            None => remedies.first().map(|remedy| remedy.text.clone()),
-        };
-        let Some(text) = text else {
+        let Some(text) = cure.and_then(|cure| cure.first().map(ToOwned::to_owned)) else {
             self.say(format!("no fix for {what}"));
             return Action::Redraw;
         };

@@ -133,6 +133,8 @@ pub(crate) fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u6
         stopped: false,
         descriptors: Ok(descriptors),
         nofile: Ok(SoftHard { soft: nofile, hard: nofile.max(20_000) }),
+        // As the probe finds it: BEAM keeps to what it was started with.
+        nofile_at_start: name.starts_with("beam").then_some(nofile),
         user_threads: Ok(None),
         runtime: Ok(None),
         app: Ok(None),
@@ -288,6 +290,7 @@ fn process(role: Role, n: u64) -> Process {
         stopped: false,
         descriptors: Ok(20),
         nofile: Ok(SoftHard { soft: 20_000, hard: 20_000 }),
+        nofile_at_start: None,
         user_threads: Ok(None),
         runtime: Ok(None),
         app: Ok(None),
