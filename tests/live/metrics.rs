@@ -420,9 +420,9 @@ fn most_resident(command: &mut Command) -> u64 {
 #[test]
 fn a_longer_run_takes_no_more_memory_to_export() {
     let recorded = record::open(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/results/200k.c1m"))).unwrap();
-    let samples: Vec<Sample> = recorded
+    let samples: Vec<_> = recorded
         .entries()
-        .filter_map(|entry| if let Entry::Sample { sample, .. } = entry { Some(*sample) } else { None })
+        .filter_map(|entry| if let Entry::Sample { sample, .. } = entry { Some(sample) } else { None })
         .collect();
     let dir = tempfile::tempdir().unwrap();
     let mut measured = Vec::new();
@@ -431,7 +431,7 @@ fn a_longer_run_takes_no_more_memory_to_export() {
         let entries = samples.iter().cycle().take(count).zip(0..).map(|(sample, i)| {
             let mut sample = Box::new(sample.clone());
             (sample.t_ms, sample.wall_ms) = (i * 1000, samples[0].wall_ms + i * 1000);
-            Entry::Sample { shown: true, sample }
+            Entry::Sample { shown: true, sample: sample.into() }
         });
         record::write_all(fs::File::create(&run).unwrap(), recorded.header().clone(), entries).unwrap();
         let mut export = program();
