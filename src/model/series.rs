@@ -28,7 +28,7 @@ impl<const N: usize> Point<N> {
 
     /// A quantity; NaN where absent.
     pub(super) fn value(&self, quantity: usize) -> f64 {
-        self.values[quantity].into()
+        long(self.values[quantity])
     }
 
     /// Whether time without data lies before it.
@@ -47,7 +47,7 @@ impl<const N: usize> Point<N> {
         self.t_ms = mean(self.t_ms, other.t_ms);
         self.connections = mean(self.connections, other.connections);
         for (value, other) in self.values.iter_mut().zip(other.values) {
-            *value = short(mean((*value).into(), other.into()));
+            *value = short(mean(long(*value), long(other)));
         }
         self.n += other.n;
     }
@@ -56,6 +56,13 @@ impl<const N: usize> Point<N> {
 #[expect(clippy::cast_possible_truncation, reason = "it is rounded to seven digits")]
 fn short(value: f64) -> f32 {
     value as f32
+}
+
+/// The number that was meant where it has six decimals at the most: 0.3 and not 0.30000001, which scales and whole percents would
+/// show.
+fn long(value: f32) -> f64 {
+    let plain = (f64::from(value) * 1e6).round() / 1e6;
+    if short(plain).to_bits() == value.to_bits() { plain } else { value.into() }
 }
 
 /// Points in the order of time.
@@ -170,6 +177,15 @@ mod tests {
 
     fn y(point: &Point<1>) -> Option<(f64, f64)> {
         (!point.value(0).is_nan()).then_some((point.connections, point.value(0)))
+    }
+
+    #[test]
+    fn a_number_that_is_put_in_is_taken_out() {
+        for value in [0.0, 0.3, 0.01, 1.1, 30.1, -7.5, 262_144.0, 3.0 * 1_073_741_824.0] {
+            assert_eq!(Point::of(0, 0, [value], false).value(0).to_bits(), f64::to_bits(value), "{value}");
+        }
+        let more = 12_345.678_9;
+        assert!((Point::of(0, 0, [more], false).value(0) / more - 1.0).abs() < 1e-7);
     }
 
     #[test]

@@ -429,7 +429,7 @@ fn a_longer_run_takes_no_more_memory_to_export() {
     for count in [200, 2000] {
         let (run, text) = (dir.path().join("run.c1m"), dir.path().join("run.om"));
         let entries = samples.iter().cycle().take(count).zip(0..).map(|(sample, i)| {
-            let mut sample = Box::new(sample.clone());
+            let mut sample: Sample = sample.as_ref().clone();
             (sample.t_ms, sample.wall_ms) = (i * 1000, samples[0].wall_ms + i * 1000);
             Entry::Sample { shown: true, sample: sample.into() }
         });
