@@ -15,7 +15,8 @@
 //! | [`engine`] | what server and client share: workers, tables, control connections, the page of counters | `part`, `protocol`, `sys`, `units` |
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
 //! | [`output`] | a run as text or JSON | `model`, `limits`, `units` |
-//! | [`record`] | a run as a file: written, read, played again | `model`, `sample`, `protocol`, `units` |
+//! | [`record`] | a run as a file: written, read, played again | `model`, `limits`, `sample`, `protocol`, `units` |
+//! | [`merge`] | the recorded parts of a run as one; pure but for the file | `record`, `model`, `limits`, `sample`, `part`, `protocol`, `units` |
 //! | [`report`] | runs held against each other, and as a page, a picture, a few lines; pure | `model`, `limits`, `sample`, `protocol`, `units` |
 //! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
 //! | [`advise`] | what a target needs of this machine, before any connection; pure | `limits`, `sample`, `units` |
@@ -34,6 +35,7 @@ pub mod client;
 pub mod config;
 pub mod engine;
 pub mod limits;
+pub mod merge;
 pub mod model;
 pub mod output;
 pub mod part;
