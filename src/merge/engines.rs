@@ -178,17 +178,18 @@ fn traffic(all: impl Iterator<Item = Traffic>, memory: &mut Memory, echoes: Vec<
     Some(Traffic { echo: memory.echo.of(echoes), ..sum })
 }
 
+fn each<T>() -> Reading<T> {
+    Err(Absent::because("of several processes, each with its own"))
+}
+
 /// The process that all of them are: what it has, and no bound, which is each one's own.
 fn process(role: Role, held: &[Held<'_>]) -> Process {
     let live = || held.iter().filter(|h| h.live).map(|h| h.process);
     let sum = |of: fn(&Process) -> &Reading<u64>| {
-        live().map(of).fold(Ok(0), |all: Reading<u64>, one| Ok(all? + *one.as_ref().map_err(Clone::clone)?))
+        live().map(of).try_fold(0, |all, one| Ok(all + *one.as_ref().map_err(Clone::clone)?))
     };
     // CPU that has been used stays used.
     let used = |of: fn(&Process) -> &Reading<u64>| Ok(held.iter().filter_map(|h| of(h.process).as_ref().ok()).sum());
-    fn each<T>() -> Reading<T> {
-        Err(Absent::because("of several processes, each with its own"))
-    }
     Process {
         pid: pid(role),
         name: role.name().to_owned(),

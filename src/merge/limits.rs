@@ -118,12 +118,11 @@ fn of_role(scope: &str) -> &str {
 /// Whether a limit is nearer than another: hit, then by the count at which it comes, then by its state and its use.
 fn before(a: &Limit, b: &Limit) -> bool {
     let rank = |l: &Limit| {
-        let hit = l.state != LimitState::Hit;
         let at = l.forecast.connections().unwrap_or(u64::MAX);
-        let share = l.share().unwrap_or(-1.0);
-        (hit, at, std::cmp::Reverse(l.state), std::cmp::Reverse((share * 1e6) as i64))
+        (l.state != LimitState::Hit, at, std::cmp::Reverse(l.state))
     };
-    rank(a) < rank(b)
+    let share = |l: &Limit| l.share().unwrap_or(-1.0);
+    rank(a).cmp(&rank(b)).then(share(b).total_cmp(&share(a))).is_lt()
 }
 
 #[cfg(test)]

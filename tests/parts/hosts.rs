@@ -94,8 +94,8 @@ fn seven_parts_that_are_killed_one_by_one_add_up() {
     let client = |sample: &Sample| sample.engine(Role::Client).map_or(0, |client| client.open);
 
     // At its highest the run is what all kernels counted together.
-    let most = merged.samples.iter().filter(|s| client(s) == TARGET);
-    let whole = most.filter(|s| s.engine(Role::Server).unwrap().open == TARGET).last().unwrap();
+    let mut most = merged.samples.iter().filter(|s| client(s) == TARGET);
+    let whole = most.rfind(|s| s.engine(Role::Server).unwrap().open == TARGET).unwrap();
     let sockstat = whole.kernel.net.sockstat.as_ref().unwrap();
     let inet6 = whole.kernel.net.inuse6.as_ref().unwrap();
     assert_eq!(sockstat.inuse + inet6, 2 * TARGET + listeners, "both ends, in eight namespaces");
