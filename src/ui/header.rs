@@ -34,7 +34,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     }
     let wanted = parts.iter().map(|part| width(part) as u16 + 2).sum::<u16>();
     let own = own_cost(model);
-    let fits = |right: &str| column + wanted + width(right) as u16 + 1 <= area.width;
+    let fits = |right: &str| column + wanted + (width(right) as u16) < area.width;
     // On a narrow screen what runs matters more than how long reading the kernel took, and which part this is more than memory.
     let right = match (fits(&own), &part) {
         (true, _) => own,
