@@ -1,7 +1,6 @@
 //! What the workers count and the main thread reports. Workers add once a batch, not once a connection.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -63,15 +62,23 @@ pub fn latency(histogram: &Histogram<u32>) -> Latency {
     }
 }
 
-/// The whole distribution, for [`crate::protocol::Times`].
+/// Bytes of a distribution: four of them and every event fit into a report. The times of a million connects take some 2 KiB.
+const MOST_WRITTEN: usize = 12 * 1024;
+
+/// The whole distribution, for [`crate::protocol::Times`]. One that is spread over so many places that it would be too long
+/// has neighbours taken together, at the longer of their times.
 pub fn written(histogram: &Histogram<u32>) -> String {
-    let mut text = String::new();
-    for value in histogram.iter_recorded() {
-        let gap = if text.is_empty() { "" } else { " " };
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{gap}{}:{}", value.value_iterated_to(), value.count_since_last_iteration());
+    let places = histogram.iter_recorded().map(|v| (v.value_iterated_to(), v.count_since_last_iteration()));
+    let mut places: Vec<(u64, u64)> = places.collect();
+    loop {
+        let pairs: Vec<String> = places.iter().map(|(us, count)| format!("{us}:{count}")).collect();
+        let text = pairs.join(" ");
+        if text.len() <= MOST_WRITTEN {
+            return text;
+        }
+        let pair = |two: &[(u64, u64)]| two.iter().copied().reduce(|a, b| (b.0, a.1 + b.1)).unwrap_or_default();
+        places = places.chunks(2).map(pair).collect();
     }
-    text
 }
 
 /// How the values are spread, for [`EngineStats::connect_spread`]; as many places as it takes.
@@ -290,6 +297,19 @@ mod tests {
         }
         let events = counters.stats(Role::Client).events;
         assert_eq!((events.len(), events[0].seq, events[199].text.as_str()), (200, 301, "499"));
+    }
+
+    #[test]
+    fn a_distribution_is_written_within_bounds() {
+        let mut h = histogram(LONGEST_WAIT_US).unwrap();
+        assert_eq!(written(&h), "");
+        [5, 90, 90].map(|us| record(&mut h, us));
+        assert_eq!(written(&h), "5:1 90:2");
+        (0..26).for_each(|power| (0..500).for_each(|n| record(&mut h, (1 << power) + (n << power) / 500)));
+        let text = written(&h);
+        let counts = text.split(' ').map(|pair| pair.split_once(':').unwrap().1.parse::<u64>().unwrap());
+        assert!(text.len() <= MOST_WRITTEN, "{}", text.len());
+        assert_eq!(counts.sum::<u64>(), h.len(), "none is left out");
     }
 
     #[test]
