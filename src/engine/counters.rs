@@ -62,7 +62,7 @@ pub fn latency(histogram: &Histogram<u32>) -> Latency {
     }
 }
 
-/// Bytes of a distribution: four of them and every event fit into a report. The times of a million connects take some 2 KiB.
+/// Bytes of a distribution: four of them and every event fit into a report.
 const MOST_WRITTEN: usize = 12 * 1024;
 
 /// The whole distribution, for [`crate::protocol::Times`]. One that is spread over so many places that it would be too long
