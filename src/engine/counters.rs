@@ -303,7 +303,7 @@ mod tests {
     fn a_distribution_is_written_within_bounds() {
         let mut h = histogram(LONGEST_WAIT_US).unwrap();
         assert_eq!(written(&h), "");
-        [5, 90, 90].map(|us| record(&mut h, us));
+        [5, 90, 90].into_iter().for_each(|us| record(&mut h, us));
         assert_eq!(written(&h), "5:1 90:2");
         (0..26).for_each(|power| (0..500).for_each(|n| record(&mut h, (1 << power) + (n << power) / 500)));
         let text = written(&h);
