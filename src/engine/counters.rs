@@ -303,9 +303,15 @@ mod tests {
     fn a_distribution_is_written_within_bounds() {
         let mut h = histogram(LONGEST_WAIT_US).unwrap();
         assert_eq!(written(&h), "");
-        [5, 90, 90].into_iter().for_each(|us| record(&mut h, us));
+        for us in [5, 90, 90] {
+            record(&mut h, us);
+        }
         assert_eq!(written(&h), "5:1 90:2");
-        (0..26).for_each(|power| (0..500).for_each(|n| record(&mut h, (1 << power) + (n << power) / 500)));
+        for power in 0..26 {
+            for n in 0..500 {
+                record(&mut h, (1 << power) + (n << power) / 500);
+            }
+        }
         let text = written(&h);
         let counts = text.split(' ').map(|pair| pair.split_once(':').unwrap().1.parse::<u64>().unwrap());
         assert!(text.len() <= MOST_WRITTEN, "{}", text.len());
