@@ -5,6 +5,7 @@
 //! | `shared` | the groups of options that a run, `check` and `tune` share |
 //! | `advise` | the other options of `check` and `tune` |
 //! | `record` | those of `runs` and `replay` |
+//! | `merge` | those of `merge` |
 //! | `report` | the options of `compare` and `report` |
 //! | `values` | what single options take |
 //! | `modes` | options that do nothing in a mode, refused |
@@ -19,6 +20,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod advise;
+mod merge;
 mod modes;
 mod record;
 mod refusal;
@@ -27,10 +29,11 @@ mod shared;
 mod values;
 
 pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
+pub use merge::MergeArgs;
 pub use record::{ReplayArgs, RunsArgs, RunsSub};
 pub use report::{CompareArgs, CompareOutputArg, ReportArgs, ReportOutputArg, ToArgs};
-pub use shared::{AddressArgs, EngineArgs, RampArgs, ScreenArgs, TrafficArgs};
-pub use values::{CloseArg, MarkerArg, OutputArg, Rate, Source, port};
+pub use shared::{AddressArgs, EngineArgs, PartArgs, RampArgs, ScreenArgs, TrafficArgs};
+pub use values::{CloseArg, MarkerArg, OutputArg, PartArg, Rate, Source, port};
 
 use crate::model::Expect;
 use crate::probe::Selector;
@@ -81,6 +84,9 @@ pub enum Sub {
     /// Make a page, a picture, a card or Markdown of a recorded run, or of several.
     #[command(after_help = report::REPORT_HELP)]
     Report(ReportArgs),
+    /// Merge the recorded parts of a run into one recording.
+    #[command(after_help = merge::MERGE_HELP)]
+    Merge(MergeArgs),
     /// Print the configuration file of the screen as it would be without one: every setting, with what it is for.
     Config,
 }
@@ -182,6 +188,10 @@ pub struct RunArgs {
     /// Allow a target that is not loopback, private, link-local or unique-local.
     #[arg(long, help_heading = "Addresses")]
     pub allow_public: bool,
+
+    /// Which part of a run it is.
+    #[command(flatten)]
+    pub parts: PartArgs,
 
     /// What holds the connections.
     #[command(flatten)]
@@ -294,6 +304,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(shared, 2 * 11, "options in each of check and tune");
+        assert_eq!(shared, 2 * 13, "options in each of check and tune");
     }
 }

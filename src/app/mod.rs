@@ -3,6 +3,7 @@
 //! | file | what it is for |
 //! | --- | --- |
 //! | `plan`, `endpoint` | the command line, checked and joined; where the client connects to |
+//! | `parts` | which part of a run this is, and what of the options is its own |
 //! | `announce` | what a run is going to do, before it does it |
 //! | `setup` | engines started or attached to, the sampler opened |
 //! | `child`, `link` | an engine process; the control connection to it |
@@ -21,6 +22,7 @@
 //! | `export` | a recording for Prometheus |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
 //! | `gather`, `compare`, `report` | what recorded runs were; held against each other; as a page, a picture, a card |
+//! | `merge` | the parts of a run as one recording |
 //! | `engine_process` | the other side: what `c1m-top engine` runs |
 
 mod advise;
@@ -36,9 +38,11 @@ mod export;
 mod gather;
 mod http;
 mod link;
+mod merge;
 mod message;
 mod metrics;
 mod no_thread;
+mod parts;
 mod past;
 mod peers;
 mod plan;
@@ -104,6 +108,7 @@ pub fn main() -> ExitCode {
         Some(Sub::Replay(args)) => replay::replay(&args),
         Some(Sub::Compare(args)) => compare::run(&args),
         Some(Sub::Report(args)) => report::run(&args),
+        Some(Sub::Merge(args)) => merge::run(&args),
         Some(Sub::Config) => Ok(print_config()),
         None => run::run(&cli.run),
     };

@@ -42,23 +42,21 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     };
     plan.interval = config.interval.filter(|_| args.interval.is_none()).unwrap_or(plan.interval);
     let interval = plan.interval;
-    let engine = plan.client.as_ref().map(|c| &c.common).or(plan.server.as_ref().map(|s| &s.common));
+    let engine = plan.server.as_ref().map(|s| &s.common).or(plan.client.as_ref().map(|c| &c.common));
     let here = engine.filter(|_| plan.server.is_some() || plan.both_ends());
     let door = args.metrics.map(|at| Door::open(at, here)).transpose().map_err(Failure::Usage)?;
     let file = recording::open(args)?;
-    let port = engine.map_or_else(|| args.addresses.port_or_default(), |common| common.port);
+    let port = plan.port;
     let failed = |e: io::Error| no_thread::failure("the dashboard", &e);
     let (to, messages) = sync_channel::<Message>(CHANNEL);
     // Before anything is changed that must be put back.
     message::catch_signals(to.clone()).map_err(failed)?;
     let Ready { engines, links, sampler, setup, watched, terms, tuned, notes } = setup::prepare(plan, lines.is_none())?;
-    let metrics = door.map(|door| {
-        let header = recording::header(args, setup.clone(), port, watched);
-        door.serve(&header, to.clone()).map_err(|e| no_thread::failure("the metrics", &e))
-    });
+    let header = || recording::header(args, setup.clone(), port, watched);
+    let metrics = door.map(|door| door.serve(&header(), to.clone()).map_err(|e| no_thread::failure("the metrics", &e)));
     let metrics = metrics.transpose()?;
     let (recorder, unrecorded) = match file {
-        Some(Ok(file)) => match file.begin(recording::header(args, setup.clone(), port, watched))? {
+        Some(Ok(file)) => match file.begin(header())? {
             Ok(recorder) => (Some(recorder), None),
             Err(why) => (None, Some(why)),
         },

@@ -9,7 +9,7 @@ use hdrhistogram::Histogram;
 
 use super::page::{self, Page, Word};
 use crate::protocol::{
-    EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Role, Severity, errno, spread_bound_us,
+    EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Role, Severity, Times, errno, spread_bound_us,
 };
 use crate::sys;
 use crate::units::micros;
@@ -59,6 +59,25 @@ pub fn latency(histogram: &Histogram<u32>) -> Latency {
         p99_us: histogram.value_at_quantile(0.99),
         p999_us: histogram.value_at_quantile(0.999),
         max_us: histogram.max(),
+    }
+}
+
+/// Bytes of a distribution: four of them and every event fit into a report.
+const MOST_WRITTEN: usize = 12 * 1024;
+
+/// The whole distribution, for [`crate::protocol::Times`]. One that is spread over so many places that it would be too long
+/// has neighbours taken together, at the longer of their times.
+pub fn written(histogram: &Histogram<u32>) -> String {
+    let places = histogram.iter_recorded().map(|v| (v.value_iterated_to(), v.count_since_last_iteration()));
+    let mut places: Vec<(u64, u64)> = places.collect();
+    loop {
+        let pairs: Vec<String> = places.iter().map(|(us, count)| format!("{us}:{count}")).collect();
+        let text = pairs.join(" ");
+        if text.len() <= MOST_WRITTEN {
+            return text;
+        }
+        let pair = |two: &[(u64, u64)]| two.iter().copied().reduce(|a, b| (b.0, a.1 + b.1)).unwrap_or_default();
+        places = places.chunks(2).map(pair).collect();
     }
 }
 
@@ -148,6 +167,11 @@ impl Counters {
         };
         page::counts(&mut stats, |at| self.get(at));
         stats
+    }
+
+    /// Connect times and handshakes, whole.
+    pub fn times(&self) -> Times {
+        Times { connect: written(&lock(&self.connect)), handshake: written(&lock(&self.handshake)), ..Times::default() }
     }
 
     /// Microseconds since the start.
@@ -296,6 +320,25 @@ mod tests {
         let exact: u64 = values.iter().sum();
         assert!(sum.abs_diff(exact) * 100 < exact, "{sum} for {exact}");
         assert_eq!(spread(&histogram(LONGEST_WAIT_US).unwrap()), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn a_distribution_is_written_within_bounds() {
+        let mut h = histogram(LONGEST_WAIT_US).unwrap();
+        assert_eq!(written(&h), "");
+        for us in [5, 90, 90] {
+            record(&mut h, us);
+        }
+        assert_eq!(written(&h), "5:1 90:2");
+        for power in 0..26 {
+            for n in 0..500 {
+                record(&mut h, (1 << power) + (n << power) / 500);
+            }
+        }
+        let text = written(&h);
+        let counts = text.split(' ').map(|pair| pair.split_once(':').unwrap().1.parse::<u64>().unwrap());
+        assert!(text.len() <= MOST_WRITTEN, "{}", text.len());
+        assert_eq!(counts.sum::<u64>(), h.len(), "none is left out");
     }
 
     #[test]

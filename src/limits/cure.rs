@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::sample::SoftHard;
 use crate::units::round_up;
@@ -209,6 +209,24 @@ impl fmt::Debug for OnDemand {
 impl PartialEq for OnDemand {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
+    }
+}
+
+impl From<Cure> for OnDemand {
+    fn from(cure: Cure) -> Self {
+        Self::new(|| cure)
+    }
+}
+
+impl Serialize for OnDemand {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for OnDemand {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Cure::deserialize(from).map(Self::from)
     }
 }
 

@@ -216,20 +216,23 @@ pub struct Descriptor {
 impl Descriptor {
     /// What the limit of `scope` is called: `server: open files`, `nginx 4021: open files`, `conntrack table`.
     pub fn name_of(&self, scope: &str) -> String {
-        if self.is_of_process(scope) { format!("{scope}: {}", self.label) } else { self.label.to_owned() }
+        self.owner(scope).map_or_else(|| self.label.to_owned(), |owner| format!("{owner}: {}", self.label))
     }
 
-    fn is_of_process(&self, scope: &str) -> bool {
-        self.of_process && !matches!(scope, "" | "process")
+    /// Whose limit it is: a process, or of a merged run (`client 3, host`) the part that is nearest to it.
+    fn owner<'a>(&self, scope: &'a str) -> Option<&'a str> {
+        let part = scope.split_once(", ").map(|(part, _)| part).filter(|part| !part.starts_with('/'));
+        part.or(Some(scope).filter(|_| self.of_process && !matches!(scope, "" | "process")))
     }
 
     /// The same in [`NAME`] characters, for a column: a long process name is cut, its number is kept, for that tells the
     /// processes of a program apart.
     pub fn short_name_of(&self, scope: &str) -> String {
-        if !self.is_of_process(scope) {
+        let Some(scope) = self.owner(scope) else { return self.label.to_owned() };
+        let room = NAME.saturating_sub(": ".len() + self.label.chars().count());
+        if room < 4 {
             return self.label.to_owned();
         }
-        let room = NAME - ": ".len() - self.label.chars().count();
         let owner = if scope.chars().count() <= room {
             scope.to_owned()
         } else {
@@ -334,6 +337,18 @@ pub fn needs(given: &Given<'_>) -> Vec<Need> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_merged_run_a_name_begins_with_the_part() {
+        assert_eq!(LimitId::Memory.descriptor().name_of("client 3, host"), "client 3: memory");
+        assert_eq!(LimitId::Memory.descriptor().name_of("host"), "memory");
+        assert_eq!(LimitId::Nofile.descriptor().name_of("client 3"), "client 3: open files");
+        assert_eq!(LimitId::Memcg.descriptor().name_of("/a, b"), LimitId::Memcg.descriptor().label);
+        for limit in LIMITS {
+            let name = limit.short_name_of("client 1234, network namespace of 4021");
+            assert!(name.chars().count() <= NAME && name.ends_with(limit.label), "{name}");
+        }
+    }
 
     #[test]
     fn every_limit_is_described_and_names_are_unique() {

@@ -61,6 +61,8 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
     Summary {
         verdict,
         stopped_by: stopped_by(model, verdict),
+        part: model.setup().part,
+        merged: None,
         target: model.now().target,
         peak_established: run.peak_established(),
         peak_accepted: run.peak_accepted(),
@@ -148,6 +150,8 @@ mod tests {
             "kind",
             "verdict",
             "stopped_by",
+            "part",
+            "merged",
             "target",
             "peak_established",
             "peak_accepted",

@@ -379,6 +379,7 @@ fn stats(role: Role, pid: u32, n: u64, t_ms: u64) -> EngineStats {
         handshake_sum_us: if client { 21 * n } else { 0 },
         echo_spread: Vec::new(),
         echo_sum_us: 0,
+        times: c1m_top::protocol::Times::default(),
         table_use: (0..=n / 19_900)
             .map(|i| u32::try_from((n - i * 19_900).min(19_900) + 6).unwrap_or(u32::MAX))
             .collect(),
