@@ -28,6 +28,9 @@ impl Scrape {
     }
 }
 
+/// Options with a default that mean nothing where no engine is started.
+const OF_ENGINES: [&str; 5] = ["close", "close_rate_per_s", "guard_percent", "port", "ports"];
+
 /// What run it is: version, kind, what runs, and the options that were given.
 pub(super) fn labels(header: &Header) -> Labels {
     let role = match header.role {
@@ -39,7 +42,8 @@ pub(super) fn labels(header: &Header) -> Labels {
     };
     let own = [("version", header.version.as_str()), ("role", role), ("what", &header.what)];
     let mut labels: Labels = own.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    for (key, value) in &header.plan {
+    let started = !matches!(header.role, RunRole::Attach | RunRole::Watch);
+    for (key, value) in header.plan.iter().filter(|(key, _)| started || !OF_ENGINES.contains(&key.as_str())) {
         let value = match value {
             Value::Null | Value::Bool(false) => continue,
             Value::Array(all) if all.is_empty() => continue,
@@ -50,4 +54,33 @@ pub(super) fn labels(header: &Header) -> Labels {
         labels.push((format!("option_{}", key.replace(|c: char| !c.is_ascii_alphanumeric(), "_")), value));
     }
     labels
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::Setup;
+
+    #[test]
+    fn a_run_is_labelled_with_the_options_that_are_set_and_mean_something() {
+        let plan = [
+            ("target", json!(1_000_000)),
+            ("rate_per_s", json!(null)),
+            ("greet", json!(false)),
+            ("sources", json!([])),
+            ("listen", json!(["127.0.0.1"])),
+            ("close", json!("rst")),
+        ];
+        let mut header = Header::new(Setup::default());
+        header.plan = plan.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        header.role = RunRole::Both;
+        let names = |header: &Header| labels(header).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let always = ["version", "role", "what"];
+        assert_eq!(names(&header), [&always[..], &["option_close", "option_listen", "option_target"]].concat());
+        assert_eq!(labels(&header)[4].1, r#"["127.0.0.1"]"#);
+        header.role = RunRole::Attach;
+        assert_eq!(names(&header), [&always[..], &["option_listen", "option_target"]].concat());
+    }
 }

@@ -148,7 +148,8 @@ fn whoever_ends_it_at_the_keyboard_does_not_wait_for_a_scraper() {
 fn on_the_screen_q_ends_at_once_and_a_run_that_ends_by_itself_says_what_it_waits_for() {
     own_namespace!();
     let options = format!("{WHOLE} --target 1k --metrics-linger 1h");
-    let mut quit = Tty::start(&options, 30, 100, &[]);
+    // Large enough for the events of the start.
+    let mut quit = Tty::start(&options, 50, 160, &[]);
     quit.shows("HOLDING");
     quit.shows("Metrics for Prometheus");
     quit.press("q");
@@ -230,7 +231,7 @@ fn whoever_does_not_read_or_sends_too_much_costs_a_bounded_amount() {
             let mut stream = connect(PORT).ok()?;
             stream.write_all(begin.as_bytes()).ok()?;
             // It may be told before it has sent all, and be cut off.
-            let _ = (0..100).try_for_each(|_| stream.write_all(&vec![b'x'; 100_000]));
+            let _ = (0..1000).try_for_each(|_| stream.write_all(&[b'x'; 10_000]));
             let _ = stream.shutdown(Shutdown::Write);
             let mut first = [0; 13];
             stream.read_exact(&mut first).ok()?;
@@ -307,6 +308,18 @@ fn what_is_deployed_passes_promtool() {
     require!(Program("promtool"));
     for (what, file) in [("rules", "alerts.yml"), ("config", "prometheus.yml")] {
         succeed(Command::new("promtool").args(["check", what, &format!("{DEPLOY}/{file}")]));
+    }
+    let cases = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/prometheus/alerts.test.yml");
+    succeed(Command::new("promtool").args(["test", "rules", cases]));
+    let (rules, cases) =
+        (fs::read_to_string(format!("{DEPLOY}/alerts.yml")).unwrap(), fs::read_to_string(cases).unwrap());
+    let alerts: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert!(alerts.len() >= 10, "{alerts:?}");
+    for alert in alerts {
+        assert!(
+            cases.matches(alert).count() >= 2,
+            "{alert}: there is no case in which it fires, or none in which it does not"
+        );
     }
 }
 

@@ -134,7 +134,7 @@ pub struct Point {
 #[derive(Debug, Clone, PartialEq)]
 enum Value {
     Number(f64),
-    /// How many took up to each bound of [`text::bounds`], and all of them together, seconds.
+    /// How many took up to each bound of a histogram, how many there are, and their sum in seconds.
     Times {
         up_to: Vec<u64>,
         all: u64,
