@@ -13,7 +13,7 @@ use crate::record::{self, Past, Recording};
 const WRITTEN: Duration = Duration::from_secs(1);
 
 /// How long the past is kept when the user looks at the present again: who goes back and forth need not wait.
-const KEPT: Duration = Duration::from_secs(60);
+const KEPT: Duration = Duration::from_mins(1);
 
 /// A question: the file, what tells that it is written, and the moment.
 type Question = (PathBuf, Receiver<()>, u64);

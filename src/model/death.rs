@@ -44,12 +44,12 @@ struct Seen {
     /// Number and resident memory.
     alive: Vec<(u32, Option<u64>)>,
     /// The counters of their memory cgroups. They stand still but when something dies, and are shared until then.
-    groups: Arc<Vec<Kills>>,
+    groups: Arc<Vec<Full>>,
 }
 
 /// What a memory cgroup counts when it is full.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Kills {
+struct Full {
     path: String,
     oom_kills: u64,
     max_hits: u64,
@@ -114,8 +114,8 @@ impl Witness {
     }
 
     /// Follows the cgroups of the living; what they count.
-    fn groups(&mut self, sample: &Sample) -> Arc<Vec<Kills>> {
-        let mut groups: Vec<Kills> = Vec::new();
+    fn groups(&mut self, sample: &Sample) -> Arc<Vec<Full>> {
+        let mut groups: Vec<Full> = Vec::new();
         let mut chains: Vec<Arc<[MemCgroup]>> = Vec::new();
         for process in sample.kernel.processes.iter().filter(|t| t.alive) {
             let chain = process.memcg.as_deref().unwrap_or_default();
@@ -123,7 +123,7 @@ impl Witness {
             let known = chains.iter().position(|c| **c == *chain).unwrap_or_else(|| {
                 for MemCgroup { path, oom_kills, max_hits, .. } in chain {
                     if groups.iter().all(|g| g.path != *path) {
-                        groups.push(Kills { path: path.clone(), oom_kills: *oom_kills, max_hits: *max_hits });
+                        groups.push(Full { path: path.clone(), oom_kills: *oom_kills, max_hits: *max_hits });
                     }
                 }
                 chains.push(chain.into());
