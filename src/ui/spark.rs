@@ -75,7 +75,8 @@ pub(super) fn scale(values: &[f64]) -> f64 {
     [1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0]
         .into_iter()
         .map(|s| s * power)
-        .find(|s| *s >= most)
+        // What is known to seven digits is not over by less.
+        .find(|s| *s * (1.0 + 1e-6) >= most)
         .unwrap_or(most)
 }
 
@@ -110,6 +111,7 @@ mod tests {
 
     #[test]
     fn scales_are_round() {
+        assert!((scale(&[0.4000001]) - 0.4).abs() < 1e-9);
         assert_eq!((scale(&[37_000.0, 4.0]), scale(&[0.9]), scale(&[f64::NAN]), scale(&[])), (40_000.0, 1.0, 1.0, 1.0));
     }
 }
