@@ -34,7 +34,7 @@ struct Times(Vec<Place>);
 /// Times that are about the same.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    place: u64,
+    index: u64,
     count: u64,
     sum: u64,
 }
@@ -43,9 +43,9 @@ impl Times {
     fn add(&mut self, us: u64) {
         let shift = u64::from(us.max(1).ilog2().saturating_sub(5));
         let place = shift * 32 + (us >> shift);
-        match self.0.binary_search_by_key(&place, |p| p.place) {
+        match self.0.binary_search_by_key(&place, |p| p.index) {
             Ok(i) => (self.0[i].count, self.0[i].sum) = (self.0[i].count + 1, self.0[i].sum.saturating_add(us)),
-            Err(i) => self.0.insert(i, Place { place, count: 1, sum: us }),
+            Err(i) => self.0.insert(i, Place { index: place, count: 1, sum: us }),
         }
     }
 
@@ -339,13 +339,17 @@ mod tests {
         for spread in [1, 63, 64, 1000, 90_000_000] {
             let mut times = Times::default();
             let mut list: Vec<u64> = (0..1001).map(|i| i * 7919 % 1009 * spread).collect();
-            list.iter().for_each(|us| times.add(*us));
+            for us in &list {
+                times.add(*us);
+            }
             list.sort_unstable();
             let (want, got) = (list[500] as f64, times.median() as f64);
             assert!((got / want - 1.0).abs() < 0.02, "{got} for {want}");
             // A damaged figure.
-            [u64::MAX, u64::MAX, 0].into_iter().for_each(|us| times.add(us));
-            assert!(times.0.len() < 320 && times.0.is_sorted_by_key(|p| p.place), "{}", times.0.len());
+            for us in [u64::MAX, u64::MAX, 0] {
+                times.add(us);
+            }
+            assert!(times.0.len() < 320 && times.0.is_sorted_by_key(|p| p.index), "{}", times.0.len());
         }
     }
 
