@@ -1,0 +1,104 @@
+//! `deploy/slurm/run.sbatch` as a job of a real Slurm: five nodes, one of them set down amid the ramp, the job cancelled.
+
+use c1m_top::model::{RunPhase, SampleLine, Summary, Verdict};
+
+use super::cluster::{Cluster, count_of};
+use super::deployed;
+use super::support::{own_processes, require, wait_until};
+
+/// The last sample in what a run has printed.
+fn last_sample(text: &str) -> Option<SampleLine> {
+    // The last line may still be on its way.
+    let whole = &text[..text.rfind('\n')?];
+    whole.lines().rev().find_map(|line| serde_json::from_str(line).ok())
+}
+
+/// The summary that a run printed last; `None` where it was given no time to.
+fn summary(text: &str) -> Option<Summary> {
+    serde_json::from_str(text.lines().next_back()?).ok()
+}
+
+/// What the tasks of a job have printed: of the server, and of each client.
+fn printed(cluster: &Cluster, job: &str) -> (String, Vec<String>) {
+    let of = |task: &str| cluster.written(&format!("c1m-{job}/{task}.jsonl"));
+    (of("server"), (0..4).map(|n| of(&format!("client-{n}"))).collect())
+}
+
+/// Waits until every task is gone and no connection is left on any node, not even in TIME_WAIT.
+#[track_caller]
+fn assert_nothing_is_left(cluster: &Cluster) {
+    wait_until("the end of every task", || {
+        let names = ["c1m-top", "c1m-top-server", "c1m-top-client", "slurmstepd"];
+        names.iter().all(|name| count_of(name) == 0).then_some(())
+    });
+    wait_until("sockets of slurmd alone", || cluster.sockets("inuse").iter().all(|n| *n <= 3).then_some(()));
+    // What Slurm's own tools have closed is among them.
+    assert!(cluster.sockets("tw").iter().all(|n| *n < 100), "{:?}", cluster.sockets("tw"));
+}
+
+#[test]
+fn five_nodes_hold_a_hundred_thousand() {
+    require!(Long, Root, Veth, Program("slurmctld"), Program("munged"));
+    own_processes!();
+    let cluster = Cluster::start(5);
+    let job = cluster.submit(&deployed("slurm/run.sbatch"), "TARGET=100k,HOLD=5s");
+    let how = cluster.ended(&job);
+    let log = cluster.written(&format!("c1m-{job}.log"));
+    assert_eq!(how, "COMPLETED 0:0", "{log}");
+    let (server, clients) = printed(&cluster, &job);
+    for (n, client) in clients.iter().enumerate() {
+        let summary = summary(client).unwrap_or_else(|| panic!("client {n}: {client}"));
+        assert_eq!((summary.verdict, summary.peak_established), (Verdict::TargetReached, Some(25_000)), "client {n}");
+    }
+    let server = summary(&server).unwrap();
+    assert_eq!((server.verdict, server.peak_accepted), (Verdict::Interrupted, Some(100_000)), "{server:#?}");
+    // What the job's log says of each, and that the parts were put together.
+    assert_eq!(log.matches("verdict").count(), 5, "{log}");
+    assert!(!cluster.written(&format!("c1m-{job}/clients.c1m")).is_empty() || log.contains("clients.c1m"), "{log}");
+    assert_nothing_is_left(&cluster);
+}
+
+#[test]
+fn a_node_set_down_amid_the_ramp_takes_its_part_and_no_other() {
+    require!(Long, Root, Veth, Program("slurmctld"), Program("munged"));
+    own_processes!();
+    let cluster = Cluster::start(5);
+    let job = cluster.submit(&deployed("slurm/run.sbatch"), "TARGET=40k,RATE=4k,HOLD=10s");
+    wait_until("a quarter of them", || {
+        let sample = last_sample(&printed(&cluster, &job).0)?;
+        (sample.accepted? >= 10_000).then_some(())
+    });
+    // The second client's.
+    cluster.sh("scontrol update NodeName=n3 State=DOWN Reason=test");
+    let how = cluster.ended(&job);
+    let log = cluster.written(&format!("c1m-{job}.log"));
+    let (server, clients) = printed(&cluster, &job);
+    eprintln!("measured: a node down: {how}\n{log}");
+    for n in [0, 2, 3] {
+        let summary = summary(&clients[n]).unwrap_or_else(|| panic!("client {n}: {log}"));
+        assert_eq!((summary.verdict, summary.peak_established), (Verdict::TargetReached, Some(10_000)), "client {n}");
+    }
+    let lost = summary(&clients[1]);
+    assert!(lost.is_none_or(|s| s.verdict != Verdict::TargetReached), "{log}");
+    let accepted = summary(&server).unwrap().peak_accepted.unwrap();
+    assert!((30_000..40_000).contains(&accepted), "{accepted}");
+    assert_nothing_is_left(&cluster);
+}
+
+#[test]
+fn a_cancelled_job_leaves_nothing_behind() {
+    require!(Long, Root, Veth, Program("slurmctld"), Program("munged"));
+    own_processes!();
+    let cluster = Cluster::start(5);
+    let job = cluster.submit(&deployed("slurm/run.sbatch"), "TARGET=40k,HOLD=5m");
+    wait_until("every client at its target", || {
+        let clients = printed(&cluster, &job).1;
+        clients.iter().all(|text| last_sample(text).is_some_and(|s| s.phase == RunPhase::Holding)).then_some(())
+    });
+    let held: u64 = cluster.sockets("inuse").iter().sum();
+    assert!(held >= 80_000, "both ends of 40,000: {held}");
+    cluster.sh(&format!("scancel {job}"));
+    let how = cluster.ended(&job);
+    assert!(how.starts_with("CANCELLED"), "{how}");
+    assert_nothing_is_left(&cluster);
+}
