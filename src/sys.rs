@@ -400,6 +400,16 @@ pub fn stop_self() -> io::Result<()> {
     kill(std::process::id(), libc::SIGSTOP)
 }
 
+/// Has this process go on at a signal that would end it.
+///
+/// # Errors
+/// What signal(2) says.
+pub fn ignore(signal: i32) -> io::Result<()> {
+    // SAFETY: no handler of ours is called.
+    let before = unsafe { libc::signal(signal, libc::SIG_IGN) };
+    if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Asks the kernel to send this process `SIGCONT` when the thread that started it ends: stopped or not, it shall see that its
 /// owner has gone.
 ///

@@ -69,7 +69,7 @@ fn the_memory_of_a_pod_holds_its_part_of_the_target_with_what_the_guard_keeps() 
     assert_eq!(after(&clients, "parallelism: "), parts.to_string());
     assert_eq!(after(&clients, "\"--parts\", \""), parts.to_string());
     for (text, connections) in [(&server, target), (&clients, target / parts)] {
-        let limit = parse_bytes(after(text, "limits: {memory: ")).unwrap();
+        let limit = parse_bytes(&format!("{}B", after(text, "limits: {memory: "))).unwrap();
         // 4,116 B each, by `check`; the guard keeps a tenth of the pod's limit, and half of it is room to spare at most.
         let needed = connections * 4116 * 10 / 9;
         assert!((needed..needed * 3 / 2).contains(&limit), "{limit} bytes for {needed}");

@@ -24,16 +24,18 @@ fn printed(cluster: &Cluster, job: &str) -> (String, Vec<String>) {
     (of("server"), (0..4).map(|n| of(&format!("client-{n}"))).collect())
 }
 
-/// Waits until every task is gone and no connection is left on any node, not even in TIME_WAIT.
+/// Waits until every task is gone and no connection is left on any node, nor in TIME_WAIT: but on that of an engine killed.
 #[track_caller]
-fn assert_nothing_is_left(cluster: &Cluster) {
+fn assert_nothing_is_left(cluster: &Cluster, killed: Option<usize>) {
     wait_until("the end of every task", || {
         let names = ["c1m-top", "c1m-top-server", "c1m-top-client", "slurmstepd"];
         names.iter().all(|name| count_of(name) == 0).then_some(())
     });
     wait_until("sockets of slurmd alone", || cluster.sockets("inuse").iter().all(|n| *n <= 3).then_some(()));
+    let waiting = cluster.sockets("tw");
     // What Slurm's own tools have closed is among them.
-    assert!(cluster.sockets("tw").iter().all(|n| *n < 100), "{:?}", cluster.sockets("tw"));
+    let few = waiting.iter().enumerate().all(|(n, waiting)| Some(n) == killed || *waiting < 100);
+    assert!(few, "{waiting:?}");
 }
 
 #[test]
@@ -51,11 +53,11 @@ fn five_nodes_hold_a_hundred_thousand() {
         assert_eq!((summary.verdict, summary.peak_established), (Verdict::TargetReached, Some(25_000)), "client {n}");
     }
     let server = summary(&server).unwrap();
-    assert_eq!((server.verdict, server.peak_accepted), (Verdict::Interrupted, Some(100_000)), "{server:#?}");
+    assert_eq!((server.verdict, server.peak_accepted), (Verdict::Served, Some(100_000)), "{server:#?}");
     // What the job's log says of each, and that the parts were put together.
     assert_eq!(log.matches("verdict").count(), 5, "{log}");
     assert!(!cluster.written(&format!("c1m-{job}/clients.c1m")).is_empty() || log.contains("clients.c1m"), "{log}");
-    assert_nothing_is_left(&cluster);
+    assert_nothing_is_left(&cluster, None);
 }
 
 #[test]
@@ -82,7 +84,7 @@ fn a_node_set_down_amid_the_ramp_takes_its_part_and_no_other() {
     assert!(lost.is_none_or(|s| s.verdict != Verdict::TargetReached), "{log}");
     let accepted = summary(&server).unwrap().peak_accepted.unwrap();
     assert!((30_000..40_000).contains(&accepted), "{accepted}");
-    assert_nothing_is_left(&cluster);
+    assert_nothing_is_left(&cluster, Some(2));
 }
 
 #[test]
@@ -100,5 +102,5 @@ fn a_cancelled_job_leaves_nothing_behind() {
     cluster.sh(&format!("scancel {job}"));
     let how = cluster.ended(&job);
     assert!(how.starts_with("CANCELLED"), "{how}");
-    assert_nothing_is_left(&cluster);
+    assert_nothing_is_left(&cluster, None);
 }
