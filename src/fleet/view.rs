@@ -20,7 +20,7 @@ pub const LOST_MS: u64 = 20_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// Ready, and waiting until all others are.
+    /// It has come, and waits until all others are ready.
     Waiting,
     /// Heard of within [`SILENT_MS`].
     Running,
@@ -70,7 +70,7 @@ impl Row {
             Stage::Left => Standing::Left,
             _ if age_ms >= LOST_MS => Standing::Lost,
             _ if age_ms >= SILENT_MS => Standing::Silent,
-            Stage::Waiting => Standing::Waiting,
+            Stage::Joining | Stage::Waiting => Standing::Waiting,
             Stage::Running => Standing::Running,
         };
         let progress = state.target.filter(|target| *target > 0).map(|t| share(state.connections, t));
@@ -114,7 +114,7 @@ pub struct Count {
     pub expected: Option<u64>,
     /// Workers that have come.
     pub come: u64,
-    /// Ready, and waiting.
+    /// Come, and waiting.
     pub waiting: u64,
     /// Running and heard of.
     pub running: u64,

@@ -97,8 +97,10 @@ impl Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Ready, and waiting until all others are.
+    /// It has come, and its engine is not up yet.
     #[default]
+    Joining,
+    /// Ready, and waiting until all others are.
     Waiting,
     /// Started.
     Running,
@@ -192,8 +194,11 @@ pub struct ServerSide {
 pub struct WorkerState {
     /// Who.
     pub who: Identity,
-    /// The moment, by the store's clock, microseconds since the Unix epoch.
+    /// When this was published, by the store's clock, microseconds since the Unix epoch.
     pub at_us: u64,
+    /// How old the figures were then, milliseconds: more than a second only with a long `--interval`.
+    #[serde(default)]
+    pub figures_age_ms: u64,
     /// Where it is in the fleet's run.
     pub stage: Stage,
     /// What it is doing.
@@ -246,7 +251,8 @@ pub struct WorkerState {
 }
 
 impl WorkerState {
-    /// What a model says, for the worker `who`, `at_us` by the store's clock; what the fleet knows is for the caller to add.
+    /// What a model says, for the worker `who`, `at_us` by the store's clock; what the fleet knows of it is added when it is
+    /// published.
     pub fn of(model: &Model, who: &Identity, at_us: u64) -> Self {
         let now = model.now();
         let own = if who.role.connects() { Role::Client } else { Role::Server };
