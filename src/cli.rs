@@ -29,8 +29,8 @@ mod values;
 pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
 pub use record::{ReplayArgs, RunsArgs, RunsSub};
 pub use report::{CompareArgs, CompareOutputArg, ReportArgs, ReportOutputArg, ToArgs};
-pub use shared::{AddressArgs, EngineArgs, RampArgs, ScreenArgs, TrafficArgs};
-pub use values::{CloseArg, MarkerArg, OutputArg, Rate, Source, port};
+pub use shared::{AddressArgs, EngineArgs, PartArgs, RampArgs, ScreenArgs, TrafficArgs};
+pub use values::{CloseArg, MarkerArg, OutputArg, PartArg, Rate, Source, port};
 
 use crate::model::Expect;
 use crate::probe::Selector;
@@ -183,6 +183,10 @@ pub struct RunArgs {
     #[arg(long, help_heading = "Addresses")]
     pub allow_public: bool,
 
+    /// Which part of a run it is.
+    #[command(flatten)]
+    pub parts: PartArgs,
+
     /// What holds the connections.
     #[command(flatten)]
     pub engines: EngineArgs,
@@ -285,6 +289,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(shared, 2 * 11, "options in each of check and tune");
+        assert_eq!(shared, 2 * 13, "options in each of check and tune");
     }
 }

@@ -7,11 +7,12 @@
 //! | [`units`] | numbers with units, read and written | nothing |
 //! | [`protocol`] | what dashboard and engine say to each other | nothing |
 //! | [`sys`] | system calls, and every `unsafe` line of the program but one call | nothing |
+//! | [`part`] | which part of a run this is, and what of the run is its own | nothing |
 //! | [`sample`] | the raw record of one moment | `protocol`, `units` |
 //! | [`probe`] | reads the kernel into a [`sample::Kernel`]; knows nothing of engines | `sample::kernel`, `sample::Machine`, `sample::Own`, `sys`, `units` |
 //! | [`limits`] | every limit, one file each: names, reading, need, cure; pure | `sample`, `protocol`, `units` |
-//! | [`model`] | derives everything shown; pure | `limits`, `sample`, `protocol`, `units` |
-//! | [`engine`] | what server and client share: workers, tables, control connections, the page of counters | `protocol`, `sys`, `units` |
+//! | [`model`] | derives everything shown; pure | `limits`, `sample`, `part`, `protocol`, `units` |
+//! | [`engine`] | what server and client share: workers, tables, control connections, the page of counters | `part`, `protocol`, `sys`, `units` |
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
 //! | [`output`] | a run as text or JSON | `model`, `limits`, `units` |
 //! | [`fleet`] | a run on several hosts: what its workers publish, the store that they meet in, all of them as one | `model`, `limits`, `sample`, `protocol`, `units` |
@@ -20,7 +21,7 @@
 //! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
 //! | [`advise`] | what a target needs of this machine, before any connection; pure | `limits`, `sample`, `units` |
 //! | [`config`] | the configuration file of the screen | `ui`, `units` |
-//! | [`cli`] | the command line, types only | `output`, `ui`, `model`, `probe`, `units` |
+//! | [`cli`] | the command line, types only | `output`, `ui`, `model`, `probe`, `part`, `units` |
 //! | [`app`] | modes, processes, threads: the only one that sees all | everything |
 
 // What tests share names this crate as the tests beside `src/` do.
@@ -37,6 +38,7 @@ pub mod fleet;
 pub mod limits;
 pub mod model;
 pub mod output;
+pub mod part;
 pub mod probe;
 pub mod protocol;
 pub mod record;

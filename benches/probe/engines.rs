@@ -40,6 +40,7 @@ impl Engines {
             greet: false,
             persist: false,
             traffic: None,
+            share: None,
         };
         let (client, client_process) = engine(&EngineConfig::Client(client))?;
         Ok(Self { client, server, processes: [client_process, server_process] })

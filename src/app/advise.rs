@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::tuning::{self, Done, Sysctls};
-use super::{Failure, plan, replay, runs};
+use super::{Failure, parts, plan, replay, runs};
 use crate::advise::catalogue;
 use crate::advise::obsolete::{self, Finding};
 use crate::advise::state::Here;
@@ -224,7 +224,9 @@ fn examine(args: &AskArgs, measured: Option<Measured>) -> Result<(Ask, Report), 
 }
 
 fn ask(args: &AskArgs, kernel: &Kernel) -> Result<Ask, String> {
-    let target = args.ramp.target_or_default();
+    let part = parts::of(&args.parts)?;
+    let target = parts::share(part, args.ramp.target_or_default(), "--target")?;
+    let rate = args.ramp.rate.0.map(|whole| parts::share(part, whole, "--rate")).transpose()?;
     let port = args.addresses.port_or_default();
     let other = args.is_of_another_program();
     let ports = if other { args.addresses.ports.unwrap_or(1) } else { args.addresses.ports_or_default() };
@@ -232,6 +234,9 @@ fn ask(args: &AskArgs, kernel: &Kernel) -> Result<Ask, String> {
     let traffic = plan::traffic(&args.traffic);
     let traffic = traffic.map(|t| Traffic { share: t.share, message: t.message, every_us: t.every_us });
     let sources = plan::sources(&args.addresses.source)?;
+    let to = sources.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let own = parts::addresses(part, sources, to, (port, ports));
+    let sources = own.sources;
     let workers = args.engines.workers.map(u64::from);
     let program = if other { Program::Other { processes: workers.unwrap_or(1) } } else { Program::Own };
     let role = match args.role {
@@ -239,7 +244,7 @@ fn ask(args: &AskArgs, kernel: &Kernel) -> Result<Ask, String> {
         RoleArg::Client => Side::Client,
         RoleArg::Both => Side::Both,
     };
-    let addresses = if role == Side::Server { None } else { addresses(target, role, (port, ports), &sources, kernel)? };
+    let addresses = if role == Side::Server { None } else { addresses(target, role, own.ports, &sources, kernel)? };
     // Lanes of the ramp, each with a window of its own.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let lanes = client::lanes(cores, target, u64::MAX);
@@ -253,7 +258,7 @@ fn ask(args: &AskArgs, kernel: &Kernel) -> Result<Ask, String> {
         sources_named: sources.len() as u64,
         addresses,
         traffic,
-        rate: args.ramp.rate.0.unwrap_or(RATE),
+        rate: rate.unwrap_or(RATE),
         user_bytes: args.user_memory,
         measured: None,
         guard: (!args.ramp.no_guard).then_some(args.ramp.guard / 100.0),
@@ -287,6 +292,7 @@ fn addresses(
         greet: false,
         persist: false,
         traffic: None,
+        share: None,
     };
     let plan = client::Plan::new(&config, kernel.net.ports.as_ref().ok().copied()).map_err(|e| e.to_string())?;
     let (sources, ports, per_pair) = plan.factors();

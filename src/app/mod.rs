@@ -3,6 +3,7 @@
 //! | file | what it is for |
 //! | --- | --- |
 //! | `plan`, `endpoint` | the command line, checked and joined; where the client connects to |
+//! | `parts` | which part of a run this is, and what of the options is its own |
 //! | `announce` | what a run is going to do, before it does it |
 //! | `setup` | engines started or attached to, the sampler opened |
 //! | `child`, `link` | an engine process; the control connection to it |
@@ -34,6 +35,7 @@ mod gather;
 mod link;
 mod message;
 mod no_thread;
+mod parts;
 mod past;
 mod peers;
 mod plan;

@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
-use crate::cli::{AskArgs, CloseArg, RunArgs, Source, TrafficArgs};
-use crate::engine::config::{ClientConfig, Common, ServerConfig, TrafficConfig};
+use super::parts;
+use crate::cli::{AskArgs, CloseArg, PartArgs, Rate, RunArgs, Source, TrafficArgs};
+use crate::engine::config::{ClientConfig, Common, ServerConfig, Share, TrafficConfig};
+use crate::part::Part;
 use crate::probe::Selector;
 use crate::protocol::CloseMode;
 use crate::units::{micros, whole};
@@ -22,6 +24,9 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Plan {
     pub(super) server: Option<ServerConfig>,
     pub(super) client: Option<ClientConfig>,
+    /// Which part of a larger run this is, and what that has of the whole, in a sentence.
+    pub(super) part: Option<Part>,
+    pub(super) part_note: Option<String>,
     /// What the client's host name was taken for.
     pub(super) endpoint_note: Option<String>,
     #[expect(clippy::option_option, reason = "without a value the user chooses from a list")]
@@ -67,23 +72,48 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
         (_, None) => args.addresses.port_or_default(),
     };
     check_ports(port, ports)?;
-    let target = args.ramp.target_or_default();
+    let part = parts::of(&args.parts)?;
+    let of_all = args.ramp.target_or_default();
+    let target = parts::share(part, of_all, "--target")?;
+    let rate = |rate: Option<u64>, option| rate.map(|whole| parts::share(part, whole, option)).transpose();
+    let (rate, close_rate) = (rate(args.ramp.rate.0, "--rate")?, rate(args.close_rate.0, "--close-rate")?);
     let common = Common { port, ports, workers: args.engines.workers, target };
-    let client = to.as_ref().map(|to| client(args, to, common.clone())).transpose()?;
+    let own = to.as_ref().map(|to| addresses(args, to, part, (port, ports))).transpose()?;
+    let client = to.as_ref().zip(own.as_ref()).map(|(to, own)| ClientConfig {
+        common: Common { port: own.ports.0, ports: own.ports.1, ..common.clone() },
+        target_ip: to.ip,
+        zone: to.zone,
+        sources: own.sources.clone(),
+        rate,
+        greet: args.greet,
+        persist: args.persist,
+        traffic: traffic(&args.traffic).map(|t| TrafficConfig { wait: !args.no_wait, ..t }),
+        share: part.map(|part| Share { part, whole: of_all }),
+    });
+    let aimed = (client.is_some() || args.ramp.target.is_some()).then_some((target, of_all));
+    let part_note = part.map(|part| parts::describe(part, aimed, own.as_ref()));
     let server = args.server.then(|| ServerConfig {
         listen: match &to {
             Some(to) if args.listen.is_empty() && to.ip.is_loopback() => vec![to.ip],
             _ => unique(args.listen.clone()),
         },
-        common: Common { target: if client.is_some() { target } else { args.ramp.target.unwrap_or(0) }, ..common },
+        common: Common { target: aimed.map_or(0, |(target, _)| target), ..common },
     });
     let mut tune = args.tune.then(|| AskArgs::of_run(args));
     if let Some(ask) = &mut tune {
         ask.addresses.port = Some(port);
+        // What is tuned for is this part's own.
+        ask.parts = PartArgs::default();
+        ask.ramp.target = args.ramp.target.map(|_| target);
+        ask.ramp.rate = Rate(rate);
+        let own = own.iter().flat_map(|own| &own.sources);
+        ask.addresses.source = own.map(|ip| Source { ip: *ip, prefix: None }).collect();
     }
     Ok(Plan {
         server,
         client,
+        part,
+        part_note,
         endpoint_note: to.and_then(|to| to.note),
         attach: args.attach.clone(),
         only: args.only,
@@ -99,7 +129,7 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
             CloseArg::Rst => CloseMode::Rst,
             CloseArg::Fin => CloseMode::Fin,
         },
-        close_rate: args.close_rate.0,
+        close_rate,
     })
 }
 
@@ -119,21 +149,13 @@ pub(super) fn traffic(args: &TrafficArgs) -> Option<TrafficConfig> {
     Some(TrafficConfig { share: percent / 100.0, message: args.message, every_us, wait: true })
 }
 
-fn client(args: &RunArgs, to: &Endpoint, common: Common) -> Result<ClientConfig, String> {
+/// From where and to which ports this part connects.
+fn addresses(args: &RunArgs, to: &Endpoint, part: Option<Part>, ports: (u16, u16)) -> Result<parts::Addresses, String> {
     let sources = sources(&args.addresses.source)?;
     if let Some(other) = sources.iter().find(|ip| ip.is_ipv4() != to.ip.is_ipv4()) {
         return Err(format!("--source {other} is of another address family than the target {}", to.ip));
     }
-    Ok(ClientConfig {
-        common,
-        target_ip: to.ip,
-        zone: to.zone,
-        sources,
-        rate: args.ramp.rate.0,
-        greet: args.greet,
-        persist: args.persist,
-        traffic: traffic(&args.traffic).map(|t| TrafficConfig { wait: !args.no_wait, ..t }),
-    })
+    Ok(parts::addresses(part, sources, to.ip, ports))
 }
 
 /// The addresses that the values of `--source` stand for, each once.
@@ -206,6 +228,63 @@ mod tests {
         ] {
             let text = of(line).unwrap_err();
             assert!(text.contains(part) && !text.contains('\n'), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_run_add_up_to_it() {
+        let line = "--client 10.0.0.1 --target 1000001 --rate 1000 --close-rate 50 --source 10.0.7.0/28 --active 20%";
+        let parts: Vec<Plan> = (1..=7).map(|n| of(&format!("{line} --part {n}/7")).unwrap()).collect();
+        let client = |plan: &Plan| plan.client.clone().unwrap();
+        let sum = |of: fn(&ClientConfig) -> u64| parts.iter().map(|plan| of(&client(plan))).sum::<u64>();
+        assert_eq!(sum(|client| client.common.target), 1_000_001);
+        assert_eq!(sum(|client| client.rate.unwrap()), 1000);
+        assert_eq!(parts.iter().map(|plan| plan.close_rate.unwrap()).sum::<u64>(), 50);
+        let sources: Vec<IpAddr> = parts.iter().flat_map(|plan| client(plan).sources).collect();
+        assert_eq!(sources, client(&of(line).unwrap()).sources, "each once, in order");
+        // Each begins where the one before ends.
+        let first: Vec<u64> = parts.iter().map(|plan| client(plan).share.unwrap().first()).collect();
+        let ends = parts.iter().zip(&first).map(|(plan, first)| first + client(plan).common.target);
+        assert_eq!(ends.collect::<Vec<_>>()[..6], first[1..]);
+        let [two, three] = ["2/7", "3/7"].map(|n| of(&format!("{line} --part {n}")).unwrap().part_note.unwrap());
+        assert_eq!(two, "This is part 2 of 7, from --part: 142,858 of 1,000,001 connections.");
+        assert!(three.contains("142,857 of 1,000,001"), "{three}");
+    }
+
+    #[test]
+    fn parts_that_share_a_source_divide_the_ports() {
+        let part = |n: u32| of(&format!("--client 10.0.0.1 --source 10.0.7.1,10.0.7.2 --part {n}/5")).unwrap();
+        let own = |n| part(n).client.map(|c| (c.sources[0].to_string(), c.common.port, c.common.ports)).unwrap();
+        assert_eq!(own(1), ("10.0.7.1".into(), 9900, 34));
+        assert_eq!(own(3), ("10.0.7.1".into(), 9967, 33));
+        assert_eq!(own(4), ("10.0.7.2".into(), 9900, 50));
+        let note = part(4).part_note.unwrap();
+        assert!(note.ends_with("; 2 parts connect from 10.0.7.2, this one to ports 9900 to 9949."), "{note}");
+        let server = of("--server --target 1001 --part 2/2").unwrap();
+        let config = server.server.unwrap().common;
+        assert_eq!((config.target, config.port, config.ports), (500, 9900, 100), "a server has all its ports");
+        assert_eq!(of("--server --part 2/2").unwrap().part_note.unwrap(), "This is part 2 of 2, from --part.");
+    }
+
+    #[test]
+    fn a_part_that_cannot_be_is_refused() {
+        for (line, why) in [
+            ("--client ::1 --part 0/5", "counted from 1 to 5"),
+            ("--client ::1 --part 6/5", "counted from 1 to 5"),
+            ("--client ::1 --part 2/0", "1 to 1000000 parts"),
+            ("--client ::1 --part -1/2", "for example 2/5"),
+            ("--client ::1 --part autos", "for example 2/5"),
+            ("--client ::1 --part 1/5 --target 4", "--target 4 is less than one for each of 5 parts"),
+            ("--client ::1 --part 1/5 --rate 4", "--rate 4 is less"),
+            ("--client ::1 --part 1/5 --close-rate 4", "--close-rate 4 is less"),
+            ("--client ::1 --part 1/5 --parts 5", "without --part auto"),
+            ("--client ::1 --parts 5", "without --part auto"),
+            ("--client ::1 --part auto --parts 0", "a number of parts"),
+            ("--attach 1 --part 1/2", "with --attach"),
+            ("--part 1/2", "when nothing is started"),
+        ] {
+            let text = of(line).map(|plan| plan.part).unwrap_err();
+            assert!(text.contains(why) && !text.contains('\n'), "{line}: {text}");
         }
     }
 

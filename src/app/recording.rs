@@ -165,7 +165,7 @@ pub(super) fn header(args: &RunArgs, setup: Setup, port: u16, watched: Option<u3
     };
     Header {
         role,
-        what: what(args, role, &setup),
+        what: what(args, role, &setup) + &setup.part.map_or(String::new(), |part| format!(", {part}")),
         plan: plan(args, &setup, port),
         memory_bytes: kernel.as_ref().and_then(|k| k.host.mem.as_ref().ok()).map(|mem| mem.total),
         link: kernel.as_ref().and_then(|k| k.net.link.as_ref().ok()).cloned(),
@@ -236,7 +236,8 @@ fn plan(args: &RunArgs, setup: &Setup, port: u16) -> BTreeMap<String, Value> {
         ("greet", json!(args.greet)),
         ("interval_ms", json!(setup.interval_ms)),
     ];
-    rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let part = setup.part.map(|part| ("part", json!(format!("{}/{}", part.number, part.of))));
+    rows.into_iter().chain(part).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]

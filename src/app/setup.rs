@@ -49,7 +49,8 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
         Some(Capacity { is_target: true, text }) => (Some(text), None),
         other => (chosen, other.map(|c| c.text)),
     };
-    let mut notes = vec![("endpoint", plan.endpoint_note.take()), ("capacity", capacity)];
+    let mut notes =
+        vec![("part", plan.part_note.take()), ("endpoint", plan.endpoint_note.take()), ("capacity", capacity)];
     let changed = tuned.as_ref().map_or(0, |tuned| tuned.done.iter().filter(|done| done.is_well()).count());
     if let Some([what, until]) = kernel.as_ref().and_then(|kernel| announce::lines(&plan, kernel, changed)) {
         if interactive {
@@ -156,7 +157,7 @@ fn choose_target(plan: &mut Plan, kernel: &Kernel) -> Option<String> {
         return None;
     }
     let cgroups = kernel.processes.first().and_then(|t| t.memcg.as_ref().ok()).cloned().unwrap_or_default();
-    let (target, note) = safe_target(kernel, plan.both_ends(), &cgroups);
+    let (target, note) = safe_target(kernel, plan.both_ends(), &cgroups, plan.part);
     if let Some(ask) = &mut plan.tune {
         ask.ramp.target = Some(target);
     }
@@ -195,10 +196,19 @@ fn check_capacity(plan: &mut Plan) -> Result<Option<Capacity>, Failure> {
     if target > capacity && plan.target_given {
         let needed = target.div_ceil(local * sources.max(1) as u64);
         let more_sources = target.div_ceil(local * ports as u64);
+        let (more, what) = match plan.part {
+            None => (
+                format!("use --ports {needed} (on the server as well), or {more_sources} source addresses (--source)"),
+                String::new(),
+            ),
+            Some(part) => (
+                "use more --ports (on the server as well), or more source addresses (--source)".to_owned(),
+                format!(" of {part}"),
+            ),
+        };
+        let (target, capacity) = (grouped(target), grouped(capacity));
         return Err(Failure::Usage(format!(
-            "--target {} is more than the {} that {product} allow: use --ports {needed} (on the server as well), or {more_sources} source addresses (--source)",
-            grouped(target),
-            grouped(capacity),
+            "--target {target}{what} is more than the {capacity} that {product} allow: {more}"
         )));
     }
     // A chosen target is to be reached: a port that another program listens on is none of this run's.
@@ -234,6 +244,7 @@ fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
     Setup {
         machine: probe::machine(),
         own_engines: plan.server.is_some() || plan.client.is_some(),
+        part: plan.part,
         target: hellos().map(|h| h.target).find(|t| *t > 0),
         target_note: note,
         endpoint,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{AddressArgs, EngineArgs, RampArgs, RunArgs, TrafficArgs, values};
+use super::{AddressArgs, EngineArgs, PartArgs, RampArgs, RunArgs, TrafficArgs, values};
 use crate::units::parse_bytes;
 
 pub(super) const CHECK_HELP: &str = "\
@@ -59,6 +59,10 @@ pub struct AskArgs {
     #[command(flatten)]
     pub addresses: AddressArgs,
 
+    /// Which part of a run it is.
+    #[command(flatten)]
+    pub parts: PartArgs,
+
     /// What holds the connections.
     #[command(flatten)]
     pub engines: EngineArgs,
@@ -86,6 +90,7 @@ impl AskArgs {
             user_memory: 0,
             ramp: run.ramp.clone(),
             addresses: run.addresses.clone(),
+            parts: run.parts.clone(),
             engines: run.engines.clone(),
             traffic: run.traffic.clone(),
             output: ReportArg::Text,

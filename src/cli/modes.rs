@@ -3,7 +3,7 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
-use super::{AskArgs, Cli, OutputArg, ProgramArg, ReplayArgs, RoleArg, RunArgs, Sub, TuneArgs};
+use super::{AskArgs, Cli, OutputArg, PartArg, PartArgs, ProgramArg, ReplayArgs, RoleArg, RunArgs, Sub, TuneArgs};
 
 /// Options that mean something in some modes alone.
 struct Rule<T> {
@@ -26,10 +26,11 @@ const RUN: &[Rule<RunArgs>] = &[
     },
     Rule { options: &["listen"], works: |run| run.server, refusal: |run| without(run, "--server") },
     Rule {
-        options: &["target", "tune", "port", "ports", "workers"],
+        options: &["target", "tune", "port", "ports", "workers", "part"],
         works: RunArgs::starts_engines,
         refusal: |run| without(run, "--server or --client"),
     },
+    Rule { options: &["parts"], works: |run| is_auto(&run.parts), refusal: |_| WITHOUT_AUTO.to_owned() },
     Rule {
         // An engine that is attached to is closed by a key of the dashboard.
         options: &["close", "close-rate"],
@@ -60,6 +61,12 @@ const RUN: &[Rule<RunArgs>] = &[
 
 const WITHOUT_ACTIVE: &str = "does nothing without --active: add --active 20%, or leave it out";
 
+const WITHOUT_AUTO: &str = "does nothing without --part auto: add it, or leave it out";
+
+fn is_auto(parts: &PartArgs) -> bool {
+    parts.part == Some(PartArg::Auto)
+}
+
 /// Why an option does nothing in a run that lacks what it needs, and what to do.
 fn without(run: &RunArgs, needed: &str) -> String {
     let why = match (&run.attach, run.server, &run.client) {
@@ -74,6 +81,7 @@ fn without(run: &RunArgs, needed: &str) -> String {
 }
 
 const ASK: &[Rule<AskArgs>] = &[
+    Rule { options: &["parts"], works: |ask| is_auto(&ask.parts), refusal: |_| WITHOUT_AUTO.to_owned() },
     Rule {
         options: &["message", "every"],
         works: |ask| ask.traffic.active.is_some(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::{self, MarkerArg, Rate, Source};
+use super::values::{self, MarkerArg, PartArg, Rate, Source};
 use crate::model::guard::DEFAULT;
 use crate::ui::Palette;
 use crate::units::parse_percent;
@@ -70,6 +70,20 @@ impl AddressArgs {
     pub fn ports_or_default(&self) -> u16 {
         self.ports.unwrap_or(PORTS)
     }
+}
+
+/// Which part of a run this is.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Parts")]
+pub struct PartArgs {
+    /// Take one part of this run, such as the second of five: 2/5. The parts divide --target, --rate, --close-rate and
+    /// --source exactly; give each the same command line. auto: as mpirun, srun, Kubernetes or Nomad counts this process.
+    #[arg(long, value_name = "PART/PARTS|auto", value_parser = str::parse::<PartArg>, allow_hyphen_values = true)]
+    pub part: Option<PartArg>,
+
+    /// How many parts there are, for --part auto where the launcher does not say: Kubernetes and Nomad.
+    #[arg(long, value_name = "COUNT", value_parser = values::parts)]
+    pub parts: Option<u32>,
 }
 
 /// What holds the connections.

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::output::{FORMATS, Format};
+use crate::part::Part;
 pub(super) use crate::probe::parse_pid as pid;
 use crate::ui::Palette;
 use crate::units::{parse_bytes, parse_count, parse_duration, parse_percent, parse_rate};
@@ -21,6 +22,23 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, String> {
         parse_rate(text).map(Self)
+    }
+}
+
+/// Which part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartArg {
+    /// This one.
+    Named(Part),
+    /// As the launcher of this process says.
+    Auto,
+}
+
+impl FromStr for PartArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" { Ok(Self::Auto) } else { text.parse().map(Self::Named) }
     }
 }
 
@@ -77,6 +95,10 @@ pub fn port(text: &str) -> Result<u16, String> {
 
 pub(super) fn ports(text: &str) -> Result<u16, String> {
     within(text, 1, 65_535, "a number of ports")
+}
+
+pub(super) fn parts(text: &str) -> Result<u32, String> {
+    within(text, 1, u64::from(Part::MOST), "a number of parts")
 }
 
 pub(super) fn workers(text: &str) -> Result<u32, String> {

@@ -28,7 +28,7 @@ use traffic::TrafficCounters;
 pub use worker::WINDOW;
 
 use crate::engine::closing::Closing;
-use crate::engine::config::ClientConfig;
+use crate::engine::config::{ClientConfig, Share};
 use crate::engine::counters::Counters;
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::page::Word;
@@ -94,7 +94,8 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
     let now = Instant::now();
     let backoff = Backoff::new(config.persist, RandomState::new().hash_one(std::process::id()), now);
     let ramp = Ramp::new(config.common.target, config.rate, backoff, now);
-    let traffic = config.traffic.map(|t| TrafficCounters::new(t, now)).transpose()?;
+    let traffic =
+        config.traffic.map(|t| TrafficCounters::new(t, config.share.map_or(0, Share::first), now)).transpose()?;
     let workers = config.common.workers;
     let shared = Arc::new(Shared {
         config,

@@ -72,7 +72,7 @@ impl Plan {
         let usable = own.map_or(DEFAULT_PORTS, |own| own.usable);
         let comfortable = whole(u64::from(config.common.ports) as f64 * usable as f64 * COMFORTABLE);
         let sources = if config.sources.is_empty() {
-            sources::automatic(ip, config.common.target, comfortable)
+            sources::automatic(ip, config.common.target, comfortable, config.share)
         } else {
             config.sources.clone()
         };
@@ -86,6 +86,8 @@ impl Plan {
         };
         let destinations: Vec<SockAddr> = (port..).take(usize::from(config.common.ports)).map(at).collect();
         let tuples = sources.len().max(1) * destinations.len();
+        // Parts that have to share a pair of addresses do not all begin with the same one.
+        let first = config.share.map_or(0, |share| share.first() / RUN % tuples as u64);
         let taken = destinations.iter().map(|_| AtomicBool::new(false)).collect();
         Ok(Self {
             domain,
@@ -95,7 +97,7 @@ impl Plan {
             given: (0..tuples).map(|_| AtomicU32::new(0)).collect(),
             all_given: AtomicBool::new(false),
             taken,
-            next: AtomicUsize::new(0),
+            next: AtomicUsize::new(first as usize),
             left: AtomicUsize::new(tuples),
             own,
         })
@@ -265,6 +267,7 @@ mod tests {
             greet: false,
             persist: false,
             traffic: None,
+            share: None,
         };
         Plan::new(&config, Some(range))
     }

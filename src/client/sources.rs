@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::engine::config::Share;
 use crate::sys;
 
 /// Most loopback sources: far more than any count here needs, and well inside 127.0.0.0/8.
@@ -13,16 +14,20 @@ const MOST_LOOPBACK: u64 = 60_000;
 
 /// Sources for `target` connections of which one source carries `comfortable`: none where the kernel's own choice is
 /// enough, which saves two system calls a connection; else as many of 127.0.0.0/8 as needed for a loopback target, and
-/// every address that routes to any other.
-pub(super) fn automatic(ip: IpAddr, target: u64, comfortable: u64) -> Vec<IpAddr> {
-    if target <= comfortable {
+/// every address that routes to any other. Parts of a run that are on this host, which they are where they connect to loopback,
+/// divide those of 127.0.0.0/8 that all of them need.
+pub(super) fn automatic(ip: IpAddr, target: u64, comfortable: u64, share: Option<Share>) -> Vec<IpAddr> {
+    let whole = share.filter(|_| ip.is_loopback()).map_or(target, |share| share.whole);
+    if whole <= comfortable {
         return Vec::new();
     }
     match ip {
         IpAddr::V4(v4) if v4.is_loopback() => {
-            let needed = target.div_ceil(comfortable.max(1)).min(MOST_LOOPBACK) as u32;
+            let parts = share.map_or(1, |share| u64::from(share.part.of));
+            let needed = whole.div_ceil(comfortable.max(1)).max(parts).min(MOST_LOOPBACK) as u32;
             let network = Ipv4Addr::new(127, 0, 0, 0).to_bits();
-            (1..=needed).map(|i| IpAddr::V4(Ipv4Addr::from_bits(network + i))).collect()
+            let all: Vec<IpAddr> = (1..=needed).map(|i| IpAddr::V4(Ipv4Addr::from_bits(network + i))).collect();
+            share.map_or_else(|| all.clone(), |share| share.part.of_list(&all).0)
         }
         // IPv6 has one loopback address.
         ip if ip.is_loopback() => Vec::new(),
@@ -174,10 +179,22 @@ mod tests {
     fn takes_more_of_loopback_for_more_connections() {
         let loopback = "127.0.0.1".parse().unwrap();
         for (target, want) in [(1000, 0), (1001, 2), (9500, 10)] {
-            assert_eq!(automatic(loopback, target, 1000).len(), want, "{target}");
+            assert_eq!(automatic(loopback, target, 1000, None).len(), want, "{target}");
         }
-        assert_eq!(automatic(loopback, 5000, 1000)[0], loopback);
-        assert!(automatic("::1".parse().unwrap(), 5000, 1000).is_empty());
+        assert_eq!(automatic(loopback, 5000, 1000, None)[0], loopback);
+        assert!(automatic("::1".parse().unwrap(), 5000, 1000, None).is_empty());
+    }
+
+    #[test]
+    fn parts_on_loopback_divide_what_all_of_them_need() {
+        let loopback = "127.0.0.1".parse().unwrap();
+        for (whole, parts, want) in [(9500, 3, 10), (9500, 40, 40), (2000, 2, 2), (1000, 7, 0)] {
+            let share = |part: u32| Share { part: format!("{part}/{parts}").parse().unwrap(), whole };
+            let own = |part| automatic(loopback, share(part).part.share(whole), 1000, Some(share(part)));
+            let all: Vec<IpAddr> = (1..=parts).flat_map(own).collect();
+            let once: std::collections::BTreeSet<_> = all.iter().collect();
+            assert_eq!((all.len(), once.len()), (want, want), "{whole} over {parts}");
+        }
     }
 
     const TRIE: &str = "Main:\n     |-- 10.0.0.0\n        /24 link UNICAST\n     |-- 10.0.0.2\n        /32 host LOCAL\n     |-- 10.0.0.3\n        /32 host LOCAL\n     |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 172.17.0.1\n        /32 host LOCAL\nLocal:\n     |-- 10.0.0.2\n        /32 host LOCAL\n";

@@ -75,13 +75,14 @@ pub(super) struct TrafficCounters {
 }
 
 impl TrafficCounters {
-    pub(super) fn new(config: TrafficConfig, start: Instant) -> io::Result<Self> {
+    /// `first` connections are others': those of the parts of the run before this one.
+    pub(super) fn new(config: TrafficConfig, first: u64, start: Instant) -> io::Result<Self> {
         let zero = || AtomicU64::new(0);
         Ok(Self {
             config,
             start,
             from_us: zero(),
-            candidates: zero(),
+            candidates: AtomicU64::new(first),
             active: zero(),
             sent: zero(),
             echoed: zero(),
@@ -94,7 +95,8 @@ impl TrafficCounters {
         })
     }
 
-    /// Whether the next established connection is an active one: exactly the share, evenly spread.
+    /// Whether the next established connection is an active one: exactly the share, evenly spread, over all
+    /// parts of a run.
     pub(super) fn choose(&self) -> bool {
         let n = self.candidates.fetch_add(1, Relaxed) as f64;
         ((n + 1.0) * self.config.share).floor() > (n * self.config.share).floor()
@@ -346,8 +348,15 @@ mod tests {
     #[test]
     fn chooses_exactly_the_share() {
         for (share, want) in [(0.0, 0), (0.2, 200), (0.333, 333), (1.0, 1000)] {
-            let counters = TrafficCounters::new(config(share), Instant::now()).unwrap();
+            let counters = TrafficCounters::new(config(share), 0, Instant::now()).unwrap();
             assert_eq!((0..1000).filter(|_| counters.choose()).count(), want, "{share}");
+            // Over seven parts of a run it is the same connections.
+            let chosen = |n: u64| {
+                let range = format!("{n}/7").parse::<crate::part::Part>().unwrap().range(1000);
+                let counters = TrafficCounters::new(config(share), range.start, Instant::now()).unwrap();
+                range.filter(|_| counters.choose()).count()
+            };
+            assert_eq!((1..=7).map(chosen).sum::<usize>(), want, "{share}");
         }
     }
 
@@ -368,7 +377,7 @@ mod tests {
     /// One message over a real socket, changed on the way or not.
     fn round_trip(spoil: bool) -> Traffic {
         let start = Instant::now();
-        let counters = TrafficCounters::new(config(1.0), start).unwrap();
+        let counters = TrafficCounters::new(config(1.0), 0, start).unwrap();
         let (mut sender, fd, conns, mut theirs) = one_active(&config(1.0), start, &counters);
         assert_eq!(
             sender.send_due(start + Duration::from_millis(1), &conns, &counters, &mut Vec::new()),
@@ -401,7 +410,7 @@ mod tests {
     fn without_waiting_messages_follow_one_another_and_come_back_in_order() {
         let config = TrafficConfig { wait: false, ..config(1.0) };
         let start = Instant::now();
-        let counters = TrafficCounters::new(config, start).unwrap();
+        let counters = TrafficCounters::new(config, 0, start).unwrap();
         let (mut sender, fd, conns, mut theirs) = one_active(&config, start, &counters);
         let _ = sender.send_due(start + Duration::from_millis(2500), &conns, &counters, &mut Vec::new());
         assert_eq!(counters.report().sent, 3, "due at 0, 1 and 2 s, none of them answered");
@@ -422,7 +431,7 @@ mod tests {
     fn a_full_socket_bounds_what_is_sent_without_waiting() {
         let config = TrafficConfig { wait: false, message: 64 * 1024, ..config(1.0) };
         let start = Instant::now();
-        let counters = TrafficCounters::new(config, start).unwrap();
+        let counters = TrafficCounters::new(config, 0, start).unwrap();
         let (mut sender, _, conns, _theirs) = one_active(&config, start, &counters);
         let _ = sender.send_due(start + Duration::from_secs(1000), &conns, &counters, &mut Vec::new());
         let t = counters.report();
@@ -432,7 +441,7 @@ mod tests {
     #[test]
     fn a_sender_that_was_away_counts_late_and_skipped() {
         let start = Instant::now();
-        let counters = TrafficCounters::new(config(1.0), start).unwrap();
+        let counters = TrafficCounters::new(config(1.0), 0, start).unwrap();
         let (mut sender, _, conns, _theirs) = one_active(&config(1.0), start, &counters);
         let _ = sender.send_due(start + Duration::from_millis(3500), &conns, &counters, &mut Vec::new());
         let t = counters.report();
@@ -446,7 +455,7 @@ mod tests {
     fn overdue(every_us: u64, wait: bool, answers: bool, behind: Duration) -> (u64, u64) {
         let config = TrafficConfig { every_us, wait, ..config(1.0) };
         let start = Instant::now();
-        let counters = TrafficCounters::new(config, start).unwrap();
+        let counters = TrafficCounters::new(config, 0, start).unwrap();
         let (mut sender, fd, conns, mut theirs) = one_active(&config, start, &counters);
         for message in 0..2 {
             let now = start + Duration::from_micros(every_us) * message + behind;

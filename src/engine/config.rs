@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::page::Page;
+use crate::part::Part;
 use crate::protocol::{Hello, PROTOCOL, Role};
 
 /// Settings of one engine.
@@ -76,6 +77,25 @@ pub struct ClientConfig {
     pub persist: bool,
     /// Messages on a share of the connections.
     pub traffic: Option<TrafficConfig>,
+    /// The part of a larger run that this is; `None` is all of it.
+    #[serde(default)]
+    pub share: Option<Share>,
+}
+
+/// A part of a larger run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Which part.
+    pub part: Part,
+    /// Connections of the whole run.
+    pub whole: u64,
+}
+
+impl Share {
+    /// Number of the part's first connection among those of the whole run, from 0.
+    pub fn first(self) -> u64 {
+        self.part.range(self.whole).start
+    }
 }
 
 /// Messages on a share of the connections.

@@ -231,6 +231,7 @@ fn full() -> Summary {
     (full.lost, full.refused, full.greeted) = (count, count, count);
     (full.time_to_peak_s, full.mean_rate_per_s, full.cpu_us_per_connection, full.close_s) =
         (number, number, number, number);
+    full.part = "1/1".parse().ok();
     let cost = &mut full.bytes_per_connection;
     for part in [
         &mut cost.total,

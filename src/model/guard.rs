@@ -4,6 +4,7 @@
 //! connects, and nothing has to act in time. Each sample moves it.
 
 use crate::limits::{Headroom, Keeps, LimitId, all_chains, per_connection, room, tightest};
+use crate::part::Part;
 use crate::sample::{Kernel, MemCgroup};
 use crate::units;
 
@@ -100,11 +101,14 @@ impl Guard {
 
 /// The target of a run that names none: one million, or what the machine (and every limiting cgroup of `own_memcg` and of
 /// the sample's targets) can hold with a fifth of its real headroom left. With the sentence that says which.
-pub fn safe_target(kernel: &Kernel, both_ends: bool, own_memcg: &[MemCgroup]) -> (u64, String) {
+/// A part of a run takes its share of that million.
+pub fn safe_target(kernel: &Kernel, both_ends: bool, own_memcg: &[MemCgroup], part: Option<Part>) -> (u64, String) {
+    let default = part.map_or(DEFAULT, |part| part.share(DEFAULT));
     let cost = per_connection(both_ends);
     let holds = |left: u64| whole((1.0 - SPARE) * left as f64 / cost);
     let Some(headroom) = Headroom::of(kernel, None) else {
-        return (BLIND, format!("target {}: memory cannot be read here; --target sets another", units::grouped(BLIND)));
+        let blind = BLIND.min(default);
+        return (blind, format!("target {}: memory cannot be read here; --target sets another", units::grouped(blind)));
     };
     let mut least = (holds(headroom.bytes), headroom.bytes, "real memory headroom".to_owned());
     for group in tightest(std::iter::once(own_memcg).chain(all_chains(kernel))) {
@@ -114,12 +118,14 @@ pub fn safe_target(kernel: &Kernel, both_ends: bool, own_memcg: &[MemCgroup]) ->
         }
     }
     let (count, left, what) = least;
-    if count >= DEFAULT {
+    if count >= default {
+        let of =
+            part.map_or("the default".to_owned(), |part| format!("{part} of the default, {}", units::grouped(DEFAULT)));
         return (
-            DEFAULT,
+            default,
             format!(
-                "target {}, the default; this machine could hold about {}",
-                units::grouped(DEFAULT),
+                "target {}, {of}; this machine could hold about {}",
+                units::grouped(default),
                 units::short_count(count)
             ),
         );
@@ -274,9 +280,13 @@ mod tests {
             ),
         ];
         for (sample, both_ends, own, want, text) in rows {
-            let (got, why) = safe_target(&sample.kernel, both_ends, &own);
+            let (got, why) = safe_target(&sample.kernel, both_ends, &own, None);
             assert!(why.starts_with(text), "{why}");
             assert_eq!(got, want, "{why}");
         }
+        let part = "2/7".parse().ok();
+        let (got, why) = safe_target(&synthetic::host_only(0).kernel, true, &[], part);
+        let text = "target 142,857, part 2 of 7 of the default, 1,000,000; this machine could hold about";
+        assert!(got == 142_857 && why.starts_with(text), "{why}");
     }
 }

@@ -52,6 +52,7 @@ pub use timeline::{Drift, Quantity};
 
 use serde::{Deserialize, Serialize};
 
+use crate::part::Part;
 use crate::protocol::Role;
 use crate::sample::{Machine, Sample};
 use crate::units;
@@ -72,7 +73,10 @@ const SPARE: f64 = 1.1;
 pub struct Setup {
     /// The engines are this program's own: its end closes their connections.
     pub own_engines: bool,
-    /// Connections aimed at; `None` when only watching.
+    /// Which part of a larger run this is; `None` is all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// Connections aimed at, here; `None` when only watching.
     pub target: Option<u64>,
     /// Where the target came from when the program chose it: one sentence.
     pub target_note: Option<String>,

@@ -61,6 +61,7 @@ pub(super) fn summary(model: &Model, run: &RunLog, verdict: Verdict) -> Summary 
     Summary {
         verdict,
         stopped_by: stopped_by(model, verdict),
+        part: model.setup().part,
         target: model.now().target,
         peak_established: run.peak_established(),
         peak_accepted: run.peak_accepted(),
@@ -148,6 +149,7 @@ mod tests {
             "kind",
             "verdict",
             "stopped_by",
+            "part",
             "target",
             "peak_established",
             "peak_accepted",

@@ -8,6 +8,7 @@ use super::cost::Basis;
 use super::event::{About, Event, Proof, Severity};
 use super::now::RunPhase;
 use crate::limits::{Cure, LimitId, LimitState, Unit};
+use crate::part::Part;
 pub use crate::protocol::Latency;
 use crate::protocol::{Role, Traffic};
 use crate::sample::ListenerCensus;
@@ -252,7 +253,10 @@ pub struct Summary {
     pub verdict: Verdict,
     /// Id of the limit that stopped it.
     pub stopped_by: Option<String>,
-    /// Connections aimed at.
+    /// Which part of a larger run it was; null where it was all of it.
+    #[serde(default)]
+    pub part: Option<Part>,
+    /// Connections aimed at, by this part where it is one.
     pub target: Option<u64>,
     /// Peak of established connections, counted by the client engine; null without one.
     pub peak_established: Option<u64>,

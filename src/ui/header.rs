@@ -25,7 +25,8 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     };
     column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", phase.word()), style) + 1;
     column = put(buf, area, column, 0, &units::clock(now.t_ms), theme.text()) + 2;
-    let mut parts: Vec<String> = [endpoint(model), processes(model)].into_iter().flatten().collect();
+    let part = model.setup().part.map(|part| part.to_string());
+    let mut parts: Vec<String> = [endpoint(model), part, processes(model)].into_iter().flatten().collect();
     if model.program().is_some() {
         // Which server it is matters more than where.
         parts.reverse();
