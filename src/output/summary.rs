@@ -90,6 +90,7 @@ fn verdict(s: &Summary, model: &Model) -> String {
         Verdict::ServerStalled => format!("the server takes no more connections{}", stop(model)),
         Verdict::Late => "the target was reached, but messages were sent too late".to_owned(),
         Verdict::TimeUp => "time was up before the target was reached".to_owned(),
+        Verdict::WorkersMissing => "a worker of the fleet did not come, or was lost".to_owned(),
         Verdict::Served | Verdict::Watched => "ended".to_owned(),
         Verdict::Interrupted => "ended by the user".to_owned(),
     }
