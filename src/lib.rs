@@ -18,7 +18,7 @@
 //! | [`fleet`] | a run on several hosts: what its workers publish, the store that they meet in, all of them as one | `model`, `limits`, `sample`, `protocol`, `units` |
 //! | [`record`] | a run as a file: written, read, played again | `model`, `sample`, `protocol`, `units` |
 //! | [`report`] | runs held against each other, and as a page, a picture, a few lines; pure | `model`, `limits`, `sample`, `protocol`, `units` |
-//! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
+//! | [`ui`] | terminal, input, views | `fleet`, `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
 //! | [`advise`] | what a target needs of this machine, before any connection; pure | `limits`, `sample`, `units` |
 //! | [`config`] | the configuration file of the screen | `ui`, `units` |
 //! | [`cli`] | the command line, types only | `output`, `ui`, `model`, `probe`, `part`, `units` |
