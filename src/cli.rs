@@ -5,6 +5,7 @@
 //! | `shared` | the groups of options that a run, `check` and `tune` share |
 //! | `advise` | the other options of `check` and `tune` |
 //! | `record` | those of `runs` and `replay` |
+//! | `merge` | those of `merge` |
 //! | `report` | the options of `compare` and `report` |
 //! | `values` | what single options take |
 //! | `modes` | options that do nothing in a mode, refused |
@@ -19,6 +20,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod advise;
+mod merge;
 mod modes;
 mod record;
 mod refusal;
@@ -27,6 +29,7 @@ mod shared;
 mod values;
 
 pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
+pub use merge::MergeArgs;
 pub use record::{ReplayArgs, RunsArgs, RunsSub};
 pub use report::{CompareArgs, CompareOutputArg, ReportArgs, ReportOutputArg, ToArgs};
 pub use shared::{AddressArgs, EngineArgs, PartArgs, RampArgs, ScreenArgs, TrafficArgs};
@@ -81,6 +84,9 @@ pub enum Sub {
     /// Make a page, a picture, a card or Markdown of a recorded run, or of several.
     #[command(after_help = report::REPORT_HELP)]
     Report(ReportArgs),
+    /// Merge the recorded parts of a run into one recording.
+    #[command(after_help = merge::MERGE_HELP)]
+    Merge(MergeArgs),
     /// Print the configuration file of the screen as it would be without one: every setting, with what it is for.
     Config,
 }

@@ -20,6 +20,7 @@
 //! | `peers` | who is connected to a listener, when asked |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
 //! | `gather`, `compare`, `report` | what recorded runs were; held against each other; as a page, a picture, a card |
+//! | `merge` | the parts of a run as one recording |
 //! | `engine_process` | the other side: what `c1m-top engine` runs |
 
 mod advise;
@@ -33,6 +34,7 @@ mod endpoint;
 mod engine_process;
 mod gather;
 mod link;
+mod merge;
 mod message;
 mod no_thread;
 mod parts;
@@ -99,6 +101,7 @@ pub fn main() -> ExitCode {
         Some(Sub::Replay(args)) => replay::replay(&args),
         Some(Sub::Compare(args)) => compare::run(&args),
         Some(Sub::Report(args)) => report::run(&args),
+        Some(Sub::Merge(args)) => merge::run(&args),
         Some(Sub::Config) => Ok(print_config()),
         None => machine_is_here().and_then(|()| run::run(&cli.run)),
     };

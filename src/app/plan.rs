@@ -24,6 +24,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Plan {
     pub(super) server: Option<ServerConfig>,
     pub(super) client: Option<ClientConfig>,
+    /// The first port of the run; a part of it may have others.
+    pub(super) port: u16,
     /// Which part of a larger run this is, and what that has of the whole, in a sentence.
     pub(super) part: Option<Part>,
     pub(super) part_note: Option<String>,
@@ -112,6 +114,7 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
     Ok(Plan {
         server,
         client,
+        port,
         part,
         part_note,
         endpoint_note: to.and_then(|to| to.note),

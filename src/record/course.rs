@@ -54,11 +54,14 @@ impl Course {
                 kept.note(Severity::Warning, id, text.as_str());
             }
             Entry::Gap { .. } => self.model.gap(),
+            Entry::Told { name, event, .. } => self.model.retell(name, event),
+            Entry::Limits { limits, .. } => self.model.give_limits(limits.clone()),
             Entry::Header { .. }
             | Entry::Shown { .. }
             | Entry::Command { .. }
             | Entry::Quit { .. }
             | Entry::Event { .. }
+            | Entry::Part { .. }
             | Entry::Summary { .. } => {}
         }
     }

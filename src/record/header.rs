@@ -57,6 +57,22 @@ pub struct Header {
     /// What the dashboard was allowed to do.
     #[serde(default)]
     pub privilege: Privilege,
+    /// Which machine and network it was on, for whoever adds up several runs.
+    #[serde(default)]
+    pub place: Place,
+    /// How far the clock of this machine was ahead of the one that all parts of the run go by, microseconds; `None` where
+    /// nobody has measured it.
+    #[serde(default)]
+    pub clock_offset_us: Option<i64>,
+}
+
+/// Where a run was, as names without a meaning: equal for runs that share it, and nothing can be read off them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Place {
+    /// The machine, since it was last booted: memory and slab are the same for all that run on it, containers too.
+    pub host: Option<String>,
+    /// The network namespace: sockets are counted in each.
+    pub network: Option<String>,
 }
 
 /// What kind of run it is.
@@ -104,6 +120,8 @@ impl Header {
             sysctls: BTreeMap::new(),
             limits: BTreeMap::new(),
             privilege: Privilege::default(),
+            place: Place::default(),
+            clock_offset_us: None,
         }
     }
 }

@@ -25,7 +25,8 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     };
     column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", phase.word()), style) + 1;
     column = put(buf, area, column, 0, &units::clock(now.t_ms), theme.text()) + 2;
-    let part = model.setup().part.map(|part| part.to_string());
+    let setup = model.setup();
+    let part = setup.part.map(|part| part.to_string()).or(setup.merged.map(|from| from.to_string()));
     let mut parts: Vec<String> = [endpoint(model), part, processes(model)].into_iter().flatten().collect();
     if model.program().is_some() {
         // Which server it is matters more than where.
@@ -58,6 +59,10 @@ fn processes(model: &Model) -> Option<String> {
             String::new()
         };
         return Some(format!("{} {}{more}", program.name, program.pid));
+    }
+    // The engines of several parts have no number between them.
+    if model.setup().merged.is_some() {
+        return None;
     }
     let names: Vec<String> = model.engines().iter().map(|e| format!("{} {}", e.name, e.pid)).collect();
     (!names.is_empty()).then(|| names.join("  "))
