@@ -143,6 +143,13 @@ pub enum Entry {
         /// What.
         command: Command,
     },
+    /// The guard of the fleet's server begins or ceases to keep this client from its target.
+    FleetHold {
+        /// Milliseconds since the dashboard started.
+        t_ms: u64,
+        /// Whether it does.
+        holds: bool,
+    },
     /// The user wanted to leave.
     Quit {
         /// Milliseconds since the dashboard started.
@@ -177,6 +184,7 @@ impl Entry {
             | Entry::Kept { t_ms, .. }
             | Entry::Command { t_ms, .. }
             | Entry::Quit { t_ms }
+            | Entry::FleetHold { t_ms, .. }
             | Entry::Shown { t_ms }
             | Entry::Gap { t_ms, .. } => Some(*t_ms),
             Entry::Event { event } => Some(event.t_ms),
