@@ -8,6 +8,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 use super::watcher::Report;
+use crate::fleet::News;
 use crate::model::Model;
 use crate::sample::{Peers, Reading};
 use crate::ui::Input;
@@ -21,6 +22,8 @@ pub(super) enum Message {
     Input(Input),
     /// A signal.
     Signal(i32),
+    /// From the fleet that this run is a worker of.
+    Fleet(Box<News>),
     /// Who is connected to a port, counted as the user asked.
     Peers(u16, Box<Reading<Peers>>),
     /// The run as it was at a moment that was asked for, milliseconds since the dashboard started; `None`: it cannot be read.

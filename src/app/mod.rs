@@ -17,6 +17,7 @@
 //! | `replay`, `player` | `runs`, and `replay` as lines and on a terminal |
 //! | `past` | a run as it was at another moment |
 //! | `screen` | the dashboard |
+//! | `fleet`, `fleet_news`, `fleet_view` | this run as a worker of a fleet; what it hears; `c1m-top fleet` |
 //! | `peers` | who is connected to a listener, when asked |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
 //! | `gather`, `compare`, `report` | what recorded runs were; held against each other; as a page, a picture, a card |
@@ -32,6 +33,9 @@ mod controller;
 mod ending;
 mod endpoint;
 mod engine_process;
+mod fleet;
+mod fleet_news;
+mod fleet_view;
 mod gather;
 mod link;
 mod merge;
@@ -102,6 +106,7 @@ pub fn main() -> ExitCode {
         Some(Sub::Compare(args)) => compare::run(&args),
         Some(Sub::Report(args)) => report::run(&args),
         Some(Sub::Merge(args)) => merge::run(&args),
+        Some(Sub::Fleet(args)) => fleet_view::run(&args),
         Some(Sub::Config) => Ok(print_config()),
         None => machine_is_here().and_then(|()| run::run(&cli.run)),
     };

@@ -12,11 +12,12 @@ use super::session::Session;
 use super::setup::{self, Ready};
 use super::state::State;
 use super::view::View;
-use super::{Failure, ending, no_thread, plan, recording, watcher};
+use super::{Failure, ending, fleet, no_thread, plan, recording, watcher};
 use crate::cli::{OutputArg, RunArgs};
 use crate::config::Config;
 use crate::model::Severity;
 use crate::output::{FORMATS, Writer};
+use crate::record::Header;
 
 /// Messages that wait for the loop. The probe thread blocks when it is full, which is right: nobody looks.
 const CHANNEL: usize = 64;
@@ -47,9 +48,14 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let (to, messages) = sync_channel::<Message>(CHANNEL);
     // Before anything is changed that must be put back.
     message::catch_signals(to.clone()).map_err(failed)?;
-    let Ready { engines, links, sampler, setup, watched, terms, tuned, notes } = setup::prepare(plan, lines.is_none())?;
+    // Refused by its fleet, it starts nothing; dropped, it leaves the fleet.
+    let (fleet, joined) = fleet::join(args, &plan, to.clone())?.unzip();
+    let Ready { engines, links, sampler, setup, watched, terms, tuned, notes } =
+        setup::prepare(plan, lines.is_none(), fleet.is_some())?;
+    let header = recording::header(args, setup.clone(), port, watched);
+    let header = Header { clock_offset_us: fleet.as_ref().map(|fleet| fleet.clock_offset_us), ..header };
     let (recorder, unrecorded) = match file {
-        Some(Ok(file)) => match file.begin(recording::header(args, setup.clone(), port, watched))? {
+        Some(Ok(file)) => match file.begin(header)? {
             Ok(recorder) => (Some(recorder), None),
             Err(why) => (None, Some(why)),
         },
@@ -68,7 +74,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         failed(e)
     })?;
     message::report_panic(thread, to.clone());
-    for (id, sentence) in notes.into_iter().chain(unrecorded.map(|why| ("recording", why))) {
+    for (id, sentence) in
+        notes.into_iter().chain(joined.into_iter().flatten()).chain(unrecorded.map(|why| ("recording", why)))
+    {
         state.note(Severity::Info, id, sentence);
     }
     for done in tuned.iter().flat_map(|t| &t.done) {
@@ -76,7 +84,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         state.note(severity, &format!("tuned/{}", done.key), done.to_string());
     }
     let controller = Controller::new(terms, Instant::now());
-    let mut session = Session::new(state, controller, processes, probe, to, view, tuned);
+    let mut session = Session::new(state, controller, processes, probe, to, view, tuned, fleet);
     let end = session.until_end(&messages);
     ending::finish(session, end, &args.expect)
 }

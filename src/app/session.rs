@@ -8,6 +8,7 @@ use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTSTP};
 use super::Failure;
 use super::advise::Tuned;
 use super::controller::{Controller, Step};
+use super::fleet::Fleet;
 use super::message::Message;
 use super::past::Historian;
 use super::peers::Asker;
@@ -32,6 +33,7 @@ pub(super) struct Session {
     /// The moment that is looked at, milliseconds since the dashboard started.
     sought: Option<u64>,
     pub(super) view: View,
+    pub(super) fleet: Option<Fleet>,
     interrupted: bool,
     /// A sample was ordered and has not come.
     asked: bool,
@@ -49,6 +51,7 @@ pub(super) enum End {
 }
 
 impl Session {
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the run, and its one caller has just made them")]
     pub(super) fn new(
         state: State,
         controller: Controller,
@@ -57,6 +60,7 @@ impl Session {
         to: SyncSender<Message>,
         view: View,
         tuned: Option<Tuned>,
+        fleet: Option<Fleet>,
     ) -> Self {
         Self {
             state,
@@ -67,6 +71,7 @@ impl Session {
             past: Historian::new(to),
             sought: None,
             view,
+            fleet,
             interrupted: false,
             asked: false,
             _tuned: tuned,
@@ -138,9 +143,13 @@ impl Session {
                 if shown && self.view.sample(self.state.for_output())? == Reader::Gone {
                     return Ok(Some(End::AtOnce));
                 }
+                if let Some(fleet) = &mut self.fleet {
+                    fleet.publish(&self.state);
+                }
                 let steps = self.controller.on_sample(&self.state, Instant::now());
                 self.carry_out(steps)
             }
+            Message::Fleet(news) => self.heard(*news),
             Message::Report(Report::Gone { pid, bye: true }) if !self.processes.is_own(pid) => {
                 let name = self.name(pid);
                 self.state.note(Severity::Info, &format!("ended/{name}"), format!("the {name} engine {pid} has ended"));
@@ -207,7 +216,7 @@ impl Session {
         }
     }
 
-    fn act(&mut self, action: Option<Action>) -> Result<Option<End>, Failure> {
+    pub(super) fn act(&mut self, action: Option<Action>) -> Result<Option<End>, Failure> {
         self.view.dirty();
         let step = match action {
             // Only a replay plays.
@@ -269,7 +278,7 @@ impl Session {
         }
     }
 
-    fn carry_out(&mut self, steps: Vec<Step>) -> Result<Option<End>, Failure> {
+    pub(super) fn carry_out(&mut self, steps: Vec<Step>) -> Result<Option<End>, Failure> {
         for step in steps {
             match step {
                 Step::Order(order) => {

@@ -83,6 +83,11 @@ impl State {
         self.take(Entry::Command { t_ms: self.now().t_ms, to, command });
     }
 
+    /// The guard of the fleet's server begins or ceases to keep this client from its target.
+    pub(super) fn fleet_holds(&mut self, holds: bool) {
+        self.take(Entry::FleetHold { t_ms: self.now().t_ms, holds });
+    }
+
     /// The user wanted to leave.
     pub(super) fn quit(&mut self) {
         self.take(Entry::Quit { t_ms: self.now().t_ms });

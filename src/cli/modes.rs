@@ -15,9 +15,20 @@ struct Rule<T> {
 
 const RUN: &[Rule<RunArgs>] = &[
     Rule {
-        options: &["hold", "rate", "guard", "no-guard", "persist", "greet", "active", "source", "allow-public"],
+        options: &["hold", "rate", "persist", "greet", "active", "source", "allow-public"],
         works: |run| run.client.is_some(),
         refusal: |run| without(run, "--client"),
+    },
+    Rule {
+        // The server of a fleet holds the clients before its limits.
+        options: &["guard", "no-guard"],
+        works: |run| run.client.is_some() || (in_fleet(run) && (run.server || run.attach.is_some())),
+        refusal: |run| without(run, "--client"),
+    },
+    Rule {
+        options: &["fleet", "fleet-ca", "expect-workers", "fleet-wait", "on-lost"],
+        works: |run| run.starts_engines() || run.attach.is_some(),
+        refusal: |_| "does nothing when nothing is run: add --server, --client or --attach".to_owned(),
     },
     Rule {
         options: &["only", "app-limit"],
@@ -58,6 +69,11 @@ const RUN: &[Rule<RunArgs>] = &[
         refusal: |_| "does nothing without the dashboard: leave it out".to_owned(),
     },
 ];
+
+/// Whether a run is a worker of a fleet; the environment may say so too.
+fn in_fleet(run: &RunArgs) -> bool {
+    run.worker.fleet.is_some() || std::env::var_os("C1M_FLEET").is_some()
+}
 
 const WITHOUT_ACTIVE: &str = "does nothing without --active: add --active 20%, or leave it out";
 
@@ -138,7 +154,9 @@ pub(super) fn refuse(cli: &Cli, command: &Command, matches: &ArgMatches) -> Resu
     };
     match &cli.command {
         None => hold(RUN, &cli.run, &options(command, matches)),
-        Some(Sub::Engine { .. } | Sub::Runs(_) | Sub::Config | Sub::Compare(_) | Sub::Report(_) | Sub::Merge(_)) => {
+        Some(
+            Sub::Engine { .. } | Sub::Runs(_) | Sub::Config | Sub::Compare(_) | Sub::Report(_) | Sub::Merge(_) | Sub::Fleet(_),
+        ) => {
             Ok(())
         }
         Some(Sub::Replay(replay)) => hold(REPLAY, replay, &given("replay")),

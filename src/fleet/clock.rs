@@ -8,6 +8,7 @@ const KEPT_US: u64 = 60_000_000;
 const STEP_US: u64 = 20_000;
 
 /// One reading.
+#[expect(clippy::struct_field_names, reason = "each is in microseconds")]
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     /// The store's time less the monotonic one, microseconds.
@@ -20,13 +21,13 @@ struct Reading {
 
 /// The clock.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct StoreClock {
+pub(super) struct StoreClock {
     best: Option<Reading>,
 }
 
 impl StoreClock {
     /// Takes a reading of the store's time: monotonic before and after it, all in microseconds. The shortest round trip wins.
-    pub fn read(&mut self, before_us: u64, store_us: u64, after_us: u64) {
+    pub(super) fn read(&mut self, before_us: u64, store_us: u64, after_us: u64) {
         let trip = after_us.saturating_sub(before_us);
         let middle = before_us + trip / 2;
         let offset_us = signed(store_us).saturating_sub(signed(middle));
@@ -43,22 +44,22 @@ impl StoreClock {
     }
 
     /// The store's time at a monotonic moment, microseconds; before the first reading the moment itself.
-    pub fn store_us(&self, mono_us: u64) -> u64 {
+    pub(super) fn store_us(&self, mono_us: u64) -> u64 {
         mono_us.saturating_add_signed(self.offset_us())
     }
 
     /// The monotonic moment of a time of the store.
-    pub fn mono_us(&self, store_us: u64) -> u64 {
+    pub(super) fn mono_us(&self, store_us: u64) -> u64 {
         store_us.saturating_add_signed(self.offset_us().saturating_neg())
     }
 
     /// The store's time less the monotonic one, microseconds.
-    pub fn offset_us(&self) -> i64 {
+    pub(super) fn offset_us(&self) -> i64 {
         self.best.map_or(0, |best| best.offset_us)
     }
 
     /// The store's time is known to this, microseconds.
-    pub fn error_us(&self) -> u64 {
+    pub(super) fn error_us(&self) -> u64 {
         self.best.map_or(0, |best| best.error_us)
     }
 }

@@ -68,16 +68,16 @@ impl Token {
 
 /// Which run of which fleet.
 #[derive(Debug, Clone, Copy)]
-pub struct Run<'a> {
+pub(super) struct Run<'a> {
     /// The fleet's name.
-    pub fleet: &'a str,
+    pub(super) fleet: &'a str,
     /// The run's id.
-    pub id: &'a str,
+    pub(super) id: &'a str,
 }
 
 /// A signed command, as it stands in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Signed {
+pub(super) struct Signed {
     /// The store's time when it was given, microseconds.
     counter: u64,
     /// The command, JSON.
@@ -88,15 +88,15 @@ pub struct Signed {
 
 impl Signed {
     /// Signs a command.
-    pub fn new(token: &Token, of: Run<'_>, counter: u64, command: FleetCommand) -> Self {
+    pub(super) fn new(token: &Token, of: Run<'_>, counter: u64, command: FleetCommand) -> Self {
         let command = serde_json::to_string(&command).unwrap_or_default();
         let mac = token.mac(of, counter, &command).finalize().into_bytes();
-        let mac = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mac = mac.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         Self { counter, command, mac }
     }
 
     /// Its counter.
-    pub fn counter(&self) -> u64 {
+    pub(super) fn counter(&self) -> u64 {
         self.counter
     }
 }
@@ -112,19 +112,19 @@ pub enum Refused {
 
 /// Lets each command of who has the token through once.
 #[derive(Debug, Clone)]
-pub struct Gate {
+pub(super) struct Gate {
     token: Token,
     last: u64,
 }
 
 impl Gate {
     /// Takes only what is given after `since`, by the store's clock, microseconds.
-    pub fn new(token: Token, since: u64) -> Self {
+    pub(super) fn new(token: Token, since: u64) -> Self {
         Self { token, last: since }
     }
 
     /// The counter of the last that was taken.
-    pub fn last(&self) -> u64 {
+    pub(super) fn last(&self) -> u64 {
         self.last
     }
 
@@ -132,7 +132,7 @@ impl Gate {
     ///
     /// # Errors
     /// Why it is not obeyed.
-    pub fn take(&mut self, of: Run<'_>, text: &str) -> Result<FleetCommand, Refused> {
+    pub(super) fn take(&mut self, of: Run<'_>, text: &str) -> Result<FleetCommand, Refused> {
         let signed: Signed = serde_json::from_str(text).map_err(|_| Refused::Forged)?;
         let mac = unhex(&signed.mac).ok_or(Refused::Forged)?;
         self.token.mac(of, signed.counter, &signed.command).verify_slice(&mac).map_err(|_| Refused::Forged)?;

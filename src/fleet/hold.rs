@@ -22,20 +22,20 @@ const POINTS: usize = 1024;
 
 /// What a server says of its guard, with each of its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
+pub(super) struct Hold {
     /// The moment of its sample, by the store's clock, microseconds.
-    pub at_us: u64,
+    pub(super) at_us: u64,
     /// Connections that it had.
-    pub connections: u64,
+    pub(super) connections: u64,
     /// The most that its guard allows; `None`: nothing bounds it.
-    pub ceiling: Option<u64>,
+    pub(super) ceiling: Option<u64>,
     /// The limit that this comes from.
-    pub by: Option<LimitId>,
+    pub(super) by: Option<LimitId>,
 }
 
 /// A client's part of it.
 #[derive(Debug, Clone, Default)]
-pub struct Allowance {
+pub(super) struct Allowance {
     /// Moments by the store's clock, and connections then.
     points: VecDeque<(u64, u64)>,
     last_us: u64,
@@ -45,7 +45,7 @@ pub struct Allowance {
 
 impl Allowance {
     /// So many connections at this moment by the store's clock.
-    pub fn had(&mut self, at_us: u64, connections: u64) {
+    pub(super) fn had(&mut self, at_us: u64, connections: u64) {
         self.points.push_back((at_us, connections));
         while self.points.len() > POINTS || self.points.front().is_some_and(|(t, _)| t + REMEMBERED_US < at_us) {
             self.points.pop_front();
@@ -54,7 +54,7 @@ impl Allowance {
 
     /// What this client may hold, by what the servers say now; `clients` of them share the room, itself included. `None` where no
     /// server bounds it.
-    pub fn obey(
+    pub(super) fn obey(
         &mut self,
         holds: &[Hold],
         clients: u64,
@@ -86,7 +86,7 @@ impl Allowance {
     }
 
     /// What was last allowed.
-    pub fn held(&self) -> Option<Held> {
+    pub(super) fn held(&self) -> Option<Held> {
         self.held
     }
 

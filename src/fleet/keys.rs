@@ -62,6 +62,11 @@ impl Keys {
         self.of_run("alive")
     }
 
+    /// The same of those that are a part, while they wait.
+    pub(super) fn ready_parts(&self) -> String {
+        self.of_run("ready_parts")
+    }
+
     /// A set: all who have come and not left.
     pub(super) fn present(&self) -> String {
         self.of_run("present")
@@ -103,11 +108,12 @@ impl Keys {
     }
 
     /// All that live as long as the run can be looked at, but for the workers' own.
-    pub(super) fn shared(&self) -> [String; 9] {
+    pub(super) fn shared(&self) -> [String; 10] {
         [
             self.workers(),
             self.alive(),
             self.present(),
+            self.ready_parts(),
             self.version(),
             self.clients(),
             self.ramping(),

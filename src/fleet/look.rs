@@ -29,24 +29,31 @@ impl Looker {
         Ok(Self { store: Store::new(address, authority)?, fleet: address.name().to_owned(), run: None })
     }
 
-    /// The fleet as it is now; `None` where no worker has come. The run that goes on is shown, else the one that was last.
+    /// The fleet as it is now: the run that goes on, to its end; `last` takes the one that was last where none does. `None` where
+    /// there is none.
     ///
     /// # Errors
     /// What is wrong with the store.
-    pub fn look(&mut self) -> Result<Option<FleetView>, StoreError> {
+    pub fn look(&mut self, last: bool) -> Result<Option<FleetView>, StoreError> {
         self.store.connect()?;
-        let mut pipe = redis::pipe();
-        pipe.get(Keys::run_of(&self.fleet)).get(Keys::last_of(&self.fleet));
-        let (run, last): (Option<String>, Option<String>) = self.store.ask(&pipe)?;
-        let Some(run) = run.or(last) else { return Ok(None) };
-        let keys = Keys::new(&self.fleet, &run);
+        if self.run.is_none() {
+            let mut pipe = redis::pipe();
+            pipe.get(Keys::run_of(&self.fleet)).get(Keys::last_of(&self.fleet));
+            let (now, before): (Option<String>, Option<String>) = self.store.ask(&pipe)?;
+            let run = now.or(before.filter(|_| last));
+            self.run = run.map(|run| Keys::new(&self.fleet, &run));
+        }
+        let Some(keys) = self.run.clone() else { return Ok(None) };
         // One reading a look: the round trip is short beside it.
         self.store.read_clock()?;
         let mut pipe = redis::pipe();
         pipe.smembers(keys.workers());
         let (ids,): (Vec<String>,) = self.store.ask(&pipe)?;
         let workers = states(&mut self.store, &keys, &ids)?;
-        self.run = Some(keys);
+        if workers.is_empty() {
+            // A store that was started anew has forgotten it; its workers name it again in a moment.
+            return Ok(None);
+        }
         Ok(Some(FleetView::of(&self.fleet, self.store.now_us(), workers)))
     }
 

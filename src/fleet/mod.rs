@@ -44,5 +44,5 @@ pub use view::{
     Count, FleetGuard, FleetLimit, FleetView, LOST_MS, Row, SILENT_MS, ServerMemory, Skew, Standing, Totals,
 };
 pub use worker::{
-    ClockReading, CpuUse, Held, Identity, PartOf, ServerSide, Stage, WorkerEvent, WorkerLimit, WorkerRole, WorkerState,
+    ClockReading, CpuUse, Held, Identity, ServerSide, Stage, WorkerEvent, WorkerLimit, WorkerRole, WorkerState,
 };

@@ -11,11 +11,11 @@ use super::hold::{Allowance, Hold};
 use super::keys::{CLAIM_MS, KEPT_MS, Keys};
 use super::look::states;
 use super::member::{Member, News, wall_ahead_us};
-use super::slot::{Handed, Slot};
+use super::slot::{Farewell, Handed, Slot};
 use super::store::StoreError;
 use super::view::{FleetView, LOST_MS, SILENT_MS};
 use super::worker::{ClockReading, Stage, WorkerState};
-use crate::model::RunPhase;
+use crate::model::{RunPhase, Verdict};
 
 /// Between two publications.
 const PUBLISH: Duration = Duration::from_secs(1);
@@ -43,6 +43,7 @@ const LOST: isize = 16;
 
 /// See the module.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the worker")]
 pub(super) struct Rounds {
     member: Member,
     gate: Option<Gate>,
@@ -123,7 +124,7 @@ impl Rounds {
             let mut handed = self.slot.take(self.due());
             let leave = handed.leave.take();
             self.take(handed);
-            if let Some(verdict) = leave {
+            if let Some(Farewell(verdict)) = leave {
                 return self.goodbye(verdict);
             }
             if self.turn(Instant::now(), &mut tell).is_err() {
@@ -141,7 +142,7 @@ impl Rounds {
                 }
                 self.go(Some(at_us), tell)?;
             }
-            None if self.ready && self.started_us.is_none() && self.member.who.expects.is_none() => {
+            None if self.ready && self.started_us.is_none() && self.expects().is_none() => {
                 self.go(None, tell)?;
             }
             _ => {}
@@ -237,7 +238,7 @@ impl Rounds {
         if self.hold_due {
             self.hold()?;
         }
-        if self.ready && self.started_us.is_none() && self.member.who.expects.is_some() {
+        if self.ready && self.started_us.is_none() && self.expects().is_some() {
             self.wait_for_others(now, &mut news)?;
         }
         if now >= self.next.keep {
@@ -361,15 +362,29 @@ impl Rounds {
         Ok(())
     }
 
+    /// How many have to be ready: as many as it was told, else all parts.
+    fn expects(&self) -> Option<u32> {
+        self.member.who.expects.or_else(|| self.member.who.part.map(|part| part.of))
+    }
+
+    /// Those that are counted for that: where parts alone are waited for, nobody else.
+    fn waited_for(&self) -> String {
+        let keys = &self.member.keys;
+        if self.member.who.expects.is_some() { keys.alive() } else { keys.ready_parts() }
+    }
+
     /// Sees whether all are ready; whoever does first sets when all start.
     fn wait_for_others(&mut self, now: Instant, news: &mut Vec<News>) -> Result<(), StoreError> {
-        let expects = self.member.who.expects.unwrap_or(1);
+        let expects = self.expects().unwrap_or(1);
         let keys = self.member.keys.clone();
         let now_us = self.member.store.now_us();
         let heard_since = now_us.saturating_sub(SILENT_MS * 1000);
         let mut pipe = redis::pipe();
         pipe.zadd(keys.alive(), &self.member.who.id, now_us).ignore();
-        pipe.zcount(keys.alive(), heard_since, "+inf").get(keys.start());
+        if self.member.who.part.is_some() {
+            pipe.zadd(keys.ready_parts(), &self.member.who.id, now_us).ignore();
+        }
+        pipe.zcount(self.waited_for(), heard_since, "+inf").get(keys.start());
         let (ready, mut start): (u64, Option<u64>) = self.member.store.ask(&pipe)?;
         if start.is_none() && ready >= u64::from(expects) {
             let at = self.member.store.now_us() + START_IN_US;
@@ -475,23 +490,18 @@ impl Rounds {
     ) -> Result<(), Ended> {
         // It may have forgotten who shares the room.
         self.ramping = false;
-        match &mut self.outage {
-            Some(outage) => {
-                outage.wait = (outage.wait * 2).min(BACK_OFF);
-                // The attempt itself takes time.
-                outage.next = Instant::now() + outage.wait;
-                Ok(())
-            }
-            None => {
-                let wait = POLL;
-                self.outage = Some(Outage { since: now, next: Instant::now() + wait, wait });
-                tell(News::Away(error.text().to_owned()))
-            }
+        if let Some(outage) = &mut self.outage {
+            outage.wait = (outage.wait * 2).min(BACK_OFF);
+            // The attempt itself takes time.
+            outage.next = Instant::now() + outage.wait;
+            return Ok(());
         }
+        self.outage = Some(Outage { since: now, next: Instant::now() + POLL, wait: POLL });
+        tell(News::Away(error.text().to_owned()))
     }
 
     /// The last word. A store that is away does not get it.
-    fn goodbye(&mut self, verdict: Option<crate::model::Verdict>) {
+    fn goodbye(&mut self, verdict: Option<Verdict>) {
         self.stage = Stage::Left;
         let keys = self.member.keys.clone();
         let id = self.member.who.id.clone();

@@ -19,9 +19,13 @@ pub(super) struct Handed {
     pub(super) points: Vec<(Instant, u64)>,
     /// Everything is up.
     pub(super) ready: bool,
-    /// The run is over.
-    pub(super) leave: Option<Option<Verdict>>,
+    /// The run is over, and how it ended, where it ran.
+    pub(super) leave: Option<Farewell>,
 }
+
+/// The last word of a worker.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Farewell(pub(super) Option<Verdict>);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -53,7 +57,7 @@ impl Slot {
     }
 
     pub(super) fn leave(&self, verdict: Option<Verdict>) {
-        self.lock().leave = Some(verdict);
+        self.lock().leave = Some(Farewell(verdict));
         self.changed.notify_one();
     }
 

@@ -32,7 +32,7 @@ impl StoreError {
 }
 
 /// The store, and its clock.
-pub struct Store {
+pub(super) struct Store {
     client: Client,
     connection: Option<Connection>,
     shown: String,
@@ -52,14 +52,14 @@ impl Store {
     ///
     /// # Errors
     /// One line: what cannot be.
-    pub fn new(address: &Address, authority: Option<&[u8]>) -> Result<Self, String> {
+    pub(super) fn new(address: &Address, authority: Option<&[u8]>) -> Result<Self, String> {
         let client = client(address, authority)?;
         let shown = address.to_string();
         Ok(Self { client, connection: None, shown, origin: Instant::now(), clock: StoreClock::default() })
     }
 
     /// Where it is, without user and password.
-    pub fn shown(&self) -> &str {
+    pub(super) fn shown(&self) -> &str {
         &self.shown
     }
 
@@ -67,7 +67,7 @@ impl Store {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn connect(&mut self) -> Result<(), StoreError> {
+    pub(super) fn connect(&mut self) -> Result<(), StoreError> {
         if self.connection.as_ref().is_some_and(redis::ConnectionLike::is_open) {
             return Ok(());
         }
@@ -77,7 +77,7 @@ impl Store {
             connection.set_write_timeout(Some(PATIENCE))?;
             Ok(connection)
         });
-        self.connection = Some(connected.map_err(|e| self.explain(&e))?);
+        self.connection = Some(connected.map_err(|e| Self::explain(&e))?);
         for _ in 0..READINGS {
             self.read_clock()?;
         }
@@ -88,7 +88,7 @@ impl Store {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn read_clock(&mut self) -> Result<(), StoreError> {
+    pub(super) fn read_clock(&mut self) -> Result<(), StoreError> {
         let mut pipe = redis::pipe();
         pipe.cmd("TIME");
         let before = self.mono_us(Instant::now());
@@ -102,39 +102,39 @@ impl Store {
     ///
     /// # Errors
     /// What is wrong; the connection is given up, for an answer may still be under way.
-    pub fn ask<T: FromRedisValue>(&mut self, pipe: &Pipeline) -> Result<T, StoreError> {
+    pub(super) fn ask<T: FromRedisValue>(&mut self, pipe: &Pipeline) -> Result<T, StoreError> {
         let Some(connection) = &mut self.connection else {
             return Err(StoreError::Away("it is not connected".to_owned()));
         };
         pipe.query(connection).map_err(|e| {
-            let error = self.explain(&e);
+            let error = Self::explain(&e);
             self.connection = None;
             error
         })
     }
 
     /// Its clock.
-    pub fn clock(&self) -> &StoreClock {
+    pub(super) fn clock(&self) -> &StoreClock {
         &self.clock
     }
 
     /// A moment on this process' own scale, microseconds.
-    pub fn mono_us(&self, at: Instant) -> u64 {
+    pub(super) fn mono_us(&self, at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(self.origin).as_micros()).unwrap_or(u64::MAX)
     }
 
     /// The moment that a number on that scale stands for.
-    pub fn instant(&self, mono_us: u64) -> Instant {
+    pub(super) fn instant(&self, mono_us: u64) -> Instant {
         self.origin + Duration::from_micros(mono_us)
     }
 
     /// Its time now, microseconds since the Unix epoch.
-    pub fn now_us(&self) -> u64 {
+    pub(super) fn now_us(&self) -> u64 {
         self.clock.store_us(self.mono_us(Instant::now()))
     }
 
     /// In a sentence, without anything that is secret: what the library writes may quote an answer, but never what was sent.
-    fn explain(&self, e: &RedisError) -> StoreError {
+    fn explain(e: &RedisError) -> StoreError {
         let detail = e.detail().unwrap_or_default();
         let code = e.code().unwrap_or_default();
         let unusable = |text: &str| StoreError::Unusable(text.to_owned());

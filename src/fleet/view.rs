@@ -110,7 +110,7 @@ pub struct Totals {
 /// How many workers stand how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
-    /// Workers that the fleet was told to expect; `None`: nobody said.
+    /// Workers that the fleet was told to expect, or that its parts are; `None`: nobody said.
     pub expected: Option<u64>,
     /// Workers that have come.
     pub come: u64,
@@ -257,9 +257,12 @@ fn share(part: u64, whole: u64) -> f64 {
 }
 
 fn counted(rows: &[Row]) -> Count {
+    let parts = rows.iter().filter_map(|row| row.state.who.part).map(|part| u64::from(part.of)).max();
+    let whole = rows.iter().filter(|row| row.state.who.part.is_none()).count() as u64;
+    let told = rows.iter().filter_map(|row| row.state.who.expects).map(u64::from);
     let of = |standing| rows.iter().filter(|row| row.standing == standing).count() as u64;
     Count {
-        expected: rows.iter().filter_map(|row| row.state.who.expects).max().map(u64::from),
+        expected: told.chain(parts.map(|of| of + whole)).max(),
         come: rows.len() as u64,
         waiting: of(Standing::Waiting),
         running: of(Standing::Running),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{Forecast, Headroom, LimitId, LimitState};
 use crate::model::{Model, RunPhase, Severity, Verdict};
+use crate::part::Part;
 use crate::protocol::{Latency, Role};
 
 /// Most events of a worker that it publishes: the newest of those that are worse than news.
@@ -49,15 +50,6 @@ impl WorkerRole {
     }
 }
 
-/// Which part of a run a worker is: `2 of 5`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PartOf {
-    /// Its number, from 1.
-    pub number: u32,
-    /// How many there are.
-    pub of: u32,
-}
-
 /// Who a worker is. It does not change while the run lasts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Identity {
@@ -71,7 +63,7 @@ pub struct Identity {
     pub role: WorkerRole,
     /// Its part, where the run is divided.
     #[serde(default)]
-    pub part: Option<PartOf>,
+    pub part: Option<Part>,
     /// The version of its program.
     pub version: String,
     /// What it listens on, connects to or watches: `10.0.0.5:9900-9999`, `nginx`.

@@ -285,6 +285,21 @@ impl Model {
         self.account.events.push(Event { t_ms: self.now.t_ms, ..event });
     }
 
+    /// Whether it is the guard of a fleet's server that keeps this client from its target, and no limit here.
+    pub fn fleet_holds(&mut self, holds: bool) {
+        self.outlook.guard.fleet_holds(holds);
+    }
+
+    /// Whether it is at this moment.
+    pub fn fleet_hold(&self) -> bool {
+        self.outlook.guard.fleet_hold()
+    }
+
+    /// Whether the ramp is, or was last, stopped by the guard of a fleet's server.
+    pub fn held_by_fleet(&self) -> bool {
+        self.outlook.guard.held_by_fleet()
+    }
+
     /// The next sample does not continue the last: time without data lies between.
     pub fn gap(&mut self) {
         self.outlook.history.gap();

@@ -74,6 +74,9 @@ impl Page {
 /// How it ended, in a sentence.
 fn verdict(s: &Summary, model: &Model) -> String {
     let named = |id: &str| {
+        if id == "fleet_guard" {
+            return "the fleet's server is near its own".to_owned();
+        }
         let hit = s.limits.iter().find(|l| l.id.name() == id && l.state == LimitState::Hit);
         let label = || LimitId::named(id).map_or(id.to_owned(), |id| id.descriptor().label.to_owned());
         hit.map_or_else(label, |l| l.id.descriptor().name_of(&l.scope))

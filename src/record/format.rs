@@ -144,6 +144,13 @@ pub enum Entry {
         /// What.
         command: Command,
     },
+    /// The guard of the fleet's server begins or ceases to keep this client from its target.
+    FleetHold {
+        /// Milliseconds since the dashboard started.
+        t_ms: u64,
+        /// Whether it does.
+        holds: bool,
+    },
     /// The user wanted to leave.
     Quit {
         /// Milliseconds since the dashboard started.
@@ -203,6 +210,7 @@ impl Entry {
             | Entry::Kept { t_ms, .. }
             | Entry::Command { t_ms, .. }
             | Entry::Quit { t_ms }
+            | Entry::FleetHold { t_ms, .. }
             | Entry::Shown { t_ms }
             | Entry::Told { t_ms, .. }
             | Entry::Limits { t_ms, .. }
