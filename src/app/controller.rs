@@ -450,7 +450,7 @@ fn open(model: &Model, silent: impl Fn(Role) -> bool) -> u64 {
 }
 
 /// The next of 1, 2, 5, 10, … above or below; `None` above 500,000, which is as fast as it goes.
-fn step(now: u64, up: bool) -> Option<u64> {
+pub(super) fn step(now: u64, up: bool) -> Option<u64> {
     let mut steps = (0..6).flat_map(|e| [1, 2, 5].map(|m| m * 10u64.pow(e)));
     if up { steps.find(|s| *s > now) } else { Some(steps.rfind(|s| *s < now.max(2)).unwrap_or(1)) }
 }

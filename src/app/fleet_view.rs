@@ -1,14 +1,14 @@
-//! `c1m-top fleet`: looks at a fleet once a second, as text or JSON, or gives it a command.
+//! `c1m-top fleet`: looks at a fleet once a second, on its screen, as text or JSON, or gives it a command.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Failure, fleet, gather};
+use super::{Failure, fleet, fleet_screen, gather};
 use crate::cli::{FleetArgs, FleetOutputArg};
 use crate::fleet::{Address, FleetCommand, FleetVerdict, FleetView, Looker, StoreError, WorkerEvent};
 use crate::output::{fleet_line, fleet_rows, fleet_summary, harmless, object};
@@ -39,12 +39,21 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
         looker.command(&token, order(of)).map_err(|e| unusable(&e))?;
         return Ok(0);
     }
+    // One that can neither place its cursor nor clear itself is as good as a file.
+    let on_terminal = io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    let screen = on_terminal && args.to.output_file.is_none() && args.duration.is_none();
+    let output = args.output.unwrap_or(if screen { FleetOutputArg::Tui } else { FleetOutputArg::Text });
+    if output == FleetOutputArg::Tui {
+        if !on_terminal {
+            return Err(Failure::Usage("--output tui needs a terminal; write --output text or json".into()));
+        }
+        return fleet_screen::show(looker, args.last, &args.screen);
+    }
     let to: Box<dyn Write> = match &args.to.output_file {
         Some(path) => Box::new(File::create(path).map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))?),
         None => Box::new(io::stdout()),
     };
-    let mut shown =
-        Shown { to, json: args.output == FleetOutputArg::Json, rows: HashMap::new(), events: HashSet::new() };
+    let mut shown = Shown { to, json: output == FleetOutputArg::Json, rows: HashMap::new(), events: HashSet::new() };
     let began = Instant::now();
     let mut seen: Option<FleetView> = None;
     let mut told = false;

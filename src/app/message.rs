@@ -46,12 +46,25 @@ impl From<Input> for Message {
     }
 }
 
+/// A signal that has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caught(pub(super) i32);
+
+impl From<Caught> for Message {
+    fn from(caught: Caught) -> Self {
+        Message::Signal(caught.0)
+    }
+}
+
 /// Turns signals into messages. SIGHUP is a terminal that has gone.
-pub(super) fn catch_signals(to: SyncSender<Message>) -> io::Result<()> {
+pub(super) fn catch_signals<T>(to: SyncSender<T>) -> io::Result<()>
+where
+    T: From<Input> + From<Caught> + Send + 'static,
+{
     let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH])?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
-            let message = if signal == SIGWINCH { Message::Input(Input::Resize) } else { Message::Signal(signal) };
+            let message = if signal == SIGWINCH { Input::Resize.into() } else { Caught(signal).into() };
             if to.send(message).is_err() {
                 return;
             }

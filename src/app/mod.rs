@@ -35,6 +35,7 @@ mod endpoint;
 mod engine_process;
 mod fleet;
 mod fleet_news;
+mod fleet_screen;
 mod fleet_view;
 mod gather;
 mod link;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::report::ToArgs;
+use super::shared::ScreenArgs;
 use super::values;
 use crate::fleet::Address;
 use crate::units::parse_duration;
@@ -78,18 +79,25 @@ pub struct FleetArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
 
-    /// How the fleet is shown: lines of text, or a JSON object a second.
-    #[arg(long, value_enum, default_value = "text", help_heading = "Output")]
-    pub output: FleetOutputArg,
+    /// How the fleet is shown: on a screen, as lines of text, or as a JSON object a second. Default: tui on a terminal, else
+    /// text.
+    #[arg(long, value_enum, help_heading = "Output")]
+    pub output: Option<FleetOutputArg>,
 
     /// Where that goes.
     #[command(flatten)]
     pub to: ToArgs,
+
+    /// How the screen looks.
+    #[command(flatten)]
+    pub screen: ScreenArgs,
 }
 
 /// How a fleet is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FleetOutputArg {
+    /// The screen.
+    Tui,
     /// A line a second, and the workers' rows when they change.
     Text,
     /// An object a second.

@@ -3,7 +3,10 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
-use super::{AskArgs, Cli, OutputArg, PartArg, PartArgs, ProgramArg, ReplayArgs, RoleArg, RunArgs, Sub, TuneArgs};
+use super::{
+    AskArgs, Cli, FleetArgs, FleetOutputArg, OutputArg, PartArg, PartArgs, ProgramArg, ReplayArgs, RoleArg, RunArgs,
+    Sub, TuneArgs,
+};
 
 /// Options that mean something in some modes alone.
 struct Rule<T> {
@@ -143,6 +146,22 @@ const REPLAY: &[Rule<ReplayArgs>] = &[
     },
 ];
 
+const FLEET: &[Rule<FleetArgs>] = &[
+    Rule {
+        options: &["output-file", "duration"],
+        works: |fleet| fleet.output != Some(FleetOutputArg::Tui),
+        refusal: |_| "does nothing with --output tui: write --output text or json".to_owned(),
+    },
+    Rule {
+        options: &["marker", "theme", "ascii", "mouse"],
+        works: |fleet| {
+            let lines = fleet.output.is_some_and(|output| output != FleetOutputArg::Tui);
+            !lines && fleet.to.output_file.is_none() && fleet.duration.is_none()
+        },
+        refusal: |_| "does nothing without the screen: leave it out".to_owned(),
+    },
+];
+
 /// Refuses what was written and does nothing.
 ///
 /// # Errors
@@ -154,11 +173,10 @@ pub(super) fn refuse(cli: &Cli, command: &Command, matches: &ArgMatches) -> Resu
     };
     match &cli.command {
         None => hold(RUN, &cli.run, &options(command, matches)),
-        Some(
-            Sub::Engine { .. } | Sub::Runs(_) | Sub::Config | Sub::Compare(_) | Sub::Report(_) | Sub::Merge(_) | Sub::Fleet(_),
-        ) => {
+        Some(Sub::Engine { .. } | Sub::Runs(_) | Sub::Config | Sub::Compare(_) | Sub::Report(_) | Sub::Merge(_)) => {
             Ok(())
         }
+        Some(Sub::Fleet(fleet)) => hold(FLEET, fleet, &given("fleet")),
         Some(Sub::Replay(replay)) => hold(REPLAY, replay, &given("replay")),
         Some(Sub::Check(check)) => {
             let given = given("check");

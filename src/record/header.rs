@@ -54,10 +54,6 @@ pub struct Header {
     /// Limits of processes: `RLIMIT_NOFILE`, soft and hard.
     #[serde(default)]
     pub limits: BTreeMap<String, String>,
-    /// Of a worker of a fleet: by how much the store's clock was ahead of this host's wall clock at the start, microseconds. Added
-    /// to the wall times of the samples it makes those of all workers one.
-    #[serde(default)]
-    pub clock_offset_us: Option<i64>,
     /// What the dashboard was allowed to do.
     #[serde(default)]
     pub privilege: Privilege,
@@ -123,7 +119,6 @@ impl Header {
             cgroup: None,
             sysctls: BTreeMap::new(),
             limits: BTreeMap::new(),
-            clock_offset_us: None,
             privilege: Privilege::default(),
             place: Place::default(),
             clock_offset_us: None,

@@ -42,6 +42,8 @@ fn setup() -> Setup {
         guard_per_mille: None,
         interval_ms: 1000,
         hold_ms: None,
+        part: None,
+        merged: None,
     }
 }
 

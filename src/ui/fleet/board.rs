@@ -85,8 +85,6 @@ pub struct Board {
     pub(super) curve: Vec<(f64, f64)>,
     /// Whether this screen may give commands: it has the fleet's token.
     pub(super) commands: bool,
-    /// Whether the ramp was paused from here.
-    pub(super) paused: bool,
     pub(super) order: Order,
     /// What a row must contain; empty lets all.
     pub(super) filter: String,
@@ -155,6 +153,11 @@ impl Board {
     /// The store does not answer: what is shown is what was last known.
     pub fn lose(&mut self, why: &str) {
         self.trouble = Some(why.to_owned());
+    }
+
+    /// Where the fleet meets, without its secrets.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// Whether the mouse is ours.

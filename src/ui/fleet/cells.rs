@@ -31,7 +31,7 @@ pub(super) enum Cell {
 /// first where there is no room.
 const CELLS: [(Cell, u16, u16, u8); 10] = [
     (Cell::Host, 9, 20, 0),
-    (Cell::Part, 7, 9, 1),
+    (Cell::Part, 8, 10, 1),
     (Cell::Count, 10, 12, 0),
     (Cell::Bar, 7, 26, 4),
     (Cell::Share, 6, 6, 8),
@@ -46,7 +46,7 @@ const CELLS: [(Cell, u16, u16, u8); 10] = [
 const MARK: u16 = 1;
 
 /// Columns from which on a row tells the essential.
-pub(super) const LEAST: u16 = 57;
+pub(super) const LEAST: u16 = 58;
 
 /// The cells that have room in so many columns: each with its first column and its width.
 pub(super) fn fitting(columns: u16) -> Vec<(Cell, u16, u16)> {
@@ -81,7 +81,7 @@ impl Cell {
             Cell::Host => "host",
             Cell::Part => "part",
             Cell::Count => "open",
-            Cell::Bar => "of its target",
+            Cell::Bar => "done",
             Cell::Share => "",
             Cell::Rate => "per s",
             Cell::Cpu => "CPU",

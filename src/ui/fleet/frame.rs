@@ -79,8 +79,8 @@ fn draw_panel(buf: &mut Buffer, area: Rect, panel: Panel, board: &Board, view: &
 
 /// The worker chosen.
 fn chosen<'a>(board: &Board, view: &'a FleetView) -> Option<&'a crate::fleet::Row> {
-    let listed = board.listed(view, usize::MAX);
-    listed.rows.get(board.place(view, &listed)).map(|i| &view.rows[*i])
+    let listed = board.listed(view, (usize::MAX, 0));
+    listed.rows.get(board.row_of(view, &listed)).map(|i| &view.rows[*i])
 }
 
 /// Where each panel stands: what is drawn, what Tab goes through and what a click finds.

@@ -22,6 +22,9 @@ use crate::units;
 const PAGE: isize = 10;
 const NOTCH: isize = 3;
 
+/// Room for every worker.
+const ALL: (usize, usize) = (usize::MAX, 0);
+
 /// The keys that mean something here, the most needed in the footer first: the command, and what it does.
 const HERE: &[(Command, &str, &str)] = &[
     (Command::Quit, "quit", "Leaves this screen; the fleet goes on"),
@@ -142,9 +145,9 @@ impl Board {
         }
         let listed = match frame::workers(self, view) {
             Some((place, look)) => table::listed(place, self, view, look).0,
-            None => self.listed(view, usize::MAX),
+            None => self.listed(view, ALL),
         };
-        let to = self.place(view, &listed).saturating_add_signed(by).min(listed.len().saturating_sub(1));
+        let to = self.row_of(view, &listed).saturating_add_signed(by).min(listed.len().saturating_sub(1));
         self.chosen = match listed.rows.get(to) {
             Some(_) if to == 0 => Chosen::First,
             Some(i) => Chosen::One(view.rows[*i].state.who.id.clone()),
@@ -161,7 +164,7 @@ impl Board {
             // First is whichever is first: what is opened stays what it is.
             self.step(0);
             if let (Chosen::First, Some(view)) = (&self.chosen, &self.view) {
-                let listed = self.listed(view, usize::MAX);
+                let listed = self.listed(view, ALL);
                 if let Some(i) = listed.rows.first() {
                     self.chosen = Chosen::One(view.rows[*i].state.who.id.clone());
                 }

@@ -23,8 +23,8 @@ impl Listed {
 }
 
 impl Board {
-    /// What is listed where there is room for so many rows.
-    pub(super) fn listed(&self, view: &FleetView, room: usize) -> Listed {
+    /// What is listed where there is room for so many rows, of which the line of those that are folded takes some.
+    pub(super) fn listed(&self, view: &FleetView, (room, line): (usize, usize)) -> Listed {
         let filter = self.filter.to_lowercase();
         let lets = |row: &Row| filter.is_empty() || words(row).to_lowercase().contains(&filter);
         let mut all: Vec<usize> = (0..view.rows.len()).filter(|i| lets(&view.rows[*i])).collect();
@@ -34,7 +34,7 @@ impl Board {
         }
         // What there is to see comes first, then as many others as fit above the line.
         let told = all.iter().filter(|i| is_told(view, **i)).count();
-        let mut others = room.saturating_sub(told + 1);
+        let mut others = room.saturating_sub(told + line);
         let (rows, folded) = all.into_iter().partition(|i| {
             let stays = is_told(view, *i) || others > 0;
             others -= usize::from(stays && !is_told(view, *i));
@@ -62,7 +62,7 @@ impl Board {
     }
 
     /// The place of the row chosen.
-    pub(super) fn place(&self, view: &FleetView, listed: &Listed) -> usize {
+    pub(super) fn row_of(&self, view: &FleetView, listed: &Listed) -> usize {
         match &self.chosen {
             Chosen::First => 0,
             Chosen::Fold if listed.folded.is_empty() => 0,

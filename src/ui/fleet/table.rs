@@ -64,8 +64,8 @@ struct Shown {
 impl Shown {
     fn of(board: &Board, view: &FleetView, inner: Rect) -> Self {
         let grid = Grid::of(inner, view.rows.len());
-        let listed = board.listed(view, grid.room());
-        let chosen = board.place(view, &listed);
+        let listed = board.listed(view, (grid.room(), grid.beside));
+        let chosen = board.row_of(view, &listed);
         // A line below the rows tells of those that are not there; it takes one from each column.
         let whole = listed.rows.len() <= grid.room() && listed.folded.is_empty();
         let grid = if whole { grid } else { Grid { tall: grid.tall.saturating_sub(1).max(1), ..grid } };

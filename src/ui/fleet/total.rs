@@ -18,12 +18,19 @@ const LARGE_FROM: u16 = 100;
 pub(super) fn draw(buf: &mut Buffer, area: Rect, view: &FleetView, look: Look) {
     let clients = view.rows.iter().any(|row| row.state.who.role.connects());
     let by = if clients { "by its clients" } else { "by its servers" };
-    let title = format!("Connections of the fleet, counted {by}");
+    let over = view.is_over();
+    let title = if over {
+        "Connections that the fleet had open at the most".to_owned()
+    } else {
+        format!("Connections of the fleet, counted {by}")
+    };
     let inner = panel::frame(buf, area, &title, look);
     panel::remark(buf, area, &title, &workers(view), look);
     let totals = &view.totals;
     let wide = totals.target.map_or(0, |t| units::grouped(t).len()).max(9);
-    let count = format!("{:>wide$}", units::grouped(totals.connections));
+    // One that has left has closed what it had.
+    let connections = if over { totals.peak } else { totals.connections };
+    let count = format!("{:>wide$}", units::grouped(connections));
     let large = inner.height >= digits::ROWS && inner.width >= LARGE_FROM && !look.is_plain();
     let beside = if large {
         let taken = digits::width(&count.replace(' ', "0"));
@@ -38,13 +45,13 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, view: &FleetView, look: Look) {
         Some(target) => put(buf, beside, 0, 0, &format!("of {}", units::grouped(target)), look.text()),
         None => put(buf, beside, 0, 0, "connections", look.dim()),
     };
-    let pace = pace(totals);
+    let pace = if over { String::new() } else { pace(totals) };
     // Beside large digits the pace has a row of its own.
     let taken = if large { 0 } else { width(&pace) as u16 };
     let room = beside.width.saturating_sub(column + 3 + 10 + taken).min(100);
     let mut after = column;
     if let Some(target) = totals.target.filter(|target| *target > 0 && room >= 6) {
-        after = meter(buf, beside, column + 2, 0, room, totals.connections as f64 / target as f64, look);
+        after = meter(buf, beside, column + 2, 0, room, connections as f64 / target as f64, look);
     }
     if large {
         put(buf, beside, 0, 1, &pace, look.text());
@@ -88,7 +95,7 @@ fn details(buf: &mut Buffer, area: Rect, view: &FleetView, look: Look) {
     let warn = look.paused();
     let calm = |n: u64| if n > 0 { warn } else { look.text() };
     let mut parts = Vec::new();
-    if let Some(accepted) = totals.accepted {
+    if let Some(accepted) = totals.accepted.filter(|_| !view.is_over()) {
         parts.push(("at server", units::grouped(accepted), look.text()));
     }
     let holding = view.rows.iter().filter(|row| row.state.phase == RunPhase::Holding).count();
@@ -101,7 +108,8 @@ fn details(buf: &mut Buffer, area: Rect, view: &FleetView, look: Look) {
     let mut column = 0;
     for (caption, value, style) in parts {
         if usize::from(column) + width(caption) + 1 + width(&value) > usize::from(area.width) {
-            break;
+            // A shorter one may have room.
+            continue;
         }
         column = put(buf, area, column, 0, caption, look.dim()) + 1;
         column = put(buf, area, column, 0, &value, style) + 3;
@@ -114,6 +122,7 @@ fn skew(view: &FleetView) -> Vec<(&'static str, String)> {
     let mut parts = Vec::new();
     if let (Some((slowest, least)), Some((fastest, most))) = (skew.slowest, skew.fastest)
         && slowest != fastest
+        && most > 0.0
     {
         let name = view.rows[slowest].state.who.name();
         let spread = if most - least < 0.005 { String::new() } else { format!(" ({name} is last)") };
