@@ -1,10 +1,12 @@
 //! `deploy/slurm/run.sbatch` as a job of a real Slurm: five nodes, one of them set down amid the ramp, the job cancelled.
 
+use std::process::Stdio;
+
 use c1m_top::model::{RunPhase, SampleLine, Summary, Verdict};
 
 use super::cluster::{Cluster, count_of};
 use super::deployed;
-use super::support::{own_processes, require, wait_until};
+use super::support::{Started, own_processes, require, wait_until};
 
 /// The last sample in what a run has printed.
 fn last_sample(text: &str) -> Option<SampleLine> {
@@ -54,9 +56,10 @@ fn five_nodes_hold_a_hundred_thousand() {
     }
     let server = summary(&server).unwrap();
     assert_eq!((server.verdict, server.peak_accepted), (Verdict::Served, Some(100_000)), "{server:#?}");
-    // What the job's log says of each, and that the parts were put together.
-    assert_eq!(log.matches("verdict").count(), 5, "{log}");
-    assert!(!cluster.written(&format!("c1m-{job}/clients.c1m")).is_empty() || log.contains("clients.c1m"), "{log}");
+    // What the job's log says of each; and the parts, put together.
+    assert_eq!(log.matches("verdict:").count(), 5, "{log}");
+    let merged = summary(&cluster.sh(&format!("c1m-top replay c1m-{job}/clients.c1m --output json"))).unwrap();
+    assert_eq!((merged.verdict, merged.peak_established), (Verdict::TargetReached, Some(100_000)), "{merged:#?}");
     assert_nothing_is_left(&cluster, None);
 }
 
@@ -84,6 +87,43 @@ fn a_node_set_down_amid_the_ramp_takes_its_part_and_no_other() {
     assert!(lost.is_none_or(|s| s.verdict != Verdict::TargetReached), "{log}");
     let accepted = summary(&server).unwrap().peak_accepted.unwrap();
     assert!((30_000..40_000).contains(&accepted), "{accepted}");
+    assert_nothing_is_left(&cluster, Some(2));
+}
+
+#[test]
+fn a_fleet_of_a_job_starts_together_and_names_the_node_that_was_set_down() {
+    const FLEET: &str = "redis://10.99.0.1:7398/job";
+    require!(Long, Root, Veth, Program("slurmctld"), Program("munged"), Program("redis-server"));
+    own_processes!();
+    let cluster = Cluster::start(5);
+    let mut redis = cluster.command("redis-server");
+    let redis = redis.args("--port 7398 --bind 10.99.0.1 --protected-mode no --save".split(' ')).arg("");
+    let _redis = Started::spawn(redis.stdout(Stdio::null()));
+    let mut watcher = cluster.command("sh");
+    watcher.args([
+        "-c",
+        &format!("c1m-top fleet {FLEET} --output json > fleet.jsonl 2> fleet.err; echo $? > fleet.status"),
+    ]);
+    let _watcher = Started::spawn(&mut watcher);
+    let job = cluster.submit(&deployed("slurm/run.sbatch"), &format!("TARGET=40k,RATE=4k,HOLD=20s,C1M_FLEET={FLEET}"));
+    wait_until("a quarter of them", || {
+        let sample = last_sample(&printed(&cluster, &job).0)?;
+        (sample.accepted? >= 10_000).then_some(())
+    });
+    cluster.sh("scontrol update NodeName=n3 State=DOWN Reason=test");
+    let status = wait_until("the fleet's end", || cluster.written("fleet.status").trim().parse::<i32>().ok());
+    let said = cluster.written("fleet.jsonl");
+    let last: serde_json::Value = serde_json::from_str(said.lines().next_back().unwrap()).unwrap();
+    eprintln!("measured: a fleet whose node was set down: {}", last["text"]);
+    assert_eq!((status, last["verdict"].as_str()), (3, Some("workers_missing")), "{last:#}");
+    assert_eq!((last["workers"].as_u64(), last["of_workers"].as_u64()), (Some(4), Some(5)), "{last:#}");
+    assert!(last["missing"][0].as_str().is_some_and(|who| who.starts_with("part 2/4 on n3")), "{last:#}");
+    // The others have what they were to open, and started within a tenth of a second: the spread is of one machine.
+    let view: serde_json::Value = serde_json::from_str(said.lines().rev().nth(1).unwrap()).unwrap();
+    let peaks = view["rows"].as_array().unwrap().iter().filter(|row| row["state"]["peak"] == 10_000).count();
+    assert_eq!(peaks, 3, "{view:#}");
+    assert!(view["skew"]["start_us"].as_u64().is_some_and(|spread| spread < 100_000), "{}", view["skew"]);
+    cluster.ended(&job);
     assert_nothing_is_left(&cluster, Some(2));
 }
 

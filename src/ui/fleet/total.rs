@@ -122,11 +122,10 @@ fn skew(view: &FleetView) -> Vec<(&'static str, String)> {
     let mut parts = Vec::new();
     if let (Some((slowest, least)), Some((fastest, most))) = (skew.slowest, skew.fastest)
         && slowest != fastest
-        && most > 0.0
+        && most - least >= 0.01
     {
         let name = view.rows[slowest].state.who.name();
-        let spread = if most - least < 0.005 { String::new() } else { format!(" ({name} is last)") };
-        parts.push(("apart", format!("{:.0} to {:.0} %{spread}", least * 100.0, most * 100.0)));
+        parts.push(("apart", format!("{:.0} to {:.0} % ({name} is last)", least * 100.0, most * 100.0)));
     }
     if let Some(start) = skew.start_us {
         let doubt = 2.0 * skew.clock_error_us as f64 / 1000.0;
