@@ -1,15 +1,15 @@
 //! `c1m-top merge`: the parts of a run as one recording.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::print::print;
 use super::{Failure, runs};
 use crate::cli::MergeArgs;
 use crate::merge::{self, Run};
 use crate::model::Summary;
-use crate::output::harmless;
 use crate::record;
 use crate::units::grouped;
 
@@ -48,12 +48,8 @@ pub(super) fn run(args: &MergeArgs) -> Result<u8, Failure> {
         refused(to, &e.to_string())
     })?;
     let told = summary.map_or(String::new(), |summary| told(&summary, to));
-    match io::stdout().write_all(harmless(&told).as_bytes()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Usage(format!("cannot write to standard output: {e}")))
-        }
-        _ => Ok(0),
-    }
+    print(&told)?;
+    Ok(0)
 }
 
 fn refused(path: &Path, why: &str) -> Failure {

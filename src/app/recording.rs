@@ -189,8 +189,9 @@ fn place(pid: u32) -> Place {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
     let namespace = fs::read_link(format!("/proc/{pid}/ns/net")).ok();
     let named = |parts: &[&[u8]]| {
-        let digest = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>()
+        let digest = parts.iter().fold(Sha256::new(), Digest::chain_update).finalize();
+        let (head, _) = digest.split_at(8);
+        format!("{:016x}", head.iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte)))
     };
     let boot = boot.as_ref().map(|id| id.trim().as_bytes());
     Place {
@@ -255,8 +256,8 @@ fn plan(args: &RunArgs, setup: &Setup, port: u16) -> BTreeMap<String, Value> {
         ("greet", json!(args.greet)),
         ("interval_ms", json!(setup.interval_ms)),
     ];
-    let part = setup.part.map(|part| ("part", json!(format!("{}/{}", part.number, part.of))));
-    rows.into_iter().chain(part).map(|(name, value)| (name.to_owned(), value)).collect()
+    let which = setup.part.map(|which| ("part", json!(format!("{}/{}", which.number, which.of))));
+    rows.into_iter().chain(which).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]

@@ -151,6 +151,7 @@ mod by_id {
 
     use super::{Descriptor, LimitId};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference to the field")]
     pub(super) fn serialize<S: Serializer>(info: &&'static Descriptor, to: S) -> Result<S::Ok, S::Error> {
         info.id.serialize(to)
     }

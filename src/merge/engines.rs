@@ -47,31 +47,41 @@ impl Memory {
     }
 }
 
-/// All of them as one engine at this moment, microseconds after the first part started; `target` is what all aim at.
+/// The moment, and what no engine of it tells.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    /// Connections that all aim at.
+    pub(super) target: u64,
+    /// Some have not begun.
+    pub(super) waits: bool,
+    /// Microseconds after the first part started.
+    pub(super) us: u64,
+}
+
+/// All of them as one engine at this moment.
 pub(super) fn together(
     role: Role,
     held: &[Held<'_>],
-    target: u64,
-    now_us: u64,
+    now: Now,
     memory: &mut Memory,
 ) -> Option<(Process, EngineReading)> {
     let first = held.first()?;
     let all = || held.iter().map(|h| h.stats);
     let live = || held.iter().filter(|h| h.live).map(|h| h.stats);
     let sum = |of: fn(&EngineStats) -> u64| all().map(of).sum::<u64>();
-    let now = |of: fn(&EngineStats) -> u64| live().map(of).sum::<u64>();
+    let present = |of: fn(&EngineStats) -> u64| live().map(of).sum::<u64>();
     let least = |of: fn(&EngineStats) -> u64| all().map(of).filter(|n| *n > 0).min().unwrap_or(0);
-    let open = now(|s| s.open);
-    memory.rose(open, now_us);
+    let open = present(|s| s.open);
+    memory.rose(open, now.us);
     let texts = |of: fn(&Times) -> &String| all().map(|s| of(&s.times).clone()).collect::<Vec<_>>();
     let same_ports = held.iter().all(|h| (h.hello.port, h.hello.ports) == (first.hello.port, first.hello.ports));
     let stats = EngineStats {
         role,
         pid: pid(role),
-        t_us: now_us,
+        t_us: now.us,
         silent_ms: live().map(|s| s.silent_ms).max().unwrap_or(0),
-        phase: phase(held),
-        target,
+        phase: phase(held, now.waits),
+        target: now.target,
         open,
         peak: memory.peak,
         opened: sum(|s| s.opened),
@@ -80,7 +90,7 @@ pub(super) fn together(
         refused: sum(|s| s.refused),
         lifetime: memory.lifetime.of(texts(|t| &t.lifetime)),
         backoff_ms: live().map(|s| s.backoff_ms).max().unwrap_or(0),
-        in_flight: now(|s| s.in_flight),
+        in_flight: present(|s| s.in_flight),
         greet: all().any(|s| s.greet),
         greeted: sum(|s| s.greeted),
         rate_limit: all().map(|s| s.rate_limit).sum(),
@@ -90,14 +100,14 @@ pub(super) fn together(
         tables_max: all().map(|s| s.tables_max).fold(0, u32::saturating_add),
         table_limit: least(|s| s.table_limit),
         table_room: least(|s| s.table_room),
-        descriptors: now(|s| s.descriptors),
+        descriptors: present(|s| s.descriptors),
         capacity: all().map(|s| s.capacity).sum(),
-        buffered_bytes: now(|s| s.buffered_bytes),
+        buffered_bytes: present(|s| s.buffered_bytes),
         cpu_us: sum(|s| s.cpu_us),
         ramp_started_us: held.iter().filter_map(|h| Some(h.start_us + h.stats.ramp_started_us?)).min(),
         peak_us: memory.timed.1,
         // Of a ramp that goes on somewhere it is not over.
-        ramp_cpu_us: all().map(|s| s.ramp_cpu_us).sum(),
+        ramp_cpu_us: if now.waits { None } else { all().map(|s| s.ramp_cpu_us).sum() },
         connect: memory.connect.of(texts(|t| &t.connect)),
         handshake: memory.handshake.of(texts(|t| &t.handshake)),
         connect_spread: by_place(all().map(|s| &s.connect_spread)),
@@ -110,7 +120,7 @@ pub(super) fn together(
         stop: all().find_map(|s| s.stop.clone()),
         events: Vec::new(),
     };
-    let hello = Hello { pid: pid(role), owner: 0, target, page: 0, ..first.hello.clone() };
+    let hello = Hello { pid: pid(role), owner: 0, target: now.target, page: 0, ..first.hello.clone() };
     Some((process(role, held), EngineReading { hello, stats: Ok(Box::new(stats)) }))
 }
 
@@ -122,13 +132,13 @@ fn pid(role: Role) -> u32 {
     }
 }
 
-/// What all of them are doing: the ramp goes on while one of them is on its way, and all is held when all hold. Parts whose
+/// What all of them are doing: the ramp goes on while one of them is on its way or has yet to begin, and all is held when all hold. Parts whose
 /// recording has ended no longer count while others go on.
-fn phase(held: &[Held<'_>]) -> Phase {
+fn phase(held: &[Held<'_>], waits: bool) -> Phase {
     let live: Vec<Phase> = held.iter().filter(|h| h.live).map(|h| h.stats.phase).collect();
     let phases = if live.is_empty() { held.iter().map(|h| h.stats.phase).collect() } else { live };
     let any = |phase| phases.contains(&phase);
-    let starting = any(Phase::Starting);
+    let starting = waits || any(Phase::Starting);
     if phases.iter().all(|phase| *phase == Phase::Starting) {
         return Phase::Starting;
     }
@@ -178,17 +188,18 @@ fn traffic(all: impl Iterator<Item = Traffic>, memory: &mut Memory, echoes: Vec<
     Some(Traffic { echo: memory.echo.of(echoes), ..sum })
 }
 
+fn each<T>() -> Reading<T> {
+    Err(Absent::because("of several processes, each with its own"))
+}
+
 /// The process that all of them are: what it has, and no bound, which is each one's own.
 fn process(role: Role, held: &[Held<'_>]) -> Process {
     let live = || held.iter().filter(|h| h.live).map(|h| h.process);
     let sum = |of: fn(&Process) -> &Reading<u64>| {
-        live().map(of).fold(Ok(0), |all: Reading<u64>, one| Ok(all? + *one.as_ref().map_err(Clone::clone)?))
+        live().map(of).try_fold(0, |all, one| Ok(all + *one.as_ref().map_err(Clone::clone)?))
     };
     // CPU that has been used stays used.
     let used = |of: fn(&Process) -> &Reading<u64>| Ok(held.iter().filter_map(|h| of(h.process).as_ref().ok()).sum());
-    fn each<T>() -> Reading<T> {
-        Err(Absent::because("of several processes, each with its own"))
-    }
     Process {
         pid: pid(role),
         name: role.name().to_owned(),
@@ -230,7 +241,8 @@ mod tests {
             .iter()
             .map(|((hello, process, stats), live)| Held { hello, process, stats, live: *live, start_us: 500 })
             .collect();
-        *together(Role::Client, &held, 700, now_us, memory).unwrap().1.stats.unwrap()
+        let now = Now { target: 700, waits: false, us: now_us };
+        *together(Role::Client, &held, now, memory).unwrap().1.stats.unwrap()
     }
 
     #[test]
@@ -272,5 +284,13 @@ mod tests {
         }
         let ended = [(with(Ramping, 10, |_| ()), false), (with(Holding, 10, |_| ()), true)];
         assert_eq!(merged(&ended, 0, &mut Memory::default()).phase, Holding, "its recording has ended");
+        let (hello, process, stats) = with(Holding, 10, |s| s.ramp_cpu_us = Some(5));
+        let held = [Held { hello: &hello, process: &process, stats: &stats, live: true, start_us: 0 }];
+        let at = |waits| {
+            let now = Now { target: 20, waits, us: 0 };
+            let all = together(Role::Client, &held, now, &mut Memory::default()).unwrap().1.stats.unwrap();
+            (all.phase, all.ramp_cpu_us)
+        };
+        assert_eq!((at(false), at(true)), ((Holding, Some(5)), (Ramping, None)), "another part has yet to begin");
     }
 }

@@ -69,6 +69,7 @@ fn sum<'a, S: 'a, T: Clone + 'a>(
     })
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "other sums are of what is not copied")]
 fn plus(all: &mut u64, more: &u64) {
     *all = all.saturating_add(*more);
 }
@@ -168,8 +169,8 @@ fn net(networks: &[Seen<'_>], hosts: &[Seen<'_>], alone: bool) -> Option<Net> {
             })
         })
     });
-    let inuse6 = networks.iter().filter(|s| !gone(s)).map(|s| &s.kernel.net.inuse6);
-    let inuse6 = inuse6.fold(Ok(0), |all: Reading<u64>, own| Ok(all? + *own.as_ref().map_err(Clone::clone)?));
+    let mut inuse6 = networks.iter().filter(|s| !gone(s)).map(|s| &s.kernel.net.inuse6);
+    let inuse6 = inuse6.try_fold(0, |all, own| Ok(all + *own.as_ref().map_err(Clone::clone)?));
     let nets = || networks.iter();
     let tcp = sum(
         nets(),

@@ -47,14 +47,14 @@ pub(super) fn nearest(parts: &[Judged<'_>], all: u64) -> Vec<Limit> {
     for (i, part) in parts.iter().enumerate() {
         for limit in part.limits {
             let filled = match limit.scope.as_str() {
-                "host" => Filled::Host(part.host),
+                "host" | "user" => Filled::Host(part.host),
                 scope if scope.starts_with("network namespace") => Filled::Network(part.network),
                 _ => Filled::Process(i),
             };
             let room = limit.forecast.connections().map(|at| at.saturating_sub(part.connections).max(1) as f64);
             let pace = room.map_or(0.0, |room| part.share / room);
             let grown = limit.per_connection.map(|each| each * part.share);
-            let owned = Limit { scope: scope(part.name, &limit.scope), ..limit.clone() };
+            let owned = Limit { scope: scope(part.name, limit), ..limit.clone() };
             let known = rows
                 .iter_mut()
                 .find(|row| row.id == limit.info.id && row.filled == filled && !matches!(filled, Filled::Process(_)));
@@ -99,14 +99,15 @@ fn in_all(row: Row<'_>, all: u64) -> Limit {
     limit
 }
 
-/// Whose it is, and of what.
-fn scope(name: &str, scope: &str) -> String {
-    match scope {
-        "" | "process" | "client" | "server" if name.starts_with("part ") && !scope.is_empty() => {
-            format!("{} {}", scope, name.trim_start_matches("part "))
+/// Whose it is, and of what: of the limits that each process has `client 3`, of others `client 3, host`.
+fn scope(name: &str, limit: &Limit) -> String {
+    match (limit.info.of_process, limit.scope.as_str()) {
+        // A part with both ends has two of them.
+        (true, scope @ ("client" | "server")) if name.starts_with("part ") => {
+            format!("{scope} {}", name.trim_start_matches("part "))
         }
-        "" | "process" | "client" | "server" => name.to_owned(),
-        other => format!("{name}, {other}"),
+        (true, _) => name.to_owned(),
+        (false, scope) => format!("{name}, {scope}"),
     }
 }
 
@@ -118,12 +119,11 @@ fn of_role(scope: &str) -> &str {
 /// Whether a limit is nearer than another: hit, then by the count at which it comes, then by its state and its use.
 fn before(a: &Limit, b: &Limit) -> bool {
     let rank = |l: &Limit| {
-        let hit = l.state != LimitState::Hit;
         let at = l.forecast.connections().unwrap_or(u64::MAX);
-        let share = l.share().unwrap_or(-1.0);
-        (hit, at, std::cmp::Reverse(l.state), std::cmp::Reverse((share * 1e6) as i64))
+        (l.state != LimitState::Hit, at, std::cmp::Reverse(l.state))
     };
-    rank(a) < rank(b)
+    let share = |l: &Limit| l.share().unwrap_or(-1.0);
+    rank(a).cmp(&rank(b)).then(share(b).total_cmp(&share(a))).is_lt()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! | `engines` | several engines of a role as one |
 //! | `times` | distributions added up |
 //! | `limits` | of each limit the nearest |
+//! | `feed` | one recording on its way through time |
 //! | `stream` | recordings side by side in time, sample by sample |
 //! | `outcome` | what the run came to, and what stands at its beginning |
 
@@ -21,6 +22,7 @@
 )]
 
 mod engines;
+mod feed;
 mod kernel;
 mod limits;
 mod outcome;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use super::feed::Feed;
 use super::parts::{Checked, Member};
-use super::stream::Feed;
 use crate::model::summary::Dashboard;
 use crate::model::{Merged, MergedFrom, PartLine, Setup, Summary, Verdict};
 use crate::protocol::Role;

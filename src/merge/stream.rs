@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 
 use super::engines::{self, Held};
+use super::feed::Feed;
 use super::limits::{self, Judged};
-use super::parts::{Checked, Member};
+use super::parts::Checked;
 use super::{kernel, outcome};
 use crate::model::{EventLine, MergedFrom, RunPhase, Setup, Severity, Summary};
 use crate::protocol::{Phase, Role};
-use crate::record::{Course, Entries, Entry, verdict_so_far};
+use crate::record::{Course, Entry};
 use crate::sample::{Own, Sample};
 
 /// Time between two samples of the merged run, milliseconds: as often as a run that changes is sampled.
@@ -16,63 +17,6 @@ const APART_MS: u64 = 200;
 /// The same of its limits: while something moves, and while everything is held.
 const LIMITS_MS: u64 = 1000;
 const LIMITS_HELD_MS: u64 = 10_000;
-
-/// One recording on its way through time.
-pub(super) struct Feed<'a> {
-    pub(super) member: &'a Member,
-    entries: Entries<'a>,
-    next: Option<Entry>,
-    pub(super) course: Course,
-    /// Its own start, milliseconds after the first part's.
-    pub(super) start_ms: u64,
-    host: String,
-    network: String,
-    /// Its share of what its role opens, 0 to 1.
-    share: f64,
-    /// As it was last sampled; before its start as it was first.
-    sample: Box<Sample>,
-    /// When that was, milliseconds after the first part's start.
-    pub(super) at_ms: u64,
-    begun: bool,
-    ended: bool,
-    /// Its own summary.
-    summary: Option<Summary>,
-}
-
-impl Feed<'_> {
-    fn live(&self) -> bool {
-        self.begun && !self.ended
-    }
-
-    /// When its next entry was, milliseconds after the first part's start; what has no time comes with what is before it.
-    fn due(&self) -> Option<u64> {
-        let next = self.next.as_ref()?;
-        Some(next.t_ms().map_or(self.at_ms, |t_ms| self.start_ms + t_ms))
-    }
-
-    /// What it came to, or had come to where it was cut short.
-    pub(super) fn came_to(&self) -> Summary {
-        self.summary.clone().unwrap_or_else(|| self.course.summary(verdict_so_far(self.course.model())))
-    }
-
-    pub(super) fn is_cut_short(&self) -> bool {
-        self.summary.is_none()
-    }
-
-    fn held(&self, role: Role) -> Option<Held<'_>> {
-        let watched = self.sample.watched().find(|w| w.role() == Some(role))?;
-        let (engine, stats) = (watched.engine?, watched.stats()?);
-        let now_us = (self.start_ms + self.sample.t_ms) * 1000;
-        let start_us = now_us.saturating_sub(stats.t_us);
-        Some(Held {
-            hello: &engine.hello,
-            process: watched.process,
-            stats,
-            live: self.live() && watched.alive,
-            start_us,
-        })
-    }
-}
 
 /// The merged run, entry by entry.
 pub(super) struct Stream<'a> {
@@ -208,7 +152,7 @@ impl<'a> Stream<'a> {
                 let turns = phase(&feed.sample) != phase(&sample) || !feed.begun;
                 (feed.sample, feed.begun, feed.at_ms) = (sample, true, t_ms);
                 // When a part reaches its target that moment is kept, as it is live.
-                if turns || self.sampled.is_none_or(|last| t_ms >= last + APART_MS) {
+                if turns || self.sampled.is_none_or(|last| t_ms >= last + self.apart_ms()) {
                     self.sample(t_ms);
                 }
             }
@@ -227,6 +171,13 @@ impl<'a> Stream<'a> {
         if self.feeds[i].next.is_none() {
             self.end(i);
         }
+    }
+
+    /// How long after the last sample the next may come. While all is held each part is sampled once an interval: more often some
+    /// would stand still and then leap.
+    fn apart_ms(&self) -> u64 {
+        let held = self.course.model().now().phase == RunPhase::Holding;
+        if held { self.setup.interval_ms.max(APART_MS) } else { APART_MS }
     }
 
     /// A recording has come to its end.
@@ -275,13 +226,14 @@ impl<'a> Stream<'a> {
             // Of one that has not begun its target counts, and nothing else.
             let held: Vec<Held<'_>> =
                 self.feeds.iter().filter(|feed| feed.begun).filter_map(|feed| feed.held(role)).collect();
+            let waits = self.feeds.iter().any(|feed| feed.member.has(role) && !feed.begun);
             let target = self.feeds.iter().filter(|feed| feed.member.has(role));
             let target = target.map(|feed| match feed.held(role).filter(|_| feed.begun) {
                 Some(held) => held.stats.target,
                 None => feed.member.header().setup.target.unwrap_or(0),
             });
-            let target = target.sum();
-            if let Some((process, engine)) = engines::together(role, &held, target, t_ms * 1000, memory) {
+            let now = engines::Now { target: target.sum(), waits, us: t_ms * 1000 };
+            if let Some((process, engine)) = engines::together(role, &held, now, memory) {
                 kernel.processes.push(process);
                 engines.push(engine);
             }

@@ -184,7 +184,7 @@ impl Model {
     pub fn retell(&mut self, whose: &str, event: &EventLine) {
         let EventLine { t_ms, severity, id, text, count, about, proof, cure, .. } = event.clone();
         let event = Event::new(Kind::Program, severity, format!("{whose}/{id}"), format!("{whose}: {text}"));
-        self.account.events.push(Event { t_ms, count, about, proof, cure, ..event });
+        self.account.events.push(Event { t_ms, about, proof, cure, count, ..event });
     }
 
     /// Notes that a process of a watched program ended while others of it go on, where that is news: the kernel killed it, or

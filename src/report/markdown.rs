@@ -5,12 +5,11 @@ use std::fmt::Write;
 use super::card;
 use super::compare::{Side, compare};
 use super::facts::Facts;
-use super::figure::micros;
 use super::table;
 use super::words::{at, outcome};
 use crate::limits::LimitState;
 use crate::model::Severity;
-use crate::units::{clock, grouped};
+use crate::units::{clock, fine_time, grouped};
 
 /// The report: of several runs the comparison first.
 pub fn write(runs: &[Facts]) -> String {
@@ -47,7 +46,7 @@ fn run(out: &mut String, facts: &Facts) -> std::fmt::Result {
             "| part | held | began after | lost | failed calls | connect p99 |\n| --- | --- | ---: | ---: | ---: | ---: |"
         )?;
         for part in &merged.parts {
-            let p99 = part.connect.map_or("-".to_owned(), |l| micros(l.p99_us as f64));
+            let p99 = part.connect.map_or("-".to_owned(), |l| fine_time(l.p99_us as f64));
             let lost = part.lost.map_or("-".to_owned(), grouped);
             let (name, held) = (text(&part.name), text(&part.to_string()).replace('|', "\\|"));
             let (began, failed) = (clock(part.starts_ms), grouped(part.failures));

@@ -1,7 +1,7 @@
 //! Recordings that are no parts of one run: named, and left out where that was asked for.
 
 use std::fs::{self, File, OpenOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use c1m_top::record::{self, Entry, Header};
 
@@ -17,7 +17,7 @@ fn recorded(name: &str, options: &str) -> PathBuf {
 }
 
 /// A copy of a recording with another header.
-fn rewritten(from: &PathBuf, name: &str, change: impl Fn(&mut Header)) -> PathBuf {
+fn rewritten(from: &Path, name: &str, change: impl Fn(&mut Header)) -> PathBuf {
     let recording = open(from);
     let mut header = recording.header().clone();
     change(&mut header);

@@ -94,15 +94,26 @@ fn seven_parts_that_are_killed_one_by_one_add_up() {
     let client = |sample: &Sample| sample.engine(Role::Client).map_or(0, |client| client.open);
 
     // At its highest the run is what all kernels counted together.
-    let most = merged.samples.iter().filter(|s| client(s) == TARGET);
-    let whole = most.filter(|s| s.engine(Role::Server).unwrap().open == TARGET).last().unwrap();
+    let mut most = merged.samples.iter().filter(|s| client(s) == TARGET);
+    let whole = most.rfind(|s| s.engine(Role::Server).unwrap().open == TARGET).unwrap();
     let sockstat = whole.kernel.net.sockstat.as_ref().unwrap();
     let inet6 = whole.kernel.net.inuse6.as_ref().unwrap();
     assert_eq!(sockstat.inuse + inet6, 2 * TARGET + listeners, "both ends, in eight namespaces");
     let machine = std::fs::read_to_string("/proc/meminfo").unwrap();
     let total = machine.lines().next().unwrap().split_whitespace().nth(1).unwrap().parse::<u64>().unwrap();
     assert_eq!(whole.kernel.host.mem.as_ref().unwrap().total, total * 1024, "one machine, however many parts");
-    assert!(sockstat.alloc >= 2 * TARGET && sockstat.alloc < 3 * TARGET, "and its sockets once: {}", sockstat.alloc);
+    let alloc = |path: &PathBuf| {
+        open(path)
+            .entries()
+            .filter_map(|entry| match entry {
+                Entry::Sample { sample, .. } => sample.kernel.net.sockstat.as_ref().ok().map(|own| own.alloc),
+                _ => None,
+            })
+            .max()
+    };
+    let most = files.iter().filter_map(alloc).max().unwrap();
+    // Others may hold millions beside it.
+    assert!(sockstat.alloc >= 2 * TARGET && sockstat.alloc <= most, "its sockets once: {} of {most}", sockstat.alloc);
 
     // From then on it loses a part at a time.
     let mut levels: Vec<u64> = merged.samples.iter().map(client).skip_while(|open| *open < TARGET).collect();
@@ -121,8 +132,9 @@ fn seven_parts_that_are_killed_one_by_one_add_up() {
     assert_eq!(count(|s| s.connect.map_or(0, |connect| connect.count)), TARGET);
     let slowest = merged.parts.iter().filter_map(|(_, s)| s.connect).map(|connect| connect.max_us).max();
     assert_eq!(Some(summary.connect.unwrap().max_us), slowest);
-    let cost = summary.bytes_per_connection.total.unwrap();
-    print_uncaptured(&format!("measured: seven parts and their server, {cost:.0} B a connection, both ends"));
+    // Others that close their sockets meanwhile may leave it unknown.
+    let cost = summary.bytes_per_connection.total.map_or("unknown".to_owned(), |cost| format!("{cost:.0} B"));
+    print_uncaptured(&format!("measured: seven parts and their server, {cost} a connection, both ends"));
     let parts = &summary.merged.as_ref().unwrap().parts;
     let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
     assert_eq!(names[0], "server");
