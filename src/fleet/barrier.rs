@@ -51,6 +51,11 @@ impl Rounds {
             (start,) = self.member.store.ask(&pipe)?;
         }
         if let Some(at_us) = start {
+            let mut pipe = redis::pipe();
+            pipe.scard(keys.clients());
+            let (clients,): (u64,) = self.member.store.ask(&pipe)?;
+            // They may have left before the next time that it looks.
+            self.had_clients |= clients > 0 && self.member.who.role.serves();
             let store = &self.member.store;
             self.start = Some((at_us, store.instant(store.clock().mono_us(at_us))));
             return Ok(());

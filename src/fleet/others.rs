@@ -34,7 +34,9 @@ impl Rounds {
         pipe.zrangebyscore_limit(keys.alive(), "-inf", long_ago, 0, LOST).scard(keys.clients());
         let (lost, clients): (Vec<String>, u64) = self.member.store.ask(&pipe)?;
         self.tell_lost(&lost, news)?;
-        if self.had_clients && clients == 0 && self.started_us.is_some() {
+        // A store that has forgotten all knows of no client before they have named themselves again.
+        let knows = self.back.is_none_or(|back| back.elapsed().as_millis() >= u128::from(LOST_MS));
+        if self.had_clients && clients == 0 && self.started_us.is_some() && knows {
             self.had_clients = false;
             news.push(News::ClientsLeft);
         }

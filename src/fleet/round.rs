@@ -53,6 +53,8 @@ pub(super) struct Rounds {
     pub(super) lost: BTreeMap<String, String>,
     pub(super) displaced: bool,
     pub(super) had_clients: bool,
+    /// When the store was last back.
+    pub(super) back: Option<Instant>,
 }
 
 /// When what is due.
@@ -98,6 +100,7 @@ impl Rounds {
             lost: BTreeMap::new(),
             displaced: false,
             had_clients: false,
+            back: None,
         }
     }
 
@@ -209,6 +212,7 @@ impl Rounds {
             self.member.enter()?;
             self.next.publish = now;
             self.next.keep = now;
+            self.back = Some(now);
             news.push(News::Back(now - outage.since));
         }
         self.want_room()?;

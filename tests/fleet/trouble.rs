@@ -31,13 +31,15 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
     again(&mut store, &mut [&mut two], "ramping");
     let view = View::open("night");
     view.until("all three again", |view| view["count"]["running"] == 3);
+    one.until_holding();
     two.until_holding();
     again(&mut store, &mut [], "holding");
     for end in [one.finish(), two.finish()] {
         assert_eq!((end.code, end.summary().verdict), (Some(0), Verdict::TargetReached), "{end:#?}");
         assert_eq!(end.peak(), 3000);
     }
-    assert_eq!(server.finish().summary().verdict, Verdict::Served);
+    // A store that was away may have forgotten a client: the server does not take that for its end at once.
+    assert_eq!(server.interrupt().summary().verdict, Verdict::Served);
     let (code, summary) = view.finish();
     assert_eq!(
         (code, &summary["text"]),
