@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::ui::{Keys, Marker, Palette, Screen, Stroke};
-use crate::units::{parse_interval, printable};
+use crate::units::{nearest, parse_interval, printable};
 
 /// What the file says; `None` where it says nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -88,9 +88,6 @@ const SETTINGS: [Setting; 6] = [
 ];
 
 const MARKERS: [(&str, Marker); 3] = [("braille", Marker::Braille), ("block", Marker::Block), ("dot", Marker::Dot)];
-
-/// How alike a word must be to a name to be taken for it misspelt.
-const ALIKE: f64 = 0.8;
 
 impl Config {
     /// Reads a file's text.
@@ -248,12 +245,10 @@ fn one_of<T: Copy>(name: &str, known: &[(&str, T)], what: &str) -> Result<T, Str
 /// There is no such name: the nearest, or all.
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let all: Vec<&str> = known.collect();
-    let alike = |known: &&&str| strsim::jaro_winkler(known, name);
-    let nearest = all.iter().max_by(|a, b| alike(a).total_cmp(&alike(b))).filter(|near| alike(near) >= ALIKE);
-    match nearest {
-        Some(near) => format!("no {what} '{name}'; did you mean {near}?"),
-        None if all.len() <= 8 => format!("no {what} '{name}'; there are {}", all.join(", ")),
-        None => format!("no {what} '{name}'; c1m-top config prints them all"),
+    match nearest(name, all.iter().copied()).as_slice() {
+        [] if all.len() <= 8 => format!("no {what} '{name}'; there are {}", all.join(", ")),
+        [] => format!("no {what} '{name}'; c1m-top config prints them all"),
+        near => format!("no {what} '{name}'; did you mean {}?", near.join(" or ")),
     }
 }
 

@@ -3,11 +3,13 @@
 #![expect(clippy::cast_precision_loss, reason = "a few digits are shown of each number")]
 
 pub mod axis;
+mod nearest;
 mod ports;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
+pub use nearest::nearest;
 pub use ports::PortRange;
 
 /// The whole part of a number of things; 0 below zero and of no number, the largest count above it.
@@ -233,6 +235,20 @@ pub fn millis(ms: u64) -> String {
     seconds(ms as f64 / 1000.0)
 }
 
+/// A time given in microseconds, to two or three digits: `8.3 us`, `820 us`, `1.24 ms`, `45.0 ms`, `3.20 s`.
+pub fn fine_time(us: f64) -> String {
+    match us {
+        _ if us < 9.95 && us.fract() != 0.0 => format!("{us:.1} us"),
+        ..999.5 => format!("{us:.0} us"),
+        ..9995.0 => format!("{:.2} ms", us / 1e3),
+        ..99_950.0 => format!("{:.1} ms", us / 1e3),
+        ..999_500.0 => format!("{:.0} ms", us / 1e3),
+        ..9_995_000.0 => format!("{:.2} s", us / 1e6),
+        ..60e6 => format!("{:.1} s", us / 1e6),
+        _ => seconds(us / 1e6),
+    }
+}
+
 /// Seconds in eight columns or fewer: `119 s`, `12 min`, `41.3 h`, `250 h`.
 pub fn short_seconds(s: u64) -> String {
     match s {
@@ -341,6 +357,29 @@ mod tests {
         assert_eq!(parse_percent("20%"), Ok(20.0));
         assert!(parse_percent("101").is_err());
         assert!(parse_percent("NaN").is_err());
+    }
+
+    #[test]
+    fn a_fine_time_has_few_digits_and_one_unit() {
+        for (us, want) in [
+            (0.0, "0 us"),
+            (20.0, "20 us"),
+            (8.31, "8.3 us"),
+            (20.04, "20 us"),
+            (999.4, "999 us"),
+            (999.6, "1.00 ms"),
+            (1240.0, "1.24 ms"),
+            (9996.0, "10.0 ms"),
+            (45_000.0, "45.0 ms"),
+            (99_960.0, "100 ms"),
+            (250_000.0, "250 ms"),
+            (999_600.0, "1.00 s"),
+            (3.2e6, "3.20 s"),
+            (12.34e6, "12.3 s"),
+            (61e6, "1 min 01 s"),
+        ] {
+            assert_eq!(fine_time(us), want);
+        }
     }
 
     #[test]

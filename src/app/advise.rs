@@ -1,12 +1,13 @@
 //! `c1m-top check` and `c1m-top tune`: gathers what is asked and what is there, prints what `advise` makes of it.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::print::print;
 use super::tuning::{self, Done, Sysctls};
 use super::{Failure, parts, plan, replay, runs};
 use crate::advise::catalogue;
@@ -19,7 +20,7 @@ use crate::cli::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
 use crate::client;
 use crate::engine::config::{ClientConfig, Common};
 use crate::engine::pool::{MOST_WORKERS, OWN, SPARE};
-use crate::output::{harmless, object};
+use crate::output::object;
 use crate::probe::{self, Roots, Sampler, Watch};
 use crate::record::RunRole;
 use crate::sample::Kernel;
@@ -338,15 +339,6 @@ fn here(sysctls: &Sysctls) -> Result<Here, Failure> {
     let boot_id = sysctls.read("kernel.random.boot_id").map_err(|e| unknown("the boot id", &e))?;
     let netns = std::fs::read_link("/proc/self/ns/net").map_err(|e| unknown("the network namespace", &e))?;
     Ok(Here { boot_id, netns: netns.to_string_lossy().into_owned() })
-}
-
-/// Prints text for people, or an object.
-fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(harmless(text).as_bytes()).and_then(|()| io::stdout().flush()) {
-        // Nobody reads on: the exit status still says how it stands.
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Usage(format!("cannot write the report: {e}"))),
-        _ => Ok(()),
-    }
 }
 
 fn print_json(value: &impl Serialize) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::print::print;
 use super::{Failure, runs};
 use crate::cli::ToArgs;
 use crate::record::{Course, Entry, Header, Recording, RunRole, verdict_so_far};
@@ -163,12 +164,7 @@ fn exists(path: &Path) -> Failure {
 /// Writes what was made: to the file, or to standard output, where it may go to a terminal.
 pub(super) fn write(to: &ToArgs, text: &str) -> Result<(), Failure> {
     let Some(path) = &to.output_file else {
-        return match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::Usage(format!("cannot write to standard output: {e}")))
-            }
-            _ => Ok(()),
-        };
+        return print(text);
     };
     let mut options = OpenOptions::new();
     options.write(true);

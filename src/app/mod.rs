@@ -44,6 +44,7 @@ mod past;
 mod peers;
 mod plan;
 mod player;
+mod print;
 mod processes;
 mod recording;
 mod replay;

@@ -4,11 +4,12 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
+use super::print::{print, written};
 use super::view::{Reader, View};
 use super::{Failure, gather, player, runs};
 use crate::cli::{OutputArg, ReplayArgs, ReportArg, RunsArgs, RunsSub};
 use crate::model::{Expect, Expectation, Summary, Verdict};
-use crate::output::{FORMATS, Writer, harmless, object, unobeyed};
+use crate::output::{FORMATS, Writer, object, unobeyed};
 use crate::record::{self, Course, Entry, Header, Recording, verdict_so_far};
 use crate::units::{bytes, date, grouped};
 
@@ -218,25 +219,9 @@ fn cat(run: &str) -> Result<u8, Failure> {
         }
         let line = serde_json::to_string(&entry).map_err(|e| Failure::Internal(e.to_string()))?;
         let line = unobeyed(line);
-        match writeln!(to, "{line}") {
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(AS_EXPECTED),
-            Err(e) => return Err(Failure::Usage(format!("cannot write to standard output: {e}"))),
-            Ok(()) => {}
+        if !written(writeln!(to, "{line}"))? {
+            return Ok(AS_EXPECTED);
         }
     }
-    match to.flush() {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Usage(format!("cannot write to standard output: {e}")))
-        }
-        _ => Ok(AS_EXPECTED),
-    }
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(harmless(text).as_bytes()).and_then(|()| io::stdout().flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Usage(format!("cannot write to standard output: {e}")))
-        }
-        _ => Ok(()),
-    }
+    written(to.flush()).map(|_| AS_EXPECTED)
 }

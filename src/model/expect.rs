@@ -181,19 +181,9 @@ fn check_key(key: &str) -> Result<(), String> {
 
 /// How many changes lie between two keys; a key that contains what was written, or has all of its words, is near.
 fn distance(written: &str, key: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (written.chars().collect(), key.chars().collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
     let words = written.split(['.', '_']).filter(|word| !word.is_empty());
     let strange = words.filter(|word| !key.contains(word)).count();
-    row[b.len()] + 4 * strange
+    strsim::levenshtein(written, key) + 4 * strange
 }
 
 /// Every key of a summary that can be a number.

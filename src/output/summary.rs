@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::limits::{Cure, Limit, LimitId, LimitState};
 use crate::model::{Event, Latency, Model, Severity, Summary, Verdict};
-use crate::units::{bytes, clock, grouped, printable, seconds, whole};
+use crate::units::{bytes, clock, fine_time, grouped, printable, seconds, whole};
 
 /// Columns of a terminal that nobody has made larger.
 const COLUMNS: usize = 80;
@@ -106,19 +106,15 @@ fn stop(model: &Model) -> String {
     stop.filter(|stop| !said(&stop.text)).map_or(String::new(), |stop| format!(": {}", stop.text))
 }
 
-/// `p50 140 us, p99 670 us, p99.9 1.9 ms, max 3.2 ms`.
+/// `p50 140 us, p99 670 us, p99.9 1.90 ms, max 3.20 ms`.
 fn percentiles(l: &Latency) -> String {
-    let [p50, p99, p999, max] = [l.p50_us, l.p99_us, l.p999_us, l.max_us].map(time);
+    let [p50, p99, p999, max] = times([l.p50_us, l.p99_us, l.p999_us, l.max_us]);
     format!("p50 {p50}, p99 {p99}, p99.9 {p999}, max {max}")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "times far below 2^52 microseconds")]
-fn time(us: u64) -> String {
-    match us {
-        0..1_000 => format!("{us} us"),
-        1_000..1_000_000 => format!("{:.1} ms", us as f64 / 1e3),
-        _ => tenths(us as f64 / 1e6),
-    }
+fn times<const N: usize>(us: [u64; N]) -> [String; N] {
+    us.map(|us| fine_time(us as f64))
 }
 
 /// Seconds, with a tenth where that matters.
@@ -199,7 +195,7 @@ fn facts(page: &mut Page, s: &Summary, model: &Model) {
         page.wrapped("  ", "    ", &expectation.to_string());
     }
     let d = &s.dashboard;
-    let sample = time(d.sample_us_p50);
+    let [sample] = times([d.sample_us_p50]);
     page.fact("dashboard", &format!("{:.2} s of CPU, {}, {sample} per sample", d.cpu_s, bytes(d.rss_bytes)));
 }
 

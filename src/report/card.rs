@@ -3,9 +3,8 @@
 use super::around::Section;
 use super::defaults;
 use super::facts::Facts;
-use super::figure::micros;
 use super::words::{self, ended, short_time};
-use crate::units::{bytes, date, grouped, printable, whole};
+use crate::units::{bytes, date, fine_time, grouped, printable, whole};
 
 /// Lines of a card.
 pub const LINES: usize = 15;
@@ -32,7 +31,7 @@ pub fn write(facts: &Facts) -> String {
     let most = facts.points.iter().map(|p| p.rate).filter(|r| r.is_finite()).fold(0.0, f64::max);
     let cpu = summary.and_then(|s| s.cpu_us_per_connection);
     let latency = |what: &str, l: Option<crate::protocol::Latency>| {
-        l.map(|l| format!("{what} p50 {} p99 {}", micros(l.p50_us as f64), micros(l.p99_us as f64)))
+        l.map(|l| format!("{what} p50 {} p99 {}", fine_time(l.p50_us as f64), fine_time(l.p99_us as f64)))
     };
     let echo = facts.traffic().map(|t| t.echo);
     let changed: Vec<String> = defaults::changed(&facts.around)
@@ -83,7 +82,7 @@ pub fn write(facts: &Facts) -> String {
                 format!("{}/s over {}, at most {}/s", grouped(whole(rate)), short_time(s), grouped(whole(most)))
             }),
         ),
-        ("CPU", cpu.map_or_else(unknown, |us| format!("{} of a core per connection, both engines", micros(us)))),
+        ("CPU", cpu.map_or_else(unknown, |us| format!("{} of a core per connection, both engines", fine_time(us)))),
         (
             "latency",
             join(vec![
@@ -155,7 +154,7 @@ mod tests {
             "held      200,000 of 200,000 connections: target reached\n",
             "sysctls   net.core.somaxconn=65535\n",
             "20 us of a core per connection",
-            "connect p50 900 us p99 4.0 ms",
+            "connect p50 900 us p99 4.00 ms",
         ] {
             assert!(card.contains(part), "{part}\n{card}");
         }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::facts::{Facts, Point};
 use crate::limits::LimitState;
-use crate::units::{grouped, seconds, short_count, whole};
+use crate::units::{fine_time, grouped, seconds, short_count, whole};
 
 /// Which way is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -44,22 +44,11 @@ impl Unit {
             Unit::Bytes if n < 100.0 => format!("{n:.1} B"),
             Unit::Bytes => count() + " B",
             Unit::PerSecond => count() + "/s",
-            Unit::Microseconds => micros(n),
+            Unit::Microseconds => fine_time(n),
             Unit::Seconds if n < 100.0 => format!("{n:.1} s"),
             Unit::Seconds => seconds(n),
             Unit::Percent => format!("{n:.1} %"),
         }
-    }
-}
-
-/// Microseconds in the unit that people read: `90 us`, `1.6 ms`, `2.3 s`.
-pub fn micros(us: f64) -> String {
-    match us {
-        _ if us < 99.95 && us.fract() != 0.0 => format!("{us:.1} us"),
-        _ if us < 1000.0 => format!("{us:.0} us"),
-        _ if us < 99_950.0 => format!("{:.1} ms", us / 1e3),
-        _ if us < 999_500.0 => format!("{:.0} ms", us / 1e3),
-        _ => format!("{:.1} s", us / 1e6),
     }
 }
 
@@ -401,13 +390,5 @@ mod tests {
         assert_eq!(levels(&[1_000_000]), [50_000, 100_000, 250_000, 500_000, 1_000_000]);
         assert_eq!(levels(&[999]), [0_u64; 0]);
         assert_eq!([50_000, 100_000, 1_000_000, 500].map(level_text), ["50 k", "100 k", "1 M", "500"]);
-    }
-
-    #[test]
-    fn times_are_written_in_the_unit_that_people_read() {
-        let rows = [(20.04, "20.0 us"), (90.0, "90 us"), (1615.0, "1.6 ms"), (250_000.0, "250 ms"), (2.3e6, "2.3 s")];
-        for (us, want) in rows {
-            assert_eq!(micros(us), want);
-        }
     }
 }

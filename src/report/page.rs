@@ -6,14 +6,14 @@ use maud::{DOCTYPE, Markup, html};
 use super::around::{Section, differences};
 use super::compare::{Comparison, Side, Verdict, compare};
 use super::facts::Facts;
-use super::figure::{level_text, micros};
+use super::figure::level_text;
 use super::svg::{ALARM, COLOURS, Chart, Ink, Width};
 use super::table::{change, value_text};
 use super::words::{self, ended, outcome, short_time};
 use super::{charts, defaults};
 use crate::limits::{Cure, Limit, LimitState};
 use crate::model::Severity;
-use crate::units::{bytes, clock, date, grouped, printable, whole};
+use crate::units::{bytes, clock, date, fine_time, grouped, printable, whole};
 
 /// Height of the large chart and of the others, pixels.
 const LARGE: f64 = 340.0;
@@ -89,10 +89,10 @@ fn headline(facts: &Facts) -> Markup {
     let mut add = |label, value: Option<String>| figures.extend(value.map(|value| (label, value)));
     add("bytes a connection", facts.cost.total.map(|s| grouped(whole(s.per_connection.round()))));
     add("opened a second", summary.and_then(|s| s.mean_rate_per_s).map(|rate| grouped(whole(rate))));
-    add("CPU a connection", summary.and_then(|s| s.cpu_us_per_connection).map(micros));
+    add("CPU a connection", summary.and_then(|s| s.cpu_us_per_connection).map(fine_time));
     add("time to the highest count", summary.and_then(|s| s.time_to_peak_s).map(short_time));
-    add("connect, p99", facts.connect().map(|l| micros(l.p99_us as f64)));
-    add("echo, p99", facts.traffic().map(|t| micros(t.echo.p99_us as f64)));
+    add("connect, p99", facts.connect().map(|l| fine_time(l.p99_us as f64)));
+    add("echo, p99", facts.traffic().map(|t| fine_time(t.echo.p99_us as f64)));
     html! {
         p {
             @for (label, value) in &figures {
@@ -192,7 +192,7 @@ fn cost(facts: &Facts) -> Markup {
             }
         }
         @if let Some(cpu) = facts.summary.as_ref().and_then(|s| s.cpu_us_per_connection) {
-            p { (micros(cpu)) " of a core for each connection, both engines." }
+            p { (fine_time(cpu)) " of a core for each connection, both engines." }
         }
     }
 }

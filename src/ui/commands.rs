@@ -1,7 +1,7 @@
 //! What is typed after a colon.
 
 use super::theme::Palette;
-use crate::units::{parse_count, parse_duration, parse_rate};
+use crate::units::{nearest, parse_count, parse_duration, parse_rate};
 
 /// A command as it was typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +31,6 @@ const COMMANDS: [(&str, &str); 7] = [
     ("quit", "quit"),
     ("help", "help"),
 ];
-
-/// How alike a word must be to a command to be taken for it misspelt.
-const ALIKE: f64 = 0.8;
 
 /// Reads a command.
 ///
@@ -77,9 +74,7 @@ fn usage(name: &str) -> String {
 
 /// No such command: the ones that are near, or all.
 fn unknown(name: &str) -> String {
-    let alike = |known: &str| if known.starts_with(name) { 1.0 } else { strsim::jaro_winkler(known, name) };
-    let best = COMMANDS.iter().map(|c| alike(c.0)).fold(0.0, f64::max).max(ALIKE);
-    let near: Vec<&str> = COMMANDS.iter().map(|c| c.0).filter(|known| alike(known) >= best).collect();
+    let near = nearest(name, COMMANDS.iter().map(|c| c.0));
     if near.is_empty() {
         let all: Vec<&str> = COMMANDS.iter().map(|c| c.0).collect();
         return format!("no command '{name}'; there are {}, a time (12m) and a count (1m conns)", all.join(", "));

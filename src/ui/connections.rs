@@ -241,7 +241,7 @@ fn held_parts(model: &Model, look: Look, add: &mut impl FnMut(&str, String, Styl
     let at = |quantity| model.at(quantity, now.t_ms);
     if let Some(rate) = at(Quantity::Messages) {
         add("messages", format!("{:>9}/s", units::signed(rate)), look.text());
-        let latency = at(Quantity::EchoP99).map_or_else(|| "–".to_owned(), super::over_time::micros);
+        let latency = at(Quantity::EchoP99).map_or_else(|| "–".to_owned(), units::fine_time);
         add("echo 99 %", format!("{latency:>8}"), look.text());
     }
 }

@@ -4,12 +4,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::over_time::micros;
 use super::panel::{self, Look};
 use super::spark;
 use super::text::{put, put_right, width};
 use crate::model::Model;
 use crate::protocol::{Latency, Role, spread_bound_us};
+use crate::units::fine_time;
 
 /// Draws the panel: one histogram, or two side by side.
 pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, look: Look) {
@@ -39,7 +39,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, look: Look) {
 
 /// One histogram: a column a step, the percentiles in words above it, times below.
 fn one(buf: &mut Buffer, area: Rect, what: &str, latency: Latency, spread: &[u64], style: Style, look: Look) {
-    let us = |n: u64| micros(n as f64);
+    let us = |n: u64| fine_time(n as f64);
     let mut column = put(buf, area, 1, 0, what, look.text()) + 2;
     for (caption, value) in [
         ("median", us(latency.p50_us)),
@@ -67,8 +67,8 @@ fn one(buf: &mut Buffer, area: Rect, what: &str, latency: Latency, spread: &[u64
     spark::stacked(buf, plot, &[(&values, style)], most, look.theme);
     let below = Rect { y: area.y + area.height - 1, height: 1, ..plot };
     let low = if first == 0 { 0.0 } else { spread_bound_us(first - 1) };
-    put(buf, below, 0, 0, &micros(low), look.dim());
-    let high = micros(spread_bound_us(spread.len().saturating_sub(1)));
+    put(buf, below, 0, 0, &fine_time(low), look.dim());
+    let high = fine_time(spread_bound_us(spread.len().saturating_sub(1)));
     if usize::from(columns) >= width(&high) + 10 {
         put_right(buf, below, columns, 0, &high, look.dim());
     }

@@ -126,21 +126,10 @@ impl As {
         match self {
             As::PerSecond => format!("{}/s", units::short_count(whole(value.round()))),
             As::Cpu => format!("{:.0} %", value * 100.0),
-            As::Micros => micros(value),
+            As::Micros => units::fine_time(value),
             As::Bytes => units::bytes(whole(value)),
             As::Count => units::short_count(whole(value)),
         }
-    }
-}
-
-/// A time between microseconds and seconds: `820 us`, `1.24 ms`, `12 s`.
-pub(super) fn micros(us: f64) -> String {
-    match us {
-        ..1000.0 => format!("{us:.0} us"),
-        ..10_000.0 => format!("{:.2} ms", us / 1000.0),
-        ..100_000.0 => format!("{:.1} ms", us / 1000.0),
-        ..1_000_000.0 => format!("{:.0} ms", us / 1000.0),
-        _ => format!("{:.1} s", us / 1e6),
     }
 }
 
@@ -287,7 +276,7 @@ fn note(row: &Row, shown: &Shown<'_>, at: u64) -> String {
             _ => "of a core".to_owned(),
         },
         [Q::EchoMedian | Q::ConnectMedian, _] => {
-            format!("99 %, median {}", value(row.quantities[0]).map_or_else(|| "–".to_owned(), micros))
+            format!("99 %, median {}", value(row.quantities[0]).map_or_else(|| "–".to_owned(), units::fine_time))
         }
         [Q::SoftInterrupts] => "all cores".to_owned(),
         [Q::Program] => "of a core".to_owned(),
@@ -348,15 +337,6 @@ fn time_axis(buf: &mut Buffer, below: Rect, plot: Rect, shown: &Shown<'_>, span:
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_keep_to_three_figures() {
-        for (us, want) in
-            [(20.0, "20 us"), (999.4, "999 us"), (1240.0, "1.24 ms"), (45_000.0, "45.0 ms"), (3.2e6, "3.2 s")]
-        {
-            assert_eq!(micros(us), want);
-        }
-    }
 
     /// A ramp of 40,000/s for ten seconds and then a standstill of ten, drawn.
     fn drawn(cursor: Option<u64>, (width, height): (u16, u16)) -> (Vec<String>, Buffer) {

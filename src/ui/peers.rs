@@ -45,7 +45,8 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, program: &ProcessLine, opened: 
             return;
         }
         Some(Told { peers: Ok(peers), at_ms }) => {
-            let cost = format!("counted at {} in {} of one core", units::clock(*at_ms), time(peers.cpu_us));
+            let cost =
+                format!("counted at {} in {} of one core", units::clock(*at_ms), units::fine_time(peers.cpu_us as f64));
             panel::remark(buf, area, &name, if opened.counting { &counting } else { &cost }, theme);
             peers
         }
@@ -87,15 +88,6 @@ fn below(area: Rect, rows: u16) -> Rect {
 fn listener(program: &ProcessLine, port: u16) -> String {
     let known = program.listeners.iter().find(|l| l.port == port);
     known.map_or_else(|| format!("port {port}"), |l| super::program::endpoint(&l.address, port))
-}
-
-/// CPU time of a count.
-fn time(us: u64) -> String {
-    match us {
-        0..1000 => "under 1 ms".to_owned(),
-        1000..100_000 => format!("{} ms", us / 1000),
-        _ => format!("{:.2} s", us as f64 / 1e6),
-    }
 }
 
 /// `1 address`, `12 addresses`.
@@ -240,12 +232,5 @@ mod tests {
         let whole = "1,204 connections from 1 address in 1 network; waiting to be accepted: 12";
         assert_eq!(summary(&peers, whole.len()), whole);
         assert_eq!(summary(&peers, whole.len() - 1), "1,204 connections from 1 address in 1 network");
-    }
-
-    #[test]
-    fn what_a_count_took_is_written_in_three_digits() {
-        for (us, want) in [(0, "under 1 ms"), (4_321, "4 ms"), (99_999, "99 ms"), (1_400_000, "1.40 s")] {
-            assert_eq!(time(us), want);
-        }
     }
 }
