@@ -91,6 +91,8 @@ pub(super) struct Controller {
     go: bool,
     /// What the fleet's servers allow.
     allowed: Option<u64>,
+    /// That is less than what this machine's limits do.
+    of_fleet: bool,
     ceiling: Option<u64>,
     /// The rate last asked for, until a sample shows it: two keys may come between two samples.
     asked_rate: Option<Rate>,
@@ -132,6 +134,7 @@ impl Controller {
             missing: false,
             go: !terms.in_fleet,
             allowed: None,
+            of_fleet: false,
             ceiling: None,
             asked_rate: None,
         }
@@ -172,6 +175,7 @@ impl Controller {
         }
         let own = model.guard_ceiling().filter(|_| self.terms.guard);
         let ceiling = own.into_iter().chain(self.allowed).min();
+        self.of_fleet = self.allowed.is_some_and(|allowed| own.is_none_or(|own| allowed < own));
         if std::mem::replace(&mut self.ceiling, ceiling) == ceiling {
             return None;
         }
@@ -182,6 +186,11 @@ impl Controller {
     pub(super) fn allow(&mut self, model: &Model, connections: Option<u64>) -> Vec<Step> {
         self.allowed = connections;
         self.bound(model).into_iter().collect()
+    }
+
+    /// Whether the fleet's servers allow less than this machine's limits.
+    pub(super) fn is_bound_by_fleet(&self) -> bool {
+        self.of_fleet
     }
 
     /// All of the fleet are ready: begins now.

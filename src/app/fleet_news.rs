@@ -91,12 +91,17 @@ impl Session {
 
     /// What the servers' guards allow here.
     fn held(&mut self, held: Option<Held>) -> Result<Option<End>, Failure> {
-        let holds = held.is_some_and(|held| held.holds);
-        if holds != self.state.fleet_hold() {
-            self.state.fleet_holds(holds);
-        }
         let steps = self.controller.allow(&self.state, held.map(|held| held.allowed));
+        self.note_bound();
         self.carry_out(steps)
+    }
+
+    /// Tells the model whose guard it is that would stop the ramp, where that has changed.
+    pub(super) fn note_bound(&mut self) {
+        let bound = self.controller.is_bound_by_fleet();
+        if bound != self.state.fleet_binds() {
+            self.state.fleet_bound(bound);
+        }
     }
 
     /// A command of the fleet's screen; numbers are the whole fleet's.

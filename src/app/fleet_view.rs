@@ -76,7 +76,7 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
             Ok(None) if args.last => {
                 return Err(Failure::Usage(format!("no run of the fleet {address} has been within the last hour")));
             }
-            Ok(None) if !std::mem::replace(&mut told, true) => {
+            Ok(None) if seen.is_none() && !std::mem::replace(&mut told, true) => {
                 shown.say(&format!("waiting for the first worker of {address}"))?;
             }
             Ok(None) => {}

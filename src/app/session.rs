@@ -147,6 +147,7 @@ impl Session {
                     fleet.publish(&self.state);
                 }
                 let steps = self.controller.on_sample(&self.state, Instant::now());
+                self.note_bound();
                 self.carry_out(steps)
             }
             Message::Fleet(news) => self.heard(*news),

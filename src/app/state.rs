@@ -83,9 +83,9 @@ impl State {
         self.take(Entry::Command { t_ms: self.now().t_ms, to, command });
     }
 
-    /// The guard of the fleet's server begins or ceases to keep this client from its target.
-    pub(super) fn fleet_holds(&mut self, holds: bool) {
-        self.take(Entry::FleetHold { t_ms: self.now().t_ms, holds });
+    /// The guard of the fleet's server begins or ceases to allow this client less than its own guard.
+    pub(super) fn fleet_bound(&mut self, binds: bool) {
+        self.take(Entry::FleetBound { t_ms: self.now().t_ms, binds });
     }
 
     /// The user wanted to leave.

@@ -1,6 +1,8 @@
 //! The names of a fleet's keys: one prefix with a schema version, so that nothing of another program is touched, and each with a
 //! time to live.
 
+use redis::Pipeline;
+
 /// Version of what the keys hold. Programs of different versions do not meet.
 const SCHEMA: u32 = 1;
 
@@ -10,6 +12,11 @@ pub(super) const KEPT_MS: u64 = 3_600_000;
 /// How long a claim (the run's name, a part's number) holds without being renewed, milliseconds. It is renewed every three
 /// seconds.
 pub(super) const CLAIM_MS: u64 = 15_000;
+
+/// Lets a key end by itself.
+pub(super) fn mortal(pipe: &mut Pipeline, key: &str) {
+    pipe.cmd("PEXPIRE").arg(key).arg(KEPT_MS).ignore();
+}
 
 /// The keys of a fleet, and of one of its runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

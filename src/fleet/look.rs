@@ -51,7 +51,8 @@ impl Looker {
         let (ids,): (Vec<String>,) = self.store.ask(&pipe)?;
         let workers = states(&mut self.store, &keys, &ids)?;
         if workers.is_empty() {
-            // A store that was started anew has forgotten it; its workers name it again in a moment.
+            // A store that was started anew has forgotten it; its workers name it again in a moment, or another.
+            self.run = None;
             return Ok(None);
         }
         Ok(Some(FleetView::of(&self.fleet, self.store.now_us(), workers)))

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::address::Address;
 use super::command::{FleetCommand, Gate, Refused, Token};
-use super::keys::{CLAIM_MS, KEPT_MS, Keys};
+use super::keys::{CLAIM_MS, KEPT_MS, Keys, mortal};
 use super::look::states;
 use super::round::Rounds;
 use super::slot::Slot;
@@ -89,7 +89,7 @@ impl Member {
         let who = Identity { id: format!("{:016x}", random()), ..who };
         let said = |e: &StoreError| format!("the store {address}: {}", e.text());
         connect_patiently(&mut store).map_err(|e| said(&e))?;
-        let run = claim_run(&mut store, address.name()).map_err(|e| said(&e))?;
+        let run = claim_run(&mut store, address.name(), &format!("{:016x}", random())).map_err(|e| said(&e))?;
         let keys = Keys::new(address.name(), &run);
         let mut member = Self { store, keys, who, terms, version_note: None };
         if let Some(taken) = member.claim_part().map_err(|e| said(&e))? {
@@ -170,6 +170,23 @@ impl Member {
         Ok(Some(format!("part {}/{} is taken by {by}", part.number, part.of)))
     }
 
+    /// Agrees with the others on the run, also where the store has lost it and somebody has named another: who has started stays
+    /// and names its own again, who has not goes over to the one that is named. Whether this one went over.
+    pub(super) fn agree(&mut self, started: bool) -> Result<bool, StoreError> {
+        let named = claim_run(&mut self.store, self.keys.fleet(), self.keys.run_id())?;
+        if named == self.keys.run_id() {
+            return Ok(false);
+        }
+        if !started {
+            self.keys = Keys::new(self.keys.fleet(), &named);
+            return Ok(true);
+        }
+        let mut pipe = redis::pipe();
+        pipe.cmd("SET").arg(Keys::run_of(self.keys.fleet())).arg(self.keys.run_id()).arg("PX").arg(CLAIM_MS).ignore();
+        self.store.ask::<()>(&pipe)?;
+        Ok(false)
+    }
+
     /// Puts itself on the lists, again where the store has lost them.
     pub(super) fn enter(&mut self) -> Result<(), StoreError> {
         let (keys, id) = (&self.keys, &self.who.id);
@@ -178,7 +195,7 @@ impl Member {
         if self.who.role.connects() {
             pipe.sadd(keys.clients(), id).ignore();
         }
-        pipe.cmd("SET").arg(Keys::run_of(keys.fleet())).arg(keys.run_id()).arg("NX").arg("PX").arg(CLAIM_MS).ignore();
+        keys.shared().iter().for_each(|key| mortal(&mut pipe, key));
         pipe.cmd("SET").arg(Keys::last_of(keys.fleet())).arg(keys.run_id()).arg("PX").arg(KEPT_MS).ignore();
         pipe.cmd("SET").arg(keys.version()).arg(&self.who.version).arg("NX").arg("PX").arg(KEPT_MS).ignore();
         pipe.get(keys.version());
@@ -254,15 +271,14 @@ fn connect_patiently(store: &mut Store) -> Result<(), StoreError> {
     }
 }
 
-/// The id of the run that goes on; of a new one where none does.
-fn claim_run(store: &mut Store, fleet: &str) -> Result<String, StoreError> {
+/// The id of the run that goes on, `new` where none does; the claim is renewed.
+fn claim_run(store: &mut Store, fleet: &str, new: &str) -> Result<String, StoreError> {
     let key = Keys::run_of(fleet);
-    let new = format!("{:016x}", random());
     let mut pipe = redis::pipe();
-    pipe.cmd("SET").arg(&key).arg(&new).arg("NX").arg("PX").arg(CLAIM_MS).ignore();
-    pipe.get(&key);
+    pipe.cmd("SET").arg(&key).arg(new).arg("NX").arg("PX").arg(CLAIM_MS).ignore();
+    pipe.cmd("PEXPIRE").arg(&key).arg(CLAIM_MS).ignore().get(&key);
     let (run,): (Option<String>,) = store.ask(&pipe)?;
-    let run = run.unwrap_or(new);
+    let run = run.unwrap_or_else(|| new.to_owned());
     // Whoever writes into the store may have put anything there: it becomes a part of keys, and is signed.
     let ours = run.len() == 16 && run.bytes().all(|b| b.is_ascii_hexdigit());
     if ours {

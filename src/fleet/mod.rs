@@ -13,12 +13,14 @@
 //! | `hold` | the server's guard over all clients |
 //! | `command` | commands, signed and counted |
 //! | `store`, `keys` | the connection to the store; what the keys are called |
-//! | `member`, `slot`, `round` | a worker's place: it joins, hands over what it knows, and its thread speaks with the store |
+//! | `member`, `slot` | a worker's place: it joins, and hands over what it knows |
+//! | `round`, `say`, `barrier`, `others` | its thread: when it speaks with the store; what it says and hears; all ready; who is lost |
 //! | `look` | looking on, and giving commands |
 
 #![expect(clippy::cast_precision_loss, reason = "shares and rates of counts far below 2^52")]
 
 mod address;
+mod barrier;
 mod bottleneck;
 mod clock;
 mod command;
@@ -26,8 +28,10 @@ mod hold;
 mod keys;
 mod look;
 mod member;
+mod others;
 mod outcome;
 mod round;
+mod say;
 mod slot;
 mod store;
 mod view;

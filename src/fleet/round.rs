@@ -4,21 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::Pipeline;
-
-use super::command::{Gate, Run};
-use super::hold::{Allowance, Hold};
-use super::keys::{CLAIM_MS, KEPT_MS, Keys};
-use super::look::states;
-use super::member::{Member, News, wall_ahead_us};
+use super::command::Gate;
+use super::hold::Allowance;
+use super::keys::{KEPT_MS, Keys};
+use super::member::{Member, News};
 use super::slot::{Farewell, Handed, Slot};
 use super::store::StoreError;
-use super::view::{FleetView, LOST_MS, SILENT_MS};
-use super::worker::{ClockReading, Stage, WorkerState};
-use crate::model::{RunPhase, Verdict};
+use super::worker::{Stage, WorkerState};
+use crate::model::Verdict;
 
 /// Between two publications.
-const PUBLISH: Duration = Duration::from_secs(1);
+pub(super) const PUBLISH: Duration = Duration::from_secs(1);
 
 /// Between two looks at what the servers allow, while a client opens, and at who is ready, while all wait. Two commands each.
 const POLL: Duration = Duration::from_millis(200);
@@ -26,63 +22,53 @@ const POLL: Duration = Duration::from_millis(200);
 /// Between two renewals of claims.
 const KEEP: Duration = Duration::from_secs(3);
 
-/// From when all are ready until all start: longer than a look and a slow round trip, so that the last to hear is in time.
-const START_IN_US: u64 = 1_000_000;
-
 /// Longest time between two attempts to reach a store that has gone.
 const BACK_OFF: Duration = Duration::from_secs(5);
-
-/// Most workers that are waited for by name. Beyond, each would read what all others say.
-const NAMED: u32 = 64;
-
-/// Most commands taken at once.
-const COMMANDS: isize = 16;
-
-/// Most lost workers that are named at once.
-const LOST: isize = 16;
 
 /// See the module.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the worker")]
 pub(super) struct Rounds {
-    member: Member,
-    gate: Option<Gate>,
-    slot: Arc<Slot>,
-    joined: Instant,
-    state: Option<(Instant, Box<WorkerState>)>,
-    stage: Stage,
-    ready: bool,
+    pub(super) member: Member,
+    pub(super) gate: Option<Gate>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) joined: Instant,
+    pub(super) state: Option<(Instant, Box<WorkerState>)>,
+    pub(super) stage: Stage,
+    pub(super) ready: bool,
     /// When all start, by the store's clock, microseconds, and by this process'.
-    start: Option<(u64, Instant)>,
-    started_us: Option<u64>,
-    allowance: Allowance,
+    pub(super) start: Option<(u64, Instant)>,
+    pub(super) started_us: Option<u64>,
+    pub(super) allowance: Allowance,
     /// Whether it is among those that share the room.
-    ramping: bool,
+    pub(super) ramping: bool,
     /// A server's state that its guard has not spoken of.
-    hold_due: bool,
-    next: Next,
-    outage: Option<Outage>,
+    pub(super) hold_due: bool,
+    pub(super) next: Next,
+    pub(super) outage: Option<Outage>,
     /// Who is missing, as last told.
-    missing: Option<Vec<String>>,
-    wait_over: bool,
+    pub(super) missing: Option<Vec<String>>,
+    pub(super) wait_over: bool,
     /// Those that are lost, by id, and what they are called.
-    lost: BTreeMap<String, String>,
-    displaced: bool,
-    had_clients: bool,
+    pub(super) lost: BTreeMap<String, String>,
+    pub(super) displaced: bool,
+    pub(super) had_clients: bool,
+    /// When the store was last back.
+    pub(super) back: Option<Instant>,
 }
 
 /// When what is due.
 #[derive(Debug)]
-struct Next {
-    publish: Instant,
-    poll: Instant,
-    keep: Instant,
-    name: Instant,
+pub(super) struct Next {
+    pub(super) publish: Instant,
+    pub(super) poll: Instant,
+    pub(super) keep: Instant,
+    pub(super) name: Instant,
 }
 
 /// The store is away.
 #[derive(Debug)]
-struct Outage {
+pub(super) struct Outage {
     since: Instant,
     next: Instant,
     wait: Duration,
@@ -114,6 +100,7 @@ impl Rounds {
             lost: BTreeMap::new(),
             displaced: false,
             had_clients: false,
+            back: None,
         }
     }
 
@@ -179,7 +166,7 @@ impl Rounds {
     }
 
     /// Whether it has to hear quickly of what changes.
-    fn polls(&self) -> bool {
+    pub(super) fn polls(&self) -> bool {
         self.ramping || (self.ready && self.started_us.is_none())
     }
 
@@ -221,9 +208,11 @@ impl Rounds {
         let mut news = Vec::new();
         if let Some(outage) = self.outage.take() {
             // It may have lost everything.
+            self.member.agree(self.started_us.is_some())?;
             self.member.enter()?;
             self.next.publish = now;
             self.next.keep = now;
+            self.back = Some(now);
             news.push(News::Back(now - outage.since));
         }
         self.want_room()?;
@@ -247,239 +236,6 @@ impl Rounds {
         }
         self.slot.set_offset(self.member.store.clock().offset_us());
         Ok(news.into_iter().try_for_each(tell))
-    }
-
-    /// What is published: the newest state with what the fleet knows of it.
-    fn current(&self) -> WorkerState {
-        let store = &self.member.store;
-        let base = self.state.as_ref().map(|(at, state)| (*at, (**state).clone()));
-        let (at, state) = base.unwrap_or_else(|| (Instant::now(), WorkerState::default()));
-        WorkerState {
-            who: self.member.who.clone(),
-            at_us: store.now_us(),
-            figures_age_ms: u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX),
-            stage: self.stage,
-            held: self.allowance.held(),
-            started_us: self.started_us,
-            clock: ClockReading { error_us: store.clock().error_us(), wall_ahead_us: wall_ahead_us(store) },
-            ..state
-        }
-    }
-
-    fn write_state(&self, pipe: &mut Pipeline) {
-        let state = self.current();
-        let text = serde_json::to_vec(&state).unwrap_or_default();
-        pipe.cmd("SET").arg(self.member.keys.worker(&state.who.id)).arg(text).arg("PX").arg(KEPT_MS).ignore();
-    }
-
-    fn publish(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
-        let keys = self.member.keys.clone();
-        let mut pipe = redis::pipe();
-        self.write_state(&mut pipe);
-        if self.ready {
-            pipe.zadd(keys.alive(), &self.member.who.id, self.member.store.now_us()).ignore();
-        }
-        let Some(gate) = &self.gate else {
-            self.member.store.ask::<()>(&pipe)?;
-            return self.poll(news);
-        };
-        let since = format!("({}", gate.last());
-        pipe.zrangebyscore_limit(keys.commands(), since, "+inf", 0, COMMANDS);
-        let (commands,): (Vec<Vec<u8>>,) = self.member.store.ask(&pipe)?;
-        let of = Run { fleet: keys.fleet(), id: keys.run_id() };
-        for text in commands {
-            let taken = self.gate.as_mut().map(|gate| gate.take(of, &String::from_utf8_lossy(&text)));
-            news.extend(taken.map(|taken| taken.map_or_else(News::Refused, News::Command)));
-        }
-        self.poll(news)
-    }
-
-    /// What the servers allow now.
-    fn poll(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
-        if !self.member.who.role.connects() {
-            return Ok(());
-        }
-        let mut pipe = redis::pipe();
-        pipe.hvals(self.member.keys.hold()).scard(self.member.keys.ramping());
-        let (holds, clients): (Vec<Vec<u8>>, u64) = self.member.store.ask(&pipe)?;
-        let holds: Vec<Hold> = holds.iter().filter_map(|text| serde_json::from_slice(text).ok()).collect();
-        let now_us = self.member.store.now_us();
-        let before = self.allowance.held();
-        let state = self.state.as_ref().map(|(_, state)| state);
-        let rate = state.and_then(|state| state.rate_per_s).unwrap_or(0.0);
-        let target = state.and_then(|state| state.target);
-        let held = self.allowance.obey(&holds, clients, now_us, rate, target);
-        if held.map(|h| (h.allowed, h.holds)) != before.map(|h| (h.allowed, h.holds)) {
-            news.push(News::Held(held));
-        }
-        Ok(())
-    }
-
-    /// A server says what its guard allows.
-    fn hold(&mut self) -> Result<(), StoreError> {
-        let Some((at, state)) = &self.state else { return Ok(()) };
-        let (store, side) = (&self.member.store, state.server.as_ref());
-        let hold = Hold {
-            at_us: store.clock().store_us(store.mono_us(*at)),
-            connections: state.connections,
-            ceiling: side.and_then(|side| side.ceiling),
-            by: side.and_then(|side| side.ceiling_by),
-        };
-        let text = serde_json::to_vec(&hold).unwrap_or_default();
-        let mut pipe = redis::pipe();
-        pipe.hset(self.member.keys.hold(), &self.member.who.id, text).ignore();
-        self.member.store.ask::<()>(&pipe)?;
-        self.hold_due = false;
-        Ok(())
-    }
-
-    /// Joins or leaves those that share the room that the servers have.
-    fn want_room(&mut self) -> Result<(), StoreError> {
-        if !self.member.who.role.connects() {
-            return Ok(());
-        }
-        let wants = match &self.state {
-            // Whoever waits for the start will want it.
-            _ if self.started_us.is_none() => self.ready,
-            Some((_, state)) => {
-                let goes_on = matches!(state.phase, RunPhase::Starting | RunPhase::Ramping | RunPhase::Guarded);
-                goes_on && state.target.is_none_or(|target| state.connections < target)
-            }
-            None => true,
-        };
-        if wants == self.ramping {
-            return Ok(());
-        }
-        let (key, id) = (self.member.keys.ramping(), &self.member.who.id);
-        let mut pipe = redis::pipe();
-        if wants {
-            pipe.sadd(key, id).ignore()
-        } else {
-            pipe.srem(key, id).ignore()
-        };
-        self.member.store.ask::<()>(&pipe)?;
-        self.ramping = wants;
-        Ok(())
-    }
-
-    /// How many have to be ready: as many as it was told, else all parts.
-    fn expects(&self) -> Option<u32> {
-        self.member.who.expects.or_else(|| self.member.who.part.map(|part| part.of))
-    }
-
-    /// Those that are counted for that: where parts alone are waited for, nobody else.
-    fn waited_for(&self) -> String {
-        let keys = &self.member.keys;
-        if self.member.who.expects.is_some() { keys.alive() } else { keys.ready_parts() }
-    }
-
-    /// Sees whether all are ready; whoever does first sets when all start.
-    fn wait_for_others(&mut self, now: Instant, news: &mut Vec<News>) -> Result<(), StoreError> {
-        let expects = self.expects().unwrap_or(1);
-        let keys = self.member.keys.clone();
-        let now_us = self.member.store.now_us();
-        let heard_since = now_us.saturating_sub(SILENT_MS * 1000);
-        let mut pipe = redis::pipe();
-        pipe.zadd(keys.alive(), &self.member.who.id, now_us).ignore();
-        if self.member.who.part.is_some() {
-            pipe.zadd(keys.ready_parts(), &self.member.who.id, now_us).ignore();
-        }
-        pipe.zcount(self.waited_for(), heard_since, "+inf").get(keys.start());
-        let (ready, mut start): (u64, Option<u64>) = self.member.store.ask(&pipe)?;
-        if start.is_none() && ready >= u64::from(expects) {
-            let at = self.member.store.now_us() + START_IN_US;
-            let mut pipe = redis::pipe();
-            pipe.cmd("SET").arg(keys.start()).arg(at).arg("NX").arg("PX").arg(KEPT_MS).ignore();
-            pipe.get(keys.start());
-            (start,) = self.member.store.ask(&pipe)?;
-        }
-        if let Some(at_us) = start {
-            let store = &self.member.store;
-            self.start = Some((at_us, store.instant(store.clock().mono_us(at_us))));
-            return Ok(());
-        }
-        if now < self.next.name {
-            return Ok(());
-        }
-        self.next.name = now + PUBLISH;
-        let missing = if expects <= NAMED {
-            self.name_missing()?
-        } else {
-            vec![format!("{} of {expects} workers", u64::from(expects).saturating_sub(ready))]
-        };
-        if self.missing.as_ref() != Some(&missing) && !missing.is_empty() {
-            self.missing = Some(missing.clone());
-            news.push(News::Waiting(missing));
-        }
-        Ok(())
-    }
-
-    /// Who has not come, and who has and is not ready.
-    fn name_missing(&mut self) -> Result<Vec<String>, StoreError> {
-        let keys = self.member.keys.clone();
-        let mut pipe = redis::pipe();
-        pipe.smembers(keys.workers());
-        let (ids,): (Vec<String>,) = self.member.store.ask(&pipe)?;
-        let all = states(&mut self.member.store, &keys, &ids)?;
-        let view = FleetView::of(keys.fleet(), self.member.store.now_us(), all);
-        let joining = view.rows.iter().filter(|row| row.state.stage == Stage::Joining && row.age_ms < LOST_MS);
-        let joining = joining.map(|row| format!("{} (not ready yet)", row.state.who.name()));
-        Ok(view.missing.iter().cloned().chain(joining).collect())
-    }
-
-    /// Renews claims, reads the clock, looks for who is lost.
-    fn keep(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
-        self.member.store.read_clock()?;
-        let keys = self.member.keys.clone();
-        let mut pipe = redis::pipe();
-        let run = Keys::run_of(keys.fleet());
-        pipe.cmd("SET").arg(&run).arg(keys.run_id()).arg("NX").arg("PX").arg(CLAIM_MS).ignore();
-        pipe.cmd("PEXPIRE").arg(&run).arg(CLAIM_MS).ignore();
-        if let Some((at_us, _)) = self.start {
-            // A store that has lost it would let those that come late wait for ever.
-            pipe.cmd("SET").arg(keys.start()).arg(at_us).arg("NX").ignore();
-        }
-        if self.ramping {
-            pipe.sadd(keys.ramping(), &self.member.who.id).ignore();
-        }
-        for key in keys.shared() {
-            pipe.cmd("PEXPIRE").arg(key).arg(KEPT_MS).ignore();
-        }
-        let long_ago = self.member.store.now_us().saturating_sub(LOST_MS * 1000);
-        pipe.zrangebyscore_limit(keys.alive(), "-inf", long_ago, 0, LOST).scard(keys.clients());
-        let (lost, clients): (Vec<String>, u64) = self.member.store.ask(&pipe)?;
-        self.tell_lost(&lost, news)?;
-        if self.had_clients && clients == 0 && self.started_us.is_some() {
-            self.had_clients = false;
-            news.push(News::ClientsLeft);
-        }
-        self.had_clients |= clients > 0 && self.member.who.role.serves();
-        if !self.displaced
-            && let Some(taken) = self.member.claim_part()?
-        {
-            self.displaced = true;
-            news.push(News::Displaced(taken));
-        }
-        Ok(())
-    }
-
-    fn tell_lost(&mut self, lost: &[String], news: &mut Vec<News>) -> Result<(), StoreError> {
-        let lost: Vec<&String> = lost.iter().filter(|id| **id != self.member.who.id).collect();
-        let new: Vec<String> =
-            lost.iter().filter(|id| !self.lost.contains_key(id.as_str())).map(|id| (*id).clone()).collect();
-        if !new.is_empty() {
-            let names: BTreeMap<String, String> = states(&mut self.member.store, &self.member.keys, &new)?
-                .into_iter()
-                .map(|state| (state.who.id.clone(), state.who.name()))
-                .collect();
-            news.push(News::Lost(names.values().cloned().collect()));
-            self.lost.extend(names);
-        }
-        let back: Vec<String> = self.lost.keys().filter(|id| !lost.contains(id)).cloned().collect();
-        if !back.is_empty() {
-            news.push(News::Returned(back.iter().filter_map(|id| self.lost.remove(id)).collect()));
-        }
-        Ok(())
     }
 
     fn away(

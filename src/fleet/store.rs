@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use redis::{Client, Connection, ErrorKind, FromRedisValue, Pipeline, RedisError};
+use redis::{Client, Connection, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError};
 
 use super::address::Address;
 use super::clock::StoreClock;
@@ -135,8 +135,11 @@ impl Store {
 
     /// In a sentence, without anything that is secret: what the library writes may quote an answer, but never what was sent.
     fn explain(e: &RedisError) -> StoreError {
-        let detail = e.detail().unwrap_or_default();
-        let code = e.code().unwrap_or_default();
+        // Of a row of commands the first that failed says why.
+        let failed = e.clone().into_server_errors();
+        let first = failed.as_ref().and_then(|all| all.first()).map(|(_, error)| error);
+        let code = first.map(ServerError::code).or(e.code()).unwrap_or_default();
+        let detail = first.map_or(e.detail(), ServerError::details).unwrap_or_default();
         let unusable = |text: &str| StoreError::Unusable(text.to_owned());
         match (e.kind(), code) {
             (ErrorKind::AuthenticationFailed, _) | (_, "WRONGPASS") => unusable("it refuses the user or the password"),

@@ -39,7 +39,7 @@ pub(super) struct Guard {
     by: Option<Which>,
     /// The same when the ramp was last stopped by it.
     stopped_by: Option<Which>,
-    /// The guard of the fleet's server keeps the ramp from its target now.
+    /// The guard of the fleet's server allows less than this one now.
     fleet: bool,
     /// It did when the ramp was last stopped.
     stopped_by_fleet: bool,
@@ -62,13 +62,13 @@ impl Guard {
         self.stopped_by.as_ref().or(self.by.as_ref()).map(|b| (b.0, b.1.as_str()))
     }
 
-    /// Whether it is the fleet's server that keeps the ramp from its target.
-    pub(super) fn fleet_holds(&mut self, holds: bool) {
-        self.fleet = holds;
+    /// Whether the fleet's server allows less than this.
+    pub(super) fn fleet_bound(&mut self, binds: bool) {
+        self.fleet = binds;
     }
 
     /// Whether it does now.
-    pub(super) fn fleet_hold(&self) -> bool {
+    pub(super) fn fleet_binds(&self) -> bool {
         self.fleet
     }
 

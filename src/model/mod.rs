@@ -285,14 +285,14 @@ impl Model {
         self.account.events.push(Event { t_ms: self.now.t_ms, ..event });
     }
 
-    /// Whether it is the guard of a fleet's server that keeps this client from its target, and no limit here.
-    pub fn fleet_holds(&mut self, holds: bool) {
-        self.outlook.guard.fleet_holds(holds);
+    /// Whether the guard of a fleet's server allows this client less than its own does.
+    pub fn fleet_bound(&mut self, binds: bool) {
+        self.outlook.guard.fleet_bound(binds);
     }
 
-    /// Whether it is at this moment.
-    pub fn fleet_hold(&self) -> bool {
-        self.outlook.guard.fleet_hold()
+    /// See [`Model::fleet_bound`].
+    pub fn fleet_binds(&self) -> bool {
+        self.outlook.guard.fleet_binds()
     }
 
     /// Whether the ramp is, or was last, stopped by the guard of a fleet's server.

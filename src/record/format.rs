@@ -144,12 +144,12 @@ pub enum Entry {
         /// What.
         command: Command,
     },
-    /// The guard of the fleet's server begins or ceases to keep this client from its target.
-    FleetHold {
+    /// The guard of the fleet's server begins or ceases to allow this client less than its own guard.
+    FleetBound {
         /// Milliseconds since the dashboard started.
         t_ms: u64,
         /// Whether it does.
-        holds: bool,
+        binds: bool,
     },
     /// The user wanted to leave.
     Quit {
@@ -210,7 +210,7 @@ impl Entry {
             | Entry::Kept { t_ms, .. }
             | Entry::Command { t_ms, .. }
             | Entry::Quit { t_ms }
-            | Entry::FleetHold { t_ms, .. }
+            | Entry::FleetBound { t_ms, .. }
             | Entry::Shown { t_ms }
             | Entry::Told { t_ms, .. }
             | Entry::Limits { t_ms, .. }

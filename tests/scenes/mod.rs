@@ -44,8 +44,6 @@ fn setup() -> Setup {
         guard_per_mille: None,
         interval_ms: 1000,
         hold_ms: None,
-        part: None,
-        merged: None,
     }
 }
 
