@@ -18,6 +18,9 @@ use crate::sys;
 use crate::ui::{self, Action, Board, Charset, Input, Terminal, Theme, Wake};
 use crate::units::{self, whole};
 
+/// Connections per second; `None` is as fast as it goes.
+type Rate = Option<u64>;
+
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -55,7 +58,7 @@ struct Shown {
     /// The fleet as it was last seen.
     view: Option<Box<FleetView>>,
     /// The rate that was asked for from here.
-    asked_rate: Option<Option<u64>>,
+    asked_rate: Option<Rate>,
     orders: Sender<FleetCommand>,
 }
 
@@ -150,7 +153,6 @@ impl Shown {
                 self.view = view.or(self.view.take());
             }
             Come::Seen(Err(e)) => self.board.lose(e.text()),
-            Come::Given(Ok(())) => {}
             Come::Given(Err(e)) => self.board.say(format!("not given: {}", e.text())),
             Come::Input(Input::Gone) => return Ok(true),
             Come::Input(Input::Resize) => self.terminal.as_mut().map_or(Ok(()), Terminal::repaint)?,
@@ -162,7 +164,7 @@ impl Shown {
                 let action = self.board.on_key(key);
                 return self.act(action);
             }
-            Come::Input(_) => {}
+            Come::Given(Ok(())) | Come::Input(_) => {}
             Come::Signal(SIGTSTP) => self.suspend()?,
             Come::Signal(_) => return Ok(true),
         }
@@ -232,7 +234,7 @@ impl Shown {
 }
 
 /// The fleet's rate, and what is said of it.
-fn rate(per_s: Option<u64>, of: u64) -> (FleetCommand, String) {
+fn rate(per_s: Rate, of: u64) -> (FleetCommand, String) {
     let said =
         per_s.map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("at most {}/s", units::grouped(rate)));
     (FleetCommand::Rate { per_s, of }, format!("told the clients: {said} in all"))

@@ -35,7 +35,8 @@ SlurmdParameters=config_overrides
 pub(crate) struct Cluster {
     dir: PathBuf,
     nodes: Vec<Net>,
-    _daemons: Vec<Started>,
+    /// They end with this.
+    daemons: Vec<Started>,
 }
 
 impl Cluster {
@@ -53,15 +54,15 @@ impl Cluster {
         fs::write(dir.join("hosts"), hosts).unwrap();
         sh(&format!("mount --bind {}/hosts /etc/hosts", dir.display()));
 
-        let mut cluster = Self { dir, nodes, _daemons: Vec::new() };
-        cluster.start_daemons();
+        let mut cluster = Self { dir, nodes, daemons: Vec::new() };
+        cluster.daemons = cluster.start_daemons();
         wait_until("all nodes idle", || {
             (cluster.sh("sinfo -h -o '%D %t'").trim() == format!("{size} idle")).then_some(())
         });
         cluster
     }
 
-    fn start_daemons(&mut self) {
+    fn start_daemons(&self) -> Vec<Started> {
         let munge = self.dir.join("munge");
         fs::write(munge.join("key"), [7; 128]).unwrap();
         sh(&format!("chmod 400 {}/key", munge.display()));
@@ -81,7 +82,7 @@ impl Cluster {
             daemon.env("SLURM_CONF", self.dir.join("slurm.conf")).args(["--uts", "sh", "-c"]);
             started.push(Started::spawn(daemon.arg(format!("hostname n{n} && exec slurmd -D -N n{n}"))));
         }
-        self._daemons = started;
+        started
     }
 
     /// A command of Slurm's, with this program first on the path, in the directory that jobs write to.

@@ -220,5 +220,7 @@ mod tests {
         assert_eq!(names(LEAST), [Cell::Host, Cell::Part, Cell::Count, Cell::Bar, Cell::Rate, Cell::Cpu, Cell::State]);
         assert!(names(80).contains(&Cell::Limit));
         assert_eq!(names(118).len(), CELLS.len());
+        // Twice into a box of 120 columns.
+        assert_eq!(names(58), names(LEAST));
     }
 }

@@ -58,6 +58,13 @@ pub(super) enum Panel {
     Worker,
 }
 
+impl Panel {
+    /// What can have the focus.
+    pub(super) fn pane(self) -> Option<Pane> {
+        if let Panel::Of(pane) = self { Some(pane) } else { None }
+    }
+}
+
 fn is_boxed(area: Rect) -> bool {
     area.width >= BOXED.0 && area.height >= BOXED.1
 }
@@ -147,8 +154,8 @@ fn panes(rest: Rect, view: &FleetView, boxed: bool, out: &mut Vec<(Panel, Rect)>
 
 /// The panel that has the focus: the chosen one if it is on the screen, else the first.
 pub(super) fn focus(area: Rect, view: &FleetView, board: &Board) -> Pane {
-    let panels = layout(area, view, board);
-    let mut panes = panels.iter().filter_map(|(panel, _)| if let Panel::Of(pane) = panel { Some(*pane) } else { None });
+    let there = layout(area, view, board);
+    let mut panes = there.iter().filter_map(|(panel, _)| panel.pane());
     let first = panes.clone().next();
     panes.find(|pane| *pane == board.focus).or(first).unwrap_or_default()
 }
@@ -223,14 +230,4 @@ pub(super) fn workers(board: &Board, view: &FleetView) -> Option<(Rect, Look)> {
     let place = panels.into_iter().find(|(panel, _)| *panel == Panel::Of(Pane::Workers))?.1;
     let focused = focus(board.area, view, board) == Pane::Workers;
     Some((place, Look { theme: Theme::default(), boxed: is_boxed(board.area), focused }))
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::ui::fleet::cells;
-
-    #[test]
-    fn a_row_that_tells_the_essential_fits_twice_into_a_box_of_120() {
-        assert!(2 * cells::LEAST + 2 <= 118);
-    }
 }

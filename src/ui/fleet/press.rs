@@ -190,14 +190,11 @@ impl Board {
     /// The focus goes on by so many panels.
     fn turn(&mut self, by: isize) {
         let Some(view) = &self.view else { return };
-        let panels = frame::layout(self.area, view, self);
-        let panes: Vec<Pane> = panels
-            .iter()
-            .filter_map(|(panel, _)| if let Panel::Of(pane) = panel { Some(*pane) } else { None })
-            .collect();
+        let there = frame::layout(self.area, view, self);
+        let panes: Vec<Pane> = there.iter().filter_map(|(panel, _)| panel.pane()).collect();
         let now = frame::focus(self.area, view, self);
         let Some(place) = panes.iter().position(|pane| *pane == now) else { return };
-        let next = (place as isize + by).rem_euclid(panes.len() as isize) as usize;
+        let next = place.checked_add_signed(by).unwrap_or(panes.len() - 1) % panes.len();
         self.focus = panes[next];
         self.say(self.focus.title());
     }
@@ -275,7 +272,7 @@ impl Board {
                 let (listed, now) = table::listed(place, self, view, look);
                 self.focus = pane;
                 if row < listed.len() {
-                    self.step(row as isize - now as isize);
+                    self.step(row.cast_signed() - now.cast_signed());
                 }
             }
             _ => self.focus = pane,
