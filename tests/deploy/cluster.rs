@@ -36,7 +36,7 @@ pub(crate) struct Cluster {
     dir: PathBuf,
     nodes: Vec<Net>,
     /// They end with this.
-    daemons: Vec<Started>,
+    _daemons: Vec<Started>,
 }
 
 impl Cluster {
@@ -54,8 +54,8 @@ impl Cluster {
         fs::write(dir.join("hosts"), hosts).unwrap();
         sh(&format!("mount --bind {}/hosts /etc/hosts", dir.display()));
 
-        let mut cluster = Self { dir, nodes, daemons: Vec::new() };
-        cluster.daemons = cluster.start_daemons();
+        let cluster = Self { dir, nodes, _daemons: Vec::new() };
+        let cluster = Self { _daemons: cluster.start_daemons(), ..cluster };
         wait_until("all nodes idle", || {
             (cluster.sh("sinfo -h -o '%D %t'").trim() == format!("{size} idle")).then_some(())
         });
