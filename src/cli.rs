@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `shared` | the groups of options that a run, `check` and `tune` share |
 //! | `advise` | the other options of `check` and `tune` |
+//! | `fleet` | those of a fleet's workers, and of `fleet` |
 //! | `record` | those of `runs` and `replay` |
 //! | `merge` | those of `merge` |
 //! | `report` | the options of `compare` and `report` |
@@ -20,6 +21,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod advise;
+mod fleet;
 mod merge;
 mod modes;
 mod record;
@@ -29,6 +31,7 @@ mod shared;
 mod values;
 
 pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
+pub use fleet::{FleetArgs, FleetOutputArg, OnLostArg, WorkerArgs};
 pub use merge::MergeArgs;
 pub use record::{ReplayArgs, RunsArgs, RunsSub};
 pub use report::{CompareArgs, CompareOutputArg, ReportArgs, ReportOutputArg, ToArgs};
@@ -87,6 +90,9 @@ pub enum Sub {
     /// Merge the recorded parts of a run into one recording.
     #[command(after_help = merge::MERGE_HELP)]
     Merge(MergeArgs),
+    /// Watch a run on several hosts as one, or command it.
+    #[command(after_help = fleet::FLEET_HELP)]
+    Fleet(FleetArgs),
     /// Print the configuration file of the screen as it would be without one: every setting, with what it is for.
     Config,
 }
@@ -208,6 +214,10 @@ pub struct RunArgs {
     /// Send one "hello" on each connection and wait for its echo.
     #[arg(long, help_heading = "Traffic")]
     pub greet: bool,
+
+    /// With others.
+    #[command(flatten)]
+    pub worker: WorkerArgs,
 
     /// Time between samples, at least 100ms. Default: 1s.
     #[arg(long, value_name = "TIME", value_parser = parse_interval, help_heading = "Output")]

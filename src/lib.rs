@@ -14,14 +14,15 @@
 //! | [`model`] | derives everything shown; pure | `limits`, `sample`, `part`, `protocol`, `units` |
 //! | [`engine`] | what server and client share: workers, tables, control connections, the page of counters | `part`, `protocol`, `sys`, `units` |
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
-//! | [`output`] | a run as text, JSON or metrics | `model`, `limits`, `sample`, `protocol`, `units` |
+//! | [`output`] | a run as text, JSON or metrics | `fleet`, `model`, `limits`, `sample`, `protocol`, `units` |
+//! | [`fleet`] | a run on several hosts: what its workers publish, the store that they meet in, all of them as one | `model`, `limits`, `part`, `protocol`, `units` |
 //! | [`record`] | a run as a file: written, read, played again | `model`, `limits`, `sample`, `protocol`, `units` |
 //! | [`merge`] | the recorded parts of a run as one; pure but for the file | `record`, `model`, `limits`, `sample`, `part`, `protocol`, `units` |
 //! | [`report`] | runs held against each other, and as a page, a picture, a few lines; pure | `model`, `limits`, `sample`, `protocol`, `units` |
-//! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
+//! | [`ui`] | terminal, input, views | `fleet`, `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
 //! | [`advise`] | what a target needs of this machine, before any connection; pure | `limits`, `sample`, `units` |
 //! | [`config`] | the configuration file of the screen | `ui`, `units` |
-//! | [`cli`] | the command line, types only | `output`, `ui`, `model`, `probe`, `part`, `units` |
+//! | [`cli`] | the command line, types only | `fleet`, `output`, `ui`, `model`, `probe`, `part`, `units` |
 //! | [`app`] | modes, processes, threads: the only one that sees all | everything |
 
 // What tests share names this crate as the tests beside `src/` do.
@@ -34,6 +35,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod engine;
+pub mod fleet;
 pub mod limits;
 pub mod merge;
 pub mod model;

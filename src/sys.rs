@@ -78,8 +78,8 @@ pub unsafe fn spawn_with_own_table(
     // What `keep` borrows stays open until the thread has its copy: this function waits for it. A descriptor opened
     // meanwhile by another thread would be copied too, and then closed.
     thread.spawn(move || {
-        // SAFETY: unshare(CLONE_FILES) touches no memory, and nothing has run in this thread that opened a descriptor.
-        let table = check(unsafe { libc::unshare(libc::CLONE_FILES) });
+        // Nothing has run in this thread that opened a descriptor.
+        let table = own_table();
         let refused = table.is_err();
         if !refused {
             // SAFETY: the table is this thread's alone, and the caller warrants that `body` means no other number of it.
@@ -90,7 +90,22 @@ pub unsafe fn spawn_with_own_table(
             body();
         }
     })?;
-    is_ready.recv().map_err(io::Error::other)?.map(drop)
+    is_ready.recv().map_err(io::Error::other)?
+}
+
+/// Gives the calling thread a descriptor table of its own, a copy.
+fn own_table() -> io::Result<()> {
+    // SAFETY: no memory is touched.
+    let Err(refused) = check(unsafe { libc::unshare(libc::CLONE_FILES) }) else { return Ok(()) };
+    if refused.raw_os_error() != Some(libc::EPERM) {
+        return Err(refused);
+    }
+    // The kernel asks for no privilege. The default seccomp profiles of Docker and containerd do, whatever is to be unshared; they
+    // permit close_range(2), which does the same (Linux 5.9). No descriptor has this number, so that none is closed.
+    // SAFETY: no memory is touched.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, u32::MAX, u32::MAX, libc::CLOSE_RANGE_UNSHARE) };
+    let why = "a seccomp profile forbids unshare(2), which c1m-top needs before Linux 5.9; allow it";
+    if done == -1 { Err(io::Error::new(io::ErrorKind::PermissionDenied, why)) } else { Ok(()) }
 }
 
 /// Closes every descriptor above 2 that is not in `keep`.
@@ -385,6 +400,16 @@ pub fn stop_self() -> io::Result<()> {
     kill(std::process::id(), libc::SIGSTOP)
 }
 
+/// Has this process go on at a signal that would end it.
+///
+/// # Errors
+/// What signal(2) says.
+pub fn ignore(signal: i32) -> io::Result<()> {
+    // SAFETY: no handler of ours is called.
+    let before = unsafe { libc::signal(signal, libc::SIG_IGN) };
+    if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Asks the kernel to send this process `SIGCONT` when the thread that started it ends: stopped or not, it shall see that its
 /// owner has gone.
 ///
@@ -414,6 +439,8 @@ pub fn sysfs_of_this_network() -> io::Result<OwnedFd> {
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)?)
 }
 
+/// From the kernel's `include/uapi/linux/sockios.h`. libc has it in glibc's type, which is not musl's.
+const SIOCETHTOOL: libc::Ioctl = 0x8946;
 /// From the kernel's `include/uapi/linux/ethtool.h`.
 const ETHTOOL_GSTRINGS: u32 = 0x1b;
 const ETHTOOL_GSTATS: u32 = 0x1d;
@@ -444,7 +471,7 @@ unsafe fn ethtool(socket: BorrowedFd<'_>, interface: &str, about: *mut libc::c_v
     }
     request.ifr_ifru.ifru_data = about.cast();
     // SAFETY: `request` is ours, and the caller warrants for what it points to.
-    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) }).map(drop)
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) }).map(drop)
 }
 
 /// Two words of four bytes, one behind the other in memory.
@@ -584,6 +611,51 @@ mod tests {
         left.write_all(b"x").unwrap();
         drop(left);
         assert_eq!(std::io::read_to_string(&mut left_reader).unwrap(), "x", "no writer is left in the other table");
+    }
+
+    /// Has the kernel refuse unshare(2) to the calling thread and those that it starts, as the seccomp profiles of containers do.
+    fn forbid_unshare() {
+        let word = |code: u32, jt: u8, k: u32| libc::sock_filter { code: u16::try_from(code).unwrap(), jt, jf: 0, k };
+        let number = u32::try_from(libc::SYS_unshare).unwrap();
+        let mut program = [
+            // The number of the call is the first word that the filter sees; one that differs goes by the refusal.
+            word(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+            libc::sock_filter { jf: 1, ..word(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, number) },
+            word(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM.cast_unsigned()),
+            word(libc::BPF_RET | libc::BPF_K, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let filter = libc::sock_fprog { len: 4, filter: program.as_mut_ptr() };
+        // SAFETY: the kernel copies the filter, which is ours and as long as it says.
+        let done = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const filter)
+        };
+        check(done).unwrap();
+    }
+
+    #[test]
+    fn a_thread_has_its_own_table_where_unshare_is_forbidden() {
+        let inside = thread::spawn(|| {
+            forbid_unshare();
+            // SAFETY: no memory is touched.
+            let refused = check(unsafe { libc::unshare(libc::CLONE_FILES) }).unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+            let (mut reader, left) = std::io::pipe().unwrap();
+            let (tell, told) = channel();
+            let (end, ended) = channel::<()>();
+            let number = left.as_raw_fd();
+            let body = move || {
+                tell.send(std::fs::exists(format!("/proc/thread-self/fd/{number}")).unwrap()).unwrap();
+                let _ = ended.recv();
+            };
+            // SAFETY: the thread captures a number and two channels, and opens nothing.
+            unsafe { spawn_with_own_table(thread::Builder::new(), &[], body) }.unwrap();
+            assert!(!told.recv().unwrap(), "it has closed its copy");
+            drop(left);
+            assert_eq!(std::io::read_to_string(&mut reader).unwrap(), "", "no writer is left in the other table");
+            drop(end);
+        });
+        inside.join().unwrap();
     }
 
     #[test]

@@ -90,6 +90,17 @@ fn words(line: &str) -> Vec<&str> {
     parts.flat_map(|(i, part)| if i % 2 == 1 { vec![part] } else { part.split_whitespace().collect() }).collect()
 }
 
+/// What a shell or Ansible reckons is 1.
+fn counted(command: &str) -> String {
+    let mut out = command.to_owned();
+    for (from, to) in [("$((", "))"), ("{{", "}}")] {
+        while let Some((before, rest)) = out.split_once(from).map(|(a, b)| (a.to_owned(), b.to_owned())) {
+            out = format!("{before}1{}", rest.split_once(to).unwrap().1);
+        }
+    }
+    out
+}
+
 #[test]
 fn every_command_of_ours_parses() {
     let mut parsed = 0;
@@ -103,6 +114,9 @@ fn every_command_of_ours_parses() {
             }
             let line = line.split('#').next().unwrap_or_default().trim();
             let ours: Vec<&str> = words(line).into_iter().skip_while(|w| !w.ends_with("c1m-top")).skip(1).collect();
+            // For a shell on another host, which counts the part.
+            let quoted = words(line).into_iter().find(|w| w.starts_with("c1m-top -")).map(counted).unwrap_or_default();
+            let ours = if ours.is_empty() { quoted.split_whitespace().skip(1).collect() } else { ours };
             let run: Vec<&str> = line.strip_prefix("cargo run --release -- ").map_or(ours, words);
             if inside && !run.is_empty() {
                 parsed += 1;
@@ -111,6 +125,72 @@ fn every_command_of_ours_parses() {
         }
     }
     assert!(parsed > 12, "{parsed} commands are too few");
+}
+
+/// Every file of `deploy/`.
+fn deployed(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let (dirs, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    dirs.iter().flat_map(|dir| deployed(dir)).chain(files).collect()
+}
+
+/// A line of shell without variables: each is its default, `NAME=${NAME:-default}`, or where the script has none a word.
+fn substituted(line: &str, defaults: &[(&str, &str)]) -> String {
+    let mut parts = line.split('$');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(part.len());
+        let (name, after) = part.split_at(end);
+        out.push_str(defaults.iter().find(|(of, _)| *of == name).map_or("x", |(_, default)| default));
+        out.push_str(after);
+    }
+    out
+}
+
+/// The commands of a script that are ours, without what the shell makes of them.
+fn commands_of_script(text: &str) -> Vec<Vec<String>> {
+    let text = text.replace("\\\n", " ");
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let defaults: Vec<(&str, &str)> = lines
+        .clone()
+        .filter_map(|line| {
+            line.trim().trim_start_matches("export ").split_once("=${")?.1.split_once('}')?.0.split_once(":-")
+        })
+        .collect();
+    let ours = lines.filter_map(|line| line.find("c1m-top ").map(|at| &line[at..]));
+    let plain = ours.map(|line| substituted(line, &defaults).replace(['"', '\'', '&'], " "));
+    plain.map(|line| line.split_whitespace().map(ToOwned::to_owned).collect()).collect()
+}
+
+/// The arguments in a manifest of the containers whose image is ours: lists that are JSON.
+fn commands_of_manifest(text: &str) -> Vec<Vec<String>> {
+    let containers = text.split("image: c1m-top\n").skip(1);
+    let lists = containers.map(|container| {
+        let list = container.split_once("args: ").unwrap().1;
+        let list = &list[..=list.find(']').unwrap()];
+        serde_json::from_str::<Vec<String>>(list).unwrap_or_else(|e| panic!("{e}: {list}"))
+    });
+    lists.map(|list| [vec!["c1m-top".to_owned()], list].concat()).collect()
+}
+
+#[test]
+fn every_command_in_deploy_parses() {
+    let mut parsed = 0;
+    for path in deployed(&root().join("deploy")) {
+        let text = read(&path);
+        let commands = match path.extension().and_then(|e| e.to_str()) {
+            Some("yaml" | "yml") => commands_of_manifest(&text),
+            Some("sbatch" | "sh") => commands_of_script(&text),
+            _ => continue,
+        };
+        for words in commands {
+            parsed += 1;
+            let line = words.join(" ");
+            let read = Cli::read(words);
+            assert!(read.is_ok(), "{}: {line}: {:?}", path.display(), read.err());
+        }
+    }
+    assert!(parsed >= 5, "{parsed} commands are too few");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use c1m_top::model::{Model, Setup, Severity, Verdict};
 use c1m_top::output::summary_text;
 use c1m_top::protocol::{Latency, Role, Traffic};
 
-const VERDICTS: [Verdict; 13] = [
+const VERDICTS: [Verdict; 14] = [
     Verdict::EngineKilled,
     Verdict::ProcessDied,
     Verdict::EngineSilent,
@@ -18,6 +18,7 @@ const VERDICTS: [Verdict; 13] = [
     Verdict::ServerStalled,
     Verdict::Late,
     Verdict::TimeUp,
+    Verdict::WorkersMissing,
     Verdict::TargetReached,
     Verdict::Served,
     Verdict::Watched,

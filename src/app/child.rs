@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::link::Link;
-use super::{Failure, no_thread};
+use super::{Failure, fleet, no_thread};
 use crate::engine::config::EngineConfig;
 use crate::model::Cause;
 
@@ -32,6 +32,9 @@ pub(super) fn start(config: &EngineConfig) -> Result<(Engine, Link), Failure> {
     let child = Command::new("/proc/self/exe")
         .arg("engine")
         .arg(json)
+        // What the store asks for is nothing that an engine needs.
+        .env_remove(fleet::FLEET)
+        .env_remove(fleet::TOKEN)
         .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

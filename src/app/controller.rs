@@ -31,6 +31,8 @@ pub(super) struct Terms {
     pub(super) duration: Option<Duration>,
     pub(super) close: CloseMode,
     pub(super) close_rate: Option<u64>,
+    /// It begins when the others of its fleet are ready.
+    pub(super) in_fleet: bool,
 }
 
 /// Where the run is.
@@ -38,6 +40,8 @@ pub(super) struct Terms {
 enum State {
     /// Before the first sample: nothing has been told to go.
     Warming,
+    /// Everything is up, and the others of the fleet are waited for.
+    Waiting,
     Running,
     /// Closing, and then the end.
     Closing {
@@ -81,6 +85,14 @@ pub(super) struct Controller {
     /// An engine did not run when the run came to its end.
     silent: bool,
     time_up: bool,
+    /// Workers of the fleet did not come, or were lost.
+    missing: bool,
+    /// The others are ready.
+    go: bool,
+    /// What the fleet's servers allow.
+    allowed: Option<u64>,
+    /// That is less than what this machine's limits do.
+    of_fleet: bool,
     ceiling: Option<u64>,
     /// The rate last asked for, until a sample shows it: two keys may come between two samples.
     asked_rate: Option<Rate>,
@@ -119,6 +131,10 @@ impl Controller {
             died: None,
             silent: false,
             time_up: false,
+            missing: false,
+            go: !terms.in_fleet,
+            allowed: None,
+            of_fleet: false,
             ceiling: None,
             asked_rate: None,
         }
@@ -127,14 +143,11 @@ impl Controller {
     /// Looks at a new sample.
     pub(super) fn on_sample(&mut self, model: &Model, now: Instant) -> Vec<Step> {
         let mut steps = Vec::new();
-        if self.terms.own_client && self.terms.guard && self.state != State::Ended {
-            let ceiling = model.guard_ceiling();
-            if ceiling != self.ceiling {
-                self.ceiling = ceiling;
-                steps.push(client(Command::Ceiling { connections: ceiling }));
-            }
-        }
+        steps.extend(self.bound(model));
         if self.state == State::Warming {
+            self.state = State::Waiting;
+        }
+        if self.state == State::Waiting && self.go {
             self.state = State::Running;
             if self.terms.own_client {
                 // A sample at the very start of the ramp follows with the phase change.
@@ -150,9 +163,60 @@ impl Controller {
             State::Closing { progress, left, both, .. } => {
                 self.look_at_close(model, now, (progress, left, both), &mut steps);
             }
-            State::Warming | State::Ended => {}
+            State::Warming | State::Waiting | State::Ended => {}
         }
         steps
+    }
+
+    /// The most connections that this machine's limits and the fleet's servers allow, where that has changed.
+    fn bound(&mut self, model: &Model) -> Option<Step> {
+        if !self.terms.own_client || self.state == State::Ended {
+            return None;
+        }
+        let own = model.guard_ceiling().filter(|_| self.terms.guard);
+        let ceiling = own.into_iter().chain(self.allowed).min();
+        self.of_fleet = self.allowed.is_some_and(|allowed| own.is_none_or(|own| allowed < own));
+        if std::mem::replace(&mut self.ceiling, ceiling) == ceiling {
+            return None;
+        }
+        Some(client(Command::Ceiling { connections: ceiling }))
+    }
+
+    /// The fleet's servers allow so many connections here; `None`: none bounds this client.
+    pub(super) fn allow(&mut self, model: &Model, connections: Option<u64>) -> Vec<Step> {
+        self.allowed = connections;
+        self.bound(model).into_iter().collect()
+    }
+
+    /// Whether the fleet's servers allow less than this machine's limits.
+    pub(super) fn is_bound_by_fleet(&self) -> bool {
+        self.of_fleet
+    }
+
+    /// All of the fleet are ready: begins now.
+    pub(super) fn all_ready(&mut self, now: Instant) -> Vec<Step> {
+        self.go = true;
+        self.started = now;
+        if self.state != State::Waiting {
+            return Vec::new();
+        }
+        self.state = State::Running;
+        if self.terms.own_client { vec![client(Command::Resume)] } else { Vec::new() }
+    }
+
+    /// Workers of the fleet did not come, or are lost, and the run is to end for it.
+    pub(super) fn workers_missing(&mut self) -> Vec<Step> {
+        self.missing = true;
+        match self.state {
+            State::Warming | State::Waiting | State::Running => self.close(),
+            State::Closing { .. } | State::Ended => Vec::new(),
+        }
+    }
+
+    /// The clients of the fleet have left: a server that nobody watches has served.
+    pub(super) fn clients_left(&mut self) -> Vec<Step> {
+        let serves = self.terms.own_server && !self.terms.own_client && !self.terms.interactive;
+        if serves && self.state == State::Running { self.close() } else { Vec::new() }
     }
 
     fn look_at_client(&mut self, model: &Model, now: Instant, steps: &mut Vec<Step>) {
@@ -224,7 +288,7 @@ impl Controller {
         match self.state {
             State::Running => {}
             State::Closing { next, .. } => return Some(next),
-            State::Warming | State::Ended => return None,
+            State::Warming | State::Waiting | State::Ended => return None,
         }
         let moment = (self.blocked && (!self.terms.interactive || self.none_opened)).then_some(DEATH_KNOWN);
         let hold = self.settled.zip(self.terms.hold.or(moment)).map(|(since, hold)| since + hold);
@@ -252,7 +316,7 @@ impl Controller {
     /// The user wants to leave: closes first, and at the second time leaves at once.
     pub(super) fn quit(&mut self) -> Vec<Step> {
         match self.state {
-            State::Warming | State::Running => self.close(),
+            State::Warming | State::Waiting | State::Running => self.close(),
             State::Closing { .. } | State::Ended => self.end(),
         }
     }
@@ -347,6 +411,7 @@ impl Controller {
         match (self.died, self.terms.own_client, self.terms.own_server) {
             (Some(died), ..) => died,
             (None, ..) if self.silent => Verdict::EngineSilent,
+            (None, ..) if self.missing => Verdict::WorkersMissing,
             (None, true, _) => self.of_target(model),
             (None, false, true) => Verdict::Served,
             (None, false, false) => Verdict::Watched,
@@ -394,7 +459,7 @@ fn open(model: &Model, silent: impl Fn(Role) -> bool) -> u64 {
 }
 
 /// The next of 1, 2, 5, 10, … above or below; `None` above 500,000, which is as fast as it goes.
-fn step(now: u64, up: bool) -> Option<u64> {
+pub(super) fn step(now: u64, up: bool) -> Option<u64> {
     let mut steps = (0..6).flat_map(|e| [1, 2, 5].map(|m| m * 10u64.pow(e)));
     if up { steps.find(|s| *s > now) } else { Some(steps.rfind(|s| *s < now.max(2)).unwrap_or(1)) }
 }
@@ -413,6 +478,7 @@ mod tests {
         duration: None,
         close: CloseMode::Rst,
         close_rate: None,
+        in_fleet: false,
     };
 
     #[test]

@@ -43,7 +43,11 @@ pub(super) fn finish(
     if let Ok(dir) = runs::directory() {
         runs::prune(&dir, 0);
     }
-    session.view.summary(session.state.for_output(), &summary)?;
+    let written = session.view.summary(session.state.for_output(), &summary);
+    if let Some(fleet) = &mut session.fleet {
+        fleet.leave(verdict);
+    }
+    written?;
     // Of several ways in which a run is no success the verdict's counts more.
     let expected = replay::status(&summary.expectations);
     end.map(|_| if verdict.status() == 0 { expected } else { verdict.status() })

@@ -29,11 +29,17 @@ fn channel() -> io::Result<UnixStream> {
     Ok(channel)
 }
 
+/// A job's scheduler and a service manager signal every process that they are to end. How a run ends says its dashboard, which
+/// closes first; an engine that obeyed by itself left its connections in TIME_WAIT, and the dashboard with an engine that died.
+fn leave_the_end_to_the_dashboard() -> io::Result<()> {
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter().try_for_each(sys::ignore)
+}
+
 /// Runs an engine. What cannot be had is said in one line on standard error with status 2; the dashboard passes it on.
 pub(super) fn run(config: &str) -> ExitCode {
     // The first to open descriptors: it takes one of a fixed number.
     let listening = socket::listen();
-    let started = channel().and_then(|channel| {
+    let started = leave_the_end_to_the_dashboard().and_then(|()| channel()).and_then(|channel| {
         let config =
             serde_json::from_str(config).map_err(|e| io::Error::other(format!("engine configuration: {e}")))?;
         let (engine, slots): (Box<dyn Engine>, usize) = match config {

@@ -9,6 +9,7 @@ use signal_hook::iterator::Signals;
 
 use super::scrape::Scrape;
 use super::watcher::Report;
+use crate::fleet::News;
 use crate::model::Model;
 use crate::sample::{Peers, Reading};
 use crate::ui::Input;
@@ -22,6 +23,8 @@ pub(super) enum Message {
     Input(Input),
     /// A signal.
     Signal(i32),
+    /// From the fleet that this run is a worker of.
+    Fleet(Box<News>),
     /// Who is connected to a port, counted as the user asked.
     Peers(u16, Box<Reading<Peers>>),
     /// The run as it was at a moment that was asked for, milliseconds since the dashboard started; `None`: it cannot be read.
@@ -46,12 +49,25 @@ impl From<Input> for Message {
     }
 }
 
+/// A signal that has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caught(pub(super) i32);
+
+impl From<Caught> for Message {
+    fn from(caught: Caught) -> Self {
+        Message::Signal(caught.0)
+    }
+}
+
 /// Turns signals into messages. SIGHUP is a terminal that has gone.
-pub(super) fn catch_signals(to: SyncSender<Message>) -> io::Result<()> {
+pub(super) fn catch_signals<T>(to: SyncSender<T>) -> io::Result<()>
+where
+    T: From<Input> + From<Caught> + Send + 'static,
+{
     let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH])?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
-            let message = if signal == SIGWINCH { Message::Input(Input::Resize) } else { Message::Signal(signal) };
+            let message = if signal == SIGWINCH { Input::Resize.into() } else { Caught(signal).into() };
             if to.send(message).is_err() {
                 return;
             }

@@ -17,6 +17,7 @@
 //! | `replay`, `player` | `runs`, and `replay` as lines and on a terminal |
 //! | `past` | a run as it was at another moment |
 //! | `screen` | the dashboard |
+//! | `fleet`, `fleet_news`, `fleet_view` | this run as a worker of a fleet; what it hears; `c1m-top fleet` |
 //! | `peers` | who is connected to a listener, when asked |
 //! | `metrics`, `scrape`; `http`, `request` | a run served to Prometheus; a small HTTP server |
 //! | `export` | a recording for Prometheus |
@@ -35,6 +36,10 @@ mod ending;
 mod endpoint;
 mod engine_process;
 mod export;
+mod fleet;
+mod fleet_news;
+mod fleet_screen;
+mod fleet_view;
 mod gather;
 mod http;
 mod link;
@@ -66,6 +71,7 @@ mod watcher;
 
 use std::fmt;
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Sub, Unread};
@@ -102,20 +108,36 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Some(Sub::Engine { config }) => return engine_process::run(&config),
-        Some(Sub::Check(args)) => advise::check(&args),
-        Some(Sub::Tune(args)) => advise::tune(&args),
+        Some(Sub::Check(args)) => machine_is_here().and_then(|()| advise::check(&args)),
+        Some(Sub::Tune(args)) => machine_is_here().and_then(|()| advise::tune(&args)),
         Some(Sub::Runs(args)) => replay::list(&args),
         Some(Sub::Replay(args)) => replay::replay(&args),
         Some(Sub::Compare(args)) => compare::run(&args),
         Some(Sub::Report(args)) => report::run(&args),
         Some(Sub::Merge(args)) => merge::run(&args),
+        Some(Sub::Fleet(args)) => fleet_view::run(&args),
         Some(Sub::Config) => Ok(print_config()),
-        None => run::run(&cli.run),
+        None => machine_is_here().and_then(|()| run::run(&cli.run)),
     };
     match result {
         Ok(status) => ExitCode::from(status),
         Err(failure) => failed(&failure),
     }
+}
+
+/// Refuses a root directory, of a container or chroot(8), that lacks what looking at the machine and starting engines takes.
+fn machine_is_here() -> Result<(), Failure> {
+    for (path, name, cure) in [
+        ("/proc/self/exe", "/proc", "mount -t proc proc /proc"),
+        ("/dev/null", "/dev/null", "mount --rbind /dev DIR/dev"),
+    ] {
+        if !Path::new(path).exists() {
+            return Err(Failure::Usage(format!(
+                "{name} is not here, and nothing goes without it; in a chroot: {cure}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Prints the defaults of the configuration file, and where it is looked for.

@@ -13,11 +13,12 @@ use super::session::{End, Session};
 use super::setup::{self, Ready};
 use super::state::State;
 use super::view::View;
-use super::{Failure, ending, no_thread, plan, recording, watcher};
+use super::{Failure, ending, fleet, no_thread, plan, recording, watcher};
 use crate::cli::{OutputArg, RunArgs};
 use crate::config::Config;
 use crate::model::Severity;
 use crate::output::{FORMATS, Writer};
+use crate::record::Header;
 
 /// Messages that wait for the loop. The probe thread blocks when it is full, which is right: nobody looks.
 const CHANNEL: usize = 64;
@@ -51,8 +52,15 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let (to, messages) = sync_channel::<Message>(CHANNEL);
     // Before anything is changed that must be put back.
     message::catch_signals(to.clone()).map_err(failed)?;
-    let Ready { engines, links, sampler, setup, watched, terms, tuned, notes } = setup::prepare(plan, lines.is_none())?;
-    let header = || recording::header(args, setup.clone(), port, watched);
+    // Refused by its fleet, it starts nothing; dropped, it leaves the fleet.
+    let (fleet, joined) = fleet::join(args, &plan, to.clone())?.unzip();
+    let Ready { engines, links, sampler, setup, watched, terms, tuned, notes } =
+        setup::prepare(plan, lines.is_none(), fleet.is_some())?;
+    let header = || Header {
+        // A recording says how far its own machine was ahead.
+        clock_offset_us: fleet.as_ref().map(|fleet| -fleet.clock_offset_us),
+        ..recording::header(args, setup.clone(), port, watched)
+    };
     let metrics = door.map(|door| door.serve(&header(), to.clone()).map_err(|e| no_thread::failure("the metrics", &e)));
     let metrics = metrics.transpose()?;
     let (recorder, unrecorded) = match file {
@@ -76,7 +84,8 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     })?;
     message::report_panic(thread, to.clone());
     let served = metrics.as_ref().map(|metrics| ("metrics", metrics.where_to_read()));
-    for (id, sentence) in notes.into_iter().chain(unrecorded.map(|why| ("recording", why))).chain(served) {
+    let notes = notes.into_iter().chain(joined.into_iter().flatten());
+    for (id, sentence) in notes.chain(unrecorded.map(|why| ("recording", why))).chain(served) {
         state.note(Severity::Info, id, sentence);
     }
     for done in tuned.iter().flat_map(|t| &t.done) {
@@ -84,7 +93,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         state.note(severity, &format!("tuned/{}", done.key), done.to_string());
     }
     let controller = Controller::new(terms, Instant::now());
-    let mut session = Session::new(state, controller, processes, probe, to, view, tuned);
+    let mut session = Session::new(state, controller, processes, probe, to, view, tuned, fleet);
     let end = session.until_end(&messages);
     let left = session.left || matches!(end, Ok(End::AtOnce));
     let status = ending::finish(session, end, &args.expect, metrics.as_ref())?;

@@ -144,7 +144,7 @@ impl fmt::Debug for Screen {
 }
 
 /// How the screen looks: a flag before the environment, the environment before the file, and what the terminal is last.
-fn theme(args: &ScreenArgs, config: &Config, env: impl Fn(&str) -> Option<String>) -> Theme {
+pub(super) fn theme(args: &ScreenArgs, config: &Config, env: impl Fn(&str) -> Option<String>) -> Theme {
     let no_colour = env("NO_COLOR").is_some_and(|value| !value.is_empty());
     let of_terminal = Theme::of_terminal(env);
     let marker = args.marker.map(|marker| match marker {

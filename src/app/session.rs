@@ -8,6 +8,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTSTP};
 use super::Failure;
 use super::advise::Tuned;
 use super::controller::{Controller, Step};
+use super::fleet::Fleet;
 use super::message::Message;
 use super::past::Historian;
 use super::peers::Asker;
@@ -32,6 +33,7 @@ pub(super) struct Session {
     /// The moment that is looked at, milliseconds since the dashboard started.
     sought: Option<u64>,
     pub(super) view: View,
+    pub(super) fleet: Option<Fleet>,
     interrupted: bool,
     /// Somebody at the keyboard has ended it, and waits to have the terminal back.
     pub(super) left: bool,
@@ -51,6 +53,7 @@ pub(super) enum End {
 }
 
 impl Session {
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the run, and its one caller has just made them")]
     pub(super) fn new(
         state: State,
         controller: Controller,
@@ -59,6 +62,7 @@ impl Session {
         to: SyncSender<Message>,
         view: View,
         tuned: Option<Tuned>,
+        fleet: Option<Fleet>,
     ) -> Self {
         Self {
             state,
@@ -69,6 +73,7 @@ impl Session {
             past: Historian::new(to),
             sought: None,
             view,
+            fleet,
             interrupted: false,
             left: false,
             asked: false,
@@ -141,9 +146,14 @@ impl Session {
                 if shown && self.view.sample(self.state.for_output())? == Reader::Gone {
                     return Ok(Some(End::AtOnce));
                 }
+                if let Some(fleet) = &mut self.fleet {
+                    fleet.publish(&self.state);
+                }
                 let steps = self.controller.on_sample(&self.state, Instant::now());
+                self.note_bound();
                 self.carry_out(steps)
             }
+            Message::Fleet(news) => self.heard(*news),
             Message::Report(Report::Gone { pid, bye: true }) if !self.processes.is_own(pid) => {
                 let name = self.name(pid);
                 self.state.note(Severity::Info, &format!("ended/{name}"), format!("the {name} engine {pid} has ended"));
@@ -215,7 +225,7 @@ impl Session {
         }
     }
 
-    fn act(&mut self, action: Option<Action>) -> Result<Option<End>, Failure> {
+    pub(super) fn act(&mut self, action: Option<Action>) -> Result<Option<End>, Failure> {
         self.view.dirty();
         let step = match action {
             // Only a replay plays.
@@ -281,7 +291,7 @@ impl Session {
         }
     }
 
-    fn carry_out(&mut self, steps: Vec<Step>) -> Result<Option<End>, Failure> {
+    pub(super) fn carry_out(&mut self, steps: Vec<Step>) -> Result<Option<End>, Failure> {
         for step in steps {
             match step {
                 Step::Order(order) => {

@@ -35,8 +35,8 @@ pub(super) struct Ready {
     pub(super) notes: Vec<(&'static str, String)>,
 }
 
-/// Starts or attaches.
-pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failure> {
+/// Starts or attaches. A worker of a fleet does not begin before all are ready.
+pub(super) fn prepare(mut plan: Plan, interactive: bool, in_fleet: bool) -> Result<Ready, Failure> {
     // Before this run has opened anything.
     let kernel = (plan.client.is_some() || plan.server.is_some() || plan.tune.is_some()).then(look).transpose()?;
     let chosen = kernel.as_ref().and_then(|kernel| choose_target(&mut plan, kernel));
@@ -106,6 +106,7 @@ pub(super) fn prepare(mut plan: Plan, interactive: bool) -> Result<Ready, Failur
         duration: plan.duration,
         close: plan.close,
         close_rate: plan.close_rate,
+        in_fleet,
     };
     let notes = notes.into_iter().filter_map(|(id, text)| Some((id, text?))).collect();
     let main = links.first().map(|link| link.hello().pid).or(first.copied());

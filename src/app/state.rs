@@ -84,6 +84,11 @@ impl State {
         self.take(Entry::Command { t_ms: self.now().t_ms, to, command });
     }
 
+    /// The guard of the fleet's server begins or ceases to allow this client less than its own guard.
+    pub(super) fn fleet_bound(&mut self, binds: bool) {
+        self.take(Entry::FleetBound { t_ms: self.now().t_ms, binds });
+    }
+
     /// The user wanted to leave.
     pub(super) fn quit(&mut self) {
         self.take(Entry::Quit { t_ms: self.now().t_ms });

@@ -3,7 +3,10 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
-use super::{AskArgs, Cli, OutputArg, PartArg, PartArgs, ProgramArg, ReplayArgs, RoleArg, RunArgs, Sub, TuneArgs};
+use super::{
+    AskArgs, Cli, FleetArgs, FleetOutputArg, OutputArg, PartArg, PartArgs, ProgramArg, ReplayArgs, RoleArg, RunArgs,
+    Sub, TuneArgs,
+};
 
 /// Options that mean something in some modes alone.
 struct Rule<T> {
@@ -15,9 +18,20 @@ struct Rule<T> {
 
 const RUN: &[Rule<RunArgs>] = &[
     Rule {
-        options: &["hold", "rate", "guard", "no-guard", "persist", "greet", "active", "source", "allow-public"],
+        options: &["hold", "rate", "persist", "greet", "active", "source", "allow-public"],
         works: |run| run.client.is_some(),
         refusal: |run| without(run, "--client"),
+    },
+    Rule {
+        // The server of a fleet holds the clients before its limits.
+        options: &["guard", "no-guard"],
+        works: |run| run.client.is_some() || (in_fleet(run) && (run.server || run.attach.is_some())),
+        refusal: |run| without(run, "--client"),
+    },
+    Rule {
+        options: &["fleet", "fleet-ca", "expect-workers", "fleet-wait", "on-lost"],
+        works: |run| run.starts_engines() || run.attach.is_some(),
+        refusal: |_| "does nothing when nothing is run: add --server, --client or --attach".to_owned(),
     },
     Rule {
         options: &["only", "app-limit"],
@@ -63,6 +77,11 @@ const RUN: &[Rule<RunArgs>] = &[
         refusal: |_| "does nothing without the dashboard: leave it out".to_owned(),
     },
 ];
+
+/// Whether a run is a worker of a fleet; the environment may say so too.
+fn in_fleet(run: &RunArgs) -> bool {
+    run.worker.fleet.is_some() || std::env::var_os("C1M_FLEET").is_some()
+}
 
 const WITHOUT_ACTIVE: &str = "does nothing without --active: add --active 20%, or leave it out";
 
@@ -132,6 +151,22 @@ const REPLAY: &[Rule<ReplayArgs>] = &[
     },
 ];
 
+const FLEET: &[Rule<FleetArgs>] = &[
+    Rule {
+        options: &["output-file", "duration"],
+        works: |fleet| fleet.output != Some(FleetOutputArg::Tui),
+        refusal: |_| "does nothing with --output tui: write --output text or json".to_owned(),
+    },
+    Rule {
+        options: &["marker", "theme", "ascii", "mouse"],
+        works: |fleet| {
+            let lines = fleet.output.is_some_and(|output| output != FleetOutputArg::Tui);
+            !lines && fleet.to.output_file.is_none() && fleet.duration.is_none()
+        },
+        refusal: |_| "does nothing without the screen: leave it out".to_owned(),
+    },
+];
+
 /// Refuses what was written and does nothing.
 ///
 /// # Errors
@@ -146,6 +181,7 @@ pub(super) fn refuse(cli: &Cli, command: &Command, matches: &ArgMatches) -> Resu
         Some(Sub::Engine { .. } | Sub::Runs(_) | Sub::Config | Sub::Compare(_) | Sub::Report(_) | Sub::Merge(_)) => {
             Ok(())
         }
+        Some(Sub::Fleet(fleet)) => hold(FLEET, fleet, &given("fleet")),
         Some(Sub::Replay(replay)) => hold(REPLAY, replay, &given("replay")),
         Some(Sub::Check(check)) => {
             let given = given("check");

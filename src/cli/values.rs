@@ -114,6 +114,11 @@ pub(super) fn ports(text: &str) -> Result<u16, String> {
     within(text, 1, 65_535, "a number of ports")
 }
 
+/// Workers of a fleet.
+pub(super) fn fleet_workers(text: &str) -> Result<u32, String> {
+    within(text, 1, u64::from(Part::MOST), "a number of workers")
+}
+
 pub(super) fn parts(text: &str) -> Result<u32, String> {
     within(text, 1, u64::from(Part::MOST), "a number of parts")
 }

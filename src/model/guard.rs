@@ -39,6 +39,10 @@ pub(super) struct Guard {
     by: Option<Which>,
     /// The same when the ramp was last stopped by it.
     stopped_by: Option<Which>,
+    /// The guard of the fleet's server allows less than this one now.
+    fleet: bool,
+    /// It did when the ramp was last stopped.
+    stopped_by_fleet: bool,
 }
 
 impl Guard {
@@ -56,6 +60,21 @@ impl Guard {
     pub(super) fn by(&self) -> Option<(LimitId, &str)> {
         // While a run that was stopped is being closed other limits come first.
         self.stopped_by.as_ref().or(self.by.as_ref()).map(|b| (b.0, b.1.as_str()))
+    }
+
+    /// Whether the fleet's server allows less than this.
+    pub(super) fn fleet_bound(&mut self, binds: bool) {
+        self.fleet = binds;
+    }
+
+    /// Whether it does now.
+    pub(super) fn fleet_binds(&self) -> bool {
+        self.fleet
+    }
+
+    /// Whether the ramp is, or was last, stopped for the fleet's server.
+    pub(super) fn held_by_fleet(&self) -> bool {
+        self.stopped_by_fleet
     }
 
     /// Share of a limit that may be used.
@@ -79,6 +98,10 @@ impl Guard {
                 self.ceiling = Some(count);
                 self.by = Some((input.id, input.scope.clone()));
             }
+        }
+        // The last sample before a close is in the phase that it was stopped in.
+        if now.phase == RunPhase::Guarded || now.held {
+            self.stopped_by_fleet = self.fleet;
         }
         if now.phase == RunPhase::Guarded {
             self.stopped_by.clone_from(&self.by);

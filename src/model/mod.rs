@@ -292,6 +292,21 @@ impl Model {
         self.account.events.push(Event { t_ms: self.now.t_ms, ..event });
     }
 
+    /// Whether the guard of a fleet's server allows this client less than its own does.
+    pub fn fleet_bound(&mut self, binds: bool) {
+        self.outlook.guard.fleet_bound(binds);
+    }
+
+    /// See [`Model::fleet_bound`].
+    pub fn fleet_binds(&self) -> bool {
+        self.outlook.guard.fleet_binds()
+    }
+
+    /// Whether the ramp is, or was last, stopped by the guard of a fleet's server.
+    pub fn held_by_fleet(&self) -> bool {
+        self.outlook.guard.held_by_fleet()
+    }
+
     /// The next sample does not continue the last: time without data lies between.
     pub fn gap(&mut self) {
         self.outlook.history.gap();

@@ -122,6 +122,7 @@ fn stopped_by(model: &Model, verdict: Verdict) -> Option<String> {
         // No call failed: the server has accepted, and closed. The kernel does not do that.
         Verdict::ServerRefuses if stop.is_some_and(|s| s.call.errno == 0) => Some(LimitId::App.name().to_owned()),
         Verdict::ServerRefuses | Verdict::ServerStalled => stop.map(|s| s.cause.name().to_owned()),
+        Verdict::GuardStopped if model.held_by_fleet() => Some("fleet_guard".to_owned()),
         Verdict::GuardStopped => model.guard_limit().map(|id| id.name().to_owned()),
         Verdict::EngineKilled | Verdict::ProcessDied => {
             model.deaths().iter().find_map(|d| Some(limits::behind(d.cause.oom()?).name().to_owned()))

@@ -37,6 +37,8 @@ pub enum Verdict {
     Late,
     /// `--duration` was over before the target was reached.
     TimeUp,
+    /// Of a fleet: a worker did not come before `--fleet-wait` was over, or was lost.
+    WorkersMissing,
     /// Every connection asked for was open at both ends that are known, and greeted where that was asked.
     TargetReached,
     /// A server without a client of this run has served until it was ended.
@@ -63,7 +65,8 @@ impl Verdict {
             | Verdict::ServerRefuses
             | Verdict::ServerStalled
             | Verdict::Late
-            | Verdict::TimeUp => 3,
+            | Verdict::TimeUp
+            | Verdict::WorkersMissing => 3,
             Verdict::TargetReached | Verdict::Served | Verdict::Watched | Verdict::Interrupted => 0,
         }
     }

@@ -4,10 +4,12 @@
 //! | --- | --- |
 //! | `text` | a line for a sample, one for an event |
 //! | `json` | an object each, the machine interface |
+//! | `fleet` | a fleet as text |
 //! | `summary` | the summary for people, which the dashboard prints too |
 //! | `writer` | gives a format what is new, and flushes |
 //! | `metrics` | the run as metrics, for Prometheus |
 
+mod fleet;
 mod json;
 pub mod metrics;
 mod summary;
@@ -16,6 +18,7 @@ mod writer;
 
 use std::io::{self, Write};
 
+pub use fleet::{line as fleet_line, rows as fleet_rows, summary as fleet_summary};
 pub use json::{object, unobeyed};
 pub use summary::write as summary_text;
 pub use writer::{Unwritten, Writer};

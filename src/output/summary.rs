@@ -74,6 +74,9 @@ impl Page {
 /// How it ended, in a sentence.
 fn verdict(s: &Summary, model: &Model) -> String {
     let named = |id: &str| {
+        if id == "fleet_guard" {
+            return "the fleet's server is near its own".to_owned();
+        }
         let hit = s.limits.iter().find(|l| l.id.name() == id && l.state == LimitState::Hit);
         let label = || LimitId::named(id).map_or(id.to_owned(), |id| id.descriptor().label.to_owned());
         hit.map_or_else(label, |l| l.id.descriptor().name_of(&l.scope))
@@ -90,6 +93,7 @@ fn verdict(s: &Summary, model: &Model) -> String {
         Verdict::ServerStalled => format!("the server takes no more connections{}", stop(model)),
         Verdict::Late => "the target was reached, but messages were sent too late".to_owned(),
         Verdict::TimeUp => "time was up before the target was reached".to_owned(),
+        Verdict::WorkersMissing => "a worker of the fleet did not come, or was lost".to_owned(),
         Verdict::Served | Verdict::Watched => "ended".to_owned(),
         Verdict::Interrupted => "ended by the user".to_owned(),
     }

@@ -55,6 +55,7 @@ impl Course {
                 let kept = self.before_death.get_or_insert_with(|| Box::new(model.clone()));
                 kept.note(Severity::Warning, id, text.as_str());
             }
+            Entry::FleetBound { binds, .. } => self.model.fleet_bound(*binds),
             Entry::Gap { .. } => self.model.gap(),
             Entry::Told { name, event, .. } => self.model.retell(name, event),
             Entry::Limits { limits, .. } => self.model.give_limits(limits.clone()),

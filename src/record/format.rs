@@ -145,6 +145,13 @@ pub enum Entry {
         /// What.
         command: Command,
     },
+    /// The guard of the fleet's server begins or ceases to allow this client less than its own guard.
+    FleetBound {
+        /// Milliseconds since the dashboard started.
+        t_ms: u64,
+        /// Whether it does.
+        binds: bool,
+    },
     /// The user wanted to leave.
     Quit {
         /// Milliseconds since the dashboard started.
@@ -204,6 +211,7 @@ impl Entry {
             | Entry::Kept { t_ms, .. }
             | Entry::Command { t_ms, .. }
             | Entry::Quit { t_ms }
+            | Entry::FleetBound { t_ms, .. }
             | Entry::Shown { t_ms }
             | Entry::Told { t_ms, .. }
             | Entry::Limits { t_ms, .. }

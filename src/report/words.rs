@@ -19,6 +19,7 @@ pub fn ended(verdict: Option<Verdict>) -> &'static str {
         Some(Verdict::ServerStalled) => "the server took no more",
         Some(Verdict::Late) => "messages left too late",
         Some(Verdict::TimeUp) => "the time was up",
+        Some(Verdict::WorkersMissing) => "workers of the fleet were missing",
         Some(Verdict::Served | Verdict::Watched) => "watched until it was ended",
         Some(Verdict::Interrupted) => "ended by the user",
     }
@@ -70,6 +71,9 @@ pub fn outcome(facts: &Facts) -> Outcome {
             "All {held} connections were open, and messages left too late for the load to be the one asked for."
         ),
         Some(Verdict::TimeUp) => format!("The time was up at {held}{of} connections."),
+        Some(Verdict::WorkersMissing) => {
+            format!("Workers of the fleet were missing; {held}{of} connections were open here at once.")
+        }
         Some(Verdict::Served | Verdict::Watched) => {
             format!("At most {held} connections were open at once{}.", cost_and_time(facts))
         }

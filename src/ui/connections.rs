@@ -101,7 +101,7 @@ fn progress(buf: &mut Buffer, area: Rect, mut column: u16, model: &Model, look: 
 }
 
 /// A bar with its percentage.
-fn meter(buf: &mut Buffer, area: Rect, column: u16, row: u16, columns: u16, share: f64, look: Look) -> u16 {
+pub(super) fn meter(buf: &mut Buffer, area: Rect, column: u16, row: u16, columns: u16, share: f64, look: Look) -> u16 {
     let (full, empty) = panel::bar(look.progress_marks(), share, columns);
     let mut after = column;
     for (i, cell) in full.chars().enumerate() {

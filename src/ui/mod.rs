@@ -8,6 +8,7 @@
 //! | `over_time` | what changes with time, on one axis |
 //! | `program`, `peers` | a watched program: its processes and listeners; who is connected to one of them |
 //! | `limit_table` | the screen of all limits, and what there is to know of the chosen one |
+//! | `fleet` | the screen of a fleet: its sum, a row a worker |
 //! | `chart`, `lines`, `zones`, `raster` | memory over connections or time |
 //! | `panel`, `spark`, `digits`, `text` | box, bar, percentage; filled graphs; large digits; cut, pad, wrap |
 //! | `theme`, `colours`, `glyphs` | every style and mark by its meaning; the colours behind it; the characters a terminal has |
@@ -37,6 +38,7 @@ mod cost;
 mod digits;
 mod engines;
 mod events;
+mod fleet;
 mod frame;
 mod given;
 mod glyphs;
@@ -75,6 +77,7 @@ mod zones;
 
 pub use action::Action;
 pub use colours::Depth;
+pub use fleet::{Board, draw as draw_fleet};
 pub use frame::draw;
 pub use glyphs::Charset;
 pub use input::Input;

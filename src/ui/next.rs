@@ -62,6 +62,11 @@ fn next(model: &Model, look: Look) -> Sentence {
     if model.last_sample().is_none() {
         return plain("known once the first connections are open".to_owned());
     }
+    if matches!(model.now().phase, RunPhase::Guarded) && model.held_by_fleet() {
+        let at = units::grouped(model.now().connections);
+        let text = format!("the fleet's guard holds the ramp at {at}: more would bring the server too near its limit");
+        return Sentence { word: "GUARD", style: look.paused(), text, fix: None };
+    }
     if matches!(model.now().phase, RunPhase::Guarded) {
         let limit = model.guard_limit().and_then(|id| model.limits().iter().find(|l| l.info.id == id));
         let what = limit.map_or("a limit".to_owned(), Limit::name);

@@ -15,6 +15,7 @@ mod bad_input;
 mod container;
 mod control;
 mod death;
+mod fleet_screen;
 mod heap;
 mod hostile;
 mod limits;

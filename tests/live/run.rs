@@ -2,6 +2,7 @@
 
 use c1m_top::model::{EventLine, LimitState, Severity, Verdict};
 use c1m_top::protocol::EngineStats;
+use c1m_top::sys;
 
 use super::support::{
     Cgroup, Control, Controller, Engines, Finished, HostSetting, Run, Version, is_running, own_namespace, program,
@@ -155,6 +156,29 @@ fn a_signal_closes_and_ends_with_0() {
         assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::Interrupted), "{ended:#?}");
         let last = ended.samples.last().unwrap();
         assert_eq!((last.established, last.accepted), (0, Some(0)), "closed before the end");
+        left_nothing(engines);
+    }
+}
+
+#[test]
+fn engines_leave_a_signal_to_all_processes_to_the_dashboard() {
+    own_namespace!();
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        let mut run = Run::start("--server --client 127.0.0.1 9900 --target 2k --interval 100ms");
+        run.until_holding();
+        let engines = run.engines(true, true);
+        // As scancel and systemd end what they have started, but one after the other.
+        for engine in [engines.server, engines.client] {
+            sys::kill(engine.unwrap(), signal).unwrap();
+        }
+        let before = run.printed().samples.len();
+        run.until("samples going on", |p| p.samples.len() > before + 3);
+        assert_eq!(run.printed().established(), 2_000);
+        run.signal(signal);
+        let ended = run.finish();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        assert!(ended.alarms().is_empty(), "{}", ended.log());
+        assert_eq!((sockstat("tw"), sockstat("inuse")), (0, 0), "signal {signal}");
         left_nothing(engines);
     }
 }

@@ -19,7 +19,7 @@ pub(crate) use cgroup::{Cgroup, Controller, Version, hierarchy};
 pub(crate) use control::Control;
 pub(crate) use home::Home;
 pub(crate) use namespace::{Net, is_among_own_processes, is_in_own_namespace, sockstat};
-pub(crate) use process::{AS_NOBODY, NOBODY, Started, run_again, succeed, without_privilege};
+pub(crate) use process::{AS_NOBODY, NOBODY, Started, run_again, succeed, venv, without_privilege};
 pub(crate) use require::{Need, are_met, first_missing, permits, print_uncaptured, slab_objects, tries};
 pub(crate) use run::{BINARY, Engines, Finished, Printed, Run, engines_of, program};
 pub(crate) use setting::HostSetting;

@@ -1,7 +1,7 @@
 //! Other programs: started and ended, without privilege, and the test itself once more.
 
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use c1m_top::sys;
@@ -83,6 +83,26 @@ pub(crate) fn without_privilege(program: &Path) -> Command {
     command.args(&AS_NOBODY[1..]).arg(copy);
     command.env("XDG_RUNTIME_DIR", home.join("run")).env("XDG_STATE_HOME", home.join("state")).current_dir("/");
     command
+}
+
+/// Where the test has its own packages of Python's, `bin` among it.
+pub(crate) fn venv() -> PathBuf {
+    Home::path().join("venv")
+}
+
+/// Installs a package there; else why not, one line.
+pub(super) fn into_venv(package: &str) -> Result<(), String> {
+    let lines =
+        [format!("python3 -m venv {}", venv().display()), format!("{}/bin/pip install -q {package}", venv().display())];
+    for line in lines {
+        let out = Command::new("sh").args(["-c", &line]).output().map_err(|e| e.to_string())?;
+        if !out.status.success() {
+            let said = [&out.stdout[..], &out.stderr].concat();
+            let said = String::from_utf8_lossy(&said).lines().next_back().unwrap_or_default().to_owned();
+            return Err(format!("{package} cannot be installed: {said}"));
+        }
+    }
+    Ok(())
 }
 
 /// Runs a test by itself once more, whose full name (`module::function`) is `name`. `command` starts this test program in

@@ -31,6 +31,8 @@ pub(crate) enum Need {
     Program(&'static str),
     /// An installed file: a library.
     File(&'static str),
+    /// A package of Python's, put into a directory of the test: [`super::venv`].
+    PyPi(&'static str),
     /// So few epoll registrations on this machine that a limit for a test leaves the others alone.
     FewEpollItems,
 }
@@ -141,6 +143,7 @@ impl Need {
                 unless(there, &format!("{name} is not installed"))
             }
             Need::File(path) => unless(std::path::Path::new(path).exists(), &format!("there is no {path}")),
+            Need::PyPi(package) => super::process::into_venv(package).err(),
             Need::FewEpollItems => match slab_objects("eventpoll_epi") {
                 Some(..=40_000) => None,
                 Some(used) => Some(format!("other programs hold {used} epoll registrations")),

@@ -90,6 +90,13 @@ impl Announced {
 fn guarded(facts: &Facts<'_>) -> Event {
     let client = facts.sample.engine(Role::Client);
     let ceiling = client.and_then(|c| c.ceiling).unwrap_or(facts.now.connections);
+    if facts.guard.held_by_fleet() {
+        let text = format!(
+            "the fleet's guard stopped the ramp at {}: more would bring the server too near its limit",
+            units::grouped(ceiling)
+        );
+        return Event::new(Kind::Phase, Severity::Info, "phase/guarded", text);
+    }
     let (percent, left) = (facts.guard.share() * 100.0, 100.0 - facts.guard.share() * 100.0);
     let part = if (left - 10.0).abs() < 0.05 { "a tenth".to_owned() } else { format!("{left:.0} %") };
     let by = facts.guard.by();

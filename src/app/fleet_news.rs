@@ -1,0 +1,134 @@
+//! What a worker hears from its fleet, told and carried out.
+
+use std::time::Instant;
+
+use super::Failure;
+use super::session::{End, Session};
+use crate::fleet::{FleetCommand, Held, News, Refused};
+use crate::model::Severity;
+use crate::protocol::Role;
+use crate::ui::Action;
+use crate::units::{grouped, seconds};
+
+/// A store that is back sooner is not worth a line.
+const SHORT_MS: u128 = 2000;
+
+impl Session {
+    /// Takes one piece of news.
+    pub(super) fn heard(&mut self, news: News) -> Result<Option<End>, Failure> {
+        match news {
+            News::Waiting(missing) => {
+                let text = format!("waiting for {}", missing.join(", "));
+                self.view.say(&text);
+                self.tell(Severity::Info, &format!("fleet/waiting/{}", missing.join("/")), text);
+            }
+            News::Go { late_us, error_us } => {
+                let text = match late_us {
+                    Some(us) => format!(
+                        "all workers are ready: started {us} us after the moment agreed on (the store's clock is known to {error_us} us)"
+                    ),
+                    None => "this worker waits for nobody (see --expect-workers)".to_owned(),
+                };
+                self.tell(Severity::Info, "fleet/start", text);
+                let steps = self.controller.all_ready(Instant::now());
+                return self.carry_out(steps);
+            }
+            News::WaitOver(missing) => {
+                let who = if missing.is_empty() { "all workers".to_owned() } else { missing.join(", ") };
+                let text = format!("--fleet-wait is over, and still missing: {who}. Nothing was opened");
+                self.tell(Severity::Critical, "fleet/missing", text);
+                let steps = self.controller.workers_missing();
+                return self.carry_out(steps);
+            }
+            News::Held(held) => return self.held(held),
+            News::Command(command) => return self.command(command),
+            News::Refused(Refused::Old) => {
+                let text = "a command that was given before was given again, and is not obeyed";
+                self.tell(Severity::Warning, "fleet/repeated", text.to_owned());
+            }
+            News::Refused(Refused::Forged) => {
+                let text = "a command came that is not signed with this worker's token, and is not obeyed";
+                self.tell(Severity::Warning, "fleet/forged", text.to_owned());
+            }
+            News::Away(why) => {
+                let text = format!("the fleet's store is away ({why}): this run goes on, unseen by the others");
+                self.tell(Severity::Warning, "fleet/away", text);
+            }
+            News::Back(gone) if gone.as_millis() >= SHORT_MS => {
+                let text = format!("the fleet's store is back after {}", seconds(gone.as_secs_f64()));
+                self.tell(Severity::Info, "fleet/back", text);
+            }
+            News::Back(_) => {}
+            News::Lost(names) => {
+                let text = format!("not heard of for twenty seconds: {}", names.join(", "));
+                self.tell(Severity::Warning, &format!("fleet/lost/{}", names.join("/")), text);
+                if self.fleet.as_ref().is_some_and(|fleet| fleet.ends_on_loss) {
+                    let steps = self.controller.workers_missing();
+                    return self.carry_out(steps);
+                }
+            }
+            News::Returned(names) => {
+                let text = format!("heard of again: {}", names.join(", "));
+                self.tell(Severity::Info, &format!("fleet/returned/{}", names.join("/")), text);
+            }
+            News::Displaced(taken) => {
+                let text = format!("{taken}: this worker was away for too long, and is counted twice");
+                self.tell(Severity::Warning, "fleet/displaced", text);
+            }
+            News::ClientsLeft => {
+                self.tell(Severity::Info, "fleet/clients_left", "every client of the fleet has left".to_owned());
+                let steps = self.controller.clients_left();
+                return self.carry_out(steps);
+            }
+        }
+        Ok(None)
+    }
+
+    fn tell(&mut self, severity: Severity, id: &str, text: String) {
+        self.state.note(severity, id, text);
+        self.view.dirty();
+    }
+
+    /// What the servers' guards allow here.
+    fn held(&mut self, held: Option<Held>) -> Result<Option<End>, Failure> {
+        let steps = self.controller.allow(&self.state, held.map(|held| held.allowed));
+        self.note_bound();
+        self.carry_out(steps)
+    }
+
+    /// Tells the model whose guard it is that would stop the ramp, where that has changed.
+    pub(super) fn note_bound(&mut self) {
+        let bound = self.controller.is_bound_by_fleet();
+        if bound != self.state.fleet_binds() {
+            self.state.fleet_bound(bound);
+        }
+    }
+
+    /// A command of the fleet's screen; numbers are the whole fleet's.
+    fn command(&mut self, command: FleetCommand) -> Result<Option<End>, Failure> {
+        // A server closes with its clients.
+        let client = self.state.engine(Role::Client).and_then(|client| client.stats.as_ref());
+        let Some((target, paused)) = client.map(|c| (c.target, c.phase == crate::protocol::Phase::Paused)) else {
+            return Ok(None);
+        };
+        let own = self.state.setup().target.unwrap_or(target);
+        let (action, said) = match command {
+            FleetCommand::Pause if !paused => (Action::PauseToggle, "pause".to_owned()),
+            FleetCommand::Resume if paused => (Action::PauseToggle, "resume".to_owned()),
+            FleetCommand::Pause | FleetCommand::Resume => return Ok(None),
+            FleetCommand::Rate { per_s, of } => {
+                let part = per_s.map(|n| FleetCommand::part(n, own, of));
+                let said = part.map_or("rate max".to_owned(), |n| format!("rate {}/s here", grouped(n)));
+                (Action::Rate(part), said)
+            }
+            FleetCommand::Target { connections, of } => {
+                // Never beyond what this worker was started for.
+                let part = FleetCommand::part(connections, own, of).min(own);
+                (Action::Target(part), format!("target {} here", grouped(part)))
+            }
+            FleetCommand::Close => (Action::Close, "close".to_owned()),
+        };
+        self.tell(Severity::Info, &format!("fleet/command/{said}"), format!("the fleet's screen says: {said}"));
+        self.act(Some(action))
+    }
+}

@@ -1,0 +1,96 @@
+//! Looking at a fleet from anywhere, and giving it commands.
+
+use redis::Pipeline;
+
+use super::address::Address;
+use super::command::{FleetCommand, Run, Signed, Token};
+use super::keys::{KEPT_MS, Keys};
+use super::store::{Store, StoreError};
+use super::view::FleetView;
+use super::worker::WorkerState;
+
+/// Most workers that are read at once: what is read in one go is bounded.
+const CHUNK: usize = 256;
+
+/// Who looks. It changes nothing in the store but by [`Looker::command`].
+#[derive(Debug)]
+pub struct Looker {
+    store: Store,
+    fleet: String,
+    run: Option<Keys>,
+}
+
+impl Looker {
+    /// Looks at the fleet of an address. See [`Store::new`] for `authority`.
+    ///
+    /// # Errors
+    /// One line: what cannot be.
+    pub fn new(address: &Address, authority: Option<&[u8]>) -> Result<Self, String> {
+        Ok(Self { store: Store::new(address, authority)?, fleet: address.name().to_owned(), run: None })
+    }
+
+    /// The fleet as it is now: the run that goes on, to its end; `last` takes the one that was last where none does. `None` where
+    /// there is none.
+    ///
+    /// # Errors
+    /// What is wrong with the store.
+    pub fn look(&mut self, last: bool) -> Result<Option<FleetView>, StoreError> {
+        self.store.connect()?;
+        if self.run.is_none() {
+            let mut pipe = redis::pipe();
+            pipe.get(Keys::run_of(&self.fleet)).get(Keys::last_of(&self.fleet));
+            let (now, before): (Option<String>, Option<String>) = self.store.ask(&pipe)?;
+            let run = now.or(before.filter(|_| last));
+            self.run = run.map(|run| Keys::new(&self.fleet, &run));
+        }
+        let Some(keys) = self.run.clone() else { return Ok(None) };
+        // One reading a look: the round trip is short beside it.
+        self.store.read_clock()?;
+        let mut pipe = redis::pipe();
+        pipe.smembers(keys.workers());
+        let (ids,): (Vec<String>,) = self.store.ask(&pipe)?;
+        let workers = states(&mut self.store, &keys, &ids)?;
+        if workers.is_empty() {
+            // A store that was started anew has forgotten it; its workers name it again in a moment, or another.
+            self.run = None;
+            return Ok(None);
+        }
+        Ok(Some(FleetView::of(&self.fleet, self.store.now_us(), workers)))
+    }
+
+    /// Where the store is, without user and password.
+    pub fn shown(&self) -> &str {
+        self.store.shown()
+    }
+
+    /// Gives a command to the run that was last looked at; whoever has another token does not obey it.
+    ///
+    /// # Errors
+    /// What is wrong with the store; that no run goes on.
+    pub fn command(&mut self, token: &Token, command: FleetCommand) -> Result<(), StoreError> {
+        let Some(keys) = &self.run else {
+            return Err(StoreError::Unusable("no worker of this fleet has come yet".to_owned()));
+        };
+        let of = Run { fleet: keys.fleet(), id: keys.run_id() };
+        // A later command has a later time, whoever gives it.
+        let signed = Signed::new(token, of, self.store.now_us(), command);
+        let text = serde_json::to_string(&signed).unwrap_or_default();
+        let mut pipe: Pipeline = redis::pipe();
+        let kept = i64::try_from(KEPT_MS).unwrap_or(i64::MAX);
+        pipe.zadd(keys.commands(), text, signed.counter()).ignore().pexpire(keys.commands(), kept).ignore();
+        self.store.ask::<()>(&pipe)
+    }
+}
+
+/// What these workers last said of themselves.
+pub(super) fn states(store: &mut Store, keys: &Keys, ids: &[String]) -> Result<Vec<WorkerState>, StoreError> {
+    let mut found = Vec::new();
+    for chunk in ids.chunks(CHUNK) {
+        let mut pipe = redis::pipe();
+        pipe.mget(chunk.iter().map(|id| keys.worker(id)).collect::<Vec<_>>());
+        let (texts,): (Vec<Option<Vec<u8>>>,) = store.ask(&pipe)?;
+        // What does not read as a worker is none of ours.
+        found.extend(texts.iter().flatten().filter_map(|text| serde_json::from_slice::<WorkerState>(text).ok()));
+    }
+    Ok(found)
+}

@@ -1,0 +1,300 @@
+//! A worker's place in the fleet: it joins, and from then on a thread of its own speaks with the store. Nobody waits for that
+//! thread but the end of the run, for a moment.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::address::Address;
+use super::command::{FleetCommand, Gate, Refused, Token};
+use super::keys::{CLAIM_MS, KEPT_MS, Keys, mortal};
+use super::look::states;
+use super::round::Rounds;
+use super::slot::Slot;
+use super::store::{Store, StoreError};
+use super::worker::{Held, Identity, WorkerState};
+use crate::model::Verdict;
+use crate::units::micros;
+
+/// How long a store that does not answer is tried before the run begins.
+const TRIED: Duration = Duration::from_secs(3);
+
+/// How long the end of a run waits until its last word is in the store.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// What a worker asks of its fleet.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// How long it waits until all others are ready.
+    pub wait: Duration,
+    /// What signs the commands that it obeys; without one it obeys none.
+    pub token: Option<Token>,
+}
+
+/// What a worker hears from its fleet.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// It waits, and these are missing or not ready.
+    Waiting(Vec<String>),
+    /// All are ready: the ramp begins now.
+    Go {
+        /// By how much this is later than was agreed, microseconds; `None` where nobody is waited for.
+        late_us: Option<u64>,
+        /// The store's time is known to this, microseconds.
+        error_us: u64,
+    },
+    /// Not all were ready in time: these were not.
+    WaitOver(Vec<String>),
+    /// How many connections the servers' guards allow now; `None`: none bounds this client.
+    Held(Option<Held>),
+    /// The fleet's screen wants this.
+    Command(FleetCommand),
+    /// Somebody gave a command that is not obeyed.
+    Refused(Refused),
+    /// The store does not answer.
+    Away(String),
+    /// It does again, after so long.
+    Back(Duration),
+    /// These have not been heard of for twenty seconds.
+    Lost(Vec<String>),
+    /// These are back.
+    Returned(Vec<String>),
+    /// Another worker has this one's part.
+    Displaced(String),
+    /// Every client of the fleet has left.
+    ClientsLeft,
+}
+
+/// A worker that has joined and does not speak yet.
+#[derive(Debug)]
+pub struct Member {
+    pub(super) store: Store,
+    pub(super) keys: Keys,
+    pub(super) who: Identity,
+    terms: Terms,
+    /// Other versions in the run: one sentence.
+    version_note: Option<String>,
+}
+
+impl Member {
+    /// Joins a fleet, before anything of the run is started.
+    ///
+    /// # Errors
+    /// One line: the store cannot be used, or the part is taken.
+    pub fn join(address: &Address, authority: Option<&[u8]>, who: Identity, terms: Terms) -> Result<Self, String> {
+        let mut store = Store::new(address, authority)?;
+        let who = Identity { id: format!("{:016x}", random()), ..who };
+        let said = |e: &StoreError| format!("the store {address}: {}", e.text());
+        connect_patiently(&mut store).map_err(|e| said(&e))?;
+        let run = claim_run(&mut store, address.name(), &format!("{:016x}", random())).map_err(|e| said(&e))?;
+        let keys = Keys::new(address.name(), &run);
+        let mut member = Self { store, keys, who, terms, version_note: None };
+        if let Some(taken) = member.claim_part().map_err(|e| said(&e))? {
+            return Err(format!(
+                "{taken}: give each worker a part of its own (a worker that was killed gives its part back after {} s)",
+                CLAIM_MS / 1000
+            ));
+        }
+        member.enter().map_err(|e| said(&e))?;
+        Ok(member)
+    }
+
+    /// Other versions in the run, in a sentence.
+    pub fn version_note(&self) -> Option<&str> {
+        self.version_note.as_deref()
+    }
+
+    /// The run's id: the same at every worker.
+    pub fn run_id(&self) -> &str {
+        self.keys.run_id()
+    }
+
+    /// By how much the store's clock is ahead of this host's wall clock, microseconds.
+    pub fn clock_offset_us(&self) -> i64 {
+        -wall_ahead_us(&self.store)
+    }
+
+    /// Begins to speak, from a thread of its own. `tell` is called with all that is heard; it returns whether anybody still listens.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn start(self, tell: impl FnMut(News) -> bool + Send + 'static) -> io::Result<Handle> {
+        let slot = Arc::new(Slot::default());
+        let who = self.who.clone();
+        let gate = self.terms.token.clone().map(|token| Gate::new(token, self.store.now_us()));
+        let (done, ended) = channel();
+        let origin = self.store.instant(0);
+        slot.set_offset(self.store.clock().offset_us());
+        let mut rounds = Rounds::new(self, gate, Arc::clone(&slot));
+        thread::Builder::new().name("fleet".into()).spawn(move || {
+            rounds.run(tell);
+            drop(done);
+        })?;
+        Ok(Handle { slot, who, origin, ended, left: false })
+    }
+
+    /// How long it waits for the others.
+    pub(super) fn wait(&self) -> Duration {
+        self.terms.wait
+    }
+
+    /// Claims its part, or renews the claim. Who has it, in a sentence, where that is another.
+    pub(super) fn claim_part(&mut self) -> Result<Option<String>, StoreError> {
+        let Some(part) = self.who.part else { return Ok(None) };
+        let key = self.keys.part(part.number);
+        let mut pipe = redis::pipe();
+        pipe.cmd("SET").arg(&key).arg(&self.who.id).arg("NX").arg("PX").arg(CLAIM_MS).ignore();
+        pipe.get(&key);
+        let (holder,): (Option<String>,) = self.store.ask(&pipe)?;
+        if holder.is_none_or(|holder| holder == self.who.id) {
+            let mut pipe = redis::pipe();
+            pipe.cmd("PEXPIRE").arg(&key).arg(CLAIM_MS).ignore();
+            self.store.ask::<()>(&pipe)?;
+            return Ok(None);
+        }
+        let mut pipe = redis::pipe();
+        pipe.get(&key);
+        let (holder,): (Option<String>,) = self.store.ask(&pipe)?;
+        let holders: Vec<String> = holder.into_iter().collect();
+        let other = states(&mut self.store, &self.keys, &holders)?.into_iter().next();
+        let by = other.map_or_else(
+            || "another worker".to_owned(),
+            |state| {
+                let heard = self.store.now_us().saturating_sub(state.at_us) / 1_000_000;
+                format!("{} (process {}), heard {heard} s ago", state.who.host, state.who.pid)
+            },
+        );
+        Ok(Some(format!("part {}/{} is taken by {by}", part.number, part.of)))
+    }
+
+    /// Agrees with the others on the run, also where the store has lost it and somebody has named another: who has started stays
+    /// and names its own again, who has not goes over to the one that is named. Whether this one went over.
+    pub(super) fn agree(&mut self, started: bool) -> Result<bool, StoreError> {
+        let named = claim_run(&mut self.store, self.keys.fleet(), self.keys.run_id())?;
+        if named == self.keys.run_id() {
+            return Ok(false);
+        }
+        if !started {
+            self.keys = Keys::new(self.keys.fleet(), &named);
+            return Ok(true);
+        }
+        let mut pipe = redis::pipe();
+        pipe.cmd("SET").arg(Keys::run_of(self.keys.fleet())).arg(self.keys.run_id()).arg("PX").arg(CLAIM_MS).ignore();
+        self.store.ask::<()>(&pipe)?;
+        Ok(false)
+    }
+
+    /// Puts itself on the lists, again where the store has lost them.
+    pub(super) fn enter(&mut self) -> Result<(), StoreError> {
+        let (keys, id) = (&self.keys, &self.who.id);
+        let mut pipe = redis::pipe();
+        pipe.sadd(keys.workers(), id).ignore().sadd(keys.present(), id).ignore();
+        if self.who.role.connects() {
+            pipe.sadd(keys.clients(), id).ignore();
+        }
+        keys.shared().iter().for_each(|key| mortal(&mut pipe, key));
+        pipe.cmd("SET").arg(Keys::last_of(keys.fleet())).arg(keys.run_id()).arg("PX").arg(KEPT_MS).ignore();
+        pipe.cmd("SET").arg(keys.version()).arg(&self.who.version).arg("NX").arg("PX").arg(KEPT_MS).ignore();
+        pipe.get(keys.version());
+        let (version,): (Option<String>,) = self.store.ask(&pipe)?;
+        self.version_note = version.filter(|version| *version != self.who.version).map(|version| {
+            format!("workers of this fleet run c1m-top {version}, this one {}: use one version", self.who.version)
+        });
+        let state = WorkerState { who: self.who.clone(), at_us: self.store.now_us(), ..WorkerState::default() };
+        let mut pipe = redis::pipe();
+        let text = serde_json::to_vec(&state).unwrap_or_default();
+        // Only where it has said nothing yet: one that comes back has more to say.
+        pipe.cmd("SET").arg(self.keys.worker(&self.who.id)).arg(text).arg("NX").arg("PX").arg(KEPT_MS).ignore();
+        self.store.ask::<()>(&pipe)
+    }
+}
+
+/// What the run has of its fleet. Dropping it leaves the fleet.
+#[derive(Debug)]
+pub struct Handle {
+    slot: Arc<Slot>,
+    who: Identity,
+    origin: Instant,
+    ended: Receiver<()>,
+    left: bool,
+}
+
+impl Handle {
+    /// Who this worker is.
+    pub fn who(&self) -> &Identity {
+        &self.who
+    }
+
+    /// The store's time now, microseconds since the Unix epoch.
+    pub fn now_us(&self) -> u64 {
+        micros(self.origin.elapsed()).saturating_add_signed(self.slot.offset_us())
+    }
+
+    /// This is how things stand; what was said before and is not in the store yet is forgotten. Never waits for the store.
+    pub fn publish(&self, state: WorkerState) {
+        self.slot.publish(Instant::now(), state);
+    }
+
+    /// Everything is up: the ramp can begin.
+    pub fn ready(&self) {
+        self.slot.ready();
+    }
+
+    /// The run is over, and this is how it ended: says so, and waits for a moment until that is in the store.
+    pub fn leave(&mut self, verdict: Option<Verdict>) {
+        if std::mem::replace(&mut self.left, true) {
+            return;
+        }
+        self.slot.leave(verdict);
+        // The thread ends when it has said so, or cannot.
+        let _ = self.ended.recv_timeout(GOODBYE);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.leave(None);
+    }
+}
+
+/// Connects to a store that may be starting just now.
+fn connect_patiently(store: &mut Store) -> Result<(), StoreError> {
+    let until = Instant::now() + TRIED;
+    loop {
+        match store.connect() {
+            Err(StoreError::Away(_)) if Instant::now() < until => thread::sleep(Duration::from_millis(200)),
+            other => return other,
+        }
+    }
+}
+
+/// The id of the run that goes on, `new` where none does; the claim is renewed.
+fn claim_run(store: &mut Store, fleet: &str, new: &str) -> Result<String, StoreError> {
+    let key = Keys::run_of(fleet);
+    let mut pipe = redis::pipe();
+    pipe.cmd("SET").arg(&key).arg(new).arg("NX").arg("PX").arg(CLAIM_MS).ignore();
+    pipe.cmd("PEXPIRE").arg(&key).arg(CLAIM_MS).ignore().get(&key);
+    let (run,): (Option<String>,) = store.ask(&pipe)?;
+    let run = run.unwrap_or_else(|| new.to_owned());
+    // Whoever writes into the store may have put anything there: it becomes a part of keys, and is signed.
+    let ours = run.len() == 16 && run.bytes().all(|b| b.is_ascii_hexdigit());
+    if ours {
+        Ok(run)
+    } else {
+        Err(StoreError::Unusable("another program has keys of this fleet's name there: choose another name".to_owned()))
+    }
+}
+
+/// By how much this host's wall clock is ahead of the store's, microseconds.
+pub(super) fn wall_ahead_us(store: &Store) -> i64 {
+    let wall = micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    i64::try_from(i128::from(wall) - i128::from(store.now_us())).unwrap_or(i64::MAX)
+}
+
+/// A number that no other worker has: the keys of std's hash maps come from the kernel.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

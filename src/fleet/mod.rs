@@ -1,0 +1,52 @@
+//! A run on several hosts: workers that meet in a store (Redis or Valkey), start together, hold together, and are seen as one.
+//!
+//! There is no coordinator. Each worker publishes its own [`WorkerState`]; whoever looks reads all of them and makes a
+//! [`FleetView`], which is pure.
+//!
+//! | file | what it is for |
+//! | --- | --- |
+//! | `address` | where they meet, without its secrets wherever it is shown |
+//! | `worker` | what a worker says of itself |
+//! | `view` | all of them as one: rows, sums, skew, the nearest limit |
+//! | `bottleneck`, `outcome` | who keeps the fleet from more; how its run ended |
+//! | `clock` | the store's clock, as this process sees it |
+//! | `hold` | the server's guard over all clients |
+//! | `command` | commands, signed and counted |
+//! | `store`, `keys` | the connection to the store; what the keys are called |
+//! | `member`, `slot` | a worker's place: it joins, and hands over what it knows |
+//! | `round`, `say`, `barrier`, `others` | its thread: when it speaks with the store; what it says and hears; all ready; who is lost |
+//! | `look` | looking on, and giving commands |
+
+#![expect(clippy::cast_precision_loss, reason = "shares and rates of counts far below 2^52")]
+
+mod address;
+mod barrier;
+mod bottleneck;
+mod clock;
+mod command;
+mod hold;
+mod keys;
+mod look;
+mod member;
+mod others;
+mod outcome;
+mod round;
+mod say;
+mod slot;
+mod store;
+mod view;
+mod worker;
+
+pub use address::Address;
+pub use bottleneck::{Bottleneck, Bound};
+pub use command::{FleetCommand, Refused, Token};
+pub use look::Looker;
+pub use member::{Handle, Member, News, Terms};
+pub use outcome::FleetVerdict;
+pub use store::StoreError;
+pub use view::{
+    Count, FleetGuard, FleetLimit, FleetView, LOST_MS, Row, SILENT_MS, ServerMemory, Skew, Standing, Totals,
+};
+pub use worker::{
+    ClockReading, CpuUse, Held, Identity, ServerSide, Stage, WorkerEvent, WorkerLimit, WorkerRole, WorkerState,
+};

@@ -1,0 +1,283 @@
+//! The rounds of the fleet's thread: what it says and asks when, and what it makes of the answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::command::Gate;
+use super::hold::Allowance;
+use super::keys::{KEPT_MS, Keys};
+use super::member::{Member, News};
+use super::slot::{Farewell, Handed, Slot};
+use super::store::StoreError;
+use super::worker::{Stage, WorkerState};
+use crate::model::Verdict;
+
+/// Between two publications.
+pub(super) const PUBLISH: Duration = Duration::from_secs(1);
+
+/// Between two looks at what the servers allow, while a client opens, and at who is ready, while all wait. Two commands each.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Between two renewals of claims.
+const KEEP: Duration = Duration::from_secs(3);
+
+/// Longest time between two attempts to reach a store that has gone.
+const BACK_OFF: Duration = Duration::from_secs(5);
+
+/// See the module.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the worker")]
+pub(super) struct Rounds {
+    pub(super) member: Member,
+    pub(super) gate: Option<Gate>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) joined: Instant,
+    pub(super) state: Option<(Instant, Box<WorkerState>)>,
+    pub(super) stage: Stage,
+    pub(super) ready: bool,
+    /// When all start, by the store's clock, microseconds, and by this process'.
+    pub(super) start: Option<(u64, Instant)>,
+    pub(super) started_us: Option<u64>,
+    pub(super) allowance: Allowance,
+    /// Whether it is among those that share the room.
+    pub(super) ramping: bool,
+    /// A server's state that its guard has not spoken of.
+    pub(super) hold_due: bool,
+    pub(super) next: Next,
+    pub(super) outage: Option<Outage>,
+    /// Who is missing, as last told.
+    pub(super) missing: Option<Vec<String>>,
+    pub(super) wait_over: bool,
+    /// Those that are lost, by id, and what they are called.
+    pub(super) lost: BTreeMap<String, String>,
+    pub(super) displaced: bool,
+    pub(super) had_clients: bool,
+    /// When the store was last back.
+    pub(super) back: Option<Instant>,
+}
+
+/// When what is due.
+#[derive(Debug)]
+pub(super) struct Next {
+    pub(super) publish: Instant,
+    pub(super) poll: Instant,
+    pub(super) keep: Instant,
+    pub(super) name: Instant,
+}
+
+/// The store is away.
+#[derive(Debug)]
+pub(super) struct Outage {
+    since: Instant,
+    next: Instant,
+    wait: Duration,
+}
+
+/// Nobody listens any more.
+struct Ended;
+
+impl Rounds {
+    pub(super) fn new(member: Member, gate: Option<Gate>, slot: Arc<Slot>) -> Self {
+        let now = Instant::now();
+        Self {
+            member,
+            gate,
+            slot,
+            joined: now,
+            state: None,
+            stage: Stage::Joining,
+            ready: false,
+            start: None,
+            started_us: None,
+            allowance: Allowance::default(),
+            ramping: false,
+            hold_due: false,
+            next: Next { publish: now, poll: now, keep: now + KEEP, name: now },
+            outage: None,
+            missing: None,
+            wait_over: false,
+            lost: BTreeMap::new(),
+            displaced: false,
+            had_clients: false,
+            back: None,
+        }
+    }
+
+    /// Until the run is over, or nobody listens.
+    pub(super) fn run(&mut self, mut tell: impl FnMut(News) -> bool) {
+        let mut tell = |news| if tell(news) { Ok(()) } else { Err(Ended) };
+        loop {
+            let mut handed = self.slot.take(self.due());
+            let leave = handed.leave.take();
+            self.take(handed);
+            if let Some(Farewell(verdict)) = leave {
+                return self.goodbye(verdict);
+            }
+            if self.turn(Instant::now(), &mut tell).is_err() {
+                return self.goodbye(None);
+            }
+        }
+    }
+
+    fn turn(&mut self, now: Instant, tell: &mut dyn FnMut(News) -> Result<(), Ended>) -> Result<(), Ended> {
+        match self.start {
+            Some((at_us, at)) if self.started_us.is_none() => {
+                // No answer of the store may delay it.
+                if at > now {
+                    return Ok(());
+                }
+                self.go(Some(at_us), tell)?;
+            }
+            None if self.ready && self.started_us.is_none() && self.expects().is_none() => {
+                self.go(None, tell)?;
+            }
+            _ => {}
+        }
+        if self.started_us.is_none()
+            && self.start.is_none()
+            && !self.wait_over
+            && now - self.joined >= self.member.wait()
+        {
+            self.wait_over = true;
+            tell(News::WaitOver(self.missing.clone().unwrap_or_default()))?;
+        }
+        if let Some(outage) = &self.outage
+            && now < outage.next
+        {
+            return Ok(());
+        }
+        let done = self.member.store.connect().and_then(|()| self.speak(now, tell));
+        match done {
+            Ok(heard) => heard,
+            Err(error) => self.away(now, &error, tell),
+        }
+    }
+
+    /// When to look again.
+    fn due(&self) -> Instant {
+        let go = self.start.filter(|_| self.started_us.is_none()).map(|(_, at)| at);
+        if let Some(at) = go {
+            return at;
+        }
+        let next = self.next.publish.min(self.next.keep);
+        let next = if self.polls() { next.min(self.next.poll) } else { next };
+        self.outage.as_ref().map_or(next, |outage| outage.next)
+    }
+
+    /// Whether it has to hear quickly of what changes.
+    pub(super) fn polls(&self) -> bool {
+        self.ramping || (self.ready && self.started_us.is_none())
+    }
+
+    fn take(&mut self, handed: Handed) {
+        self.ready |= handed.ready;
+        if self.ready && self.stage == Stage::Joining {
+            self.stage = Stage::Waiting;
+            self.next.publish = Instant::now();
+        }
+        for (at, connections) in handed.points {
+            let store = &self.member.store;
+            self.allowance.had(store.clock().store_us(store.mono_us(at)), connections);
+        }
+        let Some((at, state)) = handed.state else { return };
+        // A phase that has changed is told at once.
+        if self.state.as_ref().is_none_or(|(_, before)| before.phase != state.phase || before.blocked != state.blocked)
+        {
+            self.next.publish = Instant::now();
+        }
+        self.hold_due = self.member.who.role.serves();
+        self.state = Some((at, state));
+    }
+
+    fn go(&mut self, planned_us: Option<u64>, tell: &mut dyn FnMut(News) -> Result<(), Ended>) -> Result<(), Ended> {
+        let started = self.member.store.now_us();
+        self.started_us = Some(started);
+        self.stage = Stage::Running;
+        self.next.publish = Instant::now();
+        let late_us = planned_us.map(|planned| started.saturating_sub(planned));
+        tell(News::Go { late_us, error_us: self.member.store.clock().error_us() })
+    }
+
+    /// One round with the store. What is heard is told once the store has answered; the outer result is the store's.
+    fn speak(
+        &mut self,
+        now: Instant,
+        tell: &mut dyn FnMut(News) -> Result<(), Ended>,
+    ) -> Result<Result<(), Ended>, StoreError> {
+        let mut news = Vec::new();
+        if let Some(outage) = self.outage.take() {
+            // It may have lost everything.
+            self.member.agree(self.started_us.is_some())?;
+            self.member.enter()?;
+            self.next.publish = now;
+            self.next.keep = now;
+            self.back = Some(now);
+            news.push(News::Back(now - outage.since));
+        }
+        self.want_room()?;
+        if now >= self.next.publish {
+            self.next.publish = now + PUBLISH;
+            self.next.poll = now + POLL;
+            self.publish(&mut news)?;
+        } else if self.polls() && now >= self.next.poll {
+            self.next.poll = now + POLL;
+            self.poll(&mut news)?;
+        }
+        if self.hold_due {
+            self.hold()?;
+        }
+        if self.ready && self.started_us.is_none() && self.expects().is_some() {
+            self.wait_for_others(now, &mut news)?;
+        }
+        if now >= self.next.keep {
+            self.next.keep = now + KEEP;
+            self.keep(&mut news)?;
+        }
+        self.slot.set_offset(self.member.store.clock().offset_us());
+        Ok(news.into_iter().try_for_each(tell))
+    }
+
+    fn away(
+        &mut self,
+        now: Instant,
+        error: &StoreError,
+        tell: &mut dyn FnMut(News) -> Result<(), Ended>,
+    ) -> Result<(), Ended> {
+        // It may have forgotten who shares the room.
+        self.ramping = false;
+        if let Some(outage) = &mut self.outage {
+            outage.wait = (outage.wait * 2).min(BACK_OFF);
+            // The attempt itself takes time.
+            outage.next = Instant::now() + outage.wait;
+            return Ok(());
+        }
+        self.outage = Some(Outage { since: now, next: Instant::now() + POLL, wait: POLL });
+        tell(News::Away(error.text().to_owned()))
+    }
+
+    /// The last word. A store that is away does not get it.
+    fn goodbye(&mut self, verdict: Option<Verdict>) {
+        self.stage = Stage::Left;
+        let keys = self.member.keys.clone();
+        let id = self.member.who.id.clone();
+        let mut state = self.current();
+        state.verdict = verdict;
+        let text = serde_json::to_vec(&state).unwrap_or_default();
+        let mut pipe = redis::pipe();
+        pipe.cmd("SET").arg(keys.worker(&id)).arg(text).arg("PX").arg(KEPT_MS).ignore();
+        pipe.zrem(keys.alive(), &id).ignore().srem(keys.ramping(), &id).ignore().srem(keys.clients(), &id).ignore();
+        pipe.hdel(keys.hold(), &id).ignore().srem(keys.present(), &id).ignore();
+        if let Some(part) = self.member.who.part.filter(|_| !self.displaced) {
+            pipe.del(keys.part(part.number)).ignore();
+        }
+        pipe.scard(keys.present());
+        let said = self.member.store.connect().and_then(|()| self.member.store.ask::<(u64,)>(&pipe));
+        if let Ok((0,)) = said {
+            // The last to leave: the next run of this name is another.
+            let mut pipe = redis::pipe();
+            pipe.del(Keys::run_of(keys.fleet())).ignore();
+            let _ = self.member.store.ask::<()>(&pipe);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a worker says once a second, and what it hears of commands and of the servers' guards.
+
+use std::time::Instant;
+
+use redis::Pipeline;
+
+use super::command::Run;
+use super::hold::Hold;
+use super::keys::{KEPT_MS, mortal};
+use super::member::{News, wall_ahead_us};
+use super::round::Rounds;
+use super::store::StoreError;
+use super::worker::{ClockReading, WorkerState};
+use crate::model::RunPhase;
+
+/// Most commands taken at once.
+const COMMANDS: isize = 16;
+
+impl Rounds {
+    /// What is published: the newest state with what the fleet knows of it.
+    pub(super) fn current(&self) -> WorkerState {
+        let store = &self.member.store;
+        let base = self.state.as_ref().map(|(at, state)| (*at, (**state).clone()));
+        let (at, state) = base.unwrap_or_else(|| (Instant::now(), WorkerState::default()));
+        WorkerState {
+            who: self.member.who.clone(),
+            at_us: store.now_us(),
+            figures_age_ms: u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX),
+            stage: self.stage,
+            held: self.allowance.held(),
+            started_us: self.started_us,
+            clock: ClockReading { error_us: store.clock().error_us(), wall_ahead_us: wall_ahead_us(store) },
+            ..state
+        }
+    }
+
+    pub(super) fn write_state(&self, pipe: &mut Pipeline) {
+        let state = self.current();
+        let text = serde_json::to_vec(&state).unwrap_or_default();
+        pipe.cmd("SET").arg(self.member.keys.worker(&state.who.id)).arg(text).arg("PX").arg(KEPT_MS).ignore();
+    }
+
+    pub(super) fn publish(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
+        let keys = self.member.keys.clone();
+        let mut pipe = redis::pipe();
+        self.write_state(&mut pipe);
+        if self.ready {
+            pipe.zadd(keys.alive(), &self.member.who.id, self.member.store.now_us()).ignore();
+            mortal(&mut pipe, &keys.alive());
+        }
+        let Some(gate) = &self.gate else {
+            self.member.store.ask::<()>(&pipe)?;
+            return self.poll(news);
+        };
+        let since = format!("({}", gate.last());
+        pipe.zrangebyscore_limit(keys.commands(), since, "+inf", 0, COMMANDS);
+        let (commands,): (Vec<Vec<u8>>,) = self.member.store.ask(&pipe)?;
+        let of = Run { fleet: keys.fleet(), id: keys.run_id() };
+        for text in commands {
+            let taken = self.gate.as_mut().map(|gate| gate.take(of, &String::from_utf8_lossy(&text)));
+            news.extend(taken.map(|taken| taken.map_or_else(News::Refused, News::Command)));
+        }
+        self.poll(news)
+    }
+
+    /// What the servers allow now.
+    pub(super) fn poll(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
+        if !self.member.who.role.connects() {
+            return Ok(());
+        }
+        let mut pipe = redis::pipe();
+        pipe.hvals(self.member.keys.hold()).scard(self.member.keys.ramping());
+        let (holds, clients): (Vec<Vec<u8>>, u64) = self.member.store.ask(&pipe)?;
+        let holds: Vec<Hold> = holds.iter().filter_map(|text| serde_json::from_slice(text).ok()).collect();
+        let now_us = self.member.store.now_us();
+        let before = self.allowance.held();
+        let state = self.state.as_ref().map(|(_, state)| state);
+        let rate = state.and_then(|state| state.rate_per_s).unwrap_or(0.0);
+        let target = state.and_then(|state| state.target);
+        let held = self.allowance.obey(&holds, clients, now_us, rate, target);
+        if held.map(|h| (h.allowed, h.holds)) != before.map(|h| (h.allowed, h.holds)) {
+            news.push(News::Held(held));
+        }
+        Ok(())
+    }
+
+    /// A server says what its guard allows.
+    pub(super) fn hold(&mut self) -> Result<(), StoreError> {
+        let Some((at, state)) = &self.state else { return Ok(()) };
+        let (store, side) = (&self.member.store, state.server.as_ref());
+        let hold = Hold {
+            at_us: store.clock().store_us(store.mono_us(*at)),
+            connections: state.connections,
+            ceiling: side.and_then(|side| side.ceiling),
+            by: side.and_then(|side| side.ceiling_by),
+        };
+        let text = serde_json::to_vec(&hold).unwrap_or_default();
+        let mut pipe = redis::pipe();
+        let key = self.member.keys.hold();
+        pipe.hset(&key, &self.member.who.id, text).ignore();
+        mortal(&mut pipe, &key);
+        self.member.store.ask::<()>(&pipe)?;
+        self.hold_due = false;
+        Ok(())
+    }
+
+    /// Joins or leaves those that share the room that the servers have.
+    pub(super) fn want_room(&mut self) -> Result<(), StoreError> {
+        if !self.member.who.role.connects() {
+            return Ok(());
+        }
+        let wants = match &self.state {
+            // Whoever waits for the start will want it.
+            _ if self.started_us.is_none() => self.ready,
+            Some((_, state)) => {
+                let goes_on = matches!(state.phase, RunPhase::Starting | RunPhase::Ramping | RunPhase::Guarded);
+                goes_on && state.target.is_none_or(|target| state.connections < target)
+            }
+            None => true,
+        };
+        if wants == self.ramping {
+            return Ok(());
+        }
+        let (key, id) = (self.member.keys.ramping(), &self.member.who.id);
+        let mut pipe = redis::pipe();
+        if wants {
+            pipe.sadd(key, id).ignore()
+        } else {
+            pipe.srem(key, id).ignore()
+        };
+        self.member.store.ask::<()>(&pipe)?;
+        self.ramping = wants;
+        Ok(())
+    }
+}

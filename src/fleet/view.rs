@@ -1,0 +1,410 @@
+//! The fleet as a whole, made from what its workers publish. Pure: whoever has the states has the view.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::bottleneck::{self, Bottleneck};
+use super::outcome::{self, FleetVerdict};
+use super::worker::{Stage, WorkerEvent, WorkerLimit, WorkerRole, WorkerState};
+use crate::limits::LimitState;
+use crate::model::RunPhase;
+
+/// A worker that has not been heard of for so long is silent, milliseconds: it publishes once a second.
+pub const SILENT_MS: u64 = 5_000;
+
+/// From then on it is lost: its connections are no longer counted, milliseconds. Heard again it is back.
+pub const LOST_MS: u64 = 20_000;
+
+/// How a worker stands, as far as the store tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It has come, and waits until all others are ready.
+    Waiting,
+    /// Heard of within [`SILENT_MS`].
+    Running,
+    /// Not heard of for longer than that: stopped, or cut off from the store.
+    Silent,
+    /// Not heard of for [`LOST_MS`].
+    Lost,
+    /// Its run is over.
+    Left,
+}
+
+impl Standing {
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Standing::Waiting => "waiting",
+            Standing::Running => "running",
+            Standing::Silent => "SILENT",
+            Standing::Lost => "LOST",
+            Standing::Left => "left",
+        }
+    }
+
+    /// Whether what it last said still holds.
+    pub fn counts(self) -> bool {
+        !matches!(self, Standing::Lost)
+    }
+}
+
+/// A worker's row.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// What it last said.
+    pub state: WorkerState,
+    /// How it stands.
+    pub standing: Standing,
+    /// How long ago it said that, milliseconds.
+    pub age_ms: u64,
+    /// Share of its target that it has, 0 to 1; `None` without a target.
+    pub progress: Option<f64>,
+}
+
+impl Row {
+    fn of(state: WorkerState, now_us: u64) -> Self {
+        let age_ms = now_us.saturating_sub(state.at_us) / 1000;
+        let standing = match state.stage {
+            Stage::Left => Standing::Left,
+            _ if age_ms >= LOST_MS => Standing::Lost,
+            _ if age_ms >= SILENT_MS => Standing::Silent,
+            Stage::Joining | Stage::Waiting => Standing::Waiting,
+            Stage::Running => Standing::Running,
+        };
+        let progress = state.target.filter(|target| *target > 0).map(|t| share(state.connections, t));
+        Self { state, standing, age_ms, progress }
+    }
+
+    /// The word for its state: what its run is doing, or how it stands where that matters more.
+    pub fn word(&self) -> &'static str {
+        let held = self.state.held.is_some_and(|held| held.holds);
+        match self.standing {
+            Standing::Running if held && self.state.phase == RunPhase::Guarded => "HELD",
+            Standing::Running => self.state.phase.word(),
+            standing => standing.word(),
+        }
+    }
+}
+
+/// Sums over the workers that count.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Totals {
+    /// Connections open at the clients; where no client is in the fleet, at the servers.
+    pub connections: u64,
+    /// Connections open at the servers; `None` without one.
+    pub accepted: Option<u64>,
+    /// Connections aimed at by every client that has come, also by those that are lost.
+    pub target: Option<u64>,
+    /// Connections per second.
+    pub rate_per_s: f64,
+    /// Calls that failed.
+    pub failures: u64,
+    /// Connections that the other end or an error closed, at the clients.
+    pub lost: u64,
+    /// The sum of the most that each client had open: as many at once only where nothing was lost in between.
+    pub peak: u64,
+}
+
+/// How many workers stand how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Count {
+    /// Workers that the fleet was told to expect, or that its parts are; `None`: nobody said.
+    pub expected: Option<u64>,
+    /// Workers that have come.
+    pub come: u64,
+    /// Come, and waiting.
+    pub waiting: u64,
+    /// Running and heard of.
+    pub running: u64,
+    /// Silent.
+    pub silent: u64,
+    /// Lost.
+    pub lost: u64,
+    /// Over.
+    pub left: u64,
+}
+
+/// How far the workers are apart.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Skew {
+    /// Between the first and the last that was let go, microseconds, by the store's clock; `None` before two have been.
+    pub start_us: Option<u64>,
+    /// The store's time is known to this at every worker, microseconds: the spread is true to twice that.
+    pub clock_error_us: u64,
+    /// The client that has the least of its target, and how much, 0 to 1.
+    pub slowest: Option<(usize, f64)>,
+    /// The client that has the most.
+    pub fastest: Option<(usize, f64)>,
+}
+
+/// The limit that comes first of all.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FleetLimit {
+    /// The worker's place in [`FleetView::rows`].
+    pub row: usize,
+    /// The limit.
+    pub limit: WorkerLimit,
+    /// Connections of the whole fleet when it is reached, where all go on as they do; `None` where that cannot be told.
+    pub fleet_connections: Option<u64>,
+}
+
+/// The server's guard, and how it arrives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FleetGuard {
+    /// The server's place in [`FleetView::rows`].
+    pub row: usize,
+    /// The most connections that it allows.
+    pub ceiling: u64,
+    /// Clients that are kept from their target by it now.
+    pub holds: usize,
+    /// The latest that a client obeyed it, microseconds after the server's sample.
+    pub late_us: Option<u64>,
+}
+
+/// What the server's memory does under the fleet's connections.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServerMemory {
+    /// The server's place in [`FleetView::rows`].
+    pub row: usize,
+    /// Resident memory of the server, bytes.
+    pub rss_bytes: Option<u64>,
+    /// Memory of its machine in use, bytes.
+    pub mem_used_bytes: Option<u64>,
+    /// Memory of its machine that is left, bytes.
+    pub headroom_bytes: Option<u64>,
+    /// What a connection costs there, bytes.
+    pub bytes_per_connection: Option<f64>,
+}
+
+/// The whole fleet at one moment. `connections` of the totals against `memory` is the chart of the server's memory: keep the
+/// views' pairs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FleetView {
+    /// The fleet's name.
+    pub name: String,
+    /// The moment, by the store's clock, microseconds since the Unix epoch.
+    pub at_us: u64,
+    /// A row a worker: servers first, then by part, then by host.
+    pub rows: Vec<Row>,
+    /// Who has not come, or is lost, each in a few words: `part 3/5`, `part 4/5 on web4 (LOST, heard 25 s ago)`.
+    pub missing: Vec<String>,
+    /// How many stand how.
+    pub count: Count,
+    /// The sums.
+    pub totals: Totals,
+    /// How far they are apart.
+    pub skew: Skew,
+    /// The limit that comes first.
+    pub nearest: Option<FleetLimit>,
+    /// The server's guard.
+    pub guard: Option<FleetGuard>,
+    /// The server's memory.
+    pub memory: Option<ServerMemory>,
+    /// Who keeps the fleet from more, and by what.
+    pub bottleneck: Option<Bottleneck>,
+    /// The newest warnings of all, newest first, each with the row that it is of.
+    pub events: Vec<(usize, WorkerEvent)>,
+    /// Versions that differ: `0.1.0 (web1, web2), 0.2.0 (web3)`; `None` where all are the same.
+    pub versions: Option<String>,
+    /// How it ended, once every worker that came has left or is lost; before that, how it would end now.
+    pub verdict: FleetVerdict,
+}
+
+impl FleetView {
+    /// The view of these workers at `now_us` by the store's clock.
+    pub fn of(name: &str, now_us: u64, workers: Vec<WorkerState>) -> Self {
+        let mut rows: Vec<Row> = workers.into_iter().map(|state| Row::of(state, now_us)).collect();
+        rows.sort_by(|a, b| order(&a.state).cmp(&order(&b.state)));
+        let count = counted(&rows);
+        let totals = totals(&rows);
+        let missing = missing(&rows, &count);
+        let bottleneck = bottleneck::find(&rows);
+        let verdict = outcome::verdict(&rows, &count, &totals, &missing, bottleneck.as_ref());
+        Self {
+            name: name.to_owned(),
+            at_us: now_us,
+            skew: skew(&rows),
+            nearest: nearest(&rows, &totals),
+            guard: guard(&rows),
+            memory: memory(&rows),
+            events: events(&rows),
+            versions: versions(&rows),
+            missing,
+            count,
+            totals,
+            bottleneck,
+            verdict,
+            rows,
+        }
+    }
+
+    /// Whether no worker is going on: all that came have left or are lost.
+    pub fn is_over(&self) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|row| matches!(row.standing, Standing::Left | Standing::Lost))
+    }
+}
+
+/// The place of a worker among the rows.
+fn order(state: &WorkerState) -> (bool, Option<u32>, &str, u32) {
+    let who = &state.who;
+    (!who.role.serves(), who.part.map(|part| part.number), &who.host, who.pid)
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+fn counted(rows: &[Row]) -> Count {
+    let parts = rows.iter().filter_map(|row| row.state.who.part).map(|part| u64::from(part.of)).max();
+    let whole = rows.iter().filter(|row| row.state.who.part.is_none()).count() as u64;
+    let told = rows.iter().filter_map(|row| row.state.who.expects).map(u64::from);
+    let of = |standing| rows.iter().filter(|row| row.standing == standing).count() as u64;
+    Count {
+        expected: told.chain(parts.map(|of| of + whole)).max(),
+        come: rows.len() as u64,
+        waiting: of(Standing::Waiting),
+        running: of(Standing::Running),
+        silent: of(Standing::Silent),
+        lost: of(Standing::Lost),
+        left: of(Standing::Left),
+    }
+}
+
+fn totals(rows: &[Row]) -> Totals {
+    let clients = || rows.iter().filter(|row| row.state.who.role.connects());
+    let servers = || rows.iter().filter(|row| row.state.who.role.serves());
+    // One that has left has closed its connections, whatever it last said.
+    let open = |row: &&Row| row.standing.counts() && row.standing != Standing::Left;
+    let accepted = servers().next().is_some().then(|| servers().filter(open).map(|r| r.state.connections).sum());
+    let of_clients: u64 = clients().filter(open).map(|r| r.state.connections).sum();
+    let any_client = clients().next().is_some();
+    let counts =
+        || if any_client { Box::new(clients()) as Box<dyn Iterator<Item = &Row>> } else { Box::new(servers()) };
+    Totals {
+        connections: if any_client { of_clients } else { accepted.unwrap_or(0) },
+        accepted,
+        target: clients().filter_map(|row| row.state.target).reduce(u64::saturating_add),
+        rate_per_s: counts().filter(open).filter_map(|row| row.state.rate_per_s).sum(),
+        failures: rows.iter().map(|row| row.state.failures).sum(),
+        lost: counts().filter_map(|row| row.state.lost).sum(),
+        peak: counts().filter(|row| row.standing.counts()).map(|row| row.state.peak).sum(),
+    }
+}
+
+/// Who has not come and who is lost. Parts tell by their numbers; without them only how many.
+fn missing(rows: &[Row], count: &Count) -> Vec<String> {
+    let mut named = Vec::new();
+    let parts: BTreeMap<u32, u32> =
+        rows.iter().filter_map(|row| row.state.who.part).map(|part| (part.number, part.of)).collect();
+    let of = parts.values().max().copied().unwrap_or(0);
+    let mut absent: Vec<String> =
+        (1..=of).filter(|number| !parts.contains_key(number)).map(|number| format!("part {number}/{of}")).collect();
+    // What is expected beyond the parts that are known of: a server, or workers without a part.
+    let more = count.expected.map_or(0, |n| n.saturating_sub(count.come)).saturating_sub(absent.len() as u64);
+    if more > 0 {
+        let no_server = !rows.iter().any(|row| row.state.who.role.serves());
+        let others = if of > 0 && no_server && more == 1 { "the server".to_owned() } else { plural(more, "worker") };
+        absent.push(others);
+    }
+    named.append(&mut absent);
+    let gone = rows.iter().filter(|row| row.standing == Standing::Lost);
+    named.extend(gone.map(|row| {
+        let seconds = row.age_ms / 1000;
+        format!("{} (LOST, heard {seconds} s ago)", row.state.who.name())
+    }));
+    named
+}
+
+/// `1 worker`, `3 workers`.
+pub(super) fn plural(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+fn skew(rows: &[Row]) -> Skew {
+    let starts = || rows.iter().filter_map(|row| row.state.started_us);
+    let start_us = starts().min().zip(starts().max()).filter(|_| starts().count() > 1).map(|(a, b)| b - a);
+    let mut ordered: Vec<(usize, f64)> = rows
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| row.state.who.role.connects() && row.standing.counts())
+        .filter_map(|(i, row)| Some((i, row.progress?)))
+        .collect();
+    ordered.sort_by(|a, b| a.1.total_cmp(&b.1));
+    Skew {
+        start_us,
+        clock_error_us: rows.iter().map(|row| row.state.clock.error_us).max().unwrap_or(0),
+        slowest: ordered.first().copied(),
+        fastest: ordered.last().copied(),
+    }
+}
+
+fn nearest(rows: &[Row], totals: &Totals) -> Option<FleetLimit> {
+    let going = rows.iter().enumerate().filter(|(_, row)| row.standing.counts() && row.standing != Standing::Left);
+    let with = going.filter_map(|(i, row)| Some((i, row, row.state.nearest.as_ref()?)));
+    // Hit before all; then what comes first in time; then what comes first in connections of its own worker.
+    let rank = |row: &Row, limit: &WorkerLimit| {
+        let hit = limit.state == LimitState::Hit;
+        let left = limit.connections.map_or(f64::INFINITY, |at| share(at, row.state.connections));
+        (!hit, limit.seconds.unwrap_or(f64::INFINITY), left)
+    };
+    let (i, row, limit) = with.min_by(|(_, a, x), (_, b, y)| {
+        let (a, b) = (rank(a, x), rank(b, y));
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2))
+    })?;
+    // The server's count is the fleet's. A client's grows with the fleet's as it does now.
+    let fleet_connections = limit.connections.map(|at| {
+        let own = row.state.connections.max(1);
+        if row.state.who.role.serves() { at } else { scaled(at, totals.connections, own) }
+    });
+    Some(FleetLimit { row: i, limit: limit.clone(), fleet_connections })
+}
+
+/// `n` times `by` over `over`, without overflow.
+fn scaled(n: u64, by: u64, over: u64) -> u64 {
+    u64::try_from(u128::from(n) * u128::from(by) / u128::from(over.max(1))).unwrap_or(u64::MAX)
+}
+
+fn guard(rows: &[Row]) -> Option<FleetGuard> {
+    let held = || rows.iter().filter_map(|row| row.state.held);
+    let (row, ceiling) = rows.iter().enumerate().find_map(|(i, row)| Some((i, row.state.server.as_ref()?.ceiling?)))?;
+    Some(FleetGuard {
+        row,
+        ceiling,
+        holds: held().filter(|held| held.holds).count(),
+        late_us: held().map(|held| held.late_us).max(),
+    })
+}
+
+fn memory(rows: &[Row]) -> Option<ServerMemory> {
+    let (row, side) = rows.iter().enumerate().find_map(|(i, row)| Some((i, row.state.server.as_ref()?)))?;
+    Some(ServerMemory {
+        row,
+        rss_bytes: side.rss_bytes,
+        mem_used_bytes: side.mem_used_bytes,
+        headroom_bytes: side.headroom_bytes,
+        bytes_per_connection: side.bytes_per_connection,
+    })
+}
+
+fn events(rows: &[Row]) -> Vec<(usize, WorkerEvent)> {
+    let all = rows.iter().enumerate().flat_map(|(i, row)| row.state.events.iter().map(move |e| (i, e.clone())));
+    let mut all: Vec<_> = all.collect();
+    all.sort_by(|a, b| b.1.at_us.cmp(&a.1.at_us).then(a.0.cmp(&b.0)));
+    all
+}
+
+fn versions(rows: &[Row]) -> Option<String> {
+    let mut by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for row in rows {
+        by.entry(&row.state.who.version).or_default().push(&row.state.who.host);
+    }
+    let all = by.iter().map(|(version, hosts)| format!("{version} ({})", hosts.join(", ")));
+    (by.len() > 1).then(|| all.collect::<Vec<_>>().join(", "))
+}
+
+/// Whether a row is of an end that serves.
+pub(super) fn serves(row: &Row) -> bool {
+    matches!(row.state.who.role, WorkerRole::Server | WorkerRole::Attach)
+}

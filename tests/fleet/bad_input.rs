@@ -1,0 +1,92 @@
+//! What is refused at the start: one line, exit status 2, and nothing is left behind.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use super::store::{Store, url, worker};
+use super::support::{own_namespace, program, require};
+
+/// What a worker says that cannot join, and what a look says.
+#[track_caller]
+fn refused(fleet: &str, part: &str) {
+    for (options, what) in [(vec!["--server", "--listen", "127.0.0.1", "--fleet"], "worker"), (vec!["fleet"], "view")] {
+        let out = program().args(options).arg(fleet).output().unwrap();
+        let line = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(2), "{what}: {line}");
+        assert_eq!(line.lines().count(), 1, "{what}: {line}");
+        assert!(line.contains(part), "{what}: {line}");
+        assert!(!line.contains("geheim"), "{what}: {line}");
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_used_is_one_line() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    refused(&url("night"), "refuses connections");
+    let store = Store::start(&["--requirepass", "offen"]);
+    refused(&url("night"), "wants a password");
+    refused("redis://:geheim@127.0.0.1/night", "refuses the user or the password");
+    drop(store);
+    // What speaks another protocol, and what says nothing at all.
+    let web = TcpListener::bind("127.0.0.1:8080").unwrap();
+    thread::spawn(move || {
+        for stream in web.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    refused("redis://127.0.0.1:8080/night", "no Redis");
+    let _silent = TcpListener::bind("127.0.0.1:8081").unwrap();
+    refused("redis://127.0.0.1:8081/night", "does not answer");
+}
+
+#[test]
+fn keys_of_another_program_are_left_alone() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    let store = Store::start(&[]);
+    store.ask(&["EVAL", "for i=1,20000 do redis.call('SET','other:'..i,i) end", "0"]);
+    let mut server = worker("night", "--server --listen 127.0.0.1");
+    server.until("it runs", |p| p.event("fleet/start").is_some());
+    server.interrupt();
+    assert_eq!(store.ask(&["EVAL", "return #redis.call('KEYS','other:*')", "0"]), "20000");
+    // Every key of ours ends by itself.
+    let ours = store.ask(&["KEYS", "c1m-top:*"]);
+    assert!(!ours.is_empty());
+    for key in ours.lines() {
+        let left: i64 = store.ask(&["PTTL", key]).parse().unwrap();
+        assert!(left > 0, "{key} has no time to live");
+    }
+    // Where ours should be.
+    store.ask(&["RPUSH", "c1m-top:1:day:run", "x"]);
+    let out = program().args(["--server", "--listen", "127.0.0.1", "--fleet", &url("day")]).output().unwrap();
+    let line = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.code() == Some(2) && line.contains("another program has keys"), "{line}");
+}
+
+#[test]
+fn a_password_is_in_no_process_and_no_recording() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    let _store = Store::start(&["--requirepass", "geheim"]);
+    let record = super::support::Home::path().join("run.c1m");
+    let mut command = program();
+    command.args(["--server", "--listen", "127.0.0.1", "--output", "json", "--record"]).arg(&record);
+    command.env("C1M_FLEET", "redis://:geheim@127.0.0.1/night").env("C1M_FLEET_TOKEN", "geheim-too");
+    let mut run = super::support::Run::spawn(&mut command);
+    run.until("it runs", |p| p.event("fleet/start").is_some());
+    let engine = run.engines(true, false).server.unwrap();
+    for file in ["cmdline", "environ"] {
+        let bytes = std::fs::read(format!("/proc/{engine}/{file}")).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("geheim"), "the engine's {file}");
+    }
+    let end = run.interrupt();
+    assert_eq!(end.code, Some(0), "{end:#?}");
+    let told = end.assert_event("fleet", &["a worker of the fleet redis://127.0.0.1:6379/night"]);
+    assert!(!told.text.contains("geheim"));
+    let text = program().args(["runs", "cat"]).arg(&record).output().unwrap().stdout;
+    assert!(!text.is_empty() && !String::from_utf8_lossy(&text).contains("geheim"));
+}

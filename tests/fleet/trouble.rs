@@ -1,0 +1,127 @@
+//! What a fleet says when something of it fails.
+
+use c1m_top::model::Verdict;
+
+use super::store::{Store, View, rows, url, worker};
+use super::support::{Run, own_namespace, print_uncaptured, program, require};
+
+const SERVER: &str = "--server --listen 127.0.0.1 --ports 10 --expect-workers 3";
+const CLIENT: &str = "--client 127.0.0.1 9900 --ports 10 --target 6k --expect-workers 3";
+
+#[test]
+fn a_store_killed_in_any_phase_costs_the_view_alone() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    let mut store = Store::start(&[]);
+    let again = |store: &mut Store, workers: &mut [&mut Run], phase: &str| {
+        store.kill();
+        for worker in &mut *workers {
+            let told = worker.wait_for("the store is missed", |p| p.event("fleet/away").map(|e| e.text.clone()));
+            print_uncaptured(&format!("killed while {phase}: {told}"));
+        }
+        store.restart();
+    };
+    let mut server = worker("night", SERVER);
+    let mut one = worker("night", &format!("{CLIENT} --part 1/2 --rate 1k --hold 5s"));
+    one.until("it waits", |p| p.event("fleet/waiting").is_some());
+    again(&mut store, &mut [&mut server, &mut one], "waiting");
+    // The store has forgotten both; they name themselves again, and are waited for.
+    let mut two = worker("night", &format!("{CLIENT} --part 2/2 --rate 1k --hold 5s"));
+    two.until("the ramp", |p| p.established() > 200);
+    again(&mut store, &mut [&mut two], "ramping");
+    let view = View::open("night");
+    view.until("all three again", |view| view["count"]["running"] == 3);
+    one.until_holding();
+    two.until_holding();
+    again(&mut store, &mut [], "holding");
+    for end in [one.finish(), two.finish()] {
+        assert_eq!((end.code, end.summary().verdict), (Some(0), Verdict::TargetReached), "{end:#?}");
+        assert_eq!(end.peak(), 3000);
+    }
+    // A store that was away may have forgotten a client: the server does not take that for its end at once.
+    assert_eq!(server.interrupt().summary().verdict, Verdict::Served);
+    let (code, summary) = view.finish();
+    assert_eq!(
+        (code, &summary["text"]),
+        (Some(0), &"3 of 3 workers, 6,000 of 6,000 connections".into()),
+        "{summary:#}"
+    );
+}
+
+#[test]
+fn a_killed_worker_is_missing_in_the_verdict_and_its_part_comes_back() {
+    require!(Root, Program("redis-server"), Long);
+    own_namespace!();
+    let _store = Store::start(&[]);
+    let view = View::open("night");
+    let server = worker("night", &format!("{SERVER} --duration 60s"));
+    let mut one = worker("night", &format!("{CLIENT} --part 1/2 --hold 35s"));
+    let mut two = worker("night", &format!("{CLIENT} --part 2/2 --on-lost fail"));
+    two.until_holding();
+    one.until_holding();
+    one.signal(libc::SIGKILL);
+    let end = two.finish();
+    assert_eq!((end.code, end.summary().verdict), (Some(3), Verdict::WorkersMissing), "{end:#?}");
+    end.assert_event("fleet/lost", &["part 1/2 on "]);
+    let taken = worker("night", &format!("{CLIENT} --part 1/2")).interrupt();
+    assert_ne!(taken.code, Some(2), "a part of one that was killed can be taken: {taken:#?}");
+    server.interrupt();
+    let (code, summary) = view.finish();
+    print_uncaptured(summary["text"].as_str().unwrap());
+    assert_eq!((code, summary["verdict"].as_str()), (Some(3), Some("workers_missing")), "{summary:#}");
+}
+
+#[test]
+fn a_stopped_worker_is_silent_then_lost_and_back_when_it_goes_on() {
+    require!(Root, Program("redis-server"), Long);
+    own_namespace!();
+    let _store = Store::start(&[]);
+    let view = View::open("night");
+    let server = worker("night", SERVER);
+    let mut one = worker("night", &format!("{CLIENT} --part 1/2 --hold 50s"));
+    let two = worker("night", &format!("{CLIENT} --part 2/2 --hold 50s"));
+    one.until_holding();
+    one.signal(libc::SIGSTOP);
+    let of_one =
+        |standing: &'static str| move |view: &serde_json::Value| rows(view).contains(&("1".into(), standing.into()));
+    view.until("silent", of_one("silent"));
+    let lost = view.until("lost", of_one("lost"));
+    assert!(lost["missing"][0].as_str().unwrap().starts_with("part 1/2 on "), "{lost:#}");
+    assert_eq!(lost["totals"]["connections"], 3000, "what it holds nobody knows");
+    one.signal(libc::SIGCONT);
+    let back = view.until("running", of_one("running"));
+    assert_eq!(back["totals"]["connections"], 6000);
+    for end in [one.finish(), two.finish()] {
+        assert_eq!(end.code, Some(0), "{end:#?}");
+    }
+    server.finish();
+    assert_eq!(view.finish().1["text"], "3 of 3 workers, 6,000 of 6,000 connections");
+}
+
+#[test]
+fn a_wall_clock_ten_minutes_off_changes_nothing() {
+    require!(Root, Program("redis-server"), Program("faketime"), Long);
+    own_namespace!();
+    let _store = Store::start(&[]);
+    let view = View::open("night");
+    let server = worker("night", SERVER);
+    let one = worker("night", &format!("{CLIENT} --part 1/2 --hold 4s"));
+    let mut command = program();
+    command.env("LD_PRELOAD", faketime()).env("FAKETIME", "+10m").env("DONT_FAKE_MONOTONIC", "1");
+    command.args(["--output", "json", "--part", "2/2", "--hold", "4s", "--fleet", &url("night")]);
+    let two = Run::spawn(command.args(CLIENT.split(' ')));
+    let seen = view.until("all run", |view| view["count"]["running"] == 3);
+    let ahead = |view: &serde_json::Value| view["rows"][2]["state"]["clock"]["wall_ahead_us"].as_i64().unwrap();
+    assert!((590_000_000..610_000_000).contains(&ahead(&seen)), "{seen:#}");
+    for end in [one.finish(), two.finish(), server.finish()] {
+        assert_eq!(end.code, Some(0), "{end:#?}");
+        print_uncaptured(&end.assert_event("fleet/start", &["all workers are ready"]).text);
+    }
+    assert_eq!(view.finish().1["text"], "3 of 3 workers, 6,000 of 6,000 connections");
+}
+
+/// Debian's library.
+fn faketime() -> String {
+    let dir = format!("/usr/lib/{}-linux-gnu/faketime", std::env::consts::ARCH);
+    format!("{dir}/libfaketimeMT.so.1")
+}

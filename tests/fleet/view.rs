@@ -1,0 +1,119 @@
+//! The view of a fleet made of states alone: no store, no clock.
+
+use c1m_top::fleet::{
+    Bound, CpuUse, FleetView, Held, Identity, LOST_MS, ServerSide, Stage, WorkerLimit, WorkerRole, WorkerState,
+};
+use c1m_top::limits::{LimitId, LimitState};
+use c1m_top::model::{RunPhase, Verdict};
+use c1m_top::part::{Origin, Part};
+
+const NOW: u64 = 1_000_000_000;
+
+/// Worker `number` of four, with this many of 250,000.
+fn client(number: u32, connections: u64) -> WorkerState {
+    let part = Part { number, of: 4, from: Origin::Option };
+    let who = Identity { host: format!("web{number}"), part: Some(part), expects: Some(5), ..Identity::default() };
+    WorkerState {
+        who,
+        at_us: NOW,
+        stage: Stage::Running,
+        phase: RunPhase::Ramping,
+        connections,
+        peak: connections,
+        target: Some(250_000),
+        rate_per_s: Some(1000.0),
+        ..WorkerState::default()
+    }
+}
+
+fn server(connections: u64) -> WorkerState {
+    let who = Identity { host: "db".into(), role: WorkerRole::Server, expects: Some(5), ..Identity::default() };
+    WorkerState { who, target: None, server: Some(ServerSide::default()), ..client(1, connections) }
+}
+
+fn limit(id: LimitId, connections: u64, seconds: f64) -> Option<WorkerLimit> {
+    Some(WorkerLimit {
+        id,
+        name: id.descriptor().label.to_owned(),
+        state: LimitState::Ok,
+        share: Some(0.5),
+        connections: Some(connections),
+        seconds: Some(seconds),
+    })
+}
+
+fn view(workers: Vec<WorkerState>) -> FleetView {
+    FleetView::of("night", NOW, workers)
+}
+
+#[test]
+fn rows_are_in_order_and_sums_are_of_the_clients() {
+    let seen = view(vec![client(2, 30), client(1, 20), server(45)]);
+    let hosts: Vec<&str> = seen.rows.iter().map(|row| row.state.who.host.as_str()).collect();
+    assert_eq!(hosts, ["db", "web1", "web2"]);
+    assert_eq!((seen.totals.connections, seen.totals.accepted, seen.totals.target), (50, Some(45), Some(500_000)));
+    assert_eq!(seen.missing, ["part 3/4", "part 4/4"]);
+    assert_eq!(seen.count.expected, Some(5));
+    assert_eq!(seen.skew.slowest.unwrap().0, 1);
+    assert!(!seen.is_over() && seen.verdict.verdict.is_none());
+    assert_eq!(view(vec![client(1, 0), client(2, 0), client(3, 0), client(4, 0)]).missing, ["the server"]);
+}
+
+#[test]
+fn a_lost_worker_counts_no_more_and_is_named() {
+    let gone = WorkerState { at_us: NOW - (LOST_MS + 5000) * 1000, ..client(4, 250_000) };
+    let left = |n, verdict| WorkerState { stage: Stage::Left, verdict: Some(verdict), ..client(n, 250_000) };
+    let mut all = vec![server(0), gone];
+    all[0].stage = Stage::Left;
+    all[0].verdict = Some(Verdict::Served);
+    all.extend([1, 2, 3].map(|n| left(n, Verdict::TargetReached)));
+    let seen = view(all.clone());
+    assert!(seen.is_over());
+    assert_eq!(seen.missing, ["part 4/4 on web4 (LOST, heard 25 s ago)"]);
+    assert_eq!((seen.verdict.verdict, seen.verdict.status()), (Some(Verdict::WorkersMissing), 3));
+    assert!(seen.verdict.text.starts_with("4 of 5 workers, 750,000 of 1,000,000 connections"), "{}", seen.verdict.text);
+    // What is worse than that comes first.
+    all[2].verdict = Some(Verdict::EngineKilled);
+    assert_eq!(view(all).verdict.status(), 4);
+}
+
+#[test]
+fn the_nearest_limit_is_the_soonest_and_counts_for_the_fleet() {
+    let mut all = vec![server(40_000), client(1, 10_000), client(2, 30_000)];
+    all[0].nearest = limit(LimitId::Memory, 1_000_000, 60.0);
+    all[1].nearest = limit(LimitId::Ports, 28_000, 18.0);
+    let seen = view(all.clone());
+    let nearest = seen.nearest.unwrap();
+    assert_eq!((nearest.row, nearest.limit.id, nearest.fleet_connections), (1, LimitId::Ports, Some(112_000)));
+    all[1].nearest = None;
+    let nearest = view(all.clone()).nearest.unwrap();
+    assert_eq!((nearest.row, nearest.fleet_connections), (0, Some(1_000_000)));
+    // One that was hit comes before all.
+    all[2].nearest = limit(LimitId::Nofile, 30_000, 900.0);
+    all[2].nearest.as_mut().unwrap().state = LimitState::Hit;
+    assert_eq!(view(all).nearest.unwrap().row, 2);
+}
+
+#[test]
+fn who_is_the_bottleneck() {
+    let find = |workers: Vec<WorkerState>| view(workers).bottleneck.map(|b| (b.bound, b.row, b.by, b.text));
+    assert_eq!(find(vec![server(0), client(1, 100)]), None, "nothing is short of anything");
+    let busy = |state: WorkerState| WorkerState { cpu: Some(CpuUse { cores_used: 3.9, cores: 4 }), ..state };
+    let (bound, row, by, text) = find(vec![server(0), client(1, 100), busy(client(2, 100))]).unwrap();
+    assert_eq!((bound, row, by.as_str()), (Bound::Generator, 2, "CPU"));
+    assert_eq!(text, "generator-bound: part 2/4 on web2 uses 98 % of its 4 cores");
+    let (bound, ..) = find(vec![busy(server(0)), busy(client(1, 100))]).unwrap();
+    assert_eq!(bound, Bound::Server, "clients wait where the server does");
+    // As fast as it was asked to go, it is no bottleneck.
+    let asked = WorkerState { rate_limit: Some(1000), ..busy(client(1, 100)) };
+    assert_eq!(find(vec![asked]), None);
+    let held = Held { allowed: 100, holds: true, late_us: 0, age_ms: 0 };
+    let (bound, _, _, text) = find(vec![server(100), WorkerState { held: Some(held), ..client(1, 100) }]).unwrap();
+    assert_eq!(
+        (bound, text.as_str()),
+        (Bound::Server, "server-bound: server on db is held before its limit (its guard)")
+    );
+    let refused = WorkerState { blocked: Some(Verdict::ServerRefuses), ..client(1, 100) };
+    let (bound, _, _, text) = find(vec![server(100), refused]).unwrap();
+    assert_eq!((bound, text.as_str()), (Bound::Server, "server-bound: server on db refuses connections"));
+}
