@@ -6,6 +6,7 @@
 //! | `advise` | the other options of `check` and `tune` |
 //! | `fleet` | those of a fleet's workers, and of `fleet` |
 //! | `record` | those of `runs` and `replay` |
+//! | `merge` | those of `merge` |
 //! | `report` | the options of `compare` and `report` |
 //! | `values` | what single options take |
 //! | `modes` | options that do nothing in a mode, refused |
@@ -21,6 +22,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 mod advise;
 mod fleet;
+mod merge;
 mod modes;
 mod record;
 mod refusal;
@@ -30,6 +32,7 @@ mod values;
 
 pub use advise::{AskArgs, CheckArgs, ProgramArg, ReportArg, RoleArg, TuneArgs};
 pub use fleet::{FleetArgs, FleetOutputArg, OnLostArg, WorkerArgs};
+pub use merge::MergeArgs;
 pub use record::{ReplayArgs, RunsArgs, RunsSub};
 pub use report::{CompareArgs, CompareOutputArg, ReportArgs, ReportOutputArg, ToArgs};
 pub use shared::{AddressArgs, EngineArgs, PartArgs, RampArgs, ScreenArgs, TrafficArgs};
@@ -87,6 +90,9 @@ pub enum Sub {
     /// Watch a run on several hosts as one, or command it.
     #[command(after_help = fleet::FLEET_HELP)]
     Fleet(FleetArgs),
+    /// Merge the recorded parts of a run into one recording.
+    #[command(after_help = merge::MERGE_HELP)]
+    Merge(MergeArgs),
     /// Print the configuration file of the screen as it would be without one: every setting, with what it is for.
     Config,
 }

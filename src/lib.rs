@@ -16,7 +16,8 @@
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
 //! | [`output`] | a run as text or JSON | `fleet`, `model`, `limits`, `units` |
 //! | [`fleet`] | a run on several hosts: what its workers publish, the store that they meet in, all of them as one | `model`, `limits`, `part`, `protocol`, `units` |
-//! | [`record`] | a run as a file: written, read, played again | `model`, `sample`, `protocol`, `units` |
+//! | [`record`] | a run as a file: written, read, played again | `model`, `limits`, `sample`, `protocol`, `units` |
+//! | [`merge`] | the recorded parts of a run as one; pure but for the file | `record`, `model`, `limits`, `sample`, `part`, `protocol`, `units` |
 //! | [`report`] | runs held against each other, and as a page, a picture, a few lines; pure | `model`, `limits`, `sample`, `protocol`, `units` |
 //! | [`ui`] | terminal, input, views | `model`, `limits`, `sample`, `protocol`, `sys`, `units` |
 //! | [`advise`] | what a target needs of this machine, before any connection; pure | `limits`, `sample`, `units` |
@@ -36,6 +37,7 @@ pub mod config;
 pub mod engine;
 pub mod fleet;
 pub mod limits;
+pub mod merge;
 pub mod model;
 pub mod output;
 pub mod part;

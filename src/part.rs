@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// More parts than any run has.
 const MOST: u32 = Part::MOST;
 
 /// One part of a run.
@@ -279,8 +280,8 @@ mod tests {
                     for one in &list {
                         let places: Vec<_> = dealt.iter().filter(|(own, _)| own == &[*one]).map(|(_, p)| *p).collect();
                         let alone = places.len() == 1;
-                        let want = |i: usize| (!alone).then_some((i as u32 + 1, places.len() as u32));
-                        let got = |p: &Option<Part>| p.map(|p| (p.number, p.of));
+                        let want = |i: usize| (!alone).then_some((i + 1, places.len()));
+                        let got = |p: &Option<Part>| p.map(|p| (p.number as usize, p.of as usize));
                         assert!(places.iter().enumerate().all(|(i, p)| got(p) == want(i)), "{n} over {of}: {places:?}");
                     }
                 }

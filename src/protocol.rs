@@ -182,6 +182,25 @@ pub struct Latency {
     pub max_us: u64,
 }
 
+/// Whole distributions, which those of other engines can be added to: the times of two are not told by their percentiles. Each
+/// is its times in microseconds, a time with its count, `87:12 88:3`, to two significant digits. They are written anew with every change of
+/// phase and a few times a minute.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Times {
+    /// What [`EngineStats::connect`] is of.
+    #[serde(default)]
+    pub connect: String,
+    /// What [`EngineStats::handshake`] is of.
+    #[serde(default)]
+    pub handshake: String,
+    /// What [`EngineStats::lifetime`] is of.
+    #[serde(default)]
+    pub lifetime: String,
+    /// What [`Traffic::echo`] is of.
+    #[serde(default)]
+    pub echo: String,
+}
+
 /// The longest time that a place of a spread counts, microseconds: two places to each doubling.
 pub fn spread_bound_us(place: usize) -> f64 {
     2_f64.powf(u32::try_from(place).map_or(f64::INFINITY, f64::from) / 2.0)
@@ -396,6 +415,9 @@ pub struct EngineStats {
     /// The same of the echoes of `traffic`.
     #[serde(default)]
     pub echo_spread: Vec<u64>,
+    /// Client: all of its distributions, as they were a moment ago.
+    #[serde(default)]
+    pub times: Times,
     /// Descriptors in use of each worker's table, in the order in which the workers were started.
     #[serde(default)]
     pub table_use: Vec<u32>,

@@ -225,9 +225,9 @@ fn examine(args: &AskArgs, measured: Option<Measured>) -> Result<(Ask, Report), 
 }
 
 fn ask(args: &AskArgs, kernel: &Kernel) -> Result<Ask, String> {
-    let part = parts::of(&args.parts)?;
-    let target = parts::share(part, args.ramp.target_or_default(), "--target")?;
-    let rate = args.ramp.rate.0.map(|whole| parts::share(part, whole, "--rate")).transpose()?;
+    let which = parts::of(&args.parts)?;
+    let target = parts::share(which, args.ramp.target_or_default(), "--target")?;
+    let rate = args.ramp.rate.0.map(|whole| parts::share(which, whole, "--rate")).transpose()?;
     let port = args.addresses.port_or_default();
     let other = args.is_of_another_program();
     let ports = if other { args.addresses.ports.unwrap_or(1) } else { args.addresses.ports_or_default() };
@@ -236,7 +236,7 @@ fn ask(args: &AskArgs, kernel: &Kernel) -> Result<Ask, String> {
     let traffic = traffic.map(|t| Traffic { share: t.share, message: t.message, every_us: t.every_us });
     let sources = plan::sources(&args.addresses.source)?;
     let to = sources.first().copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let own = parts::addresses(part, sources, to, (port, ports));
+    let own = parts::addresses(which, sources, to, (port, ports));
     let sources = own.sources;
     let workers = args.engines.workers.map(u64::from);
     let program = if other { Program::Other { processes: workers.unwrap_or(1) } } else { Program::Own };

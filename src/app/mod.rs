@@ -21,6 +21,7 @@
 //! | `peers` | who is connected to a listener, when asked |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
 //! | `gather`, `compare`, `report` | what recorded runs were; held against each other; as a page, a picture, a card |
+//! | `merge` | the parts of a run as one recording |
 //! | `engine_process` | the other side: what `c1m-top engine` runs |
 
 mod advise;
@@ -37,6 +38,7 @@ mod fleet_news;
 mod fleet_view;
 mod gather;
 mod link;
+mod merge;
 mod message;
 mod no_thread;
 mod parts;
@@ -104,6 +106,7 @@ pub fn main() -> ExitCode {
         Some(Sub::Compare(args)) => compare::run(&args),
         Some(Sub::Report(args)) => report::run(&args),
         Some(Sub::Fleet(args)) => fleet_view::run(&args),
+        Some(Sub::Merge(args)) => merge::run(&args),
         Some(Sub::Config) => Ok(print_config()),
         None => run::run(&cli.run),
     };

@@ -50,13 +50,13 @@ pub(super) struct Addresses {
 /// source address is of one host, so that they are neighbours, and no two of them want the same pair of ports. (Where there are
 /// fewer ports as well, the kernel keeps them apart.) Without `--source` each host has its own addresses, and nothing is
 /// divided.
-pub(super) fn addresses(part: Option<Part>, sources: Vec<IpAddr>, to: IpAddr, (port, ports): (u16, u16)) -> Addresses {
-    let Some(part) = part else { return Addresses { sources, ports: (port, ports), shared: None } };
+pub(super) fn addresses(which: Option<Part>, sources: Vec<IpAddr>, to: IpAddr, (port, ports): (u16, u16)) -> Addresses {
+    let Some(which) = which else { return Addresses { sources, ports: (port, ports), shared: None } };
     let (own, shared) = if sources.is_empty() && to.is_ipv6() && to.is_loopback() {
         // There is one address on that host for all of them.
-        (Vec::new(), (part.of > 1).then_some(part))
+        (Vec::new(), (which.of > 1).then_some(which))
     } else {
-        part.of_list(&sources)
+        which.of_list(&sources)
     };
     let list: Vec<u16> = (port..).take(usize::from(ports)).collect();
     let list = shared.map_or_else(|| list.clone(), |place| place.of_list(&list).0);
@@ -66,16 +66,14 @@ pub(super) fn addresses(part: Option<Part>, sources: Vec<IpAddr>, to: IpAddr, (p
 
 /// For people: which part it is, and what it takes of the whole.
 pub(super) fn describe(part: Part, target: Option<(u64, u64)>, addresses: Option<&Addresses>) -> String {
-    let mut text = format!("This is {part}, from {}", part.from.name());
-    if let Some((own, whole)) = target {
-        text += &format!(": {} of {} connections", grouped(own), grouped(whole));
-    }
-    if let Some(Addresses { ports: (port, ports), shared: Some(place), sources }) = addresses {
-        let from = sources.first().map_or(String::new(), |ip| format!(" from {ip}"));
-        let last = u32::from(*port) + u32::from(*ports) - 1;
-        text += &format!("; {} parts connect{from}, this one to ports {port} to {last}", place.of);
-    }
-    text + "."
+    let of =
+        target.map_or(String::new(), |(own, whole)| format!(": {} of {} connections", grouped(own), grouped(whole)));
+    let shared = addresses.and_then(|own| Some((own, own.shared?))).map_or(String::new(), |(own, place)| {
+        let from = own.sources.first().map_or(String::new(), |ip| format!(" from {ip}"));
+        let (first, last) = (own.ports.0, u32::from(own.ports.0) + u32::from(own.ports.1) - 1);
+        format!("; {} parts connect{from}, this one to ports {first} to {last}", place.of)
+    });
+    format!("This is {part}, from {}{of}{shared}.", part.from.name())
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Plan {
     pub(super) server: Option<ServerConfig>,
     pub(super) client: Option<ClientConfig>,
+    /// The first port of the run; a part of it may have others.
+    pub(super) port: u16,
     /// Which part of a larger run this is, and what that has of the whole, in a sentence.
     pub(super) part: Option<Part>,
     pub(super) part_note: Option<String>,
@@ -72,13 +74,13 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
         (_, None) => args.addresses.port_or_default(),
     };
     check_ports(port, ports)?;
-    let part = parts::of(&args.parts)?;
+    let which = parts::of(&args.parts)?;
     let of_all = args.ramp.target_or_default();
-    let target = parts::share(part, of_all, "--target")?;
-    let rate = |rate: Option<u64>, option| rate.map(|whole| parts::share(part, whole, option)).transpose();
+    let target = parts::share(which, of_all, "--target")?;
+    let rate = |rate: Option<u64>, option| rate.map(|whole| parts::share(which, whole, option)).transpose();
     let (rate, close_rate) = (rate(args.ramp.rate.0, "--rate")?, rate(args.close_rate.0, "--close-rate")?);
     let common = Common { port, ports, workers: args.engines.workers, target };
-    let own = to.as_ref().map(|to| addresses(args, to, part, (port, ports))).transpose()?;
+    let own = to.as_ref().map(|to| addresses(args, to, which, (port, ports))).transpose()?;
     let client = to.as_ref().zip(own.as_ref()).map(|(to, own)| ClientConfig {
         common: Common { port: own.ports.0, ports: own.ports.1, ..common.clone() },
         target_ip: to.ip,
@@ -88,10 +90,10 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
         greet: args.greet,
         persist: args.persist,
         traffic: traffic(&args.traffic).map(|t| TrafficConfig { wait: !args.no_wait, ..t }),
-        share: part.map(|part| Share { part, whole: of_all }),
+        share: which.map(|part| Share { part, whole: of_all }),
     });
     let aimed = (client.is_some() || args.ramp.target.is_some()).then_some((target, of_all));
-    let part_note = part.map(|part| parts::describe(part, aimed, own.as_ref()));
+    let part_note = which.map(|part| parts::describe(part, aimed, own.as_ref()));
     let server = args.server.then(|| ServerConfig {
         listen: match &to {
             Some(to) if args.listen.is_empty() && to.ip.is_loopback() => vec![to.ip],
@@ -112,7 +114,8 @@ pub(super) fn plan(args: &RunArgs) -> Result<Plan, String> {
     Ok(Plan {
         server,
         client,
-        part,
+        port,
+        part: which,
         part_note,
         endpoint_note: to.and_then(|to| to.note),
         attach: args.attach.clone(),

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{Failure, runs};
 use crate::cli::RunArgs;
 use crate::model::Setup;
 use crate::probe::{Roots, Sampler, Watch};
-use crate::record::{Header, Privilege, Recorder, RunRole};
+use crate::record::{Header, Place, Privilege, Recorder, RunRole};
 use crate::sys;
 use crate::units::micros;
 
@@ -176,7 +178,25 @@ pub(super) fn header(args: &RunArgs, setup: Setup, port: u16, watched: Option<u3
             .filter_map(limit)
             .collect(),
         privilege: Privilege { uid: sys::euid(), capabilities: capabilities.to_owned() },
+        place: place(pid),
         ..Header::new(setup)
+    }
+}
+
+/// Where a process is. A boot has a number of its own, also where two machines are copies of one image, and the kernel's
+/// number of a namespace is unique within it.
+fn place(pid: u32) -> Place {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+    let namespace = fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+    let named = |parts: &[&[u8]]| {
+        let digest = parts.iter().fold(Sha256::new(), Digest::chain_update).finalize();
+        let (head, _) = digest.split_at(8);
+        format!("{:016x}", head.iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte)))
+    };
+    let boot = boot.as_ref().map(|id| id.trim().as_bytes());
+    Place {
+        host: boot.map(|boot| named(&[boot])),
+        network: boot.zip(namespace).map(|(boot, ns)| named(&[boot, ns.as_os_str().as_bytes()])),
     }
 }
 
@@ -236,8 +256,8 @@ fn plan(args: &RunArgs, setup: &Setup, port: u16) -> BTreeMap<String, Value> {
         ("greet", json!(args.greet)),
         ("interval_ms", json!(setup.interval_ms)),
     ];
-    let part = setup.part.map(|part| ("part", json!(format!("{}/{}", part.number, part.of))));
-    rows.into_iter().chain(part).map(|(name, value)| (name.to_owned(), value)).collect()
+    let which = setup.part.map(|which| ("part", json!(format!("{}/{}", which.number, which.of))));
+    rows.into_iter().chain(which).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]

@@ -43,8 +43,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     plan.interval = config.interval.filter(|_| args.interval.is_none()).unwrap_or(plan.interval);
     let interval = plan.interval;
     let file = recording::open(args)?;
-    let engine = plan.client.as_ref().map(|c| &c.common).or(plan.server.as_ref().map(|s| &s.common));
-    let port = engine.map_or_else(|| args.addresses.port_or_default(), |common| common.port);
+    let port = plan.port;
     let failed = |e: io::Error| no_thread::failure("the dashboard", &e);
     let (to, messages) = sync_channel::<Message>(CHANNEL);
     // Before anything is changed that must be put back.

@@ -246,6 +246,7 @@ fn setup(plan: &Plan, links: &[Link], note: Option<String>) -> Setup {
         machine: probe::machine(),
         own_engines: plan.server.is_some() || plan.client.is_some(),
         part: plan.part,
+        merged: None,
         target: hellos().map(|h| h.target).find(|t| *t > 0),
         target_note: note,
         endpoint,

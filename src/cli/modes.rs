@@ -154,9 +154,15 @@ pub(super) fn refuse(cli: &Cli, command: &Command, matches: &ArgMatches) -> Resu
     };
     match &cli.command {
         None => hold(RUN, &cli.run, &options(command, matches)),
-        Some(Sub::Engine { .. } | Sub::Runs(_) | Sub::Config | Sub::Compare(_) | Sub::Report(_) | Sub::Fleet(_)) => {
-            Ok(())
-        }
+        Some(
+            Sub::Engine { .. }
+            | Sub::Runs(_)
+            | Sub::Config
+            | Sub::Compare(_)
+            | Sub::Report(_)
+            | Sub::Fleet(_)
+            | Sub::Merge(_),
+        ) => Ok(()),
         Some(Sub::Replay(replay)) => hold(REPLAY, replay, &given("replay")),
         Some(Sub::Check(check)) => {
             let given = given("check");

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use hdrhistogram::Histogram;
 
-use crate::engine::counters::{histogram, latency, lock, record};
+use crate::engine::counters::{histogram, latency, lock, record, written};
 use crate::protocol::Latency;
 use crate::units::micros;
 
@@ -59,6 +59,11 @@ impl Lifetimes {
     /// All of them added up, microseconds.
     pub(super) fn total_us(&self) -> u64 {
         self.total_us.load(Relaxed)
+    }
+
+    /// The whole distribution.
+    pub(super) fn times(&self) -> String {
+        written(&lock(&self.ended))
     }
 
     /// The quantiles that are shown.

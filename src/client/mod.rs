@@ -14,9 +14,9 @@ mod worker;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use backoff::{Backoff, Totals};
 use lifetimes::Lifetimes;
@@ -29,12 +29,12 @@ pub use worker::WINDOW;
 
 use crate::engine::closing::Closing;
 use crate::engine::config::{ClientConfig, Share};
-use crate::engine::counters::Counters;
+use crate::engine::counters::{Counters, lock};
 use crate::engine::main_loop::{self, Engine};
 use crate::engine::page::Word;
 use crate::engine::pool::{MOST_WORKERS, Pool};
 use crate::protocol::errno;
-use crate::protocol::{Command, EngineStats, Hello, Phase, Role, Severity, Stop, StopCause};
+use crate::protocol::{Command, EngineStats, Hello, Phase, Role, Severity, Stop, StopCause, Times};
 use crate::units::micros;
 
 /// What the main thread and the workers of a client share.
@@ -80,7 +80,29 @@ pub struct Client {
     refusing: Refusing,
     /// It has been told that local ports are searched for.
     searching: bool,
+    told: Mutex<Told>,
 }
+
+/// The distributions as they were last written, when, and in which phase. A report is made ten times a second, and these are
+/// the larger part of it.
+#[derive(Debug, Default)]
+struct Told {
+    at: Option<(Instant, Phase)>,
+    times: Times,
+}
+
+impl Told {
+    /// Whether they are to be written anew.
+    fn is_old(&self, now: Instant, phase: Phase) -> bool {
+        let lasts = if phase == Phase::Ramping { TOLD_OF_RAMP } else { TOLD };
+        self.at.is_none_or(|(at, of)| of != phase || now.saturating_duration_since(at) >= lasts)
+    }
+}
+
+/// How old distributions may be: a run that is killed loses so much of them.
+const TOLD: Duration = Duration::from_secs(30);
+/// The same during the ramp, in which connect times come in.
+const TOLD_OF_RAMP: Duration = Duration::from_secs(5);
 
 /// Makes a client engine, with the slots it wants; `main_loop::run` runs it.
 ///
@@ -120,6 +142,7 @@ pub fn start(config: ClientConfig) -> io::Result<(Client, usize)> {
             held_cpu_us: 0,
             refusing: Refusing::new(now),
             searching: false,
+            told: Mutex::default(),
         },
         lanes,
     ))
@@ -144,8 +167,10 @@ impl Engine for Client {
         let shared = &self.shared;
         let stats = shared.counters.stats(Role::Client);
         let (port_given, source_given) = shared.plan.given();
+        let phase = self.current_phase();
         EngineStats {
-            phase: self.current_phase(),
+            phase,
+            times: self.times(phase),
             target: shared.ramp.target(),
             capacity: shared.plan.capacity(),
             greet: shared.config.greet,
@@ -272,6 +297,21 @@ impl Client {
              another --source keeps it fast."
         );
         shared.counters.note(Severity::Info, "ports_half", text);
+    }
+
+    /// Every distribution, whole.
+    fn times(&self, phase: Phase) -> Times {
+        let (shared, now) = (&self.shared, Instant::now());
+        let mut told = lock(&self.told);
+        if told.is_old(now, phase) {
+            told.at = Some((now, phase));
+            told.times = Times {
+                lifetime: shared.lifetimes.times(),
+                echo: shared.traffic.as_ref().map(TrafficCounters::times).unwrap_or_default(),
+                ..shared.counters.times()
+            };
+        }
+        told.times.clone()
     }
 
     fn current_phase(&self) -> Phase {

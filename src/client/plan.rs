@@ -88,6 +88,7 @@ impl Plan {
         let tuples = sources.len().max(1) * destinations.len();
         // Parts that have to share a pair of addresses do not all begin with the same one.
         let first = config.share.map_or(0, |share| share.first() / RUN % tuples as u64);
+        let first = usize::try_from(first).unwrap_or(0);
         let taken = destinations.iter().map(|_| AtomicBool::new(false)).collect();
         Ok(Self {
             domain,
@@ -97,7 +98,7 @@ impl Plan {
             given: (0..tuples).map(|_| AtomicU32::new(0)).collect(),
             all_given: AtomicBool::new(false),
             taken,
-            next: AtomicUsize::new(first as usize),
+            next: AtomicUsize::new(first),
             left: AtomicUsize::new(tuples),
             own,
         })

@@ -20,7 +20,7 @@ use super::lifetimes::Birth;
 use super::schedule::{Place, Schedule, Turn};
 use crate::engine::config::TrafficConfig;
 use crate::engine::conns::Conns;
-use crate::engine::counters::{LONGEST_WAIT_US, histogram, latency, lock, record, spread};
+use crate::engine::counters::{LONGEST_WAIT_US, histogram, latency, lock, record, spread, written};
 use crate::protocol::Traffic;
 use crate::sys;
 use crate::units::{micros, whole};
@@ -120,6 +120,11 @@ impl TrafficCounters {
     /// How the times of echoes are spread.
     pub(super) fn spread(&self) -> Vec<u64> {
         spread(&lock(&self.echo))
+    }
+
+    /// All of them.
+    pub(super) fn times(&self) -> String {
+        written(&lock(&self.echo))
     }
 
     pub(super) fn report(&self) -> Traffic {

@@ -1,6 +1,7 @@
 //! What the workers count and the main thread reports. Workers add once a batch, not once a connection.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use hdrhistogram::Histogram;
 
 use super::page::{self, Page, Word};
 use crate::protocol::{
-    EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Role, Severity, errno, spread_bound_us,
+    EngineEvent, EngineStats, ErrorCount, FailedCall, Latency, Role, Severity, Times, errno, spread_bound_us,
 };
 use crate::sys;
 use crate::units::micros;
@@ -60,6 +61,17 @@ pub fn latency(histogram: &Histogram<u32>) -> Latency {
         p999_us: histogram.value_at_quantile(0.999),
         max_us: histogram.max(),
     }
+}
+
+/// The whole distribution, for [`crate::protocol::Times`].
+pub fn written(histogram: &Histogram<u32>) -> String {
+    let mut text = String::new();
+    for value in histogram.iter_recorded() {
+        let gap = if text.is_empty() { "" } else { " " };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{gap}{}:{}", value.value_iterated_to(), value.count_since_last_iteration());
+    }
+    text
 }
 
 /// How the values are spread, for [`EngineStats::connect_spread`]; as many places as it takes.
@@ -141,6 +153,11 @@ impl Counters {
         };
         page::counts(&mut stats, |at| self.get(at));
         stats
+    }
+
+    /// Connect times and handshakes, whole.
+    pub fn times(&self) -> Times {
+        Times { connect: written(&lock(&self.connect)), handshake: written(&lock(&self.handshake)), ..Times::default() }
     }
 
     /// Microseconds since the start.

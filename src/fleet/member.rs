@@ -87,7 +87,7 @@ impl Member {
     pub fn join(address: &Address, authority: Option<&[u8]>, who: Identity, terms: Terms) -> Result<Self, String> {
         let mut store = Store::new(address, authority)?;
         let who = Identity { id: format!("{:016x}", random()), ..who };
-        let said = |e: &StoreError| format!("the store {address}: {}", e.text());
+        let said = |e: &StoreError| format!("the store {address}: {e}");
         connect_patiently(&mut store).map_err(|e| said(&e))?;
         let run = claim_run(&mut store, address.name(), &format!("{:016x}", random())).map_err(|e| said(&e))?;
         let keys = Keys::new(address.name(), &run);
@@ -112,9 +112,9 @@ impl Member {
         self.keys.run_id()
     }
 
-    /// By how much the store's clock is ahead of this host's wall clock, microseconds.
+    /// How far this host's wall clock is ahead of the store's, which all workers go by, microseconds.
     pub fn clock_offset_us(&self) -> i64 {
-        -wall_ahead_us(&self.store)
+        wall_ahead_us(&self.store)
     }
 
     /// Begins to speak, from a thread of its own. `tell` is called with all that is heard; it returns whether anybody still listens.

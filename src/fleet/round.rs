@@ -253,7 +253,7 @@ impl Rounds {
             return Ok(());
         }
         self.outage = Some(Outage { since: now, next: Instant::now() + POLL, wait: POLL });
-        tell(News::Away(error.text().to_owned()))
+        tell(News::Away(error.to_string()))
     }
 
     /// The last word. A store that is away does not get it.

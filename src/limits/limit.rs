@@ -114,9 +114,10 @@ impl Forecast {
 }
 
 /// One limit now.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
-    /// Its words.
+    /// Its words; in a record its id.
+    #[serde(rename = "id", with = "by_id")]
     pub info: &'static Descriptor,
     /// Whose it is: `host`, `server`, `client`, a cgroup's path, `network namespace of 4021`.
     pub scope: String,
@@ -142,6 +143,22 @@ pub struct Limit {
     pub met: Option<String>,
     /// What raises it on this machine.
     pub cure: Cure,
+}
+
+/// A descriptor is written as the id that leads to it.
+mod by_id {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Descriptor, LimitId};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference to the field")]
+    pub(super) fn serialize<S: Serializer>(info: &&'static Descriptor, to: S) -> Result<S::Ok, S::Error> {
+        info.id.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<&'static Descriptor, D::Error> {
+        LimitId::deserialize(from).map(LimitId::descriptor)
+    }
 }
 
 impl Limit {

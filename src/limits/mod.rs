@@ -217,10 +217,17 @@ impl Descriptor {
     /// What the limit of `scope` is called, in [`NAME`] characters: `server: open files`, `nginx 4021: open files`,
     /// `conntrack table`. A long process name is cut, its number is kept: it tells the processes of a program apart.
     pub fn name_of(&self, scope: &str) -> String {
-        if !self.of_process || matches!(scope, "" | "process") {
+        // Of a merged run `client 3, host`: the part that is nearest to it.
+        let part = scope.split_once(", ").map(|(part, _)| part).filter(|part| !part.starts_with('/'));
+        let scope = match part {
+            Some(part) => part,
+            None if !self.of_process || matches!(scope, "" | "process") => return self.label.to_owned(),
+            None => scope,
+        };
+        let room = NAME.saturating_sub(": ".len() + self.label.chars().count());
+        if part.is_some() && room < 4 {
             return self.label.to_owned();
         }
-        let room = NAME - ": ".len() - self.label.chars().count();
         let owner = if scope.chars().count() <= room {
             scope.to_owned()
         } else {
@@ -325,6 +332,18 @@ pub fn needs(given: &Given<'_>) -> Vec<Need> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_merged_run_a_name_begins_with_the_part() {
+        assert_eq!(LimitId::Memory.descriptor().name_of("client 3, host"), "client 3: memory");
+        assert_eq!(LimitId::Memory.descriptor().name_of("host"), "memory");
+        assert_eq!(LimitId::Nofile.descriptor().name_of("client 3"), "client 3: open files");
+        assert_eq!(LimitId::Memcg.descriptor().name_of("/a, b"), LimitId::Memcg.descriptor().label);
+        for limit in LIMITS {
+            let name = limit.name_of("client 1234, network namespace of 4021");
+            assert!(name.chars().count() <= NAME && name.ends_with(limit.label), "{name}");
+        }
+    }
 
     #[test]
     fn every_limit_is_described_and_names_are_unique() {

@@ -47,8 +47,12 @@ pub use expect::Expect;
 pub use failures::happened;
 pub use guard::safe_target;
 pub use now::{CountSource, Now, RunPhase, Stale};
-pub use summary::{EventLine, Expectation, Latency, MemberLine, ProcessLine, SampleLine, Summary, Verdict};
+pub use summary::{
+    EventLine, Expectation, Latency, MemberLine, Merged, PartLine, ProcessLine, SampleLine, Summary, Verdict,
+};
 pub use timeline::{Drift, Quantity};
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +80,9 @@ pub struct Setup {
     /// Which part of a larger run this is; `None` is all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
+    /// What it was merged from; `None` where it is a run as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged: Option<MergedFrom>,
     /// Connections aimed at, here; `None` when only watching.
     pub target: Option<u64>,
     /// Where the target came from when the program chose it: one sentence.
@@ -92,6 +99,23 @@ pub struct Setup {
     pub interval_ms: u64,
     /// How long everything is to be held, milliseconds; `None` where nobody said.
     pub hold_ms: Option<u64>,
+}
+
+/// What a merged run was merged from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MergedFrom {
+    /// Recordings.
+    pub parts: u32,
+    /// Machines that they are of.
+    pub hosts: u32,
+}
+
+/// `7 parts on 2 hosts`.
+impl fmt::Display for MergedFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let one = |n: u32, word: &str| if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") };
+        write!(f, "{} on {}", one(self.parts, "part"), one(self.hosts, "host"))
+    }
 }
 
 /// Connections that must have ended with a process of a program for that to be news.
@@ -138,16 +162,29 @@ impl Model {
         let before = self.last.as_ref().map(|_| &self.now);
         let moment = self.observer.take(sample, self.setup.target, before);
         let learnt = self.learning.take(&moment);
-        let judged = self.outlook.take(&moment, &learnt, &self.observer, &self.account.deaths);
+        let merged = self.setup.merged.is_some();
+        let judged = self.outlook.take(&moment, &learnt, &self.observer, &self.account.deaths, merged);
         let cpu = sample.kernel.program.as_ref().and_then(|program| self.observer.program.cpu(program));
         self.timeline.update(sample, &moment.now, learnt.headroom, cpu);
-        self.account.take(&moment, &judged, &self.observer, self.setup.interval_ms);
+        self.account.take(&moment, &judged, &self.observer, self.setup.interval_ms, merged);
         self.now = moment.now;
         self.program = sample.kernel.program.as_ref().map(|program| self.observer.program.line(program));
         self.last = Some(sample.clone());
         for process in self.observer.roster.left().to_vec() {
             self.note_parting(&process);
         }
+    }
+
+    /// Takes the limits of a merged run as its parts judged them: nothing of the sum of several machines could tell them.
+    pub fn give_limits(&mut self, limits: Vec<Limit>) {
+        self.outlook.table.give(limits, &self.now);
+    }
+
+    /// Tells again what a part of a merged run told; `whose` is that part.
+    pub fn retell(&mut self, whose: &str, event: &EventLine) {
+        let EventLine { t_ms, severity, id, text, count, about, proof, cure, .. } = event.clone();
+        let event = Event::new(Kind::Program, severity, format!("{whose}/{id}"), format!("{whose}: {text}"));
+        self.account.events.push(Event { t_ms, about, proof, cure, count, ..event });
     }
 
     /// Notes that a process of a watched program ended while others of it go on, where that is news: the kernel killed it, or

@@ -129,6 +129,7 @@ impl Outlook {
         learnt: &Learnt<'_>,
         seen: &Observer,
         deaths: &[Death],
+        merged: bool,
     ) -> Judged<'_> {
         if moment.restarted {
             self.table.restart();
@@ -144,8 +145,11 @@ impl Outlook {
         };
         let spare = SPARE / self.guard.share();
         let failures = seen.failures.risen();
-        self.table.update(&context, &moment.now, Seen { failures, deaths, old: moment.old, spare });
-        if !moment.is_over() {
+        // Limits are of one machine each: the parts of a merged run have judged theirs.
+        if !merged {
+            self.table.update(&context, &moment.now, Seen { failures, deaths, old: moment.old, spare });
+        }
+        if !moment.is_over() && !merged {
             self.guard.update(&moment.now, self.table.guard_inputs());
         }
         let view = view(moment.sample, &moment.now, &self.table, *learnt, self.guard.share());
@@ -189,7 +193,15 @@ pub(super) struct Account {
 
 impl Account {
     /// Takes a moment; samples should come `interval_ms` apart (0: unknown).
-    pub(super) fn take(&mut self, moment: &Moment<'_>, judged: &Judged<'_>, seen: &Observer, interval_ms: u64) {
+    /// Of a merged run the parts have told what happened.
+    pub(super) fn take(
+        &mut self,
+        moment: &Moment<'_>,
+        judged: &Judged<'_>,
+        seen: &Observer,
+        interval_ms: u64,
+        merged: bool,
+    ) {
         if moment.restarted {
             self.run.restart();
         }
@@ -207,7 +219,9 @@ impl Account {
             program: &seen.program,
             noted: &seen.noted,
         };
-        self.diagnosis.update(&facts, &mut self.events);
+        if !merged {
+            self.diagnosis.update(&facts, &mut self.events);
+        }
         self.run.update(sample, now, judged.limits, interval_ms);
         self.witness.update(sample, now);
     }

@@ -1,6 +1,7 @@
 //! The lines of `--output json`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ use crate::part::Part;
 pub use crate::protocol::Latency;
 use crate::protocol::{Role, Traffic};
 use crate::sample::ListenerCensus;
+use crate::units::grouped;
 
 /// How a run ended. If several apply, the first in this order is the run's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,6 +50,12 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Its name in words: `target reached`.
+    pub fn words(self) -> String {
+        let name = serde_json::to_value(self).unwrap_or_default();
+        name.as_str().unwrap_or_default().replace('_', " ")
+    }
+
     /// Exit status of the program.
     pub fn status(self) -> u8 {
         match self {
@@ -256,6 +264,9 @@ pub struct Summary {
     /// Which part of a larger run it was; null where it was all of it.
     #[serde(default)]
     pub part: Option<Part>,
+    /// What it was merged from; null where it is a run as it was.
+    #[serde(default)]
+    pub merged: Option<Merged>,
     /// Connections aimed at, by this part where it is one.
     pub target: Option<u64>,
     /// Peak of established connections, counted by the client engine; null without one.
@@ -371,6 +382,67 @@ pub struct Expectation {
     pub value: Option<f64>,
     /// Whether it holds. What is null never does.
     pub holds: bool,
+}
+
+/// What a merged run is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Merged {
+    /// Every recording in it: servers first, then by the number of the part.
+    pub parts: Vec<PartLine>,
+    /// What is missing, was left out or does not fit, a sentence each; empty where the parts are the whole run.
+    pub remarks: Vec<String>,
+}
+
+/// One part of a merged run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PartLine {
+    /// What its limits and events begin with: `client 3`, `server`.
+    pub name: String,
+    /// Which part it was; null of a run that was all of its role.
+    pub part: Option<Part>,
+    /// Its recording.
+    pub file: String,
+    /// Its machine.
+    pub host: Option<String>,
+    /// How it ended; as far as was recorded where it was cut short.
+    pub verdict: Verdict,
+    /// Id of the limit that stopped it.
+    pub stopped_by: Option<String>,
+    /// Its recording ends before the run did.
+    pub cut_short: bool,
+    /// Its share of the target.
+    pub target: Option<u64>,
+    /// Most connections that it held at once.
+    pub peak: u64,
+    /// When it began, milliseconds after the first part did.
+    pub starts_ms: u64,
+    /// When its recording ends, milliseconds after the first part began.
+    pub ends_ms: u64,
+    /// Connections that the other end or an error closed.
+    pub lost: Option<u64>,
+    /// Calls that failed.
+    pub failures: u64,
+    /// Connect times of its client, microseconds.
+    pub connect: Option<Latency>,
+}
+
+/// `2,857 of 2,858 connections on web-1, target reached, cut short`.
+impl fmt::Display for PartLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", grouped(self.peak))?;
+        if let Some(target) = self.target.filter(|target| *target > 0) {
+            write!(f, " of {}", grouped(target))?;
+        }
+        f.write_str(" connections")?;
+        if let Some(host) = &self.host {
+            write!(f, " on {host}")?;
+        }
+        write!(f, ", {}", self.verdict.words())?;
+        if let Some(limit) = &self.stopped_by {
+            write!(f, " ({limit})")?;
+        }
+        f.write_str(if self.cut_short { ", its recording cut short" } else { "" })
+    }
 }
 
 /// What watching cost.

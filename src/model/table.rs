@@ -114,6 +114,17 @@ impl LimitTable {
         self.tracks.iter().find(|t| t.id == id && t.scope == scope)
     }
 
+    /// Takes limits that somebody else has judged: those of the parts that a run was merged from.
+    pub(super) fn give(&mut self, limits: Vec<Limit>, now: &Now) {
+        self.limits = limits;
+        self.limits.sort_by(order);
+        for limit in &self.limits {
+            let Some(used) = limit.used else { continue };
+            let new = || Track::new(limit.info.id, limit.scope.clone());
+            entry(&mut self.tracks, |t| t.id == limit.info.id && t.scope == limit.scope, new).add(now, used);
+        }
+    }
+
     /// Forgets every slope.
     pub(super) fn restart(&mut self) {
         self.trends.clear();

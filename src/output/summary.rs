@@ -126,6 +126,9 @@ fn facts(page: &mut Page, s: &Summary, model: &Model) {
     if let Some(part) = s.part {
         page.fact("part", &format!("{} of {}, from {}", part.number, part.of, part.from.name()));
     }
+    for part in s.merged.iter().flat_map(|merged| &merged.parts) {
+        page.fact(&part.name, &part.to_string());
+    }
     if let Some(peak) = s.peak_established.or(s.process.as_ref().and_then(|p| p.connections)) {
         let of = s.target.filter(|t| *t > 0).map_or(String::new(), |target| format!(" of {}", grouped(target)));
         let took = match (s.time_to_peak_s, s.mean_rate_per_s) {

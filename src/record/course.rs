@@ -55,11 +55,14 @@ impl Course {
             }
             Entry::FleetBound { binds, .. } => self.model.fleet_bound(*binds),
             Entry::Gap { .. } => self.model.gap(),
+            Entry::Told { name, event, .. } => self.model.retell(name, event),
+            Entry::Limits { limits, .. } => self.model.give_limits(limits.clone()),
             Entry::Header { .. }
             | Entry::Shown { .. }
             | Entry::Command { .. }
             | Entry::Quit { .. }
             | Entry::Event { .. }
+            | Entry::Part { .. }
             | Entry::Summary { .. } => {}
         }
     }

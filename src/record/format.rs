@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::header::Header;
+use crate::limits::Limit;
 use crate::model::{Cause, EventLine, Severity, Summary};
 use crate::protocol::{Command, Role};
 use crate::sample::Sample;
@@ -172,6 +173,31 @@ pub enum Entry {
         /// As outputs write it.
         summary: Box<Summary>,
     },
+    /// One of the runs that this one was merged from: what stood at its beginning, and what it came to.
+    Part {
+        /// What its limits and events begin with.
+        name: String,
+        /// Its own header.
+        header: Box<Header>,
+        /// Its own summary; where it was cut short, what it had come to.
+        summary: Box<Summary>,
+    },
+    /// Something that one of the parts told, at its place in time.
+    Told {
+        /// Milliseconds since the first part started.
+        t_ms: u64,
+        /// The name of the part.
+        name: String,
+        /// As that part told it.
+        event: Box<EventLine>,
+    },
+    /// The limits of a merged run: of each the nearest, as the part that has it judged it.
+    Limits {
+        /// Milliseconds since the first part started.
+        t_ms: u64,
+        /// Every limit.
+        limits: Vec<Limit>,
+    },
 }
 
 impl Entry {
@@ -186,10 +212,17 @@ impl Entry {
             | Entry::Quit { t_ms }
             | Entry::FleetBound { t_ms, .. }
             | Entry::Shown { t_ms }
+            | Entry::Told { t_ms, .. }
+            | Entry::Limits { t_ms, .. }
             | Entry::Gap { t_ms, .. } => Some(*t_ms),
             Entry::Event { event } => Some(event.t_ms),
-            Entry::Header { .. } | Entry::Summary { .. } => None,
+            Entry::Header { .. } | Entry::Summary { .. } | Entry::Part { .. } => None,
         }
+    }
+
+    /// Whether it comes with time, and not because something has happened.
+    pub fn is_routine(&self) -> bool {
+        matches!(self, Entry::Sample { .. } | Entry::Limits { .. })
     }
 
     /// Whether it is a sample.

@@ -54,13 +54,25 @@ pub struct Header {
     /// Limits of processes: `RLIMIT_NOFILE`, soft and hard.
     #[serde(default)]
     pub limits: BTreeMap<String, String>,
-    /// Of a worker of a fleet: by how much the store's clock was ahead of this host's wall clock at the start, microseconds. Added
-    /// to the wall times of the samples it makes those of all workers one.
-    #[serde(default)]
-    pub clock_offset_us: Option<i64>,
     /// What the dashboard was allowed to do.
     #[serde(default)]
     pub privilege: Privilege,
+    /// Which machine and network it was on, for whoever adds up several runs.
+    #[serde(default)]
+    pub place: Place,
+    /// How far the clock of this machine was ahead of the one that all parts of the run go by, microseconds; `None` where
+    /// nobody has measured it.
+    #[serde(default)]
+    pub clock_offset_us: Option<i64>,
+}
+
+/// Where a run was, as names without a meaning: equal for runs that share it, and nothing can be read off them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Place {
+    /// The machine, since it was last booted: memory and slab are the same for all that run on it, containers too.
+    pub host: Option<String>,
+    /// The network namespace: sockets are counted in each.
+    pub network: Option<String>,
 }
 
 /// What kind of run it is.
@@ -107,8 +119,9 @@ impl Header {
             cgroup: None,
             sysctls: BTreeMap::new(),
             limits: BTreeMap::new(),
-            clock_offset_us: None,
             privilege: Privilege::default(),
+            place: Place::default(),
+            clock_offset_us: None,
         }
     }
 }

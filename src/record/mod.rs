@@ -22,7 +22,7 @@ mod write;
 
 pub use course::{Course, play, play_with, verdict_so_far};
 pub use format::{Damage, Entry};
-pub use header::{Header, Privilege, RunRole, SCHEMA};
+pub use header::{Header, Place, Privilege, RunRole, SCHEMA};
 pub use past::Past;
 pub use read::{Entries, Recording, Unreadable, open};
 pub use write::{News, Recorder, write_all};

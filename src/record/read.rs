@@ -213,7 +213,7 @@ impl Recording {
             let mut entries = self.entries_of(i);
             std::iter::from_fn(move || entries.next_within(i + 1))
         })
-        .filter(|entry| !entry.is_sample())
+        .filter(|entry| !entry.is_routine())
     }
 }
 

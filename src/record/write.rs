@@ -176,7 +176,7 @@ pub fn write_all(file: File, header: Header, entries: impl IntoIterator<Item = E
         }
         due = due.or(now.map(|now| now + micros(FLUSH) / 1000));
         writer.add(&entry);
-        if !entry.is_sample() {
+        if !entry.is_routine() {
             writer.flush();
             due = None;
         }

@@ -11,7 +11,8 @@ pub const LINES: usize = 15;
 /// What a line is cut at, columns.
 const WIDE: usize = 100;
 
-/// The card. What is not known says so: every line is always there, in the same place.
+/// The card. What is not known says so: every line is always there, in the same place. Of a merged run a line for each part
+/// follows.
 pub fn write(facts: &Facts) -> String {
     let unknown = || "not known".to_owned();
     let machine = &facts.machine;
@@ -108,7 +109,9 @@ pub fn write(facts: &Facts) -> String {
         ),
         ("file", facts.file.as_ref().map_or_else(unknown, |f| format!("{}, sha256 {}", bytes(f.bytes), f.sha256))),
     ];
-    rows.iter().map(|(name, text)| line(name, text)).collect()
+    let parts = summary.and_then(|s| s.merged.as_ref()).map_or(&[][..], |merged| &merged.parts);
+    let parts = parts.iter().map(|part| line(&part.name, &part.to_string()));
+    rows.iter().map(|(name, text)| line(name, text)).chain(parts).collect()
 }
 
 /// Among the options of a run: what it was, in a few words.

@@ -9,7 +9,7 @@ use super::table;
 use super::words::{at, outcome};
 use crate::limits::LimitState;
 use crate::model::Severity;
-use crate::units::clock;
+use crate::units::{clock, fine_time, grouped};
 
 /// The report: of several runs the comparison first.
 pub fn write(runs: &[Facts]) -> String {
@@ -40,6 +40,20 @@ fn run(out: &mut String, facts: &Facts) -> std::fmt::Result {
         writeln!(out, "What helps: {}\n", text(&outcome.cure.to_string()))?;
     }
     writeln!(out, "```text\n{}```\n", card::write(facts).replace("```", "'''"))?;
+    if let Some(merged) = facts.summary.as_ref().and_then(|s| s.merged.as_ref()) {
+        writeln!(
+            out,
+            "| part | held | began after | lost | failed calls | connect p99 |\n| --- | --- | ---: | ---: | ---: | ---: |"
+        )?;
+        for part in &merged.parts {
+            let p99 = part.connect.map_or("-".to_owned(), |l| fine_time(l.p99_us as f64));
+            let lost = part.lost.map_or("-".to_owned(), grouped);
+            let (name, held) = (text(&part.name), text(&part.to_string()).replace('|', "\\|"));
+            let (began, failed) = (clock(part.starts_ms), grouped(part.failures));
+            writeln!(out, "| {name} | {held} | {began} | {lost} | {failed} | {p99} |")?;
+        }
+        writeln!(out)?;
+    }
     writeln!(out, "| limit | used | comes at | state |\n| --- | ---: | ---: | --- |")?;
     for limit in facts.limits.iter().filter(|l| l.state != LimitState::NotApplicable && l.limit.is_some()).take(8) {
         let used = limit.share().map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0));

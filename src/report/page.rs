@@ -12,7 +12,7 @@ use super::table::{change, value_text};
 use super::words::{self, ended, outcome, short_time};
 use super::{charts, defaults};
 use crate::limits::{Cure, Limit, LimitState};
-use crate::model::Severity;
+use crate::model::{Merged, Severity};
 use crate::units::{bytes, clock, date, fine_time, grouped, printable, whole};
 
 /// Height of the large chart and of the others, pixels.
@@ -112,6 +112,9 @@ fn body(facts: &Facts, prefix: &str) -> Markup {
     let id = |name: &str| format!("{prefix}{name}");
     let over_time = charts::over_time_of(facts, SMALL);
     html! {
+        @if let Some(merged) = facts.summary.as_ref().and_then(|s| s.merged.as_ref()) {
+            section id=(id("parts")) { (heading(prefix, "Parts")) (parts(merged)) }
+        }
         section id=(id("memory")) {
             (heading(prefix, "Memory over connections, with its limits"))
             (figure(&charts::memory(facts, LARGE)))
@@ -126,6 +129,35 @@ fn body(facts: &Facts, prefix: &str) -> Markup {
         section id=(id("forecasts")) { (heading(prefix, "Forecasts and outcomes")) (forecasts(facts)) }
         section id=(id("events")) { (heading(prefix, "What happened")) (events(facts)) }
         section id=(id("environment")) { (heading(prefix, "Environment")) (environment(facts)) }
+    }
+}
+
+/// What a merged run is made of.
+fn parts(merged: &Merged) -> Markup {
+    html! {
+        @for remark in &merged.remarks { p { strong { (plain(remark)) } } }
+        table {
+            thead {
+                tr {
+                    @for title in ["part", "held", "began\u{a0}after", "lost", "failed\u{a0}calls", "connect\u{a0}p99", "recording"] {
+                        th scope="col" { (title) "\u{a0}" }
+                    }
+                }
+            }
+            tbody {
+                @for part in &merged.parts {
+                    tr {
+                        th scope="row" { (plain(&part.name)) "\u{a0}" }
+                        td { (plain(&part.to_string())) "\u{a0}" }
+                        td { code { (clock(part.starts_ms)) } "\u{a0}" }
+                        td { (number(&part.lost.map_or("-".to_owned(), grouped), 7)) "\u{a0}" }
+                        td { (number(&grouped(part.failures), 7)) "\u{a0}" }
+                        td { (number(&part.connect.map_or("-".to_owned(), |l| fine_time(l.p99_us as f64)), 7)) "\u{a0}" }
+                        td { code { (plain(&part.file)) } }
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -27,7 +27,9 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Look) {
     let each = (inner.width.saturating_sub(NAME + 2) / engines.len() as u16).min(44);
     let column_of = |i: usize| NAME + 2 + i as u16 * each;
     for (i, engine) in engines.iter().enumerate() {
-        let title = format!("{} {}", engine.name, engine.pid);
+        // The engines of several parts have no number between them.
+        let merged = model.setup().merged.is_some();
+        let title = if merged { format!("{}s", engine.name) } else { format!("{} {}", engine.name, engine.pid) };
         put(buf, inner, column_of(i), 0, &cut(&title, usize::from(each.saturating_sub(1))), theme.strong());
     }
     let holding = model.now().phase == RunPhase::Holding;

@@ -25,16 +25,22 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     };
     column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", phase.word()), style) + 1;
     column = put(buf, area, column, 0, &units::clock(now.t_ms), theme.text()) + 2;
-    let part = model.setup().part.map(|part| part.to_string());
-    let mut parts: Vec<String> = [endpoint(model), part, processes(model)].into_iter().flatten().collect();
+    let setup = model.setup();
+    let part = setup.part.map(|part| part.to_string()).or(setup.merged.map(|from| from.to_string()));
+    let mut parts: Vec<String> = [endpoint(model), part.clone(), processes(model)].into_iter().flatten().collect();
     if model.program().is_some() {
         // Which server it is matters more than where.
         parts.reverse();
     }
     let wanted = parts.iter().map(|part| width(part) as u16 + 2).sum::<u16>();
     let own = own_cost(model);
-    // On a narrow screen what runs matters more than how long reading the kernel took.
-    let right = if column + wanted + width(&own) as u16 + 1 > area.width { own_cost_short(model) } else { own };
+    let fits = |right: &str| column + wanted + (width(right) as u16) < area.width;
+    // On a narrow screen what runs matters more than how long reading the kernel took, and which part this is more than memory.
+    let right = match (fits(&own), &part) {
+        (true, _) => own,
+        (false, Some(_)) if !fits(&own_cost_short(model)) => own_share(model),
+        (false, _) => own_cost_short(model),
+    };
     let mut end = area.width;
     let right_column = area.width.saturating_sub(width(&right) as u16 + 1);
     if right_column > column {
@@ -42,7 +48,12 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         end = right_column - 2;
     }
     // Where it runs gives way to all the rest.
-    for part in parts.into_iter().chain(model.setup().machine.short()) {
+    let short = setup.part.map(|part| format!("{}/{}", part.number, part.of));
+    let short = short.or(setup.merged.map(|from| format!("{} parts", from.parts)));
+    let short_of = |words: &str| short.clone().filter(|_| part.as_deref() == Some(words));
+    for words in parts.into_iter().chain(model.setup().machine.short()) {
+        let too_long = column + width(&words) as u16 > end;
+        let part = short_of(&words).filter(|_| too_long).unwrap_or(words);
         if column + width(&part) as u16 <= end {
             column = put(buf, area, column, 0, &part, theme.text()) + 2;
         }
@@ -58,6 +69,10 @@ fn processes(model: &Model) -> Option<String> {
             String::new()
         };
         return Some(format!("{} {}{more}", program.name, program.pid));
+    }
+    // The engines of several parts have no number between them.
+    if model.setup().merged.is_some() {
+        return None;
     }
     let names: Vec<String> = model.engines().iter().map(|e| format!("{} {}", e.name, e.pid)).collect();
     (!names.is_empty()).then(|| names.join("  "))
@@ -80,7 +95,11 @@ fn own_cost(model: &Model) -> String {
 
 /// The dashboard's share of one core and its resident memory.
 fn own_cost_short(model: &Model) -> String {
-    let now = model.now();
-    let cpu = now.own_cpu_share.map_or_else(|| "   –".to_owned(), |share| format!("{:>4.1}", share * 100.0));
-    format!("self {cpu} % {:>8}", units::bytes(now.own_rss_bytes))
+    format!("{} {:>8}", own_share(model), units::bytes(model.now().own_rss_bytes))
+}
+
+/// Its share of one core alone.
+fn own_share(model: &Model) -> String {
+    let cpu = model.now().own_cpu_share.map_or_else(|| "   –".to_owned(), |share| format!("{:>4.1}", share * 100.0));
+    format!("self {cpu} %")
 }

@@ -33,6 +33,8 @@ pub(crate) const ALL: [Scene; 15] = [
 
 fn setup() -> Setup {
     Setup {
+        part: None,
+        merged: None,
         own_engines: true,
         machine: Machine { host_name: Some("web-1".into()), cores: Some(2), ..Machine::default() },
         target: Some(1_000_000),

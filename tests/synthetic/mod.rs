@@ -372,6 +372,7 @@ fn stats(role: Role, pid: u32, n: u64, t_ms: u64) -> EngineStats {
         },
         connect_spread: if client { connects(n) } else { Vec::new() },
         echo_spread: Vec::new(),
+        times: c1m_top::protocol::Times::default(),
         table_use: (0..=n / 19_900)
             .map(|i| u32::try_from((n - i * 19_900).min(19_900) + 6).unwrap_or(u32::MAX))
             .collect(),
