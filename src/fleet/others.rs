@@ -6,8 +6,8 @@ use super::keys::{KEPT_MS, mortal};
 use super::look::states;
 use super::member::News;
 use super::round::Rounds;
+use super::row::LOST_MS;
 use super::store::StoreError;
-use super::view::LOST_MS;
 
 /// Most lost workers that are named at once.
 const LOST: isize = 16;
