@@ -110,12 +110,12 @@ fn measure_phase(workers: &[Handle], looker: &mut Looker, phase: RunPhase, store
     while before.2.elapsed() < PHASE {
         step += 1;
         let every = if phase == RunPhase::Ramping { 1 } else { 5 };
-        if step % every == 0 {
+        if step.is_multiple_of(every) {
             for worker in workers {
                 worker.publish(state(worker.who(), phase, step));
             }
         }
-        if step % 5 == 0 {
+        if step.is_multiple_of(5) {
             let (cpu, began) = (own_thread_s()?, Instant::now());
             let view = looker.look(false)?.ok_or("nobody has come")?;
             thread_s += own_thread_s()? - cpu;

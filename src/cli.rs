@@ -87,12 +87,12 @@ pub enum Sub {
     /// Make a page, a picture, a card or Markdown of a recorded run, or of several.
     #[command(after_help = report::REPORT_HELP)]
     Report(ReportArgs),
-    /// Merge the recorded parts of a run into one recording.
-    #[command(after_help = merge::MERGE_HELP)]
-    Merge(MergeArgs),
     /// Watch a run on several hosts as one, or command it.
     #[command(after_help = fleet::FLEET_HELP)]
     Fleet(FleetArgs),
+    /// Merge the recorded parts of a run into one recording.
+    #[command(after_help = merge::MERGE_HELP)]
+    Merge(MergeArgs),
     /// Print the configuration file of the screen as it would be without one: every setting, with what it is for.
     Config,
 }

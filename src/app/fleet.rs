@@ -28,7 +28,7 @@ pub(super) struct Fleet {
     handle: Handle,
     /// Whether the loss of another ends this run.
     pub(super) ends_on_loss: bool,
-    /// By how much the store's clock is ahead of this host's, microseconds.
+    /// How far this host's wall clock was ahead of the store's when it joined, microseconds.
     pub(super) clock_offset_us: i64,
     ready: bool,
 }

@@ -27,7 +27,7 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
     let authority = fleet::authority(args.fleet_ca.as_deref(), &address).map_err(Failure::Usage)?;
     let order = order(words).map_err(Failure::Usage)?;
     let mut looker = Looker::new(&address, authority.as_deref()).map_err(Failure::Usage)?;
-    let unusable = |e: &StoreError| Failure::Usage(format!("the store {address}: {}", e.text()));
+    let unusable = |e: &StoreError| Failure::Usage(format!("the store {address}: {e}"));
     if let Some(order) = order {
         let Some(token) = fleet::token() else {
             return Err(Failure::Usage(format!("a command needs the workers' token in {}", fleet::TOKEN)));
@@ -84,7 +84,7 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
             Err(e) if seen.is_none() && !told && began.elapsed() > TRIED => return Err(unusable(&e)),
             Err(e) => {
                 if !std::mem::replace(&mut away, true) && (seen.is_some() || told) {
-                    shown.say(&format!("the store {address} is away ({}): the workers go on", e.text()))?;
+                    shown.say(&format!("the store {address} is away ({e}): the workers go on"))?;
                 }
             }
         }

@@ -107,8 +107,8 @@ pub fn main() -> ExitCode {
         Some(Sub::Replay(args)) => replay::replay(&args),
         Some(Sub::Compare(args)) => compare::run(&args),
         Some(Sub::Report(args)) => report::run(&args),
-        Some(Sub::Merge(args)) => merge::run(&args),
         Some(Sub::Fleet(args)) => fleet_view::run(&args),
+        Some(Sub::Merge(args)) => merge::run(&args),
         Some(Sub::Config) => Ok(print_config()),
         None => machine_is_here().and_then(|()| run::run(&cli.run)),
     };

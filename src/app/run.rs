@@ -53,8 +53,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let Ready { engines, links, sampler, setup, watched, terms, tuned, notes } =
         setup::prepare(plan, lines.is_none(), fleet.is_some())?;
     let header = recording::header(args, setup.clone(), port, watched);
-    // A recording says how far its own machine was ahead.
-    let header = Header { clock_offset_us: fleet.as_ref().map(|fleet| -fleet.clock_offset_us), ..header };
+    let header = Header { clock_offset_us: fleet.as_ref().map(|fleet| fleet.clock_offset_us), ..header };
     let (recorder, unrecorded) = match file {
         Some(Ok(file)) => match file.begin(header)? {
             Ok(recorder) => (Some(recorder), None),

@@ -6,8 +6,9 @@ use super::keys::{KEPT_MS, mortal};
 use super::look::states;
 use super::member::News;
 use super::round::{PUBLISH, Rounds};
+use super::row::{LOST_MS, SILENT_MS};
 use super::store::StoreError;
-use super::view::{FleetView, LOST_MS, SILENT_MS};
+use super::view::FleetView;
 use super::worker::Stage;
 
 /// From when all are ready until all start: longer than a look and a slow round trip, so that the last to hear is in time.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::view::{Row, Standing, serves};
+use super::row::{Row, Standing};
 use super::worker::WorkerState;
 use crate::limits::LimitState;
 use crate::model::{RunPhase, Verdict};
@@ -38,7 +38,7 @@ pub struct Bottleneck {
 pub(super) fn find(rows: &[Row]) -> Option<Bottleneck> {
     let going = |row: &&(usize, &Row)| row.1.standing.counts() && row.1.standing != Standing::Waiting;
     let rows: Vec<(usize, &Row)> = rows.iter().enumerate().collect();
-    let servers = rows.iter().filter(going).filter(|(_, row)| serves(row));
+    let servers = rows.iter().filter(going).filter(|(_, row)| row.state.who.role.serves());
     let clients = || rows.iter().filter(going).filter(|(_, row)| row.state.who.role.connects());
     let of = |bound, (i, row): &(usize, &Row), by: String, how: &str| {
         let side = if bound == Bound::Server { "server-bound" } else { "generator-bound" };

@@ -1,29 +1,19 @@
-//! A worker's place in the fleet: it joins, and from then on a thread of its own speaks with the store. Nobody waits for that
-//! thread but the end of the run, for a moment.
+//! A worker's place in the fleet: it joins, claims its part, and agrees with the others on the run.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::address::Address;
-use super::command::{FleetCommand, Gate, Refused, Token};
+use super::command::{FleetCommand, Refused, Token};
 use super::keys::{CLAIM_MS, KEPT_MS, Keys, mortal};
 use super::look::states;
-use super::round::Rounds;
-use super::slot::Slot;
 use super::store::{Store, StoreError};
 use super::worker::{Held, Identity, WorkerState};
-use crate::model::Verdict;
 use crate::units::micros;
 
 /// How long a store that does not answer is tried before the run begins.
 const TRIED: Duration = Duration::from_secs(3);
-
-/// How long the end of a run waits until its last word is in the store.
-const GOODBYE: Duration = Duration::from_secs(3);
 
 /// What a worker asks of its fleet.
 #[derive(Debug, Clone)]
@@ -74,7 +64,7 @@ pub struct Member {
     pub(super) store: Store,
     pub(super) keys: Keys,
     pub(super) who: Identity,
-    terms: Terms,
+    pub(super) terms: Terms,
     /// Other versions in the run: one sentence.
     version_note: Option<String>,
 }
@@ -87,7 +77,7 @@ impl Member {
     pub fn join(address: &Address, authority: Option<&[u8]>, who: Identity, terms: Terms) -> Result<Self, String> {
         let mut store = Store::new(address, authority)?;
         let who = Identity { id: format!("{:016x}", random()), ..who };
-        let said = |e: &StoreError| format!("the store {address}: {}", e.text());
+        let said = |e: &StoreError| format!("the store {address}: {e}");
         connect_patiently(&mut store).map_err(|e| said(&e))?;
         let run = claim_run(&mut store, address.name(), &format!("{:016x}", random())).map_err(|e| said(&e))?;
         let keys = Keys::new(address.name(), &run);
@@ -112,28 +102,9 @@ impl Member {
         self.keys.run_id()
     }
 
-    /// By how much the store's clock is ahead of this host's wall clock, microseconds.
+    /// How far this host's wall clock is ahead of the store's, which all workers go by, microseconds.
     pub fn clock_offset_us(&self) -> i64 {
-        -wall_ahead_us(&self.store)
-    }
-
-    /// Begins to speak, from a thread of its own. `tell` is called with all that is heard; it returns whether anybody still listens.
-    ///
-    /// # Errors
-    /// No thread can be started.
-    pub fn start(self, tell: impl FnMut(News) -> bool + Send + 'static) -> io::Result<Handle> {
-        let slot = Arc::new(Slot::default());
-        let who = self.who.clone();
-        let gate = self.terms.token.clone().map(|token| Gate::new(token, self.store.now_us()));
-        let (done, ended) = channel();
-        let origin = self.store.instant(0);
-        slot.set_offset(self.store.clock().offset_us());
-        let mut rounds = Rounds::new(self, gate, Arc::clone(&slot));
-        thread::Builder::new().name("fleet".into()).spawn(move || {
-            rounds.run(tell);
-            drop(done);
-        })?;
-        Ok(Handle { slot, who, origin, ended, left: false })
+        wall_ahead_us(&self.store)
     }
 
     /// How long it waits for the others.
@@ -209,54 +180,6 @@ impl Member {
         // Only where it has said nothing yet: one that comes back has more to say.
         pipe.cmd("SET").arg(self.keys.worker(&self.who.id)).arg(text).arg("NX").arg("PX").arg(KEPT_MS).ignore();
         self.store.ask::<()>(&pipe)
-    }
-}
-
-/// What the run has of its fleet. Dropping it leaves the fleet.
-#[derive(Debug)]
-pub struct Handle {
-    slot: Arc<Slot>,
-    who: Identity,
-    origin: Instant,
-    ended: Receiver<()>,
-    left: bool,
-}
-
-impl Handle {
-    /// Who this worker is.
-    pub fn who(&self) -> &Identity {
-        &self.who
-    }
-
-    /// The store's time now, microseconds since the Unix epoch.
-    pub fn now_us(&self) -> u64 {
-        micros(self.origin.elapsed()).saturating_add_signed(self.slot.offset_us())
-    }
-
-    /// This is how things stand; what was said before and is not in the store yet is forgotten. Never waits for the store.
-    pub fn publish(&self, state: WorkerState) {
-        self.slot.publish(Instant::now(), state);
-    }
-
-    /// Everything is up: the ramp can begin.
-    pub fn ready(&self) {
-        self.slot.ready();
-    }
-
-    /// The run is over, and this is how it ended: says so, and waits for a moment until that is in the store.
-    pub fn leave(&mut self, verdict: Option<Verdict>) {
-        if std::mem::replace(&mut self.left, true) {
-            return;
-        }
-        self.slot.leave(verdict);
-        // The thread ends when it has said so, or cannot.
-        let _ = self.ended.recv_timeout(GOODBYE);
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.leave(None);
     }
 }
 

@@ -7,13 +7,13 @@
 //! | --- | --- |
 //! | `address` | where they meet, without its secrets wherever it is shown |
 //! | `worker` | what a worker says of itself |
-//! | `view` | all of them as one: rows, sums, skew, the nearest limit |
+//! | `row`, `view` | a row a worker, and sums; all of them as one: skew, the nearest limit |
 //! | `bottleneck`, `outcome` | who keeps the fleet from more; how its run ended |
 //! | `clock` | the store's clock, as this process sees it |
 //! | `hold` | the server's guard over all clients |
 //! | `command` | commands, signed and counted |
 //! | `store`, `keys` | the connection to the store; what the keys are called |
-//! | `member`, `slot` | a worker's place: it joins, and hands over what it knows |
+//! | `member`, `handle`, `slot` | a worker's place: it joins; what the run has of it; what it hands over |
 //! | `round`, `say`, `barrier`, `others` | its thread: when it speaks with the store; what it says and hears; all ready; who is lost |
 //! | `look` | looking on, and giving commands |
 
@@ -24,6 +24,7 @@ mod barrier;
 mod bottleneck;
 mod clock;
 mod command;
+mod handle;
 mod hold;
 mod keys;
 mod look;
@@ -31,6 +32,7 @@ mod member;
 mod others;
 mod outcome;
 mod round;
+mod row;
 mod say;
 mod slot;
 mod store;
@@ -40,13 +42,13 @@ mod worker;
 pub use address::Address;
 pub use bottleneck::{Bottleneck, Bound};
 pub use command::{FleetCommand, Refused, Token};
+pub use handle::Handle;
 pub use look::Looker;
-pub use member::{Handle, Member, News, Terms};
+pub use member::{Member, News, Terms};
 pub use outcome::FleetVerdict;
+pub use row::{Count, LOST_MS, Row, SILENT_MS, Standing, Totals};
 pub use store::StoreError;
-pub use view::{
-    Count, FleetGuard, FleetLimit, FleetView, LOST_MS, Row, SILENT_MS, ServerMemory, Skew, Standing, Totals,
-};
+pub use view::{FleetGuard, FleetLimit, FleetView, ServerMemory, Skew};
 pub use worker::{
     ClockReading, CpuUse, Held, Identity, ServerSide, Stage, WorkerEvent, WorkerLimit, WorkerRole, WorkerState,
 };

@@ -6,8 +6,11 @@ use super::keys::{KEPT_MS, mortal};
 use super::look::states;
 use super::member::News;
 use super::round::Rounds;
+use super::row::LOST_MS;
 use super::store::StoreError;
-use super::view::LOST_MS;
+
+/// Every so many times the keys that all share are let live on: they live for an hour.
+const RENEW: u32 = 20;
 
 /// Most lost workers that are named at once.
 const LOST: isize = 16;
@@ -29,7 +32,10 @@ impl Rounds {
         if self.ramping {
             pipe.sadd(keys.ramping(), &self.member.who.id).ignore();
         }
-        keys.shared().iter().for_each(|key| mortal(&mut pipe, key));
+        if self.kept.is_multiple_of(RENEW) {
+            keys.shared().iter().for_each(|key| mortal(&mut pipe, key));
+        }
+        self.kept = self.kept.wrapping_add(1);
         let long_ago = self.member.store.now_us().saturating_sub(LOST_MS * 1000);
         pipe.zrangebyscore_limit(keys.alive(), "-inf", long_ago, 0, LOST).scard(keys.clients());
         let (lost, clients): (Vec<String>, u64) = self.member.store.ask(&pipe)?;

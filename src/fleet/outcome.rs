@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::bottleneck::Bottleneck;
-use super::view::{Count, Row, Standing, Totals};
+use super::row::{Count, Row, Standing, Totals};
 use crate::model::Verdict;
 use crate::units::grouped;
 

@@ -53,6 +53,8 @@ pub(super) struct Rounds {
     pub(super) lost: BTreeMap<String, String>,
     pub(super) displaced: bool,
     pub(super) had_clients: bool,
+    /// How often claims were renewed.
+    pub(super) kept: u32,
     /// When the store was last back.
     pub(super) back: Option<Instant>,
 }
@@ -100,6 +102,7 @@ impl Rounds {
             lost: BTreeMap::new(),
             displaced: false,
             had_clients: false,
+            kept: 0,
             back: None,
         }
     }
@@ -253,7 +256,7 @@ impl Rounds {
             return Ok(());
         }
         self.outage = Some(Outage { since: now, next: Instant::now() + POLL, wait: POLL });
-        tell(News::Away(error.text().to_owned()))
+        tell(News::Away(error.to_string()))
     }
 
     /// The last word. A store that is away does not get it.

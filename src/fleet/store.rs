@@ -1,5 +1,6 @@
 //! The connection to the store: never waits for more than a second or two, and says in one line what is wrong.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use redis::{Client, Connection, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError};
@@ -22,14 +23,16 @@ pub enum StoreError {
     Unusable(String),
 }
 
-impl StoreError {
-    /// The sentence, without where the store is.
-    pub fn text(&self) -> &str {
+/// Without where the store is.
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StoreError::Away(text) | StoreError::Unusable(text) => text,
+            StoreError::Away(text) | StoreError::Unusable(text) => f.write_str(text),
         }
     }
 }
+
+impl std::error::Error for StoreError {}
 
 /// The store, and its clock.
 pub(super) struct Store {
@@ -40,8 +43,8 @@ pub(super) struct Store {
     clock: StoreClock,
 }
 
-impl std::fmt::Debug for Store {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("address", &self.shown).field("clock", &self.clock).finish_non_exhaustive()
     }
 }

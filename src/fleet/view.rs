@@ -6,125 +6,9 @@ use serde::Serialize;
 
 use super::bottleneck::{self, Bottleneck};
 use super::outcome::{self, FleetVerdict};
-use super::worker::{Stage, WorkerEvent, WorkerLimit, WorkerRole, WorkerState};
+use super::row::{Count, Row, Standing, Totals, share};
+use super::worker::{WorkerEvent, WorkerLimit, WorkerState};
 use crate::limits::LimitState;
-use crate::model::RunPhase;
-
-/// A worker that has not been heard of for so long is silent, milliseconds: it publishes once a second.
-pub const SILENT_MS: u64 = 5_000;
-
-/// From then on it is lost: its connections are no longer counted, milliseconds. Heard again it is back.
-pub const LOST_MS: u64 = 20_000;
-
-/// How a worker stands, as far as the store tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// It has come, and waits until all others are ready.
-    Waiting,
-    /// Heard of within [`SILENT_MS`].
-    Running,
-    /// Not heard of for longer than that: stopped, or cut off from the store.
-    Silent,
-    /// Not heard of for [`LOST_MS`].
-    Lost,
-    /// Its run is over.
-    Left,
-}
-
-impl Standing {
-    /// The word for people.
-    pub fn word(self) -> &'static str {
-        match self {
-            Standing::Waiting => "waiting",
-            Standing::Running => "running",
-            Standing::Silent => "SILENT",
-            Standing::Lost => "LOST",
-            Standing::Left => "left",
-        }
-    }
-
-    /// Whether what it last said still holds.
-    pub fn counts(self) -> bool {
-        !matches!(self, Standing::Lost)
-    }
-}
-
-/// A worker's row.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Row {
-    /// What it last said.
-    pub state: WorkerState,
-    /// How it stands.
-    pub standing: Standing,
-    /// How long ago it said that, milliseconds.
-    pub age_ms: u64,
-    /// Share of its target that it has, 0 to 1; `None` without a target.
-    pub progress: Option<f64>,
-}
-
-impl Row {
-    fn of(state: WorkerState, now_us: u64) -> Self {
-        let age_ms = now_us.saturating_sub(state.at_us) / 1000;
-        let standing = match state.stage {
-            Stage::Left => Standing::Left,
-            _ if age_ms >= LOST_MS => Standing::Lost,
-            _ if age_ms >= SILENT_MS => Standing::Silent,
-            Stage::Joining | Stage::Waiting => Standing::Waiting,
-            Stage::Running => Standing::Running,
-        };
-        let progress = state.target.filter(|target| *target > 0).map(|t| share(state.connections, t));
-        Self { state, standing, age_ms, progress }
-    }
-
-    /// The word for its state: what its run is doing, or how it stands where that matters more.
-    pub fn word(&self) -> &'static str {
-        let held = self.state.held.is_some_and(|held| held.holds);
-        match self.standing {
-            Standing::Running if held && self.state.phase == RunPhase::Guarded => "HELD",
-            Standing::Running => self.state.phase.word(),
-            standing => standing.word(),
-        }
-    }
-}
-
-/// Sums over the workers that count.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Totals {
-    /// Connections open at the clients; where no client is in the fleet, at the servers.
-    pub connections: u64,
-    /// Connections open at the servers; `None` without one.
-    pub accepted: Option<u64>,
-    /// Connections aimed at by every client that has come, also by those that are lost.
-    pub target: Option<u64>,
-    /// Connections per second.
-    pub rate_per_s: f64,
-    /// Calls that failed.
-    pub failures: u64,
-    /// Connections that the other end or an error closed, at the clients.
-    pub lost: u64,
-    /// The sum of the most that each client had open: as many at once only where nothing was lost in between.
-    pub peak: u64,
-}
-
-/// How many workers stand how.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Count {
-    /// Workers that the fleet was told to expect, or that its parts are; `None`: nobody said.
-    pub expected: Option<u64>,
-    /// Workers that have come.
-    pub come: u64,
-    /// Come, and waiting.
-    pub waiting: u64,
-    /// Running and heard of.
-    pub running: u64,
-    /// Silent.
-    pub silent: u64,
-    /// Lost.
-    pub lost: u64,
-    /// Over.
-    pub left: u64,
-}
 
 /// How far the workers are apart.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -250,10 +134,6 @@ impl FleetView {
 fn order(state: &WorkerState) -> (bool, Option<u32>, &str, u32) {
     let who = &state.who;
     (!who.role.serves(), who.part.map(|part| part.number), &who.host, who.pid)
-}
-
-fn share(part: u64, whole: u64) -> f64 {
-    part as f64 / whole.max(1) as f64
 }
 
 fn counted(rows: &[Row]) -> Count {
@@ -402,9 +282,4 @@ fn versions(rows: &[Row]) -> Option<String> {
     }
     let all = by.iter().map(|(version, hosts)| format!("{version} ({})", hosts.join(", ")));
     (by.len() > 1).then(|| all.collect::<Vec<_>>().join(", "))
-}
-
-/// Whether a row is of an end that serves.
-pub(super) fn serves(row: &Row) -> bool {
-    matches!(row.state.who.role, WorkerRole::Server | WorkerRole::Attach)
 }

@@ -15,7 +15,7 @@ fn the_server_holds_all_clients_before_its_own_limit() {
     let options = "--server --listen 127.0.0.1 --ports 10 --workers 1 --expect-workers 3 --duration 40s";
     let server =
         Run::under(&["prlimit", "--nofile=3000:3000"], &format!("{options} --fleet {}", super::store::url("night")));
-    let client = "--client 127.0.0.1 9900 --ports 10 --target 8k --rate 6k --expect-workers 3 --hold 3s";
+    let client = "--client 127.0.0.1 9900 --ports 10 --target 8k --rate 6k --expect-workers 3 --hold 1s";
     let ends = [1, 2].map(|n| worker("night", &format!("{client} --part {n}/2"))).map(Run::finish);
     for end in &ends {
         assert_eq!((end.code, end.summary().verdict), (Some(3), Verdict::GuardStopped), "{end:#?}");

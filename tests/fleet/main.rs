@@ -10,6 +10,7 @@ mod bad_input;
 mod commands;
 mod guard;
 mod store;
+mod tls;
 mod together;
 mod trouble;
 mod view;

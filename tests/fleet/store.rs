@@ -46,6 +46,7 @@ impl Store {
     /// What it answers to a command.
     #[track_caller]
     pub(crate) fn ask(&self, words: &[&str]) -> String {
+        assert!(self.process.is_some(), "it does not run");
         succeed(Command::new("redis-cli").args(["-p", &PORT.to_string()]).args(words)).trim().to_owned()
     }
 

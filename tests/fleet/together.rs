@@ -82,7 +82,7 @@ fn a_part_taken_twice_is_refused_before_anything_starts() {
     let again = worker("night", "--client 127.0.0.1 9900 --target 300 --part 1/2").finish();
     assert_eq!(again.code, Some(2), "{again:#?}");
     let (pid, line) = (one.pid(), &again.stderr);
-    assert!(line.contains(&format!("part 1/2 is taken by ")) && line.contains(&format!("(process {pid})")), "{line}");
+    assert!(line.contains("part 1/2 is taken by ") && line.contains(&format!("(process {pid})")), "{line}");
     assert_eq!(line.lines().count(), 1, "{line}");
     let end = one.interrupt();
     assert_eq!(end.code, Some(0), "{end:#?}");

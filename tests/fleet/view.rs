@@ -31,15 +31,15 @@ fn server(connections: u64) -> WorkerState {
     WorkerState { who, target: None, server: Some(ServerSide::default()), ..client(1, connections) }
 }
 
-fn limit(id: LimitId, connections: u64, seconds: f64) -> Option<WorkerLimit> {
-    Some(WorkerLimit {
+fn limit(id: LimitId, connections: u64, seconds: f64) -> WorkerLimit {
+    WorkerLimit {
         id,
         name: id.descriptor().label.to_owned(),
         state: LimitState::Ok,
         share: Some(0.5),
         connections: Some(connections),
         seconds: Some(seconds),
-    })
+    }
 }
 
 fn view(workers: Vec<WorkerState>) -> FleetView {
@@ -80,8 +80,8 @@ fn a_lost_worker_counts_no_more_and_is_named() {
 #[test]
 fn the_nearest_limit_is_the_soonest_and_counts_for_the_fleet() {
     let mut all = vec![server(40_000), client(1, 10_000), client(2, 30_000)];
-    all[0].nearest = limit(LimitId::Memory, 1_000_000, 60.0);
-    all[1].nearest = limit(LimitId::Ports, 28_000, 18.0);
+    all[0].nearest = Some(limit(LimitId::Memory, 1_000_000, 60.0));
+    all[1].nearest = Some(limit(LimitId::Ports, 28_000, 18.0));
     let seen = view(all.clone());
     let nearest = seen.nearest.unwrap();
     assert_eq!((nearest.row, nearest.limit.id, nearest.fleet_connections), (1, LimitId::Ports, Some(112_000)));
@@ -89,7 +89,7 @@ fn the_nearest_limit_is_the_soonest_and_counts_for_the_fleet() {
     let nearest = view(all.clone()).nearest.unwrap();
     assert_eq!((nearest.row, nearest.fleet_connections), (0, Some(1_000_000)));
     // One that was hit comes before all.
-    all[2].nearest = limit(LimitId::Nofile, 30_000, 900.0);
+    all[2].nearest = Some(limit(LimitId::Nofile, 30_000, 900.0));
     all[2].nearest.as_mut().unwrap().state = LimitState::Hit;
     assert_eq!(view(all).nearest.unwrap().row, 2);
 }
