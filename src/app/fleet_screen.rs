@@ -124,7 +124,7 @@ impl Shown {
                 if let Come::Seen(Err(e @ StoreError::Unusable(_))) = &message
                     && self.view.is_none()
                 {
-                    return Err(Failure::Usage(format!("the store {}: {}", self.board.place(), e.to_text())));
+                    return Err(Failure::Usage(format!("the store {}: {e}", self.board.place())));
                 }
                 if self.take(message).map_err(failed)? {
                     return Ok(());
@@ -152,8 +152,8 @@ impl Shown {
                 self.board.take(view.as_deref().cloned());
                 self.view = view.or(self.view.take());
             }
-            Come::Seen(Err(e)) => self.board.lose(e.to_text()),
-            Come::Given(Err(e)) => self.board.say(format!("not given: {}", e.to_text())),
+            Come::Seen(Err(e)) => self.board.lose(&e.to_string()),
+            Come::Given(Err(e)) => self.board.say(format!("not given: {e}")),
             Come::Input(Input::Gone) => return Ok(true),
             Come::Input(Input::Resize) => self.terminal.as_mut().map_or(Ok(()), Terminal::repaint)?,
             Come::Input(Input::Mouse(mouse)) => {

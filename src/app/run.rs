@@ -57,8 +57,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let Ready { engines, links, sampler, setup, watched, terms, tuned, notes } =
         setup::prepare(plan, lines.is_none(), fleet.is_some())?;
     let header = || Header {
-        // A recording says how far its own machine was ahead.
-        clock_offset_us: fleet.as_ref().map(|fleet| -fleet.clock_offset_us),
+        clock_offset_us: fleet.as_ref().map(|fleet| fleet.clock_offset_us),
         ..recording::header(args, setup.clone(), port, watched)
     };
     let metrics = door.map(|door| door.serve(&header(), to.clone()).map_err(|e| no_thread::failure("the metrics", &e)));

@@ -10,23 +10,34 @@ use c1m_top::model::Verdict;
 use super::deployed;
 use super::support::{Home, Run, Started, own_processes, require, sockstat, succeed, wait_until};
 
+/// A root directory. What was mounted below it goes with it.
+#[derive(Debug)]
+struct Root(PathBuf);
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        // Nothing was mounted where a test ended before.
+        let _ = Command::new("umount").args(["--recursive", "--lazy", "--quiet"]).arg(&self.0).status();
+    }
+}
+
 /// A root directory with the binary and nothing else in it.
-fn root_directory() -> PathBuf {
+fn root_directory() -> Root {
     // What the script prints, the names of its tools among it, is read only where it fails.
     succeed(Command::new(deployed("container/build")).env("CARGO_TARGET_DIR", "target"));
     let root = Home::path().join("root");
     fs::create_dir_all(&root).unwrap();
     let binary = concat!(env!("CARGO_MANIFEST_DIR"), "/target/container/c1m-top");
     fs::copy(binary, root.join("c1m-top")).unwrap();
-    root
+    Root(root)
 }
 
 /// The binary in that directory, read-only, as a user without privilege, with nothing in the environment. The test is among
 /// processes of its own, so that it mounts what it likes.
 fn inside(root: &str, options: &str) -> Command {
-    let mut command = Command::new("env");
-    command.args(["-i", "HOME=/", "chroot", "--userspec=65532:65532", root, "/c1m-top"]);
-    command.args(options.split_whitespace());
+    let mut command = Command::new("chroot");
+    command.env_clear().env("HOME", "/").env("PATH", std::env::var_os("PATH").unwrap());
+    command.args(["--userspec=65532:65532", root, "/c1m-top"]).args(options.split_whitespace());
     command
 }
 
@@ -46,8 +57,8 @@ fn sh(line: &str) -> String {
 fn it_runs_in_an_empty_root_directory() {
     require!(Long, Root, Program("musl-gcc"), Program("rustup"), Program("dnsmasq"));
     own_processes!();
-    let root = root_directory();
-    let root = root.to_str().unwrap();
+    let directory = root_directory();
+    let root = directory.0.to_str().unwrap();
     sh(&format!("mount --bind {root} {root} && mkdir {root}/proc {root}/dev {root}/etc"));
     let say = |options: &str| refusal(&inside(root, options).output().unwrap());
     for options in ["--server --client 127.0.0.1 9900", "check --target 1m", "--duration 1s"] {
@@ -145,7 +156,7 @@ fn it_runs_in_a_container_without_any_privilege() {
     const TARGET: u64 = 5_000;
     require!(Long, Root, Program("musl-gcc"), Program("rustup"), Program("runc"));
     let bundle = Home::path();
-    root_directory();
+    let _root = root_directory();
     let spec = bundle.join("config.json");
     succeed(Command::new("runc").args(["spec", "--bundle"]).arg(&bundle));
     let options =

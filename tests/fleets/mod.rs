@@ -91,7 +91,9 @@ fn ramping(clients: u32) -> Vec<WorkerState> {
 /// The view of them, of which the fleet expects one more than its clients: the server.
 fn view(mut workers: Vec<WorkerState>) -> FleetView {
     let expects = u32::try_from(workers.len()).unwrap();
-    workers.iter_mut().for_each(|worker| worker.who.expects = Some(expects));
+    for worker in &mut workers {
+        worker.who.expects = Some(expects);
+    }
     FleetView::of("night-run", NOW, workers)
 }
 
@@ -253,9 +255,13 @@ fn fifty_workers_are_all_there_and_of_a_thousand_those_that_matter() {
     // The line opens, and everything can be reached.
     frame(&mut many, Theme::default(), (80, 24));
     press(&mut many, KeyCode::PageDown);
-    (0..1100).for_each(|_| _ = press(&mut many, KeyCode::Down));
+    for _ in 0..1100 {
+        press(&mut many, KeyCode::Down);
+    }
     press(&mut many, KeyCode::Enter);
-    (0..1100).for_each(|_| _ = press(&mut many, KeyCode::Down));
+    for _ in 0..1100 {
+        press(&mut many, KeyCode::Down);
+    }
     let shown = text(&frame(&mut many, Theme::default(), (80, 24)));
     assert!(shown.contains("load999"), "{shown}");
     press(&mut many, KeyCode::Esc);

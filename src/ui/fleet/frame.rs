@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::board::{Board, Pane};
-use super::{events, memory, next, press, table, total, worker};
+use super::{events, footer, memory, next, table, total, worker};
 use crate::fleet::FleetView;
 use crate::model::RunPhase;
 use crate::ui::glyphs;
@@ -40,9 +40,9 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board, theme: Theme) {
     } else {
         nobody(buf, area, board, theme);
     }
-    press::footer(buf, last, board, theme);
+    footer::draw(buf, last, board, theme);
     if board.help {
-        press::help(buf, area, board, theme);
+        footer::help(buf, area, board, theme);
     }
     glyphs::reduce(buf, theme.charset);
 }

@@ -8,12 +8,14 @@
 //! | `rows`, `table`, `cells` | which workers are listed; the list; what stands in a row |
 //! | `worker` | one worker, opened |
 //! | `events`, `memory` | what happened, with its host; the server's memory over the fleet's connections |
-//! | `press` | what a key does |
+//! | `here`, `press`, `footer` | which keys mean something here; what they do; how they are shown |
 
 mod board;
 mod cells;
 mod events;
+mod footer;
 mod frame;
+mod here;
 mod memory;
 mod next;
 mod press;

@@ -1,22 +1,17 @@
 //! What a key does on the fleet's screen: the same keys as on a run's, where they mean something here.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
-use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
-use ratatui::widgets::{Clear, Widget};
+use ratatui::layout::Position;
 
 use super::board::{Board, Pane};
 use super::frame::{self, Panel};
+use super::here::row_of;
 use super::table;
 use crate::ui::action::Action;
 use crate::ui::commands::{self, Typed};
-use crate::ui::keys::{Command, KEYS, Row, Stroke};
-use crate::ui::panel;
+use crate::ui::keys::{Command, Stroke};
 use crate::ui::prompt::{Edit, For, Prompt};
 use crate::ui::state::Chosen;
-use crate::ui::text::{cut, put, put_right, width, wrap};
-use crate::ui::theme::Theme;
-use crate::units;
 
 /// Rows of a page, and those that one notch of the wheel goes.
 const PAGE: isize = 10;
@@ -24,25 +19,6 @@ const NOTCH: isize = 3;
 
 /// Room for every worker.
 const ALL: (usize, usize) = (usize::MAX, 0);
-
-/// The keys that mean something here, the most needed in the footer first: the command, and what it does.
-const HERE: &[(Command, &str, &str)] = &[
-    (Command::Quit, "quit", "Leaves this screen; the fleet goes on"),
-    (Command::Help, "help", "These keys"),
-    (Command::Up, "choose", "Chooses a worker"),
-    (Command::Open, "open", "Opens the chosen worker, or the line of those with nothing wrong"),
-    (Command::Filter, "filter", "Shows only workers whose host, part, role, state or limit contains what you type"),
-    (Command::Sort, "sort", "Sorts the workers: by part, furthest behind first, nearest limit first, by host"),
-    (Command::Pause, "pause", "Pauses every client's ramp, or lets it go on (takes C1M_FLEET_TOKEN)"),
-    (Command::Close, "close", "Closes all connections of the fleet (asks first; takes C1M_FLEET_TOKEN)"),
-    (Command::RateUp, "rate", "Raises or lowers the fleet's rate of new connections (takes C1M_FLEET_TOKEN)"),
-    (Command::Prompt, "command", "A command: rate 200k, target 2m, pause, close, theme light, quit"),
-    (Command::Next, "panel", "The next panel, or the previous one"),
-    (Command::Enlarge, "enlarge", "Gives the panel the whole screen, or the others their places back"),
-    (Command::PageUp, "", "Ten rows up or down; the first row"),
-    (Command::Mouse, "mouse", "Takes the mouse, or gives it back for selecting text"),
-    (Command::Back, "", "Closes the prompt, then what is open, then the filter; never quits"),
-];
 
 /// What takes the fleet's token.
 const NO_TOKEN: &str = "this screen has no C1M_FLEET_TOKEN: it can look, and give no commands";
@@ -278,77 +254,5 @@ impl Board {
             _ => self.focus = pane,
         }
         Some(Action::Redraw)
-    }
-}
-
-/// The row of the table of keys that has a command which means something here.
-fn row_of(command: Command) -> Option<&'static Row> {
-    let here = |row: &&Row| HERE.iter().any(|(known, ..)| row.commands().contains(known));
-    KEYS.iter().filter(here).find(|row| row.commands().contains(&command))
-}
-
-/// Draws the last row: what is asked or typed, what the last key did, or the keys.
-pub(super) fn footer(buf: &mut Buffer, area: Rect, board: &Board, theme: Theme) {
-    if board.closes {
-        let all = board.view.as_ref().map_or(0, |view| view.totals.connections);
-        let text = format!(" Close all {} connections of the fleet? ", units::grouped(all));
-        let column = put(buf, area, 0, 0, &text, theme.paused());
-        put(buf, area, column + 1, 0, "y yes  n no", theme.text());
-        return;
-    }
-    if let Some(prompt) = &board.prompt {
-        let (mark, hint) = if board.filtering {
-            ("/", "Enter keeps it, Esc shows all workers")
-        } else {
-            (":", "Enter runs it, Tab completes, Esc closes")
-        };
-        let column = put(buf, area, 1, 0, &format!("{mark}{}", prompt.text), theme.strong());
-        let column = put(buf, area, column, 0, " ", theme.focused()) + 2;
-        put(buf, area, column, 0, hint, theme.dim());
-        return;
-    }
-    let mut column = 1;
-    if !board.filter.is_empty() {
-        column = put(buf, area, 0, 0, &format!(" workers with '{}' ", board.filter), theme.paused()) + 1;
-    }
-    if let Some(notice) = board.notice() {
-        put(buf, area, column, 0, &cut(notice, usize::from(area.width.saturating_sub(column))), theme.strong());
-        return;
-    }
-    for (command, short, _) in HERE.iter().filter(|(_, short, _)| !short.is_empty()) {
-        let takes_token = matches!(command, Command::Pause | Command::Close | Command::RateUp);
-        let Some(row) = row_of(*command).filter(|_| board.commands || !takes_token) else { continue };
-        let label = board.keys.short_label(row, board.ascii);
-        if label.is_empty() || usize::from(column) + width(&label) + width(short) + 1 > usize::from(area.width) {
-            continue;
-        }
-        column = put(buf, area, column, 0, &label, theme.key());
-        column = put(buf, area, column, 0, &format!(" {short}"), theme.text()) + 2;
-    }
-}
-
-/// Draws the keys over the screen.
-pub(super) fn help(buf: &mut Buffer, area: Rect, board: &Board, theme: Theme) {
-    const NAMES: u16 = 14;
-    let wide = area.width.min(88);
-    let columns = usize::from(wide.saturating_sub(NAMES + 6));
-    let mut lines = Vec::new();
-    for (command, _, help) in HERE {
-        let label = row_of(*command).map_or_else(String::new, |row| board.keys.short_label(row, board.ascii));
-        let text = wrap(help, columns);
-        lines.extend(
-            text.into_iter().enumerate().map(|(i, line)| (if i == 0 { label.clone() } else { String::new() }, line)),
-        );
-    }
-    let tall = (lines.len() as u16 + 2).min(area.height);
-    let place =
-        Rect { x: area.x + (area.width - wide) / 2, y: area.y + (area.height - tall) / 2, width: wide, height: tall };
-    Clear.render(place, buf);
-    buf.set_style(place, theme.ground());
-    let look = panel::Look { theme, boxed: true, focused: false };
-    let inner = panel::frame(buf, place, "Keys of the fleet's screen (any key closes)", look);
-    for (row, (label, text)) in lines.iter().take(inner.height.into()).enumerate() {
-        put_right(buf, inner, NAMES, row as u16, label, theme.key());
-        put(buf, inner, NAMES + 2, row as u16, text, theme.text());
     }
 }

@@ -102,7 +102,7 @@ fn facts(view: &FleetView, row: &Row) -> Vec<(&'static str, String)> {
             )
         }),
     );
-    add("echo", state.echo.map(|echo| format!("99 % within {} us", units::grouped(echo.p99_us))));
+    add("echoes", state.echo.map(|echo| format!("99 % within {} us", units::grouped(echo.p99_us))));
     let starts = view.rows.iter().filter_map(|row| row.state.started_us).min();
     add(
         "started",
