@@ -21,7 +21,8 @@ pub struct Looker {
 }
 
 impl Looker {
-    /// Looks at the fleet of an address. See [`Store::new`] for `authority`.
+    /// Looks at the fleet of an address. `authority` are the certificates of the one that signed the store's own, PEM; without them
+    /// those of the system count.
     ///
     /// # Errors
     /// One line: what cannot be.

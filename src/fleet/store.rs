@@ -176,9 +176,26 @@ fn client(address: &Address, authority: Option<&[u8]>) -> Result<Client, String>
     }
     // Fails only where another has been installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let certificates = redis::TlsCertificates { client_tls: None, root_cert: authority.map(<[u8]>::to_vec) };
+    let root_cert = authority.map(<[u8]>::to_vec).or_else(system_authorities);
+    let certificates = redis::TlsCertificates { client_tls: None, root_cert };
     Client::build_with_tls(address.connection.clone(), certificates)
         .map_err(|e| format!("the certificates cannot be used: {e}"))
+}
+
+/// Where systems keep the authorities that they trust: Debian and Alpine, Red Hat, SUSE, others.
+#[cfg(feature = "tls")]
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Those of this system; `None` where it keeps none, as in a container from scratch: those that are built in count then.
+#[cfg(feature = "tls")]
+fn system_authorities() -> Option<Vec<u8>> {
+    let named = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
+    named.into_iter().chain(BUNDLES.map(Into::into)).find_map(|path| std::fs::read(path).ok())
 }
 
 #[cfg(not(feature = "tls"))]
