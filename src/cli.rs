@@ -13,7 +13,7 @@
 //! | `refusal` | what clap finds wrong, in one line |
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -87,12 +87,12 @@ pub enum Sub {
     /// Make a page, a picture, a card or Markdown of a recorded run, or of several.
     #[command(after_help = report::REPORT_HELP)]
     Report(ReportArgs),
-    /// Watch a run on several hosts as one, or command it.
-    #[command(after_help = fleet::FLEET_HELP)]
-    Fleet(FleetArgs),
     /// Merge the recorded parts of a run into one recording.
     #[command(after_help = merge::MERGE_HELP)]
     Merge(MergeArgs),
+    /// Watch a run on several hosts as one, or command it.
+    #[command(after_help = fleet::FLEET_HELP)]
+    Fleet(FleetArgs),
     /// Print the configuration file of the screen as it would be without one: every setting, with what it is for.
     Config,
 }
@@ -235,6 +235,15 @@ pub struct RunArgs {
     /// c1m-top runs).
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub record: Option<PathBuf>,
+
+    /// Serve metrics for Prometheus at http://ADDRESS:PORT/metrics. A port alone (9464) listens on loopback only. After the run
+    /// c1m-top waits for one last scrape (see --metrics-linger).
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = values::metrics, help_heading = "Output")]
+    pub metrics: Option<SocketAddr>,
+
+    /// How long to wait for the last scrape after the run. q and Ctrl-C end the run without it.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "15s", help_heading = "Output")]
+    pub metrics_linger: Duration,
 
     /// Keep no recording of this run.
     #[arg(long, conflicts_with = "record", help_heading = "Output")]

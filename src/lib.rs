@@ -14,7 +14,7 @@
 //! | [`model`] | derives everything shown; pure | `limits`, `sample`, `part`, `protocol`, `units` |
 //! | [`engine`] | what server and client share: workers, tables, control connections, the page of counters | `part`, `protocol`, `sys`, `units` |
 //! | [`server`], [`client`] | the two engines | `engine`, `protocol`, `sys`, `units` |
-//! | [`output`] | a run as text or JSON | `fleet`, `model`, `limits`, `units` |
+//! | [`output`] | a run as text, JSON or metrics | `fleet`, `model`, `limits`, `sample`, `protocol`, `units` |
 //! | [`fleet`] | a run on several hosts: what its workers publish, the store that they meet in, all of them as one | `model`, `limits`, `part`, `protocol`, `units` |
 //! | [`record`] | a run as a file: written, read, played again | `model`, `limits`, `sample`, `protocol`, `units` |
 //! | [`merge`] | the recorded parts of a run as one; pure but for the file | `record`, `model`, `limits`, `sample`, `part`, `protocol`, `units` |

@@ -412,9 +412,21 @@ pub struct EngineStats {
     /// Client: how `connect` is spread: values at or below [`spread_bound_us`] of each place, and above that of the one before.
     #[serde(default)]
     pub connect_spread: Vec<u64>,
-    /// The same of the echoes of `traffic`.
+    /// All times behind it together, microseconds, each to two digits.
+    #[serde(default)]
+    pub connect_sum_us: u64,
+    /// The same two of `handshake`.
+    #[serde(default)]
+    pub handshake_spread: Vec<u64>,
+    /// See `connect_sum_us`.
+    #[serde(default)]
+    pub handshake_sum_us: u64,
+    /// The same two of the echoes of `traffic`.
     #[serde(default)]
     pub echo_spread: Vec<u64>,
+    /// See `connect_sum_us`.
+    #[serde(default)]
+    pub echo_sum_us: u64,
     /// Client: all of its distributions, as they were a moment ago.
     #[serde(default)]
     pub times: Times,

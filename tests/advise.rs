@@ -371,6 +371,15 @@ fn the_runtime_of_a_program_that_runs_bounds_it() {
     assert_eq!((ports.needed, ports.met_at_connections), (Some(1_000_101), Some(65_435)));
     assert!(ports.cure.to_string().starts_with("start it with +Q 1010000, or with ERL_MAX_PORTS=1010000"));
     assert_eq!(beam.first_limit.as_ref().unwrap().id, LimitId::Runtime);
+    // What it was started with bounds it, and nothing raises that while it runs.
+    let kept = {
+        let mut sample = machine(2_000_000, 2_000_000, false);
+        sample.kernel.processes[0].nofile_at_start = Some(1024);
+        run(&server, &sample)
+    };
+    let files = row(&kept, "nofile");
+    assert_eq!((files.verdict, files.present), (Verdict::TooSmall, Some(1024)));
+    assert!(!kept.limits.iter().any(|row| row.cure.to_string().contains("prlimit --pid")), "{kept:#?}");
     let raised = running(Some((Runtime::Beam, 1 << 20, "+Q 1010000")), &server);
     assert_eq!(row(&raised, "runtime").verdict, Verdict::Fits, "as cured: the table is a power of two");
     // Of a heap nothing can be said before somebody says what a connection needs of it.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use c1m_top::cli::Cli;
 use c1m_top::limits::LIMITS;
+use c1m_top::output::metrics::{Kind, families, table};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -203,4 +204,47 @@ fn the_transcript_of_check_calls_limits_by_their_names() {
         assert!(LIMITS.iter().any(|limit| row.starts_with(&format!("{}  ", limit.label))), "{row}");
     }
     assert!(found >= 4, "{found} rows");
+}
+
+/// Words that look like metrics.
+fn metrics_in(text: &str) -> Vec<&str> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with("c1m_top_")).collect()
+}
+
+#[test]
+fn every_metric_of_rules_and_dashboard_exists_and_every_metric_is_explained() {
+    let mut exposed = Vec::new();
+    for family in families() {
+        let name = family.series();
+        match family.kind {
+            Kind::Histogram => exposed.extend(["_bucket", "_sum", "_count"].map(|part| format!("{name}{part}"))),
+            _ => exposed.push(name),
+        }
+    }
+    let page = read(&root().join("docs/metrics.md"));
+    assert!(page.contains(&table()), "the table of docs/metrics.md has to be:\n{}", table());
+    let files =
+        ["alerts.yml", "prometheus.yml", "grafana.json"].map(|file| root().join("deploy/prometheus").join(file));
+    let [rules, _, dashboard] = files.each_ref().map(|file| read(file));
+    for text in [&rules, &dashboard] {
+        let named = metrics_in(text);
+        assert!(named.len() > 10, "{named:?}");
+        for name in named {
+            assert!(exposed.iter().any(|known| known == name), "{name} does not exist");
+        }
+    }
+    // What the page says in prose; of a histogram also its name alone.
+    for name in metrics_in(&page).into_iter().filter(|name| !families().any(|family| family.series() == *name)) {
+        assert!(exposed.iter().any(|known| known == name), "{name} does not exist");
+    }
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    assert!(dashboard["panels"].as_array().unwrap().len() > 10);
+    // What a run is looked at for is on the dashboard.
+    let on_it = dashboard.to_string();
+    for name in
+        ["c1m_top_connections", "c1m_top_limit_forecast_seconds", "c1m_top_connection_memory_bytes", "c1m_top_verdict"]
+    {
+        assert!(metrics_in(&on_it).contains(&name), "{name}");
+    }
 }

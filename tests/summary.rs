@@ -94,9 +94,9 @@ fn it_carries_what_was_reached_percentiles_and_losses() {
         "c1m-top: the target was reached",
         "  connections     100,000 of 100,000, in 5.0 s (20,000/s)",
         "  accepted        100,000 by the server",
-        "  connect time    p50 140 us, p99 670 us, p99.9 1.9 ms, max 3.2 s",
+        "  connect time    p50 140 us, p99 670 us, p99.9 1.90 ms, max 3.2 s",
         "  messages        1,234 sent, 1,230 echoed, 2 late",
-        "  echo time       p50 71 us, p99 670 us, p99.9 1.9 ms, max 3.2 s",
+        "  echo time       p50 71 us, p99 670 us, p99.9 1.90 ms, max 3.2 s",
         "  lost            12 closed by the other end, 3 refused by the server",
     ] {
         assert!(text.lines().any(|l| l == line), "{line:?} is missing in\n{text}");

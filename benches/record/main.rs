@@ -10,6 +10,7 @@ mod measure;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use c1m_top::record::{self, Entry, Header, Past, Recorder, Recording};
@@ -46,7 +47,7 @@ fn bench(arguments: &[String]) -> Outcome<()> {
     let samples: Vec<Sample> = recorded
         .entries()
         .filter_map(|entry| match entry {
-            Entry::Sample { sample, .. } => Some(*sample),
+            Entry::Sample { sample, .. } => Some(Arc::unwrap_or_clone(sample)),
             _ => None,
         })
         .collect();
@@ -99,7 +100,7 @@ fn write(path: &Path, header: &Header, samples: &[Sample], count: u64) -> Outcom
     }
     let making = sys::thread_cpu_time().saturating_sub(cpu);
     let cpu = sys::thread_cpu_time();
-    let entries = (0..count).map(|i| Entry::Sample { shown: true, sample: Box::new(at(samples, i)) });
+    let entries = (0..count).map(|i| Entry::Sample { shown: true, sample: Arc::new(at(samples, i)) });
     record::write_all(File::create(path)?, header.clone(), entries)?;
     let cost = sys::thread_cpu_time().saturating_sub(cpu).saturating_sub(making);
     let bytes = fs::metadata(path)?.len();
@@ -121,7 +122,7 @@ fn live(dir: &Path, header: &Header, samples: &[Sample]) -> Outcome<()> {
     let mut recorder = Recorder::start(&path, File::create(&path)?, header.clone())?;
     let mut worst = Duration::ZERO;
     for i in 0..LIVE {
-        let entry = Entry::Sample { shown: true, sample: Box::new(at(samples, i)) };
+        let entry = Entry::Sample { shown: true, sample: Arc::new(at(samples, i)) };
         let asked = Instant::now();
         recorder.put(entry);
         worst = worst.max(asked.elapsed());

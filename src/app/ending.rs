@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::metrics::Metrics;
 use super::session::{End, Session};
 use super::watcher::Order;
 use super::{Failure, replay, runs};
@@ -18,8 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const HASTE: Duration = LAST_CLOSE.saturating_add(Duration::from_millis(200));
 
 /// Ends a run whose loop has ended: its engines, then the terminal, then the summary, held against what was expected; none where
-/// the run could not begin. The sysctls are put back when it returns. The exit status comes back.
-pub(super) fn finish(mut session: Session, end: Result<End, Failure>, expect: &[Expect]) -> Result<u8, Failure> {
+/// the run could not begin. The sysctls are put back when it returns, and its metrics have their last figures. The exit status
+/// comes back.
+pub(super) fn finish(
+    mut session: Session,
+    end: Result<End, Failure>,
+    expect: &[Expect],
+    metrics: Option<&Metrics>,
+) -> Result<u8, Failure> {
     stop_engines(&mut session, matches!(end, Ok(End::AtOnce)));
     if let Err(failure @ Failure::Usage(_)) = end {
         session.state.discard();
@@ -29,6 +36,9 @@ pub(super) fn finish(mut session: Session, end: Result<End, Failure>, expect: &[
     let mut summary = session.state.summary(verdict);
     summary.expectations = replay::hold(expect, &summary);
     session.state.finish(&summary);
+    if let Some(metrics) = metrics {
+        metrics.over(&session.state, verdict);
+    }
     // What it has grown to may leave no room for the oldest.
     if let Ok(dir) = runs::directory() {
         runs::prune(&dir, 0);

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::print::print;
+use super::print::{print, written};
 use super::{Failure, runs};
 use crate::cli::ToArgs;
 use crate::record::{Course, Entry, Header, Recording, RunRole, verdict_so_far};
@@ -163,8 +163,17 @@ fn exists(path: &Path) -> Failure {
 
 /// Writes what was made: to the file, or to standard output, where it may go to a terminal.
 pub(super) fn write(to: &ToArgs, text: &str) -> Result<(), Failure> {
-    let Some(path) = &to.output_file else {
+    if to.output_file.is_none() {
         return print(text);
+    }
+    write_with(to, |out| out.write_all(text.as_bytes()))
+}
+
+/// The same, with something that writes bit by bit.
+pub(super) fn write_with(to: &ToArgs, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<(), Failure> {
+    let Some(path) = &to.output_file else {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        return written(write(&mut out).and_then(|()| out.flush())).map(|_| ());
     };
     let mut options = OpenOptions::new();
     options.write(true);
@@ -173,8 +182,11 @@ pub(super) fn write(to: &ToArgs, text: &str) -> Result<(), Failure> {
     } else {
         options.create_new(true)
     };
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|e| match e.kind() {
+    let done = options.open(path).and_then(|file| {
+        let mut out = io::BufWriter::new(file);
+        write(&mut out).and_then(|()| out.flush())
+    });
+    done.map_err(|e| match e.kind() {
         io::ErrorKind::AlreadyExists => exists(path),
         _ => Failure::Usage(format!("cannot write {}: {e} (--output-file)", path.display())),
     })

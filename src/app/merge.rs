@@ -19,6 +19,9 @@ pub(super) fn run(args: &MergeArgs) -> Result<u8, Failure> {
     if !args.force && to.symlink_metadata().is_ok() {
         return Err(refused(to, "it is there already: name another file, or overwrite it with --force"));
     }
+    if to.symlink_metadata().is_ok_and(|meta| !meta.is_file()) {
+        return Err(refused(to, "it exists and is not a regular file"));
+    }
     let mut named = Vec::new();
     for run in &args.runs {
         let path = runs::file_of(run)?;
@@ -63,10 +66,8 @@ fn same(a: &Path, b: &Path) -> bool {
 
 /// A new file in the directory of `to`, for this user alone.
 fn beside(to: &Path) -> io::Result<(File, PathBuf)> {
-    if to.is_dir() || to.file_name().is_none() {
-        return Err(io::Error::other("it is a directory; name a file in it"));
-    }
-    let mut name = to.file_name().unwrap_or_default().to_owned();
+    let name = to.file_name().ok_or_else(|| io::Error::other("it is a directory; name a file in it"))?;
+    let mut name = name.to_owned();
     name.push(format!(".{}.part", std::process::id()));
     let half = to.with_file_name(name);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half)?;

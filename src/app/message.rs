@@ -7,6 +7,7 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
 
+use super::scrape::Scrape;
 use super::watcher::Report;
 use crate::fleet::News;
 use crate::model::Model;
@@ -30,6 +31,8 @@ pub(super) enum Message {
     Past(u64, Option<Box<Model>>),
     /// A recording has been read up to here, and whether that is its end.
     Known(Box<Model>, bool),
+    /// The metrics are asked for.
+    Metrics(Scrape),
     /// A helper thread has ended, in a panic.
     ThreadFailed,
 }

@@ -19,6 +19,8 @@
 //! | `screen` | the dashboard |
 //! | `fleet`, `fleet_news`, `fleet_view` | this run as a worker of a fleet; what it hears; `c1m-top fleet` |
 //! | `peers` | who is connected to a listener, when asked |
+//! | `metrics`, `scrape`; `http`, `request` | a run served to Prometheus; a small HTTP server |
+//! | `export` | a recording for Prometheus |
 //! | `advise`, `tuning` | `check` and `tune`; sysctls set and put back |
 //! | `gather`, `compare`, `report` | what recorded runs were; held against each other; as a page, a picture, a card |
 //! | `merge` | the parts of a run as one recording |
@@ -33,14 +35,17 @@ mod controller;
 mod ending;
 mod endpoint;
 mod engine_process;
+mod export;
 mod fleet;
 mod fleet_news;
 mod fleet_screen;
 mod fleet_view;
 mod gather;
+mod http;
 mod link;
 mod merge;
 mod message;
+mod metrics;
 mod no_thread;
 mod parts;
 mod past;
@@ -52,8 +57,10 @@ mod processes;
 mod recording;
 mod replay;
 mod report;
+mod request;
 mod run;
 mod runs;
+mod scrape;
 mod screen;
 mod session;
 mod setup;
@@ -107,8 +114,8 @@ pub fn main() -> ExitCode {
         Some(Sub::Replay(args)) => replay::replay(&args),
         Some(Sub::Compare(args)) => compare::run(&args),
         Some(Sub::Report(args)) => report::run(&args),
-        Some(Sub::Fleet(args)) => fleet_view::run(&args),
         Some(Sub::Merge(args)) => merge::run(&args),
+        Some(Sub::Fleet(args)) => fleet_view::run(&args),
         Some(Sub::Config) => Ok(print_config()),
         None => machine_is_here().and_then(|()| run::run(&cli.run)),
     };

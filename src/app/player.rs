@@ -159,7 +159,7 @@ impl Player {
                 self.reading_failed();
                 self.show();
             }
-            Message::Past(..) | Message::Report(_) | Message::Peers(..) | Message::Fleet(_) => {}
+            Message::Past(..) | Message::Report(_) | Message::Peers(..) | Message::Metrics(_) | Message::Fleet(_) => {}
         }
         Ok(false)
     }

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{Failure, runs};
 use crate::cli::RunArgs;
 use crate::model::Setup;
-use crate::probe::{Roots, Sampler, Watch};
+use crate::probe::{self, Roots, Sampler, Watch};
 use crate::record::{Header, Place, Privilege, Recorder, RunRole};
 use crate::sys;
 use crate::units::micros;
@@ -143,13 +143,6 @@ pub(super) fn header(args: &RunArgs, setup: Setup, port: u16, watched: Option<u3
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let own = Sampler::new(Roots::default(), &[Watch::process(pid)]).ok();
     let kernel = own.map(|mut sampler| sampler.read().0);
-    let sysctl = |key: &&str| {
-        let value = fs::read_to_string(format!("/proc/sys/{}", key.replace('.', "/"))).ok()?;
-        Some(((*key).to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" ")))
-    };
-    let network = |who: &str| fs::read_link(format!("/proc/{who}/ns/net")).ok();
-    // Those of the network are of this program's namespace.
-    let elsewhere = network("self").zip(network(&pid.to_string())).is_some_and(|(own, theirs)| own != theirs);
     let limits = read(&format!("/proc/{pid}/limits"));
     let limit = |(name, word): (&str, &str)| {
         let rest = limits.lines().find_map(|line| line.strip_prefix(word))?;
@@ -172,7 +165,7 @@ pub(super) fn header(args: &RunArgs, setup: Setup, port: u16, watched: Option<u3
         memory_bytes: kernel.as_ref().and_then(|k| k.host.mem.as_ref().ok()).map(|mem| mem.total),
         link: kernel.as_ref().and_then(|k| k.net.link.as_ref().ok()).cloned(),
         cgroup: kernel.as_ref().and_then(|k| k.processes.first()?.memcg.as_ref().ok()?.first()).map(|g| g.path.clone()),
-        sysctls: SYSCTLS.iter().filter(|key| !elsewhere || !key.starts_with("net.")).filter_map(sysctl).collect(),
+        sysctls: probe::sysctls(&Roots::default(), pid, SYSCTLS),
         limits: [("RLIMIT_NOFILE", "Max open files"), ("RLIMIT_NPROC", "Max processes")]
             .into_iter()
             .filter_map(limit)

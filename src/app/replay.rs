@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::print::{print, written};
 use super::view::{Reader, View};
-use super::{Failure, gather, player, runs};
+use super::{Failure, export, gather, player, runs};
 use crate::cli::{OutputArg, ReplayArgs, ReportArg, RunsArgs, RunsSub};
 use crate::model::{Expect, Expectation, Summary, Verdict};
 use crate::output::{FORMATS, Writer, object, unobeyed};
@@ -136,8 +136,10 @@ struct Kept {
 
 /// `c1m-top runs`.
 pub(super) fn list(args: &RunsArgs) -> Result<u8, Failure> {
-    if let Some(RunsSub::Cat { run }) = &args.command {
-        return cat(run);
+    match &args.command {
+        Some(RunsSub::Cat { run }) => return cat(run),
+        Some(RunsSub::Export { run, to, .. }) => return export::openmetrics(run, to),
+        None => {}
     }
     let dir = runs::directory().map_err(|why| Failure::Usage(format!("no runs are kept: {why}")))?;
     let kept = runs::list(&dir).map_err(|e| Failure::Usage(format!("cannot read {}: {e}", dir.display())))?;

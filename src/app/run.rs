@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use super::controller::Controller;
 use super::message::{self, Message};
+use super::metrics::Door;
 use super::processes::Processes;
 use super::screen::Screen;
-use super::session::Session;
+use super::session::{End, Session};
 use super::setup::{self, Ready};
 use super::state::State;
 use super::view::View;
@@ -42,6 +43,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     };
     plan.interval = config.interval.filter(|_| args.interval.is_none()).unwrap_or(plan.interval);
     let interval = plan.interval;
+    let engine = plan.server.as_ref().map(|s| &s.common).or(plan.client.as_ref().map(|c| &c.common));
+    let here = engine.filter(|_| plan.server.is_some() || plan.both_ends());
+    let door = args.metrics.map(|at| Door::open(at, here)).transpose().map_err(Failure::Usage)?;
     let file = recording::open(args)?;
     let port = plan.port;
     let failed = |e: io::Error| no_thread::failure("the dashboard", &e);
@@ -52,10 +56,14 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let (fleet, joined) = fleet::join(args, &plan, to.clone())?.unzip();
     let Ready { engines, links, sampler, setup, watched, terms, tuned, notes } =
         setup::prepare(plan, lines.is_none(), fleet.is_some())?;
-    let header = recording::header(args, setup.clone(), port, watched);
-    let header = Header { clock_offset_us: fleet.as_ref().map(|fleet| fleet.clock_offset_us), ..header };
+    let header = || Header {
+        clock_offset_us: fleet.as_ref().map(|fleet| fleet.clock_offset_us),
+        ..recording::header(args, setup.clone(), port, watched)
+    };
+    let metrics = door.map(|door| door.serve(&header(), to.clone()).map_err(|e| no_thread::failure("the metrics", &e)));
+    let metrics = metrics.transpose()?;
     let (recorder, unrecorded) = match file {
-        Some(Ok(file)) => match file.begin(header)? {
+        Some(Ok(file)) => match file.begin(header())? {
             Ok(recorder) => (Some(recorder), None),
             Err(why) => (None, Some(why)),
         },
@@ -74,9 +82,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         failed(e)
     })?;
     message::report_panic(thread, to.clone());
-    for (id, sentence) in
-        notes.into_iter().chain(joined.into_iter().flatten()).chain(unrecorded.map(|why| ("recording", why)))
-    {
+    let served = metrics.as_ref().map(|metrics| ("metrics", metrics.where_to_read()));
+    let notes = notes.into_iter().chain(joined.into_iter().flatten());
+    for (id, sentence) in notes.chain(unrecorded.map(|why| ("recording", why))).chain(served) {
         state.note(Severity::Info, id, sentence);
     }
     for done in tuned.iter().flat_map(|t| &t.done) {
@@ -86,5 +94,10 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let controller = Controller::new(terms, Instant::now());
     let mut session = Session::new(state, controller, processes, probe, to, view, tuned, fleet);
     let end = session.until_end(&messages);
-    ending::finish(session, end, &args.expect)
+    let left = session.left || matches!(end, Ok(End::AtOnce));
+    let status = ending::finish(session, end, &args.expect, metrics.as_ref())?;
+    if let Some(metrics) = metrics.filter(|_| !left) {
+        metrics.linger(&messages, args.metrics_linger);
+    }
+    Ok(status)
 }

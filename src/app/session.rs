@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTSTP};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTSTP};
 
 use super::Failure;
 use super::advise::Tuned;
@@ -35,6 +35,8 @@ pub(super) struct Session {
     pub(super) view: View,
     pub(super) fleet: Option<Fleet>,
     interrupted: bool,
+    /// Somebody at the keyboard has ended it, and waits to have the terminal back.
+    pub(super) left: bool,
     /// A sample was ordered and has not come.
     asked: bool,
     /// Sysctls that were set for it. The last field: put back when everything else has gone.
@@ -73,6 +75,7 @@ impl Session {
             view,
             fleet,
             interrupted: false,
+            left: false,
             asked: false,
             _tuned: tuned,
         }
@@ -194,7 +197,12 @@ impl Session {
             }
             // What was dropped is drawn when everything that has come is taken.
             Message::Input(Input::Resize) => self.view.resized().map(|()| None),
-            Message::Signal(_) => {
+            Message::Metrics(scrape) => {
+                scrape.answer(&self.state);
+                Ok(None)
+            }
+            Message::Signal(signal) => {
+                self.left |= signal == SIGINT;
                 if std::mem::replace(&mut self.interrupted, true) {
                     return Ok(Some(End::AtOnce));
                 }
@@ -230,6 +238,7 @@ impl Session {
                 return self.view.terminal(action).map(|()| None);
             }
             Some(Action::Quit) => {
+                self.left = true;
                 self.state.quit();
                 let steps = self.controller.quit();
                 return self.carry_out(steps);
@@ -272,7 +281,10 @@ impl Session {
     /// Shows the run as it was at a moment; `None` is now.
     fn seek(&mut self, to: Option<u64>) {
         self.sought = to;
-        let Some(t_ms) = to else { return self.view.past(None) };
+        let Some(t_ms) = to else {
+            self.past.leave();
+            return self.view.past(None);
+        };
         match self.state.past(t_ms) {
             Some((path, written)) => self.past.ask(path, written, t_ms),
             None => self.view.say("this run is not recorded: the screens show now, the charts what has been"),

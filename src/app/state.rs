@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use crate::model::{Cause, EventLine, Model, Setup, Severity, Summary, Verdict};
@@ -45,7 +46,7 @@ impl State {
     }
 
     /// A sample; whether outputs show it at once, before anything else is told of it.
-    pub(super) fn sample(&mut self, sample: Box<Sample>, shown: bool) {
+    pub(super) fn sample(&mut self, sample: Arc<Sample>, shown: bool) {
         self.take(Entry::Sample { shown, sample });
         let news = self.recorder.as_mut().and_then(Recorder::news);
         let Some((news, path)) = news.zip(self.recording()) else { return };

@@ -34,7 +34,7 @@ pub(super) enum Report {
     /// A sample.
     Sample {
         /// What was read.
-        sample: Box<Sample>,
+        sample: Arc<Sample>,
         /// It is one that is shown; those between two of these only make what is shown right.
         shown: bool,
     },
@@ -219,7 +219,7 @@ impl Watcher {
         let (kernel, own) = self.sampler.read();
         let sample = Sample::join(at, kernel, engines, own);
         self.moving = self.moves(at, &sample);
-        send(to, Report::Sample { sample: Box::new(sample), shown })
+        send(to, Report::Sample { sample: Arc::new(sample), shown })
     }
 
     /// Whether connections come or go: those of a client by what it is doing, those of any other by the sockets there are. An

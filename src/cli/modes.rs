@@ -62,6 +62,11 @@ const RUN: &[Rule<RunArgs>] = &[
         refusal: |_| "does nothing without --record: add it, or leave it out".to_owned(),
     },
     Rule {
+        options: &["metrics-linger"],
+        works: |run| run.metrics.is_some(),
+        refusal: |_| "does nothing without --metrics: add it, or leave it out".to_owned(),
+    },
+    Rule {
         options: &["output-file"],
         works: |run| run.output != Some(OutputArg::Tui),
         refusal: |_| "does nothing with --output tui: write --output text or json".to_owned(),

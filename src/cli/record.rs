@@ -40,6 +40,19 @@ pub enum RunsSub {
         #[arg(value_name = "RUN")]
         run: String,
     },
+    /// Write a run for another program to load.
+    #[command(after_help = RUN_HELP)]
+    Export {
+        /// As text with times, which promtool tsdb create-blocks-from openmetrics loads into Prometheus.
+        #[arg(long, required = true)]
+        openmetrics: bool,
+        /// Which.
+        #[arg(value_name = "RUN")]
+        run: String,
+        /// Where it goes.
+        #[command(flatten)]
+        to: ToArgs,
+    },
 }
 
 /// `c1m-top replay`.

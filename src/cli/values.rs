@@ -1,6 +1,6 @@
 //! What single options take, and what is wrong with the rest: one sentence each.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -91,6 +91,23 @@ pub fn port(text: &str) -> Result<u16, String> {
     // `9.9k` is a count and no port.
     let digits = if text.bytes().all(|b| b.is_ascii_digit()) { text } else { "" };
     within(digits, 1, 65_535, "").map_err(|_| format!("'{text}' is not a port; write a number from 1 to 65535"))
+}
+
+/// Where metrics are served: a port alone is on loopback.
+pub(super) fn metrics(text: &str) -> Result<SocketAddr, String> {
+    let wrong =
+        || format!("'{text}' is not an address and a port; write for example 9464, 127.0.0.1:9464 or [fd00::7]:9464");
+    let (host, number) = text.rsplit_once(':').unwrap_or(("", text));
+    let number = port(number).map_err(|_| wrong())?;
+    let ip = match host {
+        "" | "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        // In brackets, as in a URL.
+        host => match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(six) => IpAddr::V6(six.parse().map_err(|_| wrong())?),
+            None => IpAddr::V4(host.parse().map_err(|_| wrong())?),
+        },
+    };
+    Ok(SocketAddr::new(ip, number))
 }
 
 pub(super) fn ports(text: &str) -> Result<u16, String> {
@@ -192,6 +209,25 @@ mod tests {
         assert_eq!("max".parse(), Ok(Rate(None)));
         assert_eq!("50k".parse(), Ok(Rate(Some(50_000))));
         assert!("0".parse::<Rate>().is_err());
+    }
+
+    #[test]
+    fn a_port_alone_is_on_loopback_and_an_address_is_taken_at_its_word() {
+        for (text, want) in [
+            ("9464", "127.0.0.1:9464"),
+            (":9464", "127.0.0.1:9464"),
+            ("localhost:9464", "127.0.0.1:9464"),
+            ("0.0.0.0:9464", "0.0.0.0:9464"),
+            ("10.0.0.5:80", "10.0.0.5:80"),
+            ("[::1]:9464", "[::1]:9464"),
+        ] {
+            assert_eq!(metrics(text).unwrap().to_string(), want, "{text}");
+        }
+        for wrong in
+            ["", ":", "0", "127.0.0.1", "::1", "::1:9464", "127.0.0.1:0", "host:9464", "[::1]", "1:2:3", "9.4k"]
+        {
+            assert!(metrics(wrong).is_err_and(|e| e.contains("write for example")), "{wrong}");
+        }
     }
 
     #[test]

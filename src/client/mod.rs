@@ -167,6 +167,7 @@ impl Engine for Client {
         let shared = &self.shared;
         let stats = shared.counters.stats(Role::Client);
         let (port_given, source_given) = shared.plan.given();
+        let (echo_spread, echo_sum_us) = shared.traffic.as_ref().map(TrafficCounters::spread).unwrap_or_default();
         let phase = self.current_phase();
         EngineStats {
             phase,
@@ -183,7 +184,8 @@ impl Engine for Client {
             traffic: shared.traffic.as_ref().map(TrafficCounters::report),
             port_given,
             source_given,
-            echo_spread: shared.traffic.as_ref().map_or_else(Vec::new, TrafficCounters::spread),
+            echo_spread,
+            echo_sum_us,
             stop: shared.ramp.stopped(),
             ..self.pool.described(stats)
         }

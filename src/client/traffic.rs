@@ -117,8 +117,8 @@ impl TrafficCounters {
         micros(due.saturating_duration_since(self.start)) >= self.from_us.load(Relaxed)
     }
 
-    /// How the times of echoes are spread.
-    pub(super) fn spread(&self) -> Vec<u64> {
+    /// How the times of echoes are spread, and their sum.
+    pub(super) fn spread(&self) -> (Vec<u64>, u64) {
         spread(&lock(&self.echo))
     }
 

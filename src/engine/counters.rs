@@ -1,7 +1,6 @@
 //! What the workers count and the main thread reports. Workers add once a batch, not once a connection.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -63,30 +62,40 @@ pub fn latency(histogram: &Histogram<u32>) -> Latency {
     }
 }
 
-/// The whole distribution, for [`crate::protocol::Times`].
+/// Bytes of a distribution: four of them and every event fit into a report.
+const MOST_WRITTEN: usize = 12 * 1024;
+
+/// The whole distribution, for [`crate::protocol::Times`]. One that is spread over so many places that it would be too long
+/// has neighbours taken together, at the longer of their times.
 pub fn written(histogram: &Histogram<u32>) -> String {
-    let mut text = String::new();
-    for value in histogram.iter_recorded() {
-        let gap = if text.is_empty() { "" } else { " " };
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{gap}{}:{}", value.value_iterated_to(), value.count_since_last_iteration());
+    let places = histogram.iter_recorded().map(|v| (v.value_iterated_to(), v.count_since_last_iteration()));
+    let mut places: Vec<(u64, u64)> = places.collect();
+    loop {
+        let pairs: Vec<String> = places.iter().map(|(us, count)| format!("{us}:{count}")).collect();
+        let text = pairs.join(" ");
+        if text.len() <= MOST_WRITTEN {
+            return text;
+        }
+        let pair = |two: &[(u64, u64)]| two.iter().copied().reduce(|a, b| (b.0, a.1 + b.1)).unwrap_or_default();
+        places = places.chunks(2).map(pair).collect();
     }
-    text
 }
 
-/// How the values are spread, for [`EngineStats::connect_spread`]; as many places as it takes.
-pub fn spread(histogram: &Histogram<u32>) -> Vec<u64> {
+/// How the values are spread, for [`EngineStats::connect_spread`], in as many places as it takes; and their sum.
+pub fn spread(histogram: &Histogram<u32>) -> (Vec<u64>, u64) {
     let mut places: Vec<u64> = Vec::new();
-    let mut place = 0;
+    let (mut place, mut sum) = (0, 0_u64);
     for value in histogram.iter_recorded() {
         let us = f64::from(u32::try_from(value.value_iterated_to()).unwrap_or(u32::MAX));
         while spread_bound_us(place) < us {
             place += 1;
         }
         places.resize(places.len().max(place + 1), 0);
-        places[place] += value.count_since_last_iteration();
+        let count = value.count_since_last_iteration();
+        places[place] += count;
+        sum = sum.saturating_add(histogram.median_equivalent(value.value_iterated_to()).saturating_mul(count));
     }
-    places
+    (places, sum)
 }
 
 impl Counters {
@@ -135,10 +144,12 @@ impl Counters {
     /// What every engine says of itself, without what only its role knows: a report of [`Page`] is made from it.
     pub fn stats(&self, role: Role) -> EngineStats {
         // Locked once: what a temporary locks stays locked to the end of the whole expression.
-        let (connect, connect_spread) = {
-            let histogram = lock(&self.connect);
+        let of = |times: &Mutex<Histogram<u32>>| {
+            let histogram = lock(times);
             (latency(&histogram), spread(&histogram))
         };
+        let (connect, (connect_spread, connect_sum_us)) = of(&self.connect);
+        let (handshake, (handshake_spread, handshake_sum_us)) = of(&self.handshake);
         let mut stats = EngineStats {
             role,
             pid: std::process::id(),
@@ -146,8 +157,11 @@ impl Counters {
             errors: self.errors(),
             cpu_us: Self::cpu_us(),
             connect,
-            handshake: latency(&lock(&self.handshake)),
+            handshake,
             connect_spread,
+            connect_sum_us,
+            handshake_spread,
+            handshake_sum_us,
             events: lock(&self.events).clone(),
             ..EngineStats::default()
         };
@@ -290,6 +304,41 @@ mod tests {
         }
         let events = counters.stats(Role::Client).events;
         assert_eq!((events.len(), events[0].seq, events[199].text.as_str()), (200, 301, "499"));
+    }
+
+    #[test]
+    fn a_spread_has_every_value_and_their_sum_to_two_digits() {
+        let mut h = histogram(LONGEST_WAIT_US).unwrap();
+        let values = [1, 2, 3, 700, 701, 25_000, 1_900_000];
+        for us in values {
+            record(&mut h, us);
+        }
+        let (places, sum) = spread(&h);
+        assert_eq!(places.iter().sum::<u64>(), 7);
+        let below_a_millisecond: u64 = places.iter().take(21).sum();
+        assert_eq!(below_a_millisecond, 5, "{places:?}");
+        let exact: u64 = values.iter().sum();
+        assert!(sum.abs_diff(exact) * 100 < exact, "{sum} for {exact}");
+        assert_eq!(spread(&histogram(LONGEST_WAIT_US).unwrap()), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn a_distribution_is_written_within_bounds() {
+        let mut h = histogram(LONGEST_WAIT_US).unwrap();
+        assert_eq!(written(&h), "");
+        for us in [5, 90, 90] {
+            record(&mut h, us);
+        }
+        assert_eq!(written(&h), "5:1 90:2");
+        for power in 0..26 {
+            for n in 0..500 {
+                record(&mut h, (1 << power) + (n << power) / 500);
+            }
+        }
+        let text = written(&h);
+        let counts = text.split(' ').map(|pair| pair.split_once(':').unwrap().1.parse::<u64>().unwrap());
+        assert!(text.len() <= MOST_WRITTEN, "{}", text.len());
+        assert_eq!(counts.sum::<u64>(), h.len(), "none is left out");
     }
 
     #[test]

@@ -225,12 +225,13 @@ impl Standing {
         }
         let full = living.iter().find_map(|w| {
             let (used, limit) = (*w.descriptors.as_ref().ok()?, *w.nofile.as_ref().ok()?);
-            (used + FEW >= limit.soft).then(|| (w.scope(), w.pid, used, limit))
+            (used + FEW >= limit.soft).then_some((w, used, limit))
         });
-        if let Some((scope, pid, used, limit)) = full {
+        if let Some((w, used, limit)) = full {
             let nr_open = sample.kernel.host.nr_open.as_ref().ok().copied();
-            let text = format!("{scope} is out of open files ({} of {})", grouped(used), grouped(limit.soft));
-            return Some((text, raise_running(pid, round_up(limit.soft * 2), limit, nr_open).into()));
+            let text = format!("{} is out of open files ({} of {})", w.scope(), grouped(used), grouped(limit.soft));
+            let need = round_up(limit.soft * 2);
+            return Some((text, raise_running(w.pid, need, limit, w.nofile_at_start, nr_open).into()));
         }
         let held = program.census.as_ref().map_or(0, |census| census.connections);
         let own = living.iter().find_map(|w| w.app.as_ref().ok().cloned().flatten()).filter(|own| !own.each_process);

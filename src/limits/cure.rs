@@ -1,8 +1,10 @@
 //! What raises a limit, as data: the sentence, the command, the files of `tune` and JSON are made from it.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::sample::SoftHard;
 use crate::units::round_up;
@@ -160,9 +162,71 @@ impl Cure {
         self
     }
 
+    /// What is offered where there is room for one thing: the first, as every list of them begins with it. Its command, where it
+    /// has one.
+    pub fn first(&self) -> Option<&str> {
+        let first = self.0.first()?;
+        Some(first.command.as_deref().unwrap_or(&first.text))
+    }
+
     /// `. Cure: …`, to end a sentence with; empty where there is nothing to do.
     pub fn advice(&self) -> String {
         if self.is_empty() { String::new() } else { format!(". Cure: {self}") }
+    }
+}
+
+/// A cure that is put into words when it is first asked for: of most limits, in most samples, nobody asks. Copies share it.
+#[derive(Clone)]
+pub struct OnDemand(Arc<LazyLock<Cure, Box<dyn FnOnce() -> Cure + Send>>>);
+
+impl OnDemand {
+    /// What this will say.
+    pub(crate) fn new(say: impl FnOnce() -> Cure + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(say))))
+    }
+}
+
+impl Deref for OnDemand {
+    type Target = Cure;
+
+    fn deref(&self) -> &Cure {
+        &self.0
+    }
+}
+
+impl fmt::Display for OnDemand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl fmt::Debug for OnDemand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl PartialEq for OnDemand {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl From<Cure> for OnDemand {
+    fn from(cure: Cure) -> Self {
+        Self::new(|| cure)
+    }
+}
+
+impl Serialize for OnDemand {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for OnDemand {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Cure::deserialize(from).map(Self::from)
     }
 }
 
@@ -228,10 +292,31 @@ pub(super) fn raise(need: u64, soft: u64, hard: Option<u64>, nr_open: Option<u64
 }
 
 /// The same of a process that runs: what helps now, without a restart, and what lasts. A program that is started by `su` or
-/// a login gets its soft limit from PAM, whatever the shell before it had.
-pub(super) fn raise_running(pid: u32, need: u64, limit: SoftHard, nr_open: Option<u64>) -> Remedy {
+/// a login gets its soft limit from PAM, whatever the shell before it had. One that keeps to what it was started with
+/// (`at_start`) would accept more with prlimit(1), and serve none of them: only a restart helps it.
+pub(super) fn raise_running(
+    pid: u32,
+    need: u64,
+    limit: SoftHard,
+    at_start: Option<u64>,
+    nr_open: Option<u64>,
+) -> Remedy {
     let SoftHard { soft, hard } = limit;
     let lasting = "LimitNOFILE={n} in its systemd unit, or limits.conf where su or a login starts it";
+    let first = |to: u64, text: String| match nr_open.filter(|most| to > *most) {
+        Some(nr_open) => format!("{} (it is {nr_open}), then {text}", Remedy::sysctl("fs.nr_open", to).text),
+        None => text,
+    };
+    if let Some(started) = at_start {
+        let lasting = lasting.replace("{n}", &need.to_string());
+        let text = format!(
+            "{lasting}, and a restart: it serves no more than the {started} open files it was started with, so that prlimit does \
+             not help it"
+        );
+        return Remedy::advice(Level::User, first(need, text))
+            .with(Setting::Nofile { soft: need, hard: hard.max(need) })
+            .needs("root");
+    }
     let (to, command, privilege) = if need <= hard && soft < hard {
         (hard, format!("prlimit --pid {pid} --nofile={hard}:"), None)
     } else {
@@ -239,10 +324,7 @@ pub(super) fn raise_running(pid: u32, need: u64, limit: SoftHard, nr_open: Optio
     };
     let lasting = lasting.replace("{n}", &to.to_string());
     let needs = privilege.map_or(String::new(), |privilege| format!(" (needs {privilege})"));
-    let mut text = format!("{command} now, as its user, no restart needed{needs}; for good, {lasting}");
-    if let Some(nr_open) = nr_open.filter(|most| to > *most) {
-        text = format!("{} (it is {nr_open}), then {text}", Remedy::sysctl("fs.nr_open", to).text);
-    }
+    let text = first(to, format!("{command} now, as its user, no restart needed{needs}; for good, {lasting}"));
     let remedy = Remedy { command: Some(command), ..Remedy::advice(Level::Process, text) };
     let remedy = remedy.with(Setting::Nofile { soft: need, hard: hard.max(need) });
     privilege.map_or(remedy.clone(), |privilege| remedy.needs(privilege))
@@ -269,6 +351,9 @@ mod tests {
             Cure::from([Remedy::option("--ports 7"), Remedy::sysctl("net.ipv4.ip_local_port_range", "1024 65535")]);
         assert_eq!(cure.to_string(), "--ports 7, or sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"");
         assert_eq!(cure.advice(), format!(". Cure: {cure}"));
+        assert_eq!(cure.first(), Some("--ports 7"), "what the sentence begins with");
+        assert_eq!(Cure::from(Remedy::sysctl("fs.nr_open", 9)).first(), Some("sysctl -w fs.nr_open=9"));
+        assert_eq!(Cure::none().first(), None);
         assert_eq!(Cure::none().advice(), "");
         let json = serde_json::to_value(&cure).unwrap();
         assert_eq!(
@@ -296,16 +381,20 @@ mod tests {
     #[test]
     fn a_running_process_is_cured_now_and_for_good() {
         let limit = |soft| SoftHard { soft, hard: 20_000 };
-        let now = raise_running(77, 4000, limit(1024), Some(1 << 20));
+        let now = raise_running(77, 4000, limit(1024), None, Some(1 << 20));
         let want = "prlimit --pid 77 --nofile=20000: now, as its user, no restart needed; for good, LimitNOFILE=20000 in its systemd unit, \
                     or limits.conf where su or a login starts it";
         assert_eq!((now.text.as_str(), now.privilege.as_deref()), (want, None));
         assert_eq!(now.command.as_deref(), Some("prlimit --pid 77 --nofile=20000:"), "the hard limit stays");
-        let more = raise_running(77, 50_000, limit(20_000), Some(1 << 20));
+        let more = raise_running(77, 50_000, limit(20_000), None, Some(1 << 20));
         assert_eq!(more.command.as_deref(), Some("prlimit --pid 77 --nofile=50000"));
         assert_eq!(more.privilege.as_deref(), Some("CAP_SYS_RESOURCE"));
-        let most = raise_running(77, 50_000, limit(20_000), Some(30_000));
+        let most = raise_running(77, 50_000, limit(20_000), None, Some(30_000));
         assert!(most.text.starts_with("sysctl -w fs.nr_open=50000 (it is 30000), then prlimit"), "{}", most.text);
+        let keeps = raise_running(77, 4000, limit(1024), Some(1024), Some(1 << 20));
+        assert_eq!(keeps.command, None, "there is none that helps it");
+        assert!(keeps.text.starts_with("LimitNOFILE=4000 in its systemd unit, or limits.conf"), "{}", keeps.text);
+        assert!(keeps.text.contains("a restart: it serves no more than the 1024 open files"), "{}", keeps.text);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units;
 
-use super::cure::Cure;
+use super::cure::OnDemand;
 use super::{Descriptor, LimitId};
 
 /// Characters of the longest name of a limit: a column of a panel.
@@ -142,7 +142,7 @@ pub struct Limit {
     /// How it is known to be reached, if no failed call, counter or death shows it.
     pub met: Option<String>,
     /// What raises it on this machine.
-    pub cure: Cure,
+    pub cure: OnDemand,
 }
 
 /// A descriptor is written as the id that leads to it.
@@ -173,9 +173,14 @@ impl Limit {
         self.info.id == id && self.scope == scope
     }
 
-    /// What people call it, and whose it is where each process has one: `server: open files`. At most [`NAME`] characters.
+    /// What people call it, and whose it is where each process has one: `server: open files`.
     pub fn name(&self) -> String {
         self.info.name_of(&self.scope)
+    }
+
+    /// The same for a column: at most [`NAME`] characters.
+    pub fn short_name(&self) -> String {
+        self.info.short_name_of(&self.scope)
     }
 
     /// Use and bound, with its label: `conntrack table 8,000 of 8,000`; `None` where either is missing.

@@ -75,7 +75,7 @@ pub(crate) fn all_chains(kernel: &Kernel) -> impl Iterator<Item = &[MemCgroup]> 
 }
 
 /// What lets a cgroup be charged so many bytes.
-fn cure(group: &MemCgroup) -> impl Fn(u64) -> Cure + use<> {
+fn cure(group: &MemCgroup) -> impl Fn(u64) -> Cure + Send + use<> {
     let (dir, with_swap, v2) = (group.dir.clone(), group.with_swap, group.version == 2);
     move |need| {
         let file = if v2 { "memory.max" } else { "memory.limit_in_bytes" };

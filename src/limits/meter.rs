@@ -221,7 +221,7 @@ pub struct Meter {
     /// What the guard allows for it; `None` for the usual rule.
     pub guarded: Option<Guarded>,
     /// What makes room for so much use.
-    pub cure: Box<dyn Fn(u64) -> Cure>,
+    pub cure: Box<dyn Fn(u64) -> Cure + Send>,
 }
 
 impl Meter {
@@ -294,7 +294,7 @@ impl Meter {
         Self { expected: per_connection, ..self }
     }
 
-    pub(super) fn cured<C: Into<Cure>>(self, cure: impl Fn(u64) -> C + 'static) -> Self {
+    pub(super) fn cured<C: Into<Cure>>(self, cure: impl Fn(u64) -> C + Send + 'static) -> Self {
         Self { cure: Box::new(move |need| cure(need).into()), ..self }
     }
 

@@ -39,7 +39,7 @@ pub use accept_queue::{overflowed, still_full};
 pub use ask::{Addresses, Ask, Measured, OwnEngines, Program, Side, Surroundings, Traffic};
 pub use counters::{CounterInfo, Counters};
 pub(crate) use cure::mib;
-pub use cure::{Cure, Level, Remedy, Setting};
+pub use cure::{Cure, Level, OnDemand, Remedy, Setting};
 pub use headroom::{Headroom, socket_memory};
 pub use limit::{Forecast, Limit, LimitState, NAME, Unit};
 pub(crate) use memcg::{all_chains, chains};
@@ -214,18 +214,23 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// What the limit of `scope` is called, in [`NAME`] characters: `server: open files`, `nginx 4021: open files`,
-    /// `conntrack table`. A long process name is cut, its number is kept: it tells the processes of a program apart.
+    /// What the limit of `scope` is called: `server: open files`, `nginx 4021: open files`, `conntrack table`.
     pub fn name_of(&self, scope: &str) -> String {
-        // Of a merged run `client 3, host`: the part that is nearest to it.
+        self.owner(scope).map_or_else(|| self.label.to_owned(), |owner| format!("{owner}: {}", self.label))
+    }
+
+    /// Whose limit it is: a process, or of a merged run (`client 3, host`) the part that is nearest to it.
+    fn owner<'a>(&self, scope: &'a str) -> Option<&'a str> {
         let part = scope.split_once(", ").map(|(part, _)| part).filter(|part| !part.starts_with('/'));
-        let scope = match part {
-            Some(part) => part,
-            None if !self.of_process || matches!(scope, "" | "process") => return self.label.to_owned(),
-            None => scope,
-        };
+        part.or(Some(scope).filter(|_| self.of_process && !matches!(scope, "" | "process")))
+    }
+
+    /// The same in [`NAME`] characters, for a column: a long process name is cut, its number is kept, for that tells the
+    /// processes of a program apart.
+    pub fn short_name_of(&self, scope: &str) -> String {
+        let Some(scope) = self.owner(scope) else { return self.label.to_owned() };
         let room = NAME.saturating_sub(": ".len() + self.label.chars().count());
-        if part.is_some() && room < 4 {
+        if room < 4 {
             return self.label.to_owned();
         }
         let owner = if scope.chars().count() <= room {
@@ -340,7 +345,7 @@ mod tests {
         assert_eq!(LimitId::Nofile.descriptor().name_of("client 3"), "client 3: open files");
         assert_eq!(LimitId::Memcg.descriptor().name_of("/a, b"), LimitId::Memcg.descriptor().label);
         for limit in LIMITS {
-            let name = limit.name_of("client 1234, network namespace of 4021");
+            let name = limit.short_name_of("client 1234, network namespace of 4021");
             assert!(name.chars().count() <= NAME && name.ends_with(limit.label), "{name}");
         }
     }
@@ -351,7 +356,7 @@ mod tests {
             assert_eq!(limit.id.descriptor().name, limit.name, "its id is its own");
             let owners: &[&str] = if limit.of_process { &["server", "client"] } else { &["host"] };
             for owner in owners {
-                let name = limit.name_of(owner);
+                let name = limit.short_name_of(owner);
                 assert!(name.chars().count() <= NAME && name.ends_with(limit.label), "{name}");
             }
             assert!(!limit.label.is_empty() && LIMITS[i + 1..].iter().all(|other| other.label != limit.label));
@@ -373,9 +378,12 @@ mod tests {
             (LimitId::Memcg, "/system.slice/ejabberd.service", "cgroup memory"),
         ];
         for (id, scope, want) in rows {
-            let name = id.descriptor().name_of(scope);
+            let name = id.descriptor().short_name_of(scope);
             assert_eq!(name, want);
             assert!(name.chars().count() <= NAME, "{name}");
+            let whole = id.descriptor().name_of(scope);
+            let of_its_own = id.descriptor().of_process && scope != "process";
+            assert_eq!(whole.strip_prefix(&format!("{scope}: ")).is_some(), of_its_own, "{whole}");
         }
     }
 

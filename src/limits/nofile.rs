@@ -1,7 +1,7 @@
 //! Open descriptors of one process: `RLIMIT_NOFILE` for each descriptor table, times its tables.
 
 use crate::protocol::MOST_TABLES;
-use crate::sample::Watched;
+use crate::sample::{SoftHard, Watched};
 
 use super::cure::{Setting, raise, raise_running};
 use super::need::{Holder, tables};
@@ -67,8 +67,8 @@ fn fullest(sample: &Sample) -> Vec<u32> {
     let mut foreign: Vec<Watched<'_>> = sample.watched().filter(|t| t.engine.is_none()).collect();
     let several = foreign.iter().filter(|t| t.alive).count() > SHOWN;
     foreign.retain(|t| t.alive || !several);
-    let share = |t: &Watched<'_>| match (&t.process.descriptors, &t.process.nofile) {
-        (Ok(used), Ok(nofile)) => *used as f64 / nofile.soft.max(1) as f64,
+    let share = |t: &Watched<'_>| match (&t.process.descriptors, t.process.usable_descriptors()) {
+        (Ok(used), Some(most)) => *used as f64 / most.max(1) as f64,
         _ => 0.0,
     };
     foreign.sort_by(|a, b| share(b).total_cmp(&share(a)));
@@ -118,15 +118,27 @@ fn table(target: Watched<'_>, nr_open: Option<u64>, least: Option<u64>) -> Meter
         Some(Err(why)) => Meter::unknown(ID, scope, why),
         None => match (&target.process.descriptors, &target.process.nofile) {
             (Ok(used), Ok(nofile)) => {
-                let (pid, limit) = (target.pid, *nofile);
-                let meter = Meter::growing(ID, scope, *used, limit.soft, 8.0).levels(0.95, 0.99);
-                let meter = meter.cured(move |need| raise_running(pid, need, limit, nr_open));
-                // Its next descriptor fails with EMFILE: nobody outside sees that it does.
-                let met = (*used >= limit.soft).then(|| format!("{} is out of open files", target.scope()));
-                Meter { divides: true, met, ..meter }
+                let (pid, limit, at_start) = (target.pid, *nofile, target.process.nofile_at_start);
+                let most = target.process.usable_descriptors().unwrap_or(limit.soft);
+                let meter = Meter::growing(ID, scope, *used, most, 8.0).levels(0.95, 0.99);
+                let meter = meter.cured(move |need| raise_running(pid, need, limit, at_start, nr_open));
+                Meter { divides: true, met: met(&target.scope(), *used, most, limit.soft), ..meter }
             }
             (Err(why), _) | (_, Err(why)) => Meter::unknown(ID, scope, why),
         },
+    }
+}
+
+/// How it shows that a process of others can use no more descriptors.
+fn met(scope: &str, used: u64, most: u64, soft: u64) -> Option<String> {
+    if used < most {
+        None
+    } else if most < soft {
+        // Its limit was raised while it ran: what it accepts since looks well to its clients.
+        Some(format!("{scope} accepts connections beyond the open files it was started with, and does not serve them"))
+    } else {
+        // Its next descriptor fails with EMFILE: nobody outside sees that it does.
+        Some(format!("{scope} is out of open files"))
     }
 }
 
@@ -199,7 +211,9 @@ fn own(given: &Given<'_>, holder: &Holder<'_>) -> Need {
 /// Any other program: one table a process, the soft limit binds unless it raises that itself, the hard one in any case.
 fn other(given: &Given<'_>, holder: &Holder<'_>, processes: u64, out: &mut Vec<Need>) {
     let (limit, process) = match holder.process.map(|p| (&p.nofile, p)) {
-        Some((Ok(limit), process)) => (*limit, process),
+        Some((Ok(limit), process)) => {
+            (SoftHard { soft: process.usable_descriptors().unwrap_or(limit.soft), ..*limit }, process)
+        }
         Some((Err(why), _)) => return out.push(Need::unknown(ID, why).of(holder.role)),
         None => return out.push(Need::not_applicable(ID, "no process to look at").of(holder.role)),
     };
@@ -235,7 +249,8 @@ fn other(given: &Given<'_>, holder: &Holder<'_>, processes: u64, out: &mut Vec<N
     } else {
         hard.because("set by systemd (LimitNOFILE) for services, by limits.conf for logins").cured(|| {
             let lasting = raise(to, limit.hard, Some(limit.hard), nr_open);
-            if given.ask.running && nr_open.is_none_or(|most| to <= most) {
+            let helps_now = process.nofile_at_start.is_none() && nr_open.is_none_or(|most| to <= most);
+            if given.ask.running && helps_now {
                 let now = format!("prlimit --pid {} --nofile={to}", process.pid);
                 let text = format!("now: {now}; for good: {lasting}", lasting = lasting.text);
                 Remedy { command: Some(now), ..lasting.worded(text) }

@@ -1,5 +1,7 @@
 //! One recording on its way through time.
 
+use std::sync::Arc;
+
 use super::engines::Held;
 use super::parts::Member;
 use crate::model::Summary;
@@ -20,7 +22,7 @@ pub(super) struct Feed<'a> {
     /// Its share of what its role opens, 0 to 1.
     pub(super) share: f64,
     /// As it was last sampled; before its start as it was first.
-    pub(super) sample: Box<Sample>,
+    pub(super) sample: Arc<Sample>,
     /// When that was, milliseconds after the first part's start.
     pub(super) at_ms: u64,
     pub(super) begun: bool,

@@ -147,7 +147,7 @@ mod tests {
             place: None,
             note: None,
             met: None,
-            cure: Cure::none(),
+            cure: Cure::none().into(),
         }
     }
 

@@ -137,9 +137,28 @@ pub(super) fn summary(course: &Course, feeds: &[Feed<'_>], remarks: &[String]) -
         samples: boards().map(|d| d.samples).sum(),
         late_samples: boards().map(|d| d.late_samples).sum(),
     };
+    let cpu = each.iter().filter_map(|(feed, summary)| {
+        let held = summary.peak_established.or(summary.peak_accepted)?;
+        Some((feed.member.has(Role::Client), held, summary.cpu_us_per_connection?))
+    });
+    summary.cpu_us_per_connection = cpu_per_connection(&cpu.collect::<Vec<_>>());
     let parts = each.iter().map(|(feed, summary)| line(feed, summary)).collect();
     summary.merged = Some(Merged { parts, remarks: remarks.to_vec() });
     summary
+}
+
+/// CPU for each connection, of parts that have a client or not, hold so many, and take so much for each: a mean by what they
+/// hold, and what servers take besides. The highest count of all is nothing to divide by, for parts need not be at their own then.
+fn cpu_per_connection(parts: &[(bool, u64, f64)]) -> Option<f64> {
+    let mean = |client: bool| {
+        let of_role = || parts.iter().filter(|part| part.0 == client);
+        let held: u64 = of_role().map(|part| part.1).sum();
+        (held > 0).then(|| of_role().map(|part| part.1 as f64 * part.2).sum::<f64>() / held as f64)
+    };
+    match (mean(true), mean(false)) {
+        (None, None) => None,
+        (clients, servers) => Some(clients.unwrap_or(0.0) + servers.unwrap_or(0.0)),
+    }
 }
 
 /// The verdict of all, and whose it is: that every part reached its target only if every part did; else the worst of those that
@@ -202,6 +221,14 @@ pub(super) fn doubts(summary: &Summary) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cpu_is_a_mean_by_what_parts_hold_and_that_of_servers_comes_on_top() {
+        let clients = [(true, 100, 10.0), (true, 300, 20.0)];
+        assert_eq!(cpu_per_connection(&clients), Some(17.5));
+        assert_eq!(cpu_per_connection(&[&clients[..], &[(false, 400, 5.0)]].concat()), Some(22.5));
+        assert_eq!((cpu_per_connection(&[]), cpu_per_connection(&[(true, 0, 1.0)])), (None, None));
+    }
 
     #[test]
     fn all_have_reached_it_only_if_each_has() {

@@ -1,6 +1,7 @@
 //! Recordings side by side in time: one sample of all of them at each moment.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::engines::{self, Held};
 use super::feed::Feed;
@@ -242,7 +243,7 @@ impl<'a> Stream<'a> {
             cpu_us: all.cpu_us + feed.sample.own.cpu_us,
             rss_bytes: all.rss_bytes + feed.sample.own.rss_bytes,
         });
-        let sample = Box::new(Sample { t_ms, wall_ms: self.started_ms + t_ms, kernel, engines, own });
+        let sample = Arc::new(Sample { t_ms, wall_ms: self.started_ms + t_ms, kernel, engines, own });
         let shown = self.shown.is_none_or(|last| t_ms >= last + self.setup.interval_ms.max(APART_MS));
         if shown {
             self.shown = Some(t_ms);

@@ -1,6 +1,7 @@
 //! How a process ended: the kernel's counters tell an OOM kill from another `SIGKILL`.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use signal_hook::low_level::signal_name;
 
@@ -40,7 +41,18 @@ struct Seen {
     /// Highest count that holds for this moment: own count, or the peak of whoever still counts.
     connections: u64,
     phase: RunPhase,
-    alive: Vec<(u32, Option<u64>, Vec<MemCgroup>)>,
+    /// Number and resident memory.
+    alive: Vec<(u32, Option<u64>)>,
+    /// The counters of their memory cgroups. They stand still but when something dies, and are shared until then.
+    groups: Arc<Vec<GroupCounters>>,
+}
+
+/// What a memory cgroup counts when it is full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct GroupCounters {
+    path: String,
+    oom_kills: u64,
+    max_hits: u64,
 }
 
 /// The heap of a process when it was fullest of late: a JVM whose threads end collects once more before it exits.
@@ -56,7 +68,11 @@ struct Heap {
 /// The last samples.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Witness {
-    seen: VecDeque<Seen>,
+    /// Shared by copies: none is changed any more.
+    seen: VecDeque<Arc<Seen>>,
+    /// The cgroups of each process when limits of them were last seen: at its end version 1 shows it in the root before it is
+    /// gone.
+    chains: Vec<(u32, Arc<[MemCgroup]>)>,
     /// The heap of each process of late.
     heaps: Vec<Heap>,
 }
@@ -85,16 +101,48 @@ impl Witness {
         if aging > 0 && self.seen[aging].t_ms < self.seen[aging - 1].t_ms + APART_MS {
             self.seen.remove(aging);
         }
+        let groups = self.groups(sample);
         let alive = sample.kernel.processes.iter().filter(|t| t.alive);
-        self.seen.push_back(Seen {
+        self.seen.push_back(Arc::new(Seen {
             t_ms: sample.t_ms,
             oom_kills: sample.kernel.host.oom_kills.as_ref().ok().copied(),
             connections: now.connections,
             phase: now.phase,
-            alive: alive
-                .map(|t| (t.pid, t.rss_bytes.as_ref().ok().copied(), t.memcg.as_deref().unwrap_or_default().to_vec()))
-                .collect(),
+            alive: alive.map(|t| (t.pid, t.rss_bytes.as_ref().ok().copied())).collect(),
+            groups,
+        }));
+    }
+
+    /// Follows the cgroups of the living; what they count.
+    fn groups(&mut self, sample: &Sample) -> Arc<Vec<GroupCounters>> {
+        let mut groups: Vec<GroupCounters> = Vec::new();
+        let mut chains: Vec<Arc<[MemCgroup]>> = Vec::new();
+        for process in sample.kernel.processes.iter().filter(|t| t.alive) {
+            let chain = process.memcg.as_deref().unwrap_or_default();
+            // Several processes have the same as a rule.
+            let known = chains.iter().position(|c| **c == *chain).unwrap_or_else(|| {
+                for MemCgroup { path, oom_kills, max_hits, .. } in chain {
+                    if groups.iter().all(|g| g.path != *path) {
+                        groups.push(GroupCounters { path: path.clone(), oom_kills: *oom_kills, max_hits: *max_hits });
+                    }
+                }
+                chains.push(chain.into());
+                chains.len() - 1
+            });
+            let limits = |chain: &[MemCgroup]| chain.iter().any(|g| bound(g).is_some());
+            let new = || (process.pid, Arc::clone(&chains[known]));
+            let kept = entry(&mut self.chains, |c| c.0 == process.pid, new);
+            if limits(chain) || !limits(&kept.1) {
+                kept.1 = Arc::clone(&chains[known]);
+            }
+        }
+        let seen = &self.seen;
+        self.chains.retain(|(pid, _)| {
+            let alive = |seen: &Seen| seen.alive.iter().any(|a| a.0 == *pid);
+            sample.kernel.processes.iter().any(|t| t.pid == *pid) || seen.iter().any(|seen| alive(seen))
         });
+        let before = self.seen.back().filter(|seen| *seen.groups == groups);
+        before.map_or_else(|| groups.into(), |seen| Arc::clone(&seen.groups))
     }
 
     /// How `pid` ended, given its wait status and the sample taken after, and the sentence for it.
@@ -173,20 +221,23 @@ impl Witness {
         let before = self.seen.front()?;
         let chain = self.chain(pid)?;
         let now_of = |path: &str| all_chains(&after.kernel).flatten().find(|g| g.path == path);
-        let then = || before.alive.iter().flat_map(|a| &a.2).chain(chain);
-        let then_of = |path: &str| then().find(|g| g.path == path);
+        let count = |g: &MemCgroup| (g.oom_kills, g.max_hits);
+        let then_of = |path: &str| {
+            let before = before.groups.iter().find(|g| g.path == path).map(|g| (g.oom_kills, g.max_hits));
+            before.or_else(|| chain.iter().find(|g| g.path == path).map(count))
+        };
         let limiting = chain.iter().filter(|g| bound(g).is_some());
-        let rose = |g: &&MemCgroup, read: fn(&MemCgroup) -> u64| {
-            now_of(&g.path).zip(then_of(&g.path)).is_some_and(|(now, then)| read(now) > read(then))
+        let rose = |g: &&MemCgroup, read: fn((u64, u64)) -> u64| {
+            now_of(&g.path).zip(then_of(&g.path)).is_some_and(|(now, then)| read(count(now)) > read(then))
         };
         let kills = after.kernel.host.oom_kills.as_ref().ok().zip(before.oom_kills.as_ref());
         let host_rose = kills.is_some_and(|(now, then)| now > then);
-        let killed: Vec<&MemCgroup> = limiting.filter(|g| rose(g, |g| g.oom_kills)).collect();
+        let killed: Vec<&MemCgroup> = limiting.filter(|g| rose(g, |counts| counts.0)).collect();
         if killed.is_empty() && !host_rose {
             return None;
         }
         // A kill for the whole machine counts in the victim's cgroup as well; then no limit of a cgroup was met.
-        let met = killed.iter().find(|g| rose(g, |g| g.max_hits));
+        let met = killed.iter().find(|g| rose(g, |counts| counts.1));
         let roomy = Headroom::of(&after.kernel, None).is_none_or(|h| h.bytes as f64 > 0.05 * h.capacity_bytes as f64);
         // With the cgroup gone or unreadable: a machine with room to spare does not kill, so its limit did.
         let nearest = killed.first().map_or_else(|| self.nearest(pid), |g| Some(g.path.clone()));
@@ -198,17 +249,9 @@ impl Witness {
         tightest(self.chain(pid).into_iter()).first().map(|g| g.path.clone())
     }
 
-    /// The cgroups of `pid` when limits of them were last seen: at its end version 1 shows it in the root before it is gone.
-    /// `None` for one never seen alive.
+    /// The cgroups of `pid` when limits of them were last seen. `None` for one never seen alive.
     fn chain(&self, pid: u32) -> Option<&[MemCgroup]> {
-        let mut of_pid = self.seen.iter().rev().flat_map(|s| &s.alive).filter(|a| a.0 == pid).map(|a| a.2.as_slice());
-        let newest = of_pid.next()?;
-        Some(
-            std::iter::once(newest)
-                .chain(of_pid)
-                .find(|chain| chain.iter().any(|g| bound(g).is_some()))
-                .unwrap_or(newest),
-        )
+        self.chains.iter().find(|c| c.0 == pid).map(|c| &*c.1)
     }
 
     fn sentence(&self, death: &Death) -> String {

@@ -119,7 +119,7 @@ impl Event {
         self.about = Some(About { id: limit.info.id, scope: Some(limit.scope.clone()) });
         let numbers = [("used", limit.used), ("limit", limit.limit)];
         self.proof.extend(numbers.into_iter().filter_map(|(name, n)| Some(Proof::number(name, n?))));
-        self.cure = limit.cure.clone();
+        self.cure = Cure::clone(&limit.cure);
         self
     }
 

@@ -236,7 +236,7 @@ impl History {
                     XAxis::Connections => p.connections,
                     XAxis::Time => p.t_ms / 1000.0,
                 };
-                (!p.values[value].is_nan()).then_some((x, p.values[value]))
+                (!p.value(value).is_nan()).then_some((x, p.value(value)))
             };
             Curve { label, segments: series.segments(at) }
         };
@@ -304,11 +304,11 @@ impl History {
             };
             let label = match at {
                 LineAt::Bytes(bytes) => {
-                    let name = limit.name();
+                    let name = limit.short_name();
                     let above = if bytes > y_high { ", above" } else { "" };
                     format!("{name} {}{above}", units::bytes(whole(bytes)))
                 }
-                LineAt::Connections(count) => format!("{} at {}", limit.name(), units::short_count(whole(count))),
+                LineAt::Connections(count) => format!("{} at {}", limit.short_name(), units::short_count(whole(count))),
             };
             // Both engines meet their open-file limits at about the same count: the first of them says it.
             let again = !is_nearest(limit) && drawn.contains(&limit.info.id);

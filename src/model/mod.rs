@@ -53,6 +53,7 @@ pub use summary::{
 pub use timeline::{Drift, Quantity};
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +141,7 @@ pub struct Model {
     outlook: Outlook,
     account: Account,
     timeline: Timeline,
-    last: Option<Sample>,
+    last: Option<Arc<Sample>>,
     program: Option<ProcessLine>,
 }
 
@@ -159,6 +160,12 @@ impl Model {
 
     /// Takes the next sample.
     pub fn update(&mut self, sample: &Sample) {
+        self.take(Arc::new(sample.clone()));
+    }
+
+    /// The same of one that need not be copied.
+    pub fn take(&mut self, taken: Arc<Sample>) {
+        let sample = &*taken;
         let before = self.last.as_ref().map(|_| &self.now);
         let moment = self.observer.take(sample, self.setup.target, before);
         let learnt = self.learning.take(&moment);
@@ -169,7 +176,7 @@ impl Model {
         self.account.take(&moment, &judged, &self.observer, self.setup.interval_ms, merged);
         self.now = moment.now;
         self.program = sample.kernel.program.as_ref().map(|program| self.observer.program.line(program));
-        self.last = Some(sample.clone());
+        self.last = Some(taken);
         for process in self.observer.roster.left().to_vec() {
             self.note_parting(&process);
         }
@@ -195,7 +202,7 @@ impl Model {
             (None, name),
             pid,
             Cause::Vanished,
-            self.last.as_ref(),
+            self.last.as_deref(),
             &self.now,
             &self.observer.log,
         );
@@ -228,7 +235,7 @@ impl Model {
         // One that no sample has seen is an engine that this program started a moment before.
         let (role, name) = known.map_or((None, "process"), |e| (e.role, e.name.as_str()));
         let (death, text) =
-            self.account.witness.judge((role, name), pid, status, self.last.as_ref(), &self.now, &self.observer.log);
+            self.account.witness.judge((role, name), pid, status, self.last.as_deref(), &self.now, &self.observer.log);
         let severity = match death.cause {
             Cause::Exit(0) => Severity::Info,
             Cause::Vanished | Cause::OutOfHeap if role.is_none() => Severity::Warning,
@@ -459,7 +466,7 @@ impl Model {
 
     /// The last sample.
     pub fn last_sample(&self) -> Option<&Sample> {
-        self.last.as_ref()
+        self.last.as_deref()
     }
 
     /// The JSON line of the last sample.
@@ -470,6 +477,11 @@ impl Model {
     /// The limits that come next, nearest first, as they were while the run was on its way or held: for its summary.
     pub fn ahead(&self) -> &[Limit] {
         self.account.run.ahead()
+    }
+
+    /// What watching has cost so far.
+    pub fn dashboard(&self) -> summary::Dashboard {
+        self.account.run.dashboard()
     }
 
     /// What the run came to.

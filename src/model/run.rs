@@ -1,7 +1,5 @@
 //! What the summary needs from the whole run: peaks, times, CPU, what was predicted when, the dashboard's own cost.
 
-use hdrhistogram::Histogram;
-
 use crate::limits::{Limit, LimitId, LimitState};
 use crate::protocol::{Phase, Role};
 use crate::sample::Sample;
@@ -28,6 +26,42 @@ struct Part {
     held_cpu_us: u64,
 }
 
+/// Times, counted by their size, 32 places to each doubling. Few places are ever used, and every state of the past has its own: a
+/// table of all takes 10 KiB.
+#[derive(Debug, Clone, Default)]
+struct Times(Vec<Place>);
+
+/// Times that are about the same.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    index: u64,
+    count: u64,
+    sum: u64,
+}
+
+impl Times {
+    fn add(&mut self, us: u64) {
+        let shift = u64::from(us.max(1).ilog2().saturating_sub(5));
+        let place = shift * 32 + (us >> shift);
+        match self.0.binary_search_by_key(&place, |p| p.index) {
+            Ok(i) => (self.0[i].count, self.0[i].sum) = (self.0[i].count + 1, self.0[i].sum.saturating_add(us)),
+            Err(i) => self.0.insert(i, Place { index: place, count: 1, sum: us }),
+        }
+    }
+
+    /// The mean of those about the median; 0 where there are none.
+    fn median(&self) -> u64 {
+        let mut left = self.0.iter().map(|p| p.count).sum::<u64>().div_ceil(2);
+        for place in &self.0 {
+            if place.count >= left {
+                return place.sum / place.count;
+            }
+            left -= place.count;
+        }
+        0
+    }
+}
+
 /// The run so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RunLog {
@@ -50,7 +84,7 @@ pub(super) struct RunLog {
     recorded_at: u64,
     /// Parts of its way that each limit had covered when last recorded.
     covered: Vec<(LimitId, String, Option<u64>)>,
-    sample_us: Option<Histogram<u32>>,
+    sample_us: Times,
     sample_us_max: u64,
     samples: u64,
     late: u64,
@@ -118,14 +152,7 @@ impl RunLog {
         self.last_ms = Some(sample.t_ms);
         self.samples += 1;
         self.sample_us_max = self.sample_us_max.max(sample.kernel.took_us);
-        // Two digits up to a minute: 6 KiB.
-        let histogram = match &mut self.sample_us {
-            Some(histogram) => Some(histogram),
-            None => Histogram::new_with_bounds(1, 60_000_000, 2).ok().map(|h| self.sample_us.insert(h)),
-        };
-        if let Some(histogram) = histogram {
-            histogram.saturating_record(sample.kernel.took_us);
-        }
+        self.sample_us.add(sample.kernel.took_us);
         self.own_cpu_us = sample.own.cpu_us;
         self.own_rss_bytes = sample.own.rss_bytes;
     }
@@ -252,7 +279,7 @@ impl RunLog {
         Dashboard {
             cpu_s: self.own_cpu_us as f64 / 1e6,
             rss_bytes: self.own_rss_bytes,
-            sample_us_p50: self.sample_us.as_ref().map_or(0, |h| h.value_at_quantile(0.5)),
+            sample_us_p50: self.sample_us.median(),
             sample_us_max: self.sample_us_max,
             samples: self.samples,
             late_samples: self.late,
@@ -304,6 +331,26 @@ mod tests {
         at(10_000, 1500, RunPhase::Ramping, [2500, 2500], None);
         assert_eq!(at(11_000, 2000, RunPhase::Holding, [3000, 3000], Some(2000)), (Some(2.0), false));
         assert_eq!(at(19_000, 2000, RunPhase::Holding, [9000, 9000], Some(2000)), (Some(2.0), false));
+    }
+
+    #[test]
+    fn the_median_is_that_of_a_list() {
+        assert_eq!(Times::default().median(), 0);
+        for spread in [1, 63, 64, 1000, 90_000_000] {
+            let mut times = Times::default();
+            let mut list: Vec<u64> = (0..1001).map(|i| i * 7919 % 1009 * spread).collect();
+            for us in &list {
+                times.add(*us);
+            }
+            list.sort_unstable();
+            let (want, got) = (list[500] as f64, times.median() as f64);
+            assert!((got / want - 1.0).abs() < 0.02, "{got} for {want}");
+            // A damaged figure.
+            for us in [u64::MAX, u64::MAX, 0] {
+                times.add(us);
+            }
+            assert!(times.0.len() < 320 && times.0.is_sorted_by_key(|p| p.index), "{}", times.0.len());
+        }
     }
 
     #[test]

@@ -12,8 +12,8 @@ pub(super) struct Point<const N: usize> {
     pub t_ms: f64,
     /// Connections.
     pub connections: f64,
-    /// The quantities; NaN where absent.
-    pub values: [f64; N],
+    /// The quantities; NaN where absent. Seven digits are more than a chart shows, and thousands of points are kept.
+    values: [f32; N],
     /// Samples merged into it.
     n: u32,
     /// No line leads here from the point before: time without data lies between.
@@ -23,7 +23,12 @@ pub(super) struct Point<const N: usize> {
 impl<const N: usize> Point<N> {
     /// The point of one sample.
     pub(super) fn of(t_ms: u64, connections: u64, values: [f64; N], begins: bool) -> Self {
-        Self { t_ms: t_ms as f64, connections: connections as f64, values, n: 1, begins }
+        Self { t_ms: t_ms as f64, connections: connections as f64, values: values.map(short), n: 1, begins }
+    }
+
+    /// A quantity; NaN where absent.
+    pub(super) fn value(&self, quantity: usize) -> f64 {
+        long(self.values[quantity])
     }
 
     /// Whether time without data lies before it.
@@ -42,10 +47,22 @@ impl<const N: usize> Point<N> {
         self.t_ms = mean(self.t_ms, other.t_ms);
         self.connections = mean(self.connections, other.connections);
         for (value, other) in self.values.iter_mut().zip(other.values) {
-            *value = mean(*value, other);
+            *value = short(mean(long(*value), long(other)));
         }
         self.n += other.n;
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "it is rounded to seven digits")]
+fn short(value: f64) -> f32 {
+    value as f32
+}
+
+/// The number that was meant where it has six decimals at the most: 0.3 and not 0.30000001, which scales and whole percents would
+/// show.
+fn long(value: f32) -> f64 {
+    let plain = (f64::from(value) * 1e6).round() / 1e6;
+    if short(plain).to_bits() == value.to_bits() { plain } else { value.into() }
 }
 
 /// Points in the order of time.
@@ -87,7 +104,7 @@ impl<const N: usize> Series<N> {
     /// Puts a quantity of the newest point right, unless that is a mean by now.
     pub(super) fn settle(&mut self, quantity: usize, value: f64) {
         if let Some(last) = self.points.last_mut().filter(|last| last.n == 1) {
-            last.values[quantity] = value;
+            last.values[quantity] = short(value);
         }
     }
 
@@ -117,7 +134,7 @@ impl<const N: usize> Series<N> {
     /// The first quantity in `columns` equal steps of time: the most within each, on straight lines between samples; empty
     /// before the second sample.
     pub(super) fn columns(&self, columns: usize) -> Vec<f64> {
-        let points = self.segments(|p| Some((p.t_ms, p.values[0]))).concat();
+        let points = self.segments(|p| Some((p.t_ms, p.value(0)))).concat();
         let (Some(first), Some(last)) = (points.first(), points.last()) else { return Vec::new() };
         if points.len() < 2 {
             return Vec::new();
@@ -159,7 +176,16 @@ mod tests {
     use super::*;
 
     fn y(point: &Point<1>) -> Option<(f64, f64)> {
-        (!point.values[0].is_nan()).then_some((point.connections, point.values[0]))
+        (!point.value(0).is_nan()).then_some((point.connections, point.value(0)))
+    }
+
+    #[test]
+    fn a_number_that_is_put_in_is_taken_out() {
+        for value in [0.0, 0.3, 0.01, 1.1, 30.1, -7.5, 262_144.0, 3.0 * 1_073_741_824.0] {
+            assert_eq!(Point::of(0, 0, [value], false).value(0).to_bits(), f64::to_bits(value), "{value}");
+        }
+        let more = 12_345.678_9;
+        assert!((Point::of(0, 0, [more], false).value(0) / more - 1.0).abs() < 1e-7);
     }
 
     #[test]

@@ -1,9 +1,7 @@
 //! The table of limits: read, forecast each from its own slope, judge, put the nearest first.
 
-use std::cmp::Ordering;
-
 use crate::limits::{
-    self, Context, Cure, Forecast, Growth, Guarded, Limit, LimitId, LimitState, Meter, Unit, shown_by,
+    self, Context, Cure, Forecast, Growth, Guarded, Limit, LimitId, LimitState, Meter, OnDemand, Unit, shown_by,
 };
 use crate::protocol::Role;
 use crate::units;
@@ -117,7 +115,7 @@ impl LimitTable {
     /// Takes limits that somebody else has judged: those of the parts that a run was merged from.
     pub(super) fn give(&mut self, limits: Vec<Limit>, now: &Now) {
         self.limits = limits;
-        self.limits.sort_by(order);
+        self.limits.sort_by_cached_key(place);
         for limit in &self.limits {
             let Some(used) = limit.used else { continue };
             let new = || Track::new(limit.info.id, limit.scope.clone());
@@ -162,7 +160,7 @@ impl LimitTable {
                 });
             }
         }
-        self.limits.sort_by(order);
+        self.limits.sort_by_cached_key(place);
     }
 
     fn trend(&self, id: LimitId, scope: &str) -> Option<&Trend> {
@@ -206,6 +204,7 @@ impl LimitTable {
         let needed = need(&meter, grown.unwrap_or(meter.expected), now, spare);
         let in_need =
             info.cure_in_advance || state >= LimitState::Warn || needed != meter.limit.unwrap_or(0).saturating_mul(2);
+        let cure = meter.cure;
         Limit {
             info,
             scope: meter.scope,
@@ -219,7 +218,7 @@ impl LimitTable {
             place: meter.place,
             note: meter.note,
             met: meter.met,
-            cure: if in_need { (meter.cure)(needed) } else { Cure::none() },
+            cure: OnDemand::new(move || if in_need { cure(needed) } else { Cure::none() }),
         }
     }
 
@@ -405,24 +404,23 @@ fn need(meter: &Meter, per_connection: f64, now: &Now, spare: f64) -> u64 {
     if need > limit && now.target.is_some() { need } else { need.max(twice) }
 }
 
-/// Nearest first.
-fn order(a: &Limit, b: &Limit) -> Ordering {
-    let rank = |l: &Limit| match (l.state, l.forecast) {
+/// Its place in the list, nearest first.
+fn place(limit: &Limit) -> (u8, u64, i64) {
+    let rank = match (limit.state, limit.forecast) {
         (LimitState::Hit, _) => 0,
         (LimitState::Unknown, _) => 3,
         (LimitState::NotApplicable, _) => 4,
         (_, Forecast::At { .. }) => 1,
         _ => 2,
     };
-    let count = |l: &Limit| l.forecast.connections().unwrap_or(u64::MAX);
     // What counts nothing (conntrack without a rule), and what is only a note, has no share to compare.
-    let share = |l: &Limit| match l.forecast {
-        Forecast::NotTracking => -1.0,
-        _ if !l.info.is_met => -0.5,
+    let share = match limit.forecast {
+        Forecast::NotTracking => -2,
+        _ if !limit.info.is_met => -1,
         // In steps, so that rows do not change places with every sample.
-        _ => (l.share().unwrap_or(0.0) * 10.0).floor(),
+        _ => i64::try_from(whole(limit.share().unwrap_or(0.0) * 10.0)).unwrap_or(i64::MAX),
     };
-    rank(a).cmp(&rank(b)).then(count(a).cmp(&count(b))).then(share(b).total_cmp(&share(a)))
+    (rank, limit.forecast.connections().unwrap_or(u64::MAX), -share)
 }
 
 #[cfg(test)]

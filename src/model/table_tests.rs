@@ -99,6 +99,33 @@ fn answers_of_their_own() {
 }
 
 #[test]
+fn what_a_program_was_started_with_bounds_it_whatever_it_is_given_later() {
+    let of = |soft: u64, most: u64| {
+        let samples = rows(most, |s, n| {
+            s.kernel.net.tcp.as_mut().unwrap().curr_estab = n;
+            synthetic::foreign(s, 7, "beam.smp", 30 + n, soft);
+            s.kernel.processes[0].nofile_at_start = Some(200_000);
+        });
+        find(&drive(&samples, None), LimitId::Nofile).clone()
+    };
+    for soft in [200_000, 1_000_000] {
+        let half = of(soft, 100_000);
+        assert!(half.forecast.connections().unwrap().abs_diff(199_970) < 10, "{half:?}");
+        assert_eq!((half.limit, half.met), (Some(200_000), None));
+    }
+    assert_eq!(of(150_000, 20_000).limit, Some(150_000));
+    let met = of(200_000, 200_000);
+    assert!(met.state == LimitState::Hit && met.met.as_ref().unwrap().contains("is out of open files"), "{met:?}");
+    // It accepts them, and its clients are content: nobody else tells.
+    let raised = of(1_000_000, 400_000);
+    assert!(
+        raised.state == LimitState::Hit && raised.met.as_ref().unwrap().contains("does not serve them"),
+        "{raised:?}"
+    );
+    assert!(raised.cure.first().unwrap().contains("a restart") && !raised.cure.to_string().contains("prlimit --pid"));
+}
+
+#[test]
 fn absence_is_a_state_with_its_reason() {
     let mut sample = synthetic::host_only(0);
     sample.kernel.host.files = Err(Absent::because("not mounted"));

@@ -289,7 +289,7 @@ impl Timeline {
 fn value(point: &At, quantity: Quantity) -> f64 {
     match quantity {
         Quantity::Connections => point.connections,
-        other => point.values[other as usize],
+        other => point.value(other as usize),
     }
 }
 

@@ -7,9 +7,11 @@
 //! | `fleet` | a fleet as text |
 //! | `summary` | the summary for people, which the dashboard prints too |
 //! | `writer` | gives a format what is new, and flushes |
+//! | `metrics` | the run as metrics, for Prometheus |
 
 mod fleet;
 mod json;
+pub mod metrics;
 mod summary;
 mod text;
 mod writer;

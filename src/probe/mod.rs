@@ -7,6 +7,7 @@
 
 mod allowance;
 mod app_limit;
+mod beam;
 mod census;
 mod cgroup;
 mod config_files;
@@ -39,6 +40,7 @@ mod snmp;
 mod sockstat;
 mod softnet;
 mod source;
+mod sysctls;
 mod target;
 mod text;
 mod tree;
@@ -53,4 +55,5 @@ pub use peers::peers;
 pub use program::Attach;
 pub use sampler::Sampler;
 pub use source::Roots;
+pub use sysctls::sysctls;
 pub use target::Watch;

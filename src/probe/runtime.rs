@@ -1,6 +1,7 @@
 //! A limit that a program's own runtime keeps: in its command line or its environment, which are read once. A program that
 //! writes a title over its command line takes its options with it. Only limits that are written there are found, and BEAM's default.
 
+use super::beam::is_beam;
 use super::source::Source;
 use crate::sample::kernel::{Absent, Reading, Runtime, RuntimeLimit};
 
@@ -41,8 +42,8 @@ const JAVA_TAKES: [&str; 10] = [
     "--add-opens",
 ];
 
-/// Reads the two files. `program` is the name of the executable, where that can be read; `descriptors` its soft
-/// `RLIMIT_NOFILE`.
+/// Reads the two files. `program` is the name of the executable, where that can be read; `descriptors` the soft
+/// `RLIMIT_NOFILE` that BEAM was started with.
 pub(crate) fn read(
     mut cmdline: Source,
     mut environ: Source,
@@ -169,8 +170,7 @@ fn runtime_of(name: &str) -> Option<Runtime> {
     match name {
         "node" | "nodejs" => Some(Runtime::V8),
         "java" => Some(Runtime::Jvm),
-        // beam, beam.smp, beam.debug.smp
-        _ if name == "beam" || name.starts_with("beam.") => Some(Runtime::Beam),
+        _ if is_beam(name) => Some(Runtime::Beam),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::app_limit;
+use super::beam;
 use super::cgroup::Cgroups;
 use super::heap::HeapProbe;
 use super::kept::{Kept, PACE};
@@ -53,6 +54,7 @@ pub(crate) struct TargetSources {
     limits: Source,
     /// What `limits` said: prlimit(2) can change it.
     kept_limits: Kept<Reading<(SoftHard, SoftHard)>>,
+    nofile_at_start: Option<u64>,
     /// `/proc/PID/fd`, whose size is the number of open descriptors. It is never listed: that would leave an inode and a
     /// dentry in the kernel for each of them.
     fd: PathBuf,
@@ -95,12 +97,15 @@ impl TargetSources {
         let (comm, ended) =
             found.map_err(|absent| Absent::Because(format!("process {pid} cannot be watched: {absent}").into()))?;
         let mut limits = open("limits");
-        let at_start = limits.get(buf, limits_of);
+        let when_opened = limits.get(buf, limits_of);
+        // Who is watched from its start on has no helper yet, and its limit is that of its start.
+        let files = || when_opened.as_ref().ok().map(|l| l.0.soft);
+        let nofile_at_start =
+            if watch.inspect && beam::is_beam(&comm) { beam::at_start(roots, pid).or_else(files) } else { None };
         let runtime = if watch.inspect {
             let program = std::fs::read_link(home.join("exe")).ok();
             let program = program.as_ref().and_then(|path| path.file_name()?.to_str());
-            let descriptors = at_start.as_ref().ok().map(|l| l.0.soft);
-            runtime::read(open("cmdline"), open("environ"), program, descriptors, buf)
+            runtime::read(open("cmdline"), open("environ"), program, nofile_at_start, buf)
         } else {
             Ok(None)
         };
@@ -111,10 +116,11 @@ impl TargetSources {
             stat,
             limits,
             kept_limits: Kept::every(PACE),
+            nofile_at_start,
             fd: home.join("fd"),
             cgroups: Cgroups::open(roots, pid, buf),
             identity: Identity::read(roots, &home, &mut open("status"), buf),
-            nproc_limited: at_start.is_ok_and(|l| l.1.soft < u64::MAX),
+            nproc_limited: when_opened.is_ok_and(|l| l.1.soft < u64::MAX),
             heap: HeapProbe::open(roots, pid, runtime.as_ref().ok().and_then(Option::as_ref)),
             runtime,
             app: if watch.inspect { app_limit::read(roots, pid) } else { Ok(None) },
@@ -193,6 +199,7 @@ impl TargetSources {
             stopped: live.is_ok_and(|live| live.stopped),
             descriptors,
             nofile,
+            nofile_at_start: self.nofile_at_start,
             user_threads,
             runtime: self.runtime.clone(),
             app: self.app.clone(),

@@ -1,5 +1,7 @@
 //! The course of a run: the model and what is shown of it, driven by entries, whether they come now or from a file.
 
+use std::sync::Arc;
+
 use super::format::Entry;
 use super::read::Recording;
 use crate::model::{Model, Setup, Severity, Summary, Verdict};
@@ -40,7 +42,7 @@ impl Course {
     /// Takes the next entry.
     pub fn take(&mut self, entry: &Entry) {
         match entry {
-            Entry::Sample { sample, .. } => self.model.update(sample),
+            Entry::Sample { sample, .. } => self.model.take(Arc::clone(sample)),
             Entry::Note { severity, id, text, .. } => self.model.note(*severity, id, text.as_str()),
             Entry::Death { pid, cause, .. } => {
                 self.model.note_death(*pid, cause.clone());

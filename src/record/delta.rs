@@ -4,9 +4,13 @@
 //! A list of one replaces what was there by what is in it.
 
 use std::fmt;
+use std::sync::Arc;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
+
+use super::tree::Tree;
 
 /// What turns `before` into `after`; `None` where nothing does, because they are equal.
 pub(super) fn between(before: &Value, after: &Value) -> Option<Value> {
@@ -34,9 +38,9 @@ fn difference(a: &Number, b: &Number) -> Option<Number> {
     i64::try_from(b.as_i128()? - a.as_i128()?).ok().map(Number::from)
 }
 
-/// A value that is to be changed by what [`between`] returned, as it is read: without a tree of it in between. Where it does not
-/// fit the value is left half changed.
-pub(super) struct Change<'a>(pub(super) &'a mut Value);
+/// A tree that is to be changed by what [`between`] returned, as it is read: without a tree of that in between. Where it does not
+/// fit the tree is left half changed.
+pub(super) struct Change<'a>(pub(super) &'a mut Tree);
 
 impl<'de> DeserializeSeed<'de> for Change<'_> {
     type Value = ();
@@ -47,9 +51,9 @@ impl<'de> DeserializeSeed<'de> for Change<'_> {
 }
 
 impl Change<'_> {
-    fn add<E: Error>(self, more: &Number) -> Result<(), E> {
-        let Value::Number(n) = self.0 else { return Err(misfit()) };
-        *n = sum(n, more).ok_or_else(misfit)?;
+    fn add<E: Error>(self, more: i128) -> Result<(), E> {
+        let Tree::Number(n) = self.0 else { return Err(misfit()) };
+        *n = n.as_i128().and_then(|n| Number::from_i128(n.checked_add(more)?)).ok_or_else(misfit)?;
         Ok(())
     }
 }
@@ -62,11 +66,11 @@ impl<'de> Visitor<'de> for Change<'_> {
     }
 
     fn visit_i64<E: Error>(self, more: i64) -> Result<(), E> {
-        self.add(&more.into())
+        self.add(more.into())
     }
 
     fn visit_u64<E: Error>(self, more: u64) -> Result<(), E> {
-        self.add(&more.into())
+        self.add(more.into())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut one: A) -> Result<(), A::Error> {
@@ -75,47 +79,58 @@ impl<'de> Visitor<'de> for Change<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut changed: A) -> Result<(), A::Error> {
-        if !(self.0.is_object() || self.0.is_array()) {
-            return Err(misfit());
+        match self.0 {
+            Tree::Object(names, values) => {
+                let (values, mut from) = (Arc::make_mut(values), 0);
+                while let Some(at) = changed.next_key_seed(Member { names, from })? {
+                    changed.next_value_seed(Change(values.get_mut(at).ok_or_else(misfit)?))?;
+                    from = at + 1;
+                }
+                Ok(())
+            }
+            Tree::List(items) => {
+                let items = Arc::make_mut(items);
+                while let Some(Index(at)) = changed.next_key()? {
+                    changed.next_value_seed(Change(items.get_mut(at).ok_or_else(misfit)?))?;
+                }
+                Ok(())
+            }
+            _ => Err(misfit()),
         }
-        while let Some(member) = changed.next_key_seed(Member(&mut *self.0))? {
-            changed.next_value_seed(Change(member))?;
-        }
-        Ok(())
     }
 }
 
-/// The member of an object or the item of a list that a key names.
-struct Member<'a>(&'a mut Value);
+/// Finds the member of an object that a key names.
+struct Member<'a> {
+    names: &'a [Box<str>],
+    /// Where it will be, or behind that: names come in their order.
+    from: usize,
+}
 
-impl<'a, 'de> DeserializeSeed<'de> for Member<'a> {
-    type Value = &'a mut Value;
+impl<'de> DeserializeSeed<'de> for Member<'_> {
+    type Value = usize;
 
-    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<&'a mut Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<usize, D::Error> {
         key.deserialize_str(self)
     }
 }
 
-impl<'a> Visitor<'_> for Member<'a> {
-    type Value = &'a mut Value;
+impl Visitor<'_> for Member<'_> {
+    type Value = usize;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name or the index of what is there")
+        f.write_str("the name of what is there")
     }
 
-    fn visit_str<E: Error>(self, key: &str) -> Result<&'a mut Value, E> {
-        let found = match self.0 {
-            Value::Object(members) => members.get_mut(key),
-            Value::Array(items) => key.parse().ok().and_then(|index: usize| items.get_mut(index)),
-            _ => None,
-        };
-        found.ok_or_else(misfit)
+    fn visit_str<E: Error>(self, key: &str) -> Result<usize, E> {
+        let mut places = (self.from..self.names.len()).chain(0..self.from);
+        places.find(|at| *self.names[*at] == *key).ok_or_else(misfit)
     }
 }
 
-fn sum(a: &Number, b: &Number) -> Option<Number> {
-    Number::from_i128(a.as_i128()?.checked_add(b.as_i128()?)?)
-}
+/// The index of an item, which as the name of a member is text.
+#[derive(Deserialize)]
+struct Index(usize);
 
 fn misfit<E: Error>() -> E {
     E::custom("a change of something that is not there")
@@ -124,7 +139,16 @@ fn misfit<E: Error>() -> E {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::de::StrRead;
     use serde_json::json;
+
+    fn tree(value: &Value) -> Tree {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    fn reader(text: &str) -> serde_json::Deserializer<StrRead<'_>> {
+        serde_json::Deserializer::from_str(text)
+    }
 
     #[test]
     fn what_has_changed_brings_back_the_next() {
@@ -144,9 +168,11 @@ mod tests {
         ];
         for (before, after) in rows {
             let delta = between(&before, &after).unwrap();
-            let mut value = before.clone();
-            Change(&mut value).deserialize(delta.clone()).unwrap();
-            assert_eq!(value, after, "{delta}");
+            let was = tree(&before);
+            let mut is = was.clone();
+            Change(&mut is).deserialize(&mut reader(&delta.to_string())).unwrap();
+            assert_eq!(Value::deserialize(&is).unwrap(), after, "{delta}");
+            assert_eq!(was, tree(&before), "a copy stays as it was");
             assert_eq!(between(&after, &after), None);
         }
         assert_eq!(
@@ -165,7 +191,8 @@ mod tests {
             (json!(u64::MAX), json!(1)),
             (json!(1), json!([])),
         ] {
-            assert!(Change(&mut value.clone()).deserialize(delta.clone()).is_err(), "{value} {delta}");
+            let changed = Change(&mut tree(&value)).deserialize(&mut reader(&delta.to_string()));
+            assert!(changed.is_err(), "{value} {delta}");
         }
     }
 }

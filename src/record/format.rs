@@ -5,6 +5,7 @@
 //! layout is the same in every schema: a program finds its way through a file that is newer than itself.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +100,7 @@ pub enum Entry {
         /// Whether outputs show it at once; others show it not at all, or at the next [`Entry::Shown`].
         shown: bool,
         /// As it was taken.
-        sample: Box<Sample>,
+        sample: Arc<Sample>,
     },
     /// Outputs show the last sample now, with what has been told since.
     Shown {

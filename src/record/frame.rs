@@ -1,5 +1,6 @@
 //! Frames made of entries, and entries of frames.
 
+use std::sync::Arc;
 use std::{fmt, io};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -11,12 +12,13 @@ use zstd::zstd_safe::CParameter;
 use super::delta;
 use super::format::{Entry, HEAD, Head};
 use super::header::SCHEMA;
+use super::tree::Tree;
 use crate::sample::Sample;
 
 /// Level of compression: higher ones take several times as long for a tenth less.
 const LEVEL: i32 = 3;
-/// Its two tables, 64 KiB each, however large a frame is: those of the level take half a megabyte from the first large frame on.
-const TABLE_LOG: u32 = 14;
+/// Its two tables, 32 KiB each, however large a frame is: those of the level take half a megabyte from the first large frame on.
+const TABLE_LOG: u32 = 13;
 
 /// A reference sample is taken anew where what a frame's first sample differs by is more than so much of it whole.
 const WORN: usize = 4;
@@ -30,14 +32,21 @@ struct SampleLine {
 }
 
 /// A sample that those that come first in a frame are changes of.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct ReferenceLine {
     kind: Kind,
     number: u32,
     sample: Value,
 }
 
-#[derive(Serialize, Deserialize)]
+/// The same as it is read.
+#[derive(Deserialize)]
+struct ReferenceRead {
+    number: u32,
+    sample: Tree,
+}
+
+#[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Kind {
     Sample,
@@ -215,12 +224,12 @@ impl Opener {
 pub(super) struct Lines {
     text: Vec<u8>,
     at: usize,
-    last: Option<Value>,
+    last: Option<Tree>,
 }
 
 impl Lines {
     /// With the sample that the first of them is a change of.
-    pub(super) fn new(text: Vec<u8>, reference: Option<Value>) -> Self {
+    pub(super) fn new(text: Vec<u8>, reference: Option<Tree>) -> Self {
         Self { text, at: 0, last: reference }
     }
 
@@ -240,17 +249,17 @@ impl Lines {
         }
     }
 
-    fn sample(line: &[u8], last: &mut Option<Value>) -> io::Result<Entry> {
-        let value = last.as_mut().ok_or_else(|| io::Error::other("a change of a sample that is not there"))?;
+    fn sample(line: &[u8], last: &mut Option<Tree>) -> io::Result<Entry> {
+        let tree = last.as_mut().ok_or_else(|| io::Error::other("a change of a sample that is not there"))?;
         let mut reader = serde_json::Deserializer::from_slice(line);
-        let shown = Changed(value).deserialize(&mut reader)?;
+        let shown = Changed(tree).deserialize(&mut reader)?;
         reader.end()?;
-        Ok(Entry::Sample { shown, sample: Box::new(Sample::deserialize(&*value)?) })
+        Ok(Entry::Sample { shown, sample: Arc::new(Sample::deserialize(&*tree)?) })
     }
 }
 
 /// Reads a [`SampleLine`]: the sample becomes what it says, and whether that was shown is returned.
-struct Changed<'a>(&'a mut Value);
+struct Changed<'a>(&'a mut Tree);
 
 impl<'de> DeserializeSeed<'de> for Changed<'_> {
     type Value = bool;
@@ -284,10 +293,10 @@ impl<'de> Visitor<'de> for Changed<'_> {
 }
 
 /// The reference sample of that number in the lines of a frame.
-pub(super) fn reference(lines: &[u8], number: u32) -> Option<Value> {
+pub(super) fn reference(lines: &[u8], number: u32) -> Option<Tree> {
     let mut rows = lines.split(|b| *b == b'\n').filter(|line| line.starts_with(REFERENCE));
     rows.find_map(|row| {
-        let row: ReferenceLine = serde_json::from_slice(row).ok()?;
+        let row: ReferenceRead = serde_json::from_slice(row).ok()?;
         (row.number == number).then_some(row.sample)
     })
 }

@@ -5,6 +5,7 @@
 //! | `format` | what a file is made of: heads of frames, entries |
 //! | `header` | what is known of a run before its first sample |
 //! | `delta` | a sample as what has changed since the one before |
+//! | `tree` | a sample that is changed bit by bit as it is read |
 //! | `frame` | frames made of entries, and entries of frames |
 //! | `write` | the thread that writes |
 //! | `read` | the reader: what is whole, from any moment on |
@@ -18,6 +19,7 @@ mod frame;
 mod header;
 mod past;
 mod read;
+mod tree;
 mod write;
 
 pub use course::{Course, play, play_with, verdict_so_far};

@@ -5,7 +5,7 @@ use super::read::{Entries, Recording};
 
 /// States that are kept. More make a seek shorter and cost memory: one is a model, though most of its history is shared with the
 /// one before.
-const MOST: usize = 150;
+const MOST: usize = 300;
 
 /// The past of a recording.
 #[derive(Debug)]
@@ -38,6 +38,12 @@ impl Past {
         play(recording, frame, to, &mut course);
         self.keep(to, course);
         true
+    }
+
+    /// How many states are kept.
+    #[cfg(test)]
+    pub(crate) fn states(&self) -> usize {
+        self.kept.len() + usize::from(self.here.is_some())
     }
 
     /// The run as far as it has been prepared.

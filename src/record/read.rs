@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::format::{Damage, Entry, HEAD, Head, MARK};
 use super::frame::{self, Lines, Opener};
 use super::header::{Header, SCHEMA};
+use super::tree::Tree;
 use crate::model::{Setup, Summary};
 
 /// Why nothing of a file can be used: one line for people, without the file's name.
@@ -57,9 +57,9 @@ impl fmt::Display for Unreadable {
 
 /// A frame that is whole.
 #[derive(Debug, Clone, Copy)]
-struct Frame {
+pub(super) struct Frame {
     /// Where its lines begin in the file.
-    at: u64,
+    pub(super) at: u64,
     head: Head,
     /// Something is missing before it.
     after_damage: bool,
@@ -76,7 +76,7 @@ pub struct Recording {
     frames: Vec<Frame>,
     damage: Vec<Damage>,
     /// The reference sample that was needed last, by its number: there is one for an hour or so.
-    reference: Mutex<Option<(u32, Value)>>,
+    reference: Mutex<Option<(u32, Tree)>>,
 }
 
 /// Opens a run file, and checks all of it.
@@ -137,7 +137,7 @@ impl Recording {
     }
 
     /// The sample that the first one of a frame is a change of, from whichever frame still has it.
-    fn reference(&self, number: u32, opener: &mut Opener) -> Option<Value> {
+    fn reference(&self, number: u32, opener: &mut Opener) -> Option<Tree> {
         let mut kept = self.reference.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, value)) = kept.as_ref().filter(|(kept, _)| *kept == number) {
             return Some(value.clone());
@@ -275,15 +275,15 @@ impl Iterator for Entries<'_> {
 }
 
 /// What a file is made of.
-struct Scanned {
-    frames: Vec<Frame>,
-    damage: Vec<Damage>,
+pub(super) struct Scanned {
+    pub(super) frames: Vec<Frame>,
+    pub(super) damage: Vec<Damage>,
     /// The first frame of a schema that is not known.
     newer: Option<Frame>,
 }
 
 /// Goes from frame to frame and checks each. Where there is none, looks for the next.
-fn scan(file: &File, bytes: u64) -> io::Result<Scanned> {
+pub(super) fn scan(file: &File, bytes: u64) -> io::Result<Scanned> {
     let mut found = Scanned { frames: Vec::new(), damage: Vec::new(), newer: None };
     let (mut at, mut bad, mut last_ms) = (0, None, 0);
     let mut packed = Vec::new();
@@ -333,8 +333,12 @@ fn next_mark(file: &File, from: u64, bytes: u64) -> io::Result<u64> {
     let mut at = from;
     while at + (MARK.len() as u64) <= bytes {
         let read = file.read_at(&mut buffer, at)?;
-        if let Some(i) = buffer[..read].windows(MARK.len()).position(|w| w == MARK) {
-            return Ok(at + i as u64);
+        let (whole, mut from) = (&buffer[..read], 0);
+        while let Some(i) = whole[from..].iter().position(|b| *b == MARK[0]) {
+            if whole[from + i..].starts_with(&MARK) {
+                return Ok(at + (from + i) as u64);
+            }
+            from += i + 1;
         }
         if read < MARK.len() {
             break;

@@ -1,7 +1,9 @@
 //! Files as a run writes them, whole and damaged.
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::*;
 use crate::model::{Cause, Model, Setup, Severity, Verdict, synthetic};
@@ -15,7 +17,7 @@ fn setup() -> Setup {
 fn entries(samples: u64) -> Vec<Entry> {
     let sample = |i: u64| synthetic::sample((i * 1000).min(50_000), i * 1000);
     let mut all: Vec<Entry> =
-        (0..samples).map(|i| Entry::Sample { shown: true, sample: Box::new(sample(i)) }).collect();
+        (0..samples).map(|i| Entry::Sample { shown: true, sample: Arc::new(sample(i)) }).collect();
     let note = |t_ms, id: &str| Entry::Note { t_ms, severity: Severity::Info, id: id.into(), text: "a note".into() };
     all.insert(0, note(0, "first"));
     let pid = sample(0).kernel.processes[0].pid;
@@ -124,22 +126,46 @@ fn a_file_cut_anywhere_gives_what_was_whole() {
 #[test]
 fn a_flipped_bit_costs_its_frame_and_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let written = entries(8);
-    let path = write(dir.path(), &written, 3);
+    // A header, a note, a reference and its copy, changes of it, and a summary.
+    let note = Entry::Note { t_ms: 0, severity: Severity::Info, id: "first".into(), text: "a note".into() };
+    let sample = |i: u64| Entry::Sample { shown: true, sample: Arc::new(synthetic::host_only(i * 1000)) };
+    let summary = Entry::Summary { summary: Box::new(Model::new(setup()).summary(Verdict::Watched)) };
+    let written: Vec<Entry> = [note].into_iter().chain((1..6).map(sample)).chain([summary]).collect();
+    let path = write(dir.path(), &written, 2);
+    let file = File::options().read(true).write(true).open(&path).unwrap();
     let mut bytes = fs::read(&path).unwrap();
-    // Every bit of some bytes in each frame, spread by a step that is coprime to what has a period.
-    for bit in (0..bytes.len() * 8).step_by(131) {
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        fs::write(&path, &bytes).unwrap();
-        bytes[bit / 8] ^= 1 << (bit % 8);
-        let recording = open(&path).unwrap_or_else(|e| panic!("bit {bit}: {e}"));
-        assert_eq!(recording.damage().len(), 1, "bit {bit}");
-        let read = without_headers(&recording);
-        let lost = written.iter().filter(|entry| !read.contains(entry)).count();
-        assert!(lost <= 3, "bit {bit} cost {lost}");
-        assert!(lost == 0 || read.iter().any(|e| matches!(e, Entry::Gap { .. })) || recording.damage()[0].at_end);
-        play(&recording);
+    let length = bytes.len() as u64;
+    let whole: Vec<u64> = read::scan(&file, length).unwrap().frames.iter().map(|f| f.at).collect();
+    let mut seen = Vec::new();
+    for bit in 0..bytes.len() * 8 {
+        let at = bit / 8;
+        bytes[at] ^= 1 << (bit % 8);
+        file.write_all_at(&bytes[at..=at], at as u64).unwrap();
+        let found = read::scan(&file, length).unwrap();
+        let left: Vec<u64> = found.frames.iter().map(|f| f.at).collect();
+        let [damage] = found.damage[..] else { panic!("bit {bit}: {:?}", found.damage) };
+        assert!((damage.offset..damage.offset + damage.bytes).contains(&(at as u64)), "bit {bit}: {damage:?}");
+        assert!(left.len() + 1 == whole.len() && left.iter().all(|f| whole.contains(f)), "bit {bit}");
+        // What is read of the frames that are left is the same whichever bit of the lost one it was.
+        if !seen.contains(&left) {
+            costs_little(&path, &written, bit);
+            seen.push(left);
+        }
+        bytes[at] ^= 1 << (bit % 8);
+        file.write_all_at(&bytes[at..=at], at as u64).unwrap();
     }
+    assert_eq!(seen.len(), whole.len(), "each frame was hit");
+}
+
+/// What is left of a recording with a damaged frame of two entries is read, and that something is missing is told.
+fn costs_little(path: &Path, written: &[Entry], bit: usize) {
+    let recording = open(path).unwrap_or_else(|e| panic!("bit {bit}: {e}"));
+    assert_eq!(recording.damage().len(), 1, "bit {bit}");
+    let read = without_headers(&recording);
+    let lost = written.iter().filter(|entry| !read.contains(entry)).count();
+    assert!(lost <= 2, "bit {bit} cost {lost}");
+    assert!(lost == 0 || read.iter().any(|e| matches!(e, Entry::Gap { .. })) || recording.damage()[0].at_end);
+    play(&recording);
 }
 
 #[test]
@@ -172,11 +198,11 @@ fn a_newer_schema_says_what_it_needs() {
 #[test]
 fn keys_that_are_not_known_are_passed_over() {
     let sample: Sample = synthetic::sample(1000, 5);
-    let mut value = serde_json::to_value(Entry::Sample { shown: true, sample: Box::new(sample.clone()) }).unwrap();
+    let mut value = serde_json::to_value(Entry::Sample { shown: true, sample: Arc::new(sample.clone()) }).unwrap();
     value["later"] = 1.into();
     value["sample"]["kernel"]["later"] = 1.into();
     let read: Entry = serde_json::from_value(value).unwrap();
-    assert_eq!(read, Entry::Sample { shown: true, sample: Box::new(sample) });
+    assert_eq!(read, Entry::Sample { shown: true, sample: Arc::new(sample) });
 }
 
 #[test]
@@ -208,7 +234,7 @@ fn what_finds_no_room_is_a_gap() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run.c1m");
     let mut recorder = Recorder::start(&path, File::create(&path).unwrap(), Header::new(setup())).unwrap();
-    let sample = Entry::Sample { shown: true, sample: Box::new(synthetic::sample(1000, 5)) };
+    let sample = Entry::Sample { shown: true, sample: Arc::new(synthetic::sample(1000, 5)) };
     // Faster than any disk: some are missed.
     for _ in 0..3000 {
         recorder.put(sample.clone());
@@ -236,7 +262,7 @@ fn the_summary_of_a_run_that_ends_while_the_disk_is_behind_is_kept() {
     let path = dir.path().join("run.c1m");
     let mut recorder = Recorder::start(&path, File::create(&path).unwrap(), Header::new(setup())).unwrap();
     for _ in 0..3000 {
-        recorder.put(Entry::Sample { shown: true, sample: Box::new(synthetic::sample(1000, 5)) });
+        recorder.put(Entry::Sample { shown: true, sample: Arc::new(synthetic::sample(1000, 5)) });
     }
     recorder.finish(Entry::Summary { summary: Box::new(Model::new(setup()).summary(Verdict::Watched)) });
     let recording = open(&path).unwrap();

@@ -81,7 +81,7 @@ pub fn outcome(facts: &Facts) -> Outcome {
         None => format!("The record ends before the run did; until then {held}{of} connections were open at once."),
     };
     let told = told(facts, stopped);
-    let cure = stopped.map(|l| l.cure.clone()).filter(|c| !c.is_empty());
+    let cure = stopped.map(|l| Cure::clone(&l.cure)).filter(|c| !c.is_empty());
     let cure = cure.or_else(|| told.map(|event| event.cure.clone())).unwrap_or_default();
     Outcome { sentence, proof: told.map(|event| event.text.clone()), cure }
 }

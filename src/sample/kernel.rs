@@ -388,6 +388,10 @@ pub struct Process {
     pub descriptors: Reading<u64>,
     /// Soft and hard `RLIMIT_NOFILE`.
     pub nofile: Reading<SoftHard>,
+    /// The soft `RLIMIT_NOFILE` that it was started with, of a program that never uses more than that, whatever it is given
+    /// later (BEAM); `None` of any other.
+    #[serde(default)]
+    pub nofile_at_start: Option<u64>,
     /// Threads of its user against its soft `RLIMIT_NPROC`; `None` where that does not bind it. The other processes of the
     /// user were counted once, when this one was opened; those watched, and the dashboard, are counted now.
     pub user_threads: Reading<Option<UserThreads>>,
@@ -486,6 +490,12 @@ impl Process {
     /// Whether it is on its way out: its memory has been given back, and its descriptors are being closed.
     pub fn is_ending(&self) -> bool {
         self.alive && self.rss_bytes.is_err()
+    }
+
+    /// Descriptors that it can use: its soft limit, or what it was started with where it keeps to that.
+    pub fn usable_descriptors(&self) -> Option<u64> {
+        let soft = self.nofile.as_ref().ok()?.soft;
+        Some(self.nofile_at_start.map_or(soft, |started| started.min(soft)))
     }
 }
 

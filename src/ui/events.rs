@@ -169,7 +169,7 @@ fn opened(buf: &mut Buffer, area: Rect, model: &Model, event: &Event, look: Look
     let rest = Rect { y: below.y + used, height: below.height - used, ..below };
     if rest.height >= AROUND {
         // What else went on then.
-        let shown = over_time::Shown { model, cursor: Some(event.t_ms) };
+        let shown = over_time::Shown { model, cursor: Some(event.t_ms), then: None };
         over_time::draw(buf, rest, &shown, Look { boxed: false, focused: false, ..look });
     }
 }

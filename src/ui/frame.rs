@@ -50,7 +50,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, view: &View, theme: Theme) {
         let look = Look { theme, boxed: has(area, BOXED), focused: focus == Some(*panel) };
         match panel {
             Panel::OverTime => {
-                let shown = over_time::Shown { model: live, cursor: view.cursor };
+                let shown = over_time::Shown { model: live, cursor: view.cursor, then: view.past.as_deref() };
                 over_time::draw(buf, *place, &shown, look);
             }
             _ => draw_panel(buf, *place, *panel, shown, view, look),

@@ -187,7 +187,7 @@ impl Columns {
 
     fn row(&self, buf: &mut Buffer, area: Rect, limit: &Limit, theme: Look) {
         let unit = limit.unit;
-        put(buf, area, 1, 0, &cut(&limit.name(), usize::from(self.used) - 2), theme.strong());
+        put(buf, area, 1, 0, &cut(&limit.short_name(), usize::from(self.used) - 2), theme.strong());
         for (column, value) in [(self.used, limit.used), (self.bound, limit.limit)] {
             let text = value.map_or_else(|| "–".into(), |v| amount(unit, v));
             put_right(buf, area, column + 9, 0, &text, theme.text());

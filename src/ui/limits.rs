@@ -104,7 +104,7 @@ fn fold_text(folded: &[&Limit]) -> String {
 pub(super) fn row_of(buf: &mut Buffer, area: Rect, limit: &Limit, look: Look) {
     let quiet = matches!(limit.state, LimitState::NotApplicable | LimitState::Unknown);
     let names = name_columns(area.width);
-    put(buf, area, 1, 0, &cut(&limit.name(), names.into()), if quiet { look.dim() } else { look.text() });
+    put(buf, area, 1, 0, &cut(&limit.short_name(), names.into()), if quiet { look.dim() } else { look.text() });
     let after_name = names + 2;
     if quiet {
         put(buf, area, after_name, 0, &when(limit), look.dim());

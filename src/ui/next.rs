@@ -86,11 +86,7 @@ fn next(model: &Model, look: Look) -> Sentence {
             if early { " yet: forecasts need more connections" } else { ": nothing bounded grows with connections" };
         return plain(format!("no limit in sight{why}"));
     };
-    // Here is room for what a list has to cut.
-    let name = match limit.name() {
-        name if name.contains('…') => format!("{}: {}", limit.scope, limit.info.label),
-        name => name,
-    };
+    let name = limit.name();
     if limit.state == LimitState::Hit {
         let text = match limit.numbers() {
             Some(_) if limit.share().is_some_and(|share| share >= 0.9) => format!("{name} is used up: {}", of(limit)),
@@ -139,10 +135,9 @@ fn of(limit: &Limit) -> String {
     format!("{} of {}", write(limit.used), write(limit.limit))
 }
 
-/// What helps, shortest first: a command where there is one.
+/// What helps.
 fn fix(limit: &Limit) -> Option<String> {
-    let remedies = &limit.cure.0;
-    remedies.iter().find_map(|r| r.command.clone()).or_else(|| remedies.first().map(|r| r.text.clone()))
+    limit.cure.first().map(ToOwned::to_owned)
 }
 
 /// Whether anything is wrong now.

@@ -26,6 +26,16 @@ pub(super) struct Shown<'a> {
     pub(super) model: &'a Model,
     /// Where the time cursor stands; `None` is now.
     pub(super) cursor: Option<u64>,
+    /// The run as it was there, where that is known: of the axis a point is soon a mean of several moments.
+    pub(super) then: Option<&'a Model>,
+}
+
+impl Shown<'_> {
+    /// A quantity as it was at that moment.
+    fn at(&self, quantity: Quantity, at_ms: u64) -> Option<f64> {
+        let (model, at_ms) = self.then.map_or((self.model, at_ms), |then| (then, then.now().t_ms));
+        model.at(quantity, at_ms)
+    }
 }
 
 /// How a quantity is written.
@@ -115,7 +125,7 @@ impl Row {
 
     /// The value beside the name, in [`VALUE`] columns: the sum of parts, or the outermost percentile.
     fn value(&self, shown: &Shown<'_>, at_ms: u64) -> String {
-        let mut values = self.quantities.iter().map(|q| shown.model.at(*q, at_ms));
+        let mut values = self.quantities.iter().map(|q| shown.at(*q, at_ms));
         let value = if self.nested { values.next_back().flatten() } else { values.flatten().reduce(|a, b| a + b) };
         value.map_or_else(|| "–".to_owned(), |v| self.unit.write(v))
     }
@@ -269,7 +279,7 @@ fn one(
 
 /// What there is to say of a row besides its value.
 fn note(row: &Row, shown: &Shown<'_>, at: u64) -> String {
-    let value = |q: Quantity| shown.model.at(q, at);
+    let value = |q: Quantity| shown.at(q, at);
     match row.quantities {
         [system @ (Q::ServerSystem | Q::ClientSystem), user] => match (value(*user), value(*system)) {
             (Some(user), Some(system)) => format!("user {:.0} kernel {:.0}", user * 100.0, system * 100.0),
@@ -357,9 +367,32 @@ mod tests {
         model.note(Severity::Warning, "odd", "something odd");
         let area = Rect::new(0, 0, width, height);
         let mut buf = Buffer::empty(area);
-        draw(&mut buf, area, &Shown { model: &model, cursor }, Look::default());
+        draw(&mut buf, area, &Shown { model: &model, cursor, then: None }, Look::default());
         let row = |y| (0..width).map(|x| buf[(x, y)].symbol()).collect::<String>();
         ((0..height).map(row).collect(), buf)
+    }
+
+    #[test]
+    fn figures_at_the_cursor_are_what_the_screen_showed_then() {
+        let (mut model, mut then) = (Model::default(), None);
+        // Two samples or three make a point.
+        for (i, sample) in crate::model::synthetic::ramp(400_000, 40_000, 200).iter().enumerate() {
+            model.update(sample);
+            then = then.or((i == 20).then(|| model.clone()));
+        }
+        let then = then.unwrap();
+        let figures = |shown: &Shown<'_>| {
+            let area = Rect::new(0, 0, 80, 40);
+            let mut buf = Buffer::empty(area);
+            draw(&mut buf, area, shown, Look::default());
+            let row = |y| (0..1 + NAME + VALUE).map(|x| buf[(x, y)].symbol()).collect::<String>();
+            // How far a graph reaches is of the whole axis.
+            (1..40).map(row).filter(|row| !row.contains("scale")).collect::<Vec<String>>()
+        };
+        let showed = figures(&Shown { model: &then, cursor: None, then: None });
+        let cursor = Some(then.now().t_ms);
+        assert_eq!(figures(&Shown { model: &model, cursor, then: Some(&then) }), showed);
+        assert_ne!(figures(&Shown { model: &model, cursor, then: None }), showed, "a mean of several moments");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::keys::{Command, KEYS, Stroke};
 use super::panels::{self, Panel};
 use super::prompt::{For, Prompt};
 use super::state::{Question, View, can_drive};
+use crate::limits::Cure;
 use crate::model::{Model, Range, XAxis};
 
 /// Connections of this program's own above which quitting is asked about: so many take a while to open again.
@@ -194,16 +195,11 @@ impl View {
             Some(Panel::Limits) => {
                 let rows = self.limit_rows(shown);
                 let limit = rows.rows.get(self.chosen_limit(&rows));
-                ("this limit", limit.map(|l| l.cure.clone()))
+                ("this limit", limit.map(|l| Cure::clone(&l.cure)))
             }
-            _ => ("the next limit", shown.nearest().map(|l| l.cure.clone())),
+            _ => ("the next limit", shown.nearest().map(|l| Cure::clone(&l.cure))),
         };
-        let remedies = cure.map(|cure| cure.0).unwrap_or_default();
-        let text = match remedies.iter().find_map(|remedy| remedy.command.clone()) {
-            Some(command) => Some(command),
-            None => remedies.first().map(|remedy| remedy.text.clone()),
-        };
-        let Some(text) = text else {
+        let Some(text) = cure.and_then(|cure| cure.first().map(ToOwned::to_owned)) else {
             self.say(format!("no fix for {what}"));
             return Action::Redraw;
         };

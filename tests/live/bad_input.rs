@@ -1,9 +1,10 @@
 //! What cannot be: one clear line on standard error, exit status 2, nothing on standard output.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Output, Stdio};
 
-use super::support::{Run, own_namespace, program, wait_until};
+use super::support::{BINARY, Run, own_namespace, program, require, wait_until, without_privilege};
 
 fn start(args: &[&str]) -> Child {
     program().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -77,6 +78,13 @@ fn what_the_command_line_shows_to_be_wrong() {
         ("--attach :99999", "--attach: ':99999' is not a port"),
         ("--attach zzz", "--attach zzz: no process has that name (see: ps -e)"),
         ("--attach 2", "--attach 2: 2 is a kernel thread, which has no connections"),
+        ("--metrics zzz", "--metrics: 'zzz' is not an address and a port; write for example 9464"),
+        ("--metrics 127.0.0.1", "--metrics: '127.0.0.1' is not an address and a port"),
+        ("--metrics 0", "--metrics: '0' is not"),
+        ("--metrics 192.0.2.1:9464", "--metrics 192.0.2.1:9464: this machine has no such address"),
+        ("--server --metrics 9950", "--metrics 127.0.0.1:9950: the run itself uses the ports 9900 to 9999"),
+        ("--metrics-linger 5s", "--metrics-linger does nothing without --metrics"),
+        ("--metrics 9464 --metrics-linger long", "--metrics-linger: 'long' is not a duration"),
         ("--output html", "write one of tui, text, json"),
         ("--output jsn", "a similar value exists: 'json'"),
         ("--no-such-option", "--no-such-option"),
@@ -91,6 +99,34 @@ fn what_the_command_line_shows_to_be_wrong() {
         }
         refused(&args, part);
     }
+}
+
+#[test]
+fn what_cannot_be_exported() {
+    for (line, part) in [
+        ("last", "--openmetrics"),
+        ("--openmetrics", "<RUN>"),
+        ("--openmetrics /nowhere.c1m", "/nowhere.c1m"),
+        ("--openmetrics last", "no run is kept"),
+        ("--openmetrics last --force", "--output-file"),
+        ("--openmetrics last -o /dev/null", "cannot write /dev/null: it is there already"),
+    ] {
+        refused(&["runs", "export"].into_iter().chain(line.split_whitespace()).collect::<Vec<_>>(), part);
+    }
+}
+
+#[test]
+fn where_metrics_cannot_be_served() {
+    own_namespace!();
+    require!(OtherUser);
+    let taken = TcpListener::bind("127.0.0.1:9464").unwrap();
+    refused(&["--metrics", "9464", "--output", "json"], "--metrics 127.0.0.1:9464: another program listens there");
+    drop(taken);
+    let mut nobody = without_privilege(Path::new(BINARY));
+    let out = nobody.args(["--metrics", "80", "--output", "json"]).output().unwrap();
+    let err = String::from_utf8(out.stderr).unwrap();
+    assert_eq!((out.status.code(), err.lines().count()), (Some(2), 1), "{err}");
+    assert!(err.contains("--metrics 127.0.0.1:80: this user may not listen on port 80"), "{err}");
 }
 
 #[test]

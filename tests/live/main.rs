@@ -19,6 +19,7 @@ mod fleet_screen;
 mod heap;
 mod hostile;
 mod limits;
+mod metrics;
 mod names;
 mod readme;
 mod record;

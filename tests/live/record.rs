@@ -1,6 +1,7 @@
 //! Runs as files: recorded, killed, listed, replayed, held against what is expected.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -8,7 +9,7 @@ use c1m_top::model::Verdict;
 use c1m_top::protocol::Role;
 use c1m_top::record::{self, Entry, play};
 
-use super::support::{AS_NOBODY, BINARY, Home, Run, own_namespace, program, require};
+use super::support::{AS_NOBODY, BINARY, Home, Net, Run, own_namespace, program, require};
 
 /// Runs it to its end.
 fn output(args: &[&str]) -> Output {
@@ -107,6 +108,28 @@ fn what_was_recorded_before_a_kill_is_there() {
     fs::write(file, &bytes[..bytes.len() - 20]).unwrap();
     let out = output(&["replay", file, "--output", "json"]);
     assert!(out.status.code() == Some(0) && text(&out.stderr).contains("not whole"), "{}", text(&out.stderr));
+}
+
+#[test]
+fn settings_of_the_network_are_those_of_the_targets_namespace_or_none() {
+    require!(Root, OtherUser, Program("sysctl"));
+    own_namespace!();
+    let there = Net::new();
+    there.sh("sysctl -qw net.core.somaxconn=77 net.ipv4.tcp_max_syn_backlog=78");
+    let recorded = |wrapper: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let file = dir.path().join("run.c1m");
+        let options = format!("--attach {} --interval 100ms --duration 300ms --record {}", there.pid(), file.display());
+        let ended = Run::under(wrapper, &options).finish();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        record::open(&file).unwrap().header().sysctls.clone()
+    };
+    let by_root = recorded(&[]);
+    let names = ["net.core.somaxconn", "net.ipv4.tcp_max_syn_backlog"];
+    assert_eq!(names.map(|name| by_root[name].as_str()), ["77", "78"]);
+    let by_nobody = recorded(&AS_NOBODY);
+    assert!(by_nobody.contains_key("fs.nr_open") && names.iter().all(|name| !by_nobody.contains_key(*name)));
 }
 
 #[test]

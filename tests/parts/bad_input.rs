@@ -1,31 +1,10 @@
 //! Recordings that are no parts of one run: named, and left out where that was asked for.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
-use c1m_top::record::{self, Entry, Header};
-
 use super::support::{Run, own_namespace, program};
-use super::{file, merge, open, text};
-
-/// A short run, recorded under this name.
-fn recorded(name: &str, options: &str) -> PathBuf {
-    let path = file(name);
-    let ended = Run::start(&format!("{options} --ports 2 --interval 100ms --record {}", path.display())).finish();
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    path
-}
-
-/// A copy of a recording with another header.
-fn rewritten(from: &Path, name: &str, change: impl Fn(&mut Header)) -> PathBuf {
-    let recording = open(from);
-    let mut header = recording.header().clone();
-    change(&mut header);
-    let entries = recording.entries().filter(|entry| !matches!(entry, Entry::Header { .. }));
-    let path = file(name);
-    record::write_all(File::create(&path).unwrap(), header, entries).unwrap();
-    path
-}
+use super::{file, merge, open, recorded, rewritten, text};
 
 /// Refused in one line that has these words, with nothing written.
 fn refused(runs: &[&PathBuf], words: &[&str]) {
@@ -93,6 +72,8 @@ fn what_does_not_belong_together_is_named() {
     assert_eq!(fs::read(&all).unwrap(), before);
     assert_eq!(merge(&whole, &all, &["--force"]).status.code(), Some(0));
     assert_eq!(open(&all).summary().unwrap().target, Some(100));
+    let out = merge(&whole, Path::new("/dev/null"), &["--force"]);
+    assert!(out.status.code() == Some(2) && text(&out.stderr).contains("not a regular file"), "{}", text(&out.stderr));
     refused(&[&all, &one], &["some.c1m is merged already"]);
 
     // A file that is torn is as good as its beginning.

@@ -43,7 +43,7 @@ fn read(path: &std::path::Path) -> Merged {
     let mut merged = (Vec::new(), None, Vec::new());
     for entry in open(path).entries() {
         match entry {
-            Entry::Sample { sample, .. } => merged.0.push(*sample),
+            Entry::Sample { sample, .. } => merged.0.push(std::sync::Arc::unwrap_or_clone(sample)),
             Entry::Summary { summary } => merged.1 = Some(*summary),
             Entry::Part { name, summary, .. } => merged.2.push((name, *summary)),
             _ => {}

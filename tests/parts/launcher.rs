@@ -1,9 +1,12 @@
 //! Parts as launchers number them, and parts beside one another on one host.
 
+use std::path::PathBuf;
+
 use c1m_top::model::Verdict;
+use c1m_top::record::Entry;
 
 use super::support::{BINARY, Run, own_namespace, program, wait_until};
-use super::{file, merge, text};
+use super::{file, merge, open, recorded, rewritten, text};
 
 /// Options of a client that holds nothing for long.
 const CLIENT: &str = "--client 127.0.0.1 9900 --ports 2 --interval 100ms";
@@ -81,4 +84,35 @@ fn parts_beside_one_another_do_not_collide() {
     assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()));
     let wants = "Merged 3 recordings: at most 801 of 801 connections at once.\n";
     assert!(text(&out.stdout).starts_with(wants), "{}", text(&out.stdout));
+}
+
+#[test]
+fn a_header_says_which_clock_and_which_host() {
+    own_namespace!();
+    let server = serve();
+    let [one, two] = [1, 2].map(|n| {
+        recorded(&format!("{n}.c1m"), &format!("--client 127.0.0.1 9900 --target 100 --hold 1s --part {n}/2"))
+    });
+    server.interrupt();
+    let merged = |name: &str, runs: [&PathBuf; 2]| {
+        let to = file(name);
+        let out = merge(&runs.map(Clone::clone), &to, &[]);
+        assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()));
+        let recording = open(&to);
+        let starts = recording.summary().unwrap().merged.as_ref().unwrap().parts.iter().map(|part| part.starts_ms);
+        let memory = recording.entries().find_map(|entry| match entry {
+            Entry::Sample { sample, .. } => Some(sample.kernel.host.mem.as_ref().unwrap().total),
+            _ => None,
+        });
+        (starts.collect::<Vec<_>>(), memory.unwrap(), recording.header().memory_bytes.unwrap())
+    };
+    let (starts, memory, told) = merged("as-it-was.c1m", [&one, &two]);
+    assert!(starts[0] == 0 && starts[1] > 0 && memory == told, "{starts:?}");
+    // A clock that was ten seconds ahead: the second part was the first.
+    let ahead = rewritten(&two, "ahead.c1m", |header| header.clock_offset_us = Some(10_000_000));
+    assert_eq!(merged("aligned.c1m", [&one, &ahead]).0, [10_000 - starts[1], 0]);
+    // Another machine, of which nothing else is known.
+    let elsewhere = rewritten(&two, "elsewhere.c1m", |header| header.place.host = Some("another".into()));
+    let (_, both, told) = merged("two-hosts.c1m", [&one, &elsewhere]);
+    assert_eq!((both, told), (2 * memory, 2 * memory));
 }

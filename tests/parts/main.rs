@@ -10,13 +10,14 @@ mod bad_input;
 mod hosts;
 mod launcher;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use c1m_top::protocol::Role;
-use c1m_top::record::{self, Entry, Recording};
+use c1m_top::record::{self, Entry, Header, Recording};
 
-use support::{Home, program, wait_until};
+use support::{Home, Run, program, wait_until};
 
 /// Where a test's recording goes.
 fn file(name: &str) -> PathBuf {
@@ -36,6 +37,25 @@ fn text(bytes: &[u8]) -> String {
 /// Opens a recording that is whole.
 fn open(path: &Path) -> Recording {
     record::open(path).unwrap()
+}
+
+/// A short run, recorded under this name.
+fn recorded(name: &str, options: &str) -> PathBuf {
+    let path = file(name);
+    let ended = Run::start(&format!("{options} --ports 2 --interval 100ms --record {}", path.display())).finish();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    path
+}
+
+/// A copy of a recording with another header.
+fn rewritten(from: &Path, name: &str, change: impl Fn(&mut Header)) -> PathBuf {
+    let recording = open(from);
+    let mut header = recording.header().clone();
+    change(&mut header);
+    let entries = recording.entries().filter(|entry| !matches!(entry, Entry::Header { .. }));
+    let path = file(name);
+    record::write_all(File::create(&path).unwrap(), header, entries).unwrap();
+    path
 }
 
 /// Waits until the file has a sample of this moment or later, milliseconds since the Unix epoch, in which so many connections are

@@ -56,7 +56,7 @@ impl Made {
         for mut sample in samples(self.target, self.per_s) {
             let open = synthetic::engine(&mut sample, Role::Client).map_or(0, |client| client.open);
             (self.change)(&mut sample, open);
-            let entry = Entry::Sample { shown: true, sample: Box::new(sample) };
+            let entry = Entry::Sample { shown: true, sample: sample.into() };
             course.take(&entry);
             recorder.put(entry);
             // It never waits for the disk, and a test is faster than a run.

@@ -133,6 +133,8 @@ pub(crate) fn foreign(sample: &mut Sample, pid: u32, name: &str, descriptors: u6
         stopped: false,
         descriptors: Ok(descriptors),
         nofile: Ok(SoftHard { soft: nofile, hard: nofile.max(20_000) }),
+        // As the probe finds it: BEAM keeps to what it was started with.
+        nofile_at_start: name.starts_with("beam").then_some(nofile),
         user_threads: Ok(None),
         runtime: Ok(None),
         app: Ok(None),
@@ -288,6 +290,7 @@ fn process(role: Role, n: u64) -> Process {
         stopped: false,
         descriptors: Ok(20),
         nofile: Ok(SoftHard { soft: 20_000, hard: 20_000 }),
+        nofile_at_start: None,
         user_threads: Ok(None),
         runtime: Ok(None),
         app: Ok(None),
@@ -371,7 +374,11 @@ fn stats(role: Role, pid: u32, n: u64, t_ms: u64) -> EngineStats {
             Latency::default()
         },
         connect_spread: if client { connects(n) } else { Vec::new() },
+        connect_sum_us: if client { 1_100 * n } else { 0 },
+        handshake_spread: if client { vec![0, 0, 0, 0, 0, 0, 0, 0, 0, n] } else { Vec::new() },
+        handshake_sum_us: if client { 21 * n } else { 0 },
         echo_spread: Vec::new(),
+        echo_sum_us: 0,
         times: c1m_top::protocol::Times::default(),
         table_use: (0..=n / 19_900)
             .map(|i| u32::try_from((n - i * 19_900).min(19_900) + 6).unwrap_or(u32::MAX))

@@ -3,8 +3,9 @@
 use c1m_top::model::Verdict;
 
 use super::expect::{Case, Cured};
-use super::fill::Filler;
+use super::fill::{Filler, fill};
 use super::servers;
+use super::support::{own_processes, require};
 
 /// The tests of one case: filled beyond its limit, cured, filled to 60 %.
 macro_rules! case {
@@ -54,6 +55,7 @@ const REFUSES: Case = Case {
     event: "app/",
     says: &["closes what it accepts", "app limit"],
     advises: &[],
+    never_advises: &["somaxconn"],
     watcher: Verdict::Watched,
     client: Some(Verdict::ServerRefuses),
     tree: false,
@@ -169,16 +171,24 @@ case!(
     }
 );
 
-case!(
-    ejabberd_by_descriptors,
-    [Long, Root, Program("ejabberdctl")],
-    Case { name: "beam.smp", start: servers::ejabberd_by_descriptors, setting: 1024, ..DESCRIPTORS }
-);
+/// ejabberd by su. It watches no descriptor beyond what it was started with: prlimit(1) would have it accept connections that
+/// it never serves.
+const EJABBERD: Case = Case {
+    name: "beam.smp",
+    start: servers::ejabberd_by_descriptors,
+    setting: servers::BY_PAM,
+    advises: &["LimitNOFILE=", "limits.conf", "a restart"],
+    never_advises: &["prlimit --pid", "somaxconn"],
+    cure: Cured::Restart(4000),
+    ..DESCRIPTORS
+};
+
+case!(ejabberd_by_descriptors, [Long, Root, Program("ejabberdctl")], EJABBERD);
 
 case!(
     ejabberd_from_above,
     [Long, Root, Program("ejabberdctl")],
-    Case { name: "ejabberdctl", start: servers::ejabberd_from_above, setting: 1024, tree: true, ..DESCRIPTORS }
+    Case { name: "ejabberdctl", start: servers::ejabberd_from_above, tree: true, ..EJABBERD }
 );
 
 case!(
@@ -315,3 +325,17 @@ case!(
     [Long, Root, Program("go")],
     Case { name: "goserver", start: servers::go, setting: 1000, cure: Cured::Restart(4000), ..DESCRIPTORS }
 );
+
+#[test]
+fn who_was_given_more_than_it_was_started_with_is_told_not_to_serve_it() {
+    require!(Long, Root, Program("ejabberdctl"));
+    own_processes!();
+    let server = servers::ejabberd_raised(8000);
+    let filled = fill(&server, Filler::Ours, 1500);
+    // It accepts all of them: to its clients it looks well.
+    assert_eq!(filled.client.map(|client| client.summary().verdict), Some(Verdict::TargetReached));
+    filled
+        .watcher
+        .assert_event("nofile/", &["accepts connections beyond the open files it was started with", "a restart"]);
+    assert_eq!(filled.watcher.limit("nofile").limit, Some(servers::BY_PAM));
+}

@@ -1,13 +1,14 @@
 //! What a connection is said to cost a server, held against what `/proc` shows by hand in the same run: alone, with others
 //! beside it, of one that held its connections before, of several processes, and up to the limit of a memory cgroup.
 
+use std::cell::RefCell;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use c1m_top::model::{Basis, Verdict};
 use c1m_top::sys;
 
-use super::servers::{self, Server};
+use super::servers::{self, Server, descendants};
 use super::support::{
     Cgroup, Controller, Finished, Net, Run, Version, is_running, own_processes, print_uncaptured, require, sockstat,
     wait_until,
@@ -25,6 +26,11 @@ const DISTURBED: f64 = 0.06;
 /// What the kernel has for the local port of a client, bytes: a `tcp_bind_bucket` and a `tcp_bind2_bucket` (Linux 6.18). Both are
 /// in the cache of `eventpoll_epi`, which has their size. Each connection has one such port, and two sockets.
 const PORT: f64 = 256.0;
+
+/// How often a server's memory is looked at while it is filled.
+const PACE: Duration = Duration::from_millis(250);
+/// A heap that falls by more than this share of itself was collected; by less it breathes.
+const COLLECTED: f64 = 0.02;
 
 /// Time in which the program counts what was opened last, and looks at the processes and the slab once more.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -61,12 +67,7 @@ impl Truth {
     /// Of a process and those that descend from it.
     fn read(pid: u32) -> Self {
         let page = procfs::page_size() as f64;
-        let mut truth = Self { sockets: alloc(), ..Self::default() };
-        for pid in descendants(pid) {
-            let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
-            let pages: Vec<f64> = statm.split_whitespace().filter_map(|w| w.parse().ok()).collect();
-            truth.private += pages.get(1..3).map_or(0.0, |p| (p[0] - p[1]) * page);
-        }
+        let mut truth = Self { sockets: alloc(), private: private(pid), ..Self::default() };
         let text = fs::read_to_string("/proc/slabinfo").unwrap();
         let mut inodes = 0.0;
         let mut of_files = 0.0;
@@ -92,10 +93,54 @@ impl Truth {
         truth
     }
 
-    /// What each of so many connections has added, and what each socket.
-    fn since(&self, before: &Self, connections: u64) -> (f64, f64) {
-        let user = (self.private - before.private) / connections as f64;
-        (user, (self.slab - before.slab) / (self.sockets - before.sockets))
+    /// Slab of each socket that was added.
+    fn slab_since(&self, before: &Self) -> f64 {
+        (self.slab - before.slab) / (self.sockets - before.sockets)
+    }
+}
+
+/// Resident memory of a process and those that descend from it, less what they share, bytes.
+fn private(pid: u32) -> f64 {
+    let page = procfs::page_size() as f64;
+    let of = |pid: u32| {
+        let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+        let pages: Vec<f64> = statm.split_whitespace().filter_map(|w| w.parse().ok()).collect();
+        pages.get(1..3).map_or(0.0, |p| (p[0] - p[1]) * page)
+    };
+    descendants(pid).into_iter().map(of).sum()
+}
+
+/// The memory of a server while it is filled, over its connections: both ends of each are in this namespace.
+#[derive(Debug)]
+struct Curve {
+    pid: u32,
+    /// Sockets before the first connection.
+    sockets: u64,
+    points: Vec<(f64, f64)>,
+    at: Instant,
+}
+
+impl Curve {
+    fn of(pid: u32) -> Self {
+        Self { pid, sockets: sockstat("inuse"), points: vec![(0.0, private(pid))], at: Instant::now() }
+    }
+
+    /// Takes a point, if the last one is older than that.
+    fn look(&mut self, pace: Duration) {
+        if self.at.elapsed() >= pace {
+            self.at = Instant::now();
+            let connections = sockstat("inuse").saturating_sub(self.sockets) / 2;
+            self.points.push((connections as f64, private(self.pid)));
+        }
+    }
+
+    /// What each connection has added from end to end. A server that gives back meanwhile what its last connections left hides
+    /// in that what the new ones take: its growth since it was lowest for the last time.
+    fn each(&self, connections: u64) -> f64 {
+        let lowest = self.points.iter().map(|p| p.1).min_by(f64::total_cmp).unwrap();
+        let is_low = |p: &&(f64, f64)| p.1 <= lowest * (1.0 + COLLECTED);
+        let first = self.points.first().filter(is_low).or_else(|| self.points.iter().rev().find(is_low)).unwrap();
+        (self.points.last().unwrap().1 - first.1) / (connections as f64 - first.0)
     }
 }
 
@@ -104,20 +149,6 @@ fn alloc() -> f64 {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap();
     let line = text.lines().find(|l| l.starts_with("TCP:")).unwrap();
     line.split_whitespace().skip_while(|w| *w != "alloc").nth(1).unwrap().parse().unwrap()
-}
-
-/// A process and all that descend from it.
-fn descendants(pid: u32) -> Vec<u32> {
-    let mut found = vec![pid];
-    let mut at = 0;
-    while let Some(pid) = found.get(at).copied() {
-        at += 1;
-        for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            found.extend(children.split_whitespace().map(|w| w.parse::<u32>().unwrap()));
-        }
-    }
-    found
 }
 
 /// Who else opens sockets meanwhile.
@@ -197,12 +228,8 @@ impl Row {
     #[track_caller]
     fn holds(&self) {
         let (right, user) = (self.user.0, self.user.1.unwrap_or(f64::NAN));
-        if right < 0.0 {
-            // A heap was collected meanwhile. It is said from then on, and is no more than all.
-            assert!(user > 0.0 && user <= self.quotient, "{self:#?}");
-        } else {
-            assert!((user - right).abs() <= (USER.0 * right).max(USER.1), "{self:#?}");
-        }
+        assert!((user - right).abs() <= (USER.0 * right).max(USER.1), "{self:#?}");
+        assert!(user <= self.quotient * (1.0 + USER.0), "no more than all that it has: {self:#?}");
         let (right, slab) = (self.right_slab(), self.slab.2.unwrap_or(f64::NAN));
         assert!((slab / right - 1.0).abs() <= SLAB, "{self:#?}");
     }
@@ -224,9 +251,14 @@ fn connect(server: &Server, fill: Fill) -> Run {
 /// Fills a server while it is watched, and others do what they do.
 fn fill(server: &Server, what: &str, fill: Fill) -> Row {
     let watcher = watch(server);
+    let rest = server.open_files();
     let before = Truth::read(server.attach);
+    let curve = RefCell::new(Curve::of(server.attach));
     let mut client = connect(server, fill);
-    client.until("a part", |p| p.established() > fill.connections / 8);
+    client.until("a part", |p| {
+        curve.borrow_mut().look(PACE);
+        p.established() > fill.connections / 8
+    });
     let net;
     let (mut elsewhere, mut here) = (None, None);
     match fill.beside {
@@ -243,7 +275,10 @@ fn fill(server: &Server, what: &str, fill: Fill) -> Row {
         }
         Beside::Reload => sys::kill(server.attach, libc::SIGHUP).unwrap(),
     }
-    client.until_holding();
+    client.until("the target", |p| {
+        curve.borrow_mut().look(PACE);
+        p.is_at_target()
+    });
     here.iter_mut().for_each(Run::until_holding);
     if let Some(run) = elsewhere {
         run.finish();
@@ -251,27 +286,27 @@ fn fill(server: &Server, what: &str, fill: Fill) -> Row {
     std::thread::sleep(SETTLED);
     let after = Truth::read(server.attach);
     let watcher = watcher.interrupt();
-    let (user, grown) = after.since(&before, fill.connections);
+    let mut curve = curve.into_inner();
+    curve.points.push((fill.connections as f64, after.private));
+    let (user, grown) = (curve.each(fill.connections), after.slab_since(&before));
     let row = Row::new(format!("{what}, {:?}", fill.beside), &watcher, user, grown, &after, fill.connections);
     client.interrupt();
     if let Some(run) = here {
         run.interrupt();
     }
-    all_closed(server);
+    all_closed(server, rest);
     row
 }
 
 /// Waits until nothing is left of a filling: no socket, and no descriptor of one that was reset, which counts as none.
-fn all_closed(server: &Server) {
-    let open = |pid: u32| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-    wait_until("all being closed", || {
-        let descriptors: usize = descendants(server.attach).into_iter().map(open).sum();
-        (sockstat("inuse") < 100 && descriptors < 400).then_some(())
-    });
+fn all_closed(server: &Server, rest: u64) {
+    server.until_at_rest(rest);
+    wait_until("all being closed", || (sockstat("inuse") < 100).then_some(()));
 }
 
 /// Attaches to a server that has its connections already.
 fn steady(server: &Server, what: &str, fill: Fill) -> Row {
+    let rest = server.open_files();
     let before = Truth::read(server.attach);
     let mut client = connect(server, fill);
     client.until_holding();
@@ -281,13 +316,13 @@ fn steady(server: &Server, what: &str, fill: Fill) -> Row {
     std::thread::sleep(SETTLED);
     let after = Truth::read(server.attach);
     let watcher = watcher.interrupt();
-    let grown = filled.since(&before, fill.connections).1;
+    let grown = filled.slab_since(&before);
     let user = after.private / fill.connections as f64;
     let row = Row::new(format!("{what}, held before"), &watcher, user, grown, &after, fill.connections);
     assert_eq!(row.basis, Some(Basis::Quotient));
     assert!(watcher.limit("memory").forecast_connections.is_some(), "{:#?}", watcher.limit("memory"));
     client.interrupt();
-    all_closed(server);
+    all_closed(server, rest);
     row
 }
 

@@ -12,6 +12,23 @@ use super::support::{Home, Started, is_running, succeed, wait_until};
 /// Most descriptors that a server may give itself, where they are not what limits it.
 const ENOUGH: u64 = 19_000;
 
+/// Files that a server may open besides for its own ends: logs, a timer.
+const FEW: u64 = 16;
+
+/// A process and all that descend from it.
+pub(crate) fn descendants(pid: u32) -> Vec<u32> {
+    let mut found = vec![pid];
+    let mut at = 0;
+    while let Some(pid) = found.get(at).copied() {
+        at += 1;
+        for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            found.extend(children.split_whitespace().map(|w| w.parse::<u32>().unwrap()));
+        }
+    }
+    found
+}
+
 /// A server that listens.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -32,6 +49,19 @@ impl Server {
         let mut command = Command::new("setpriv");
         command.arg(format!("--reuid={}", owner.uid())).arg(format!("--regid={}", owner.gid())).arg("--clear-groups");
         succeed(command.args(["prlimit", "--pid", &self.pid.to_string(), &format!("--nofile={to}:")]));
+    }
+
+    /// Files that it and its processes have open.
+    pub(crate) fn open_files(&self) -> u64 {
+        let open = |pid: u32| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
+        descendants(self.attach).into_iter().map(open).sum::<usize>() as u64
+    }
+
+    /// Waits until it has no more files open than at rest: it has seen the end of all its connections. One that accepts what it
+    /// does not look at never does.
+    #[track_caller]
+    pub(crate) fn until_at_rest(&self, rest: u64) {
+        wait_until("the server having closed all its connections", || (self.open_files() <= rest + FEW).then_some(()));
     }
 
     /// A soft limit of it, by the name that /proc/PID/limits has for it.
@@ -230,17 +260,37 @@ pub(crate) fn postgres(max_connections: u64) -> Server {
 
 /// ejabberd with so many ports, and room for as many descriptors.
 pub(crate) fn ejabberd_by_ports(ports: u64) -> Server {
-    let server = ejabberd(ports);
-    server.raise_descriptors(10_000);
-    server
+    limits_conf("ejabberd", ENOUGH);
+    // It does not stop accepting when it is full, and may take a breath while a machine has much to do.
+    ejabberd(ports, 1024)
 }
+
+/// What `pam_limits(8)` gives whoever comes by su, where limits.conf says nothing: a soft limit as that of process 1.
+pub(crate) const BY_PAM: u64 = 1024;
 
 /// ejabberd with so many descriptors, and more ports than that.
 pub(crate) fn ejabberd_by_descriptors(descriptors: u64) -> Server {
-    let server = ejabberd(8192);
-    let soft = server.soft_limit("Max open files");
-    assert_eq!(soft, descriptors, "what pam_limits(8) gives whoever comes by su");
+    if descriptors != BY_PAM {
+        limits_conf("ejabberd", descriptors);
+    }
+    let server = ejabberd(8192, 128);
+    assert_eq!(server.soft_limit("Max open files"), descriptors);
     server
+}
+
+/// ejabberd that was given more descriptors than it was started with, while it ran.
+pub(crate) fn ejabberd_raised(descriptors: u64) -> Server {
+    let server = ejabberd(8192, 128);
+    server.raise_descriptors(descriptors);
+    server
+}
+
+/// Says in limits.conf(5), as this test alone sees it, how many descriptors a user may have.
+fn limits_conf(user: &str, descriptors: u64) {
+    let place = Place::new();
+    place.write("world.conf", &format!("{user} soft nofile {descriptors}\n"));
+    let mount = Command::new("mount").arg("--bind").arg(&place.dir).arg("/etc/security/limits.d").status();
+    assert!(mount.unwrap().success(), "a mount of the test's own namespace");
 }
 
 /// As [`ejabberd_by_descriptors`], attached to where it was started: `ejabberdctl`, far above the emulator.
@@ -249,21 +299,23 @@ pub(crate) fn ejabberd_from_above(descriptors: u64) -> Server {
     Server { attach: server.first.id(), ..server }
 }
 
-/// ejabberd as its package starts it: `ejabberdctl`, `su`, a shell, the emulator, with so many ports and what descriptors PAM
-/// leaves it: a soft limit of 1,024.
-fn ejabberd(ports: u64) -> Server {
+/// ejabberd as its package starts it: `ejabberdctl`, `su`, a shell, the emulator, with so many ports, so long an accept
+/// queue, and what descriptors PAM leaves it.
+fn ejabberd(ports: u64, backlog: u64) -> Server {
     let place = Place::of_user("ejabberd");
-    let conf = "loglevel: error
+    let conf = format!(
+        "loglevel: error
 hosts: [localhost]
 negotiation_timeout: 1 hour
 listen:
   - port: 5222
     ip: \"127.0.0.1\"
     module: ejabberd_c2s
-    backlog: 128
-modules: {}
-";
-    let conf = place.write("ejabberd.yml", conf);
+    backlog: {backlog}
+modules: {{}}
+"
+    );
+    let conf = place.write("ejabberd.yml", &conf);
     let pid = place.path("pid");
     place.write(
         "ejabberdctl.cfg",
@@ -333,10 +385,15 @@ class Server {
         while (true) {
             selector.select(key -> {
                 try {
+                    if (key.isReadable()) {
+                        // Nobody says anything: it has ended.
+                        key.channel().close();
+                        return;
+                    }
                     SocketChannel channel = ((ServerSocketChannel) key.channel()).accept();
                     if (channel == null) return;
                     channel.configureBlocking(false);
-                    channel.register(selector, 0, new byte[32 << 10]);
+                    channel.register(selector, SelectionKey.OP_READ, new byte[32 << 10]);
                 } catch (java.io.IOException e) {
                     throw new RuntimeException(e);
                 }
@@ -344,7 +401,7 @@ class Server {
         }
     }
     static void read(Socket socket) {
-        try { socket.getInputStream().read(); } catch (java.io.IOException e) { }
+        try (socket) { socket.getInputStream().read(); } catch (java.io.IOException e) { }
     }
 }
 ";

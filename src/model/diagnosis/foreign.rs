@@ -117,9 +117,6 @@ impl Watch {
 
 /// Descriptors that the fullest process can still open.
 fn descriptors_left(sample: &Sample) -> Option<u64> {
-    let left = |p: &crate::sample::Process| {
-        let (used, limit) = (*p.descriptors.as_ref().ok()?, p.nofile.as_ref().ok()?.soft);
-        Some(limit.saturating_sub(used))
-    };
+    let left = |p: &crate::sample::Process| Some(p.usable_descriptors()?.saturating_sub(*p.descriptors.as_ref().ok()?));
     sample.kernel.processes.iter().filter(|p| p.alive).filter_map(left).min()
 }

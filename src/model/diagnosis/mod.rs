@@ -163,8 +163,8 @@ fn counters(facts: &Facts<'_>, say: Say<'_>) {
         let row = row.filter(|l| l.share().is_some());
         let (used, cure) = match row {
             // What has fallen again since it was full would seem to contradict.
-            Some(row) if row.share() < Some(0.5) => (String::new(), row.cure.clone()),
-            Some(row) => (row.in_brackets(), row.cure.clone()),
+            Some(row) if row.share() < Some(0.5) => (String::new(), Cure::clone(&row.cure)),
+            Some(row) => (row.in_brackets(), Cure::clone(&row.cure)),
             None => (String::new(), info.cure_in(facts.sample)),
         };
         let still = if info.still_full { still_full(facts.sample) } else { String::new() };
