@@ -21,7 +21,7 @@ impl Rounds {
         self.member.store.read_clock()?;
         if self.member.agree(self.started_us.is_some())? {
             self.member.enter()?;
-            self.ramping = false;
+            self.sharing = None;
         }
         let keys = self.member.keys.clone();
         let mut pipe = redis::pipe();
@@ -29,20 +29,20 @@ impl Rounds {
             // A store that has lost it would let those that come late wait for ever.
             pipe.cmd("SET").arg(keys.start()).arg(at_us).arg("NX").arg("PX").arg(KEPT_MS).ignore();
         }
-        if self.ramping {
-            pipe.sadd(keys.ramping(), &self.member.who.id).ignore();
-        }
         if self.kept.is_multiple_of(RENEW) {
             keys.shared().iter().for_each(|key| mortal(&mut pipe, key));
         }
         self.kept = self.kept.wrapping_add(1);
         let long_ago = self.member.store.now_us().saturating_sub(LOST_MS * 1000);
         pipe.zrangebyscore_limit(keys.alive(), "-inf", long_ago, 0, LOST).scard(keys.clients());
-        let (lost, clients): (Vec<String>, u64) = self.member.store.ask(&pipe)?;
+        pipe.sismember(keys.ramping(), &self.member.who.id);
+        let (lost, clients, shares): (Vec<String>, u64, bool) = self.member.store.ask(&pipe)?;
+        if !shares {
+            // Who was taken off joins again, with another number: the room was the others' in the meantime.
+            self.sharing = None;
+        }
         self.tell_lost(&lost, news)?;
-        // A store that has forgotten all knows of no client before they have named themselves again.
-        let knows = self.back.is_none_or(|back| back.elapsed().as_millis() >= u128::from(LOST_MS));
-        if self.had_clients && clients == 0 && self.started_us.is_some() && knows {
+        if self.had_clients && clients == 0 && self.started_us.is_some() && self.knows() {
             self.had_clients = false;
             news.push(News::ClientsLeft);
         }
@@ -54,6 +54,12 @@ impl Rounds {
             news.push(News::Displaced(taken));
         }
         Ok(())
+    }
+
+    /// Whether what the store says of the others is true: one that was away, or has forgotten all, knows of nobody before they have
+    /// named themselves again.
+    pub(super) fn knows(&self) -> bool {
+        self.back.is_none_or(|back| back.elapsed().as_millis() >= u128::from(LOST_MS))
     }
 
     pub(super) fn tell_lost(&mut self, lost: &[String], news: &mut Vec<News>) -> Result<(), StoreError> {
