@@ -232,6 +232,11 @@ impl Rounds {
             self.sharers = Sharers::default();
             news.push(News::Back(now - outage.since));
         }
+        // First: one that was away for long must not count itself among those that share the room.
+        if now >= self.next.keep {
+            self.next.keep = now + KEEP;
+            self.keep(&mut news)?;
+        }
         self.want_room()?;
         if now >= self.next.publish {
             self.next.publish = now + PUBLISH;
@@ -246,10 +251,6 @@ impl Rounds {
         }
         if self.ready && self.started_us.is_none() && self.expects().is_some() {
             self.wait_for_others(now, &mut news)?;
-        }
-        if now >= self.next.keep {
-            self.next.keep = now + KEEP;
-            self.keep(&mut news)?;
         }
         self.slot.set_offset(self.member.store.clock().offset_us());
         Ok(news.into_iter().try_for_each(tell))
