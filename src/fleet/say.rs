@@ -16,6 +16,9 @@ use crate::model::RunPhase;
 /// Most commands taken at once.
 const COMMANDS: isize = 16;
 
+/// Most of them that are looked at in one go, where others are refused that stand before.
+const LOOKED_AT: isize = 256;
+
 impl Rounds {
     /// What is published: the newest state with what the fleet knows of it.
     pub(super) fn current(&self) -> WorkerState {
@@ -48,7 +51,7 @@ impl Rounds {
             pipe.zadd(keys.alive(), &self.member.who.id, self.member.store.now_us()).ignore();
             mortal(&mut pipe, &keys.alive());
         }
-        let Some(gate) = &self.gate else {
+        let Some(gate) = &mut self.gate else {
             self.member.store.ask::<()>(&pipe)?;
             return self.poll(news);
         };
@@ -56,9 +59,18 @@ impl Rounds {
         pipe.zrangebyscore_limit(keys.commands(), since, "+inf", 0, COMMANDS);
         let (commands,): (Vec<Vec<u8>>,) = self.member.store.ask(&pipe)?;
         let of = Run { fleet: keys.fleet(), id: keys.run_id() };
-        for text in commands {
-            let taken = self.gate.as_mut().map(|gate| gate.take(of, &String::from_utf8_lossy(&text)));
-            news.extend(taken.map(|taken| taken.map_or_else(News::Refused, News::Command)));
+        let mut at = 0;
+        loop {
+            pipe.zrangebyscore_limit(keys.commands(), &since, "+inf", at, COMMANDS);
+            let (commands,): (Vec<Vec<u8>>,) = self.member.store.ask(&pipe)?;
+            let heard = commands.iter().filter_map(|text| gate.hear(of, text));
+            news.extend(heard.map(|taken| taken.map_or_else(News::Refused, News::Command)));
+            at += COMMANDS;
+            // Those that are refused stay where they are: what is genuine may stand behind them.
+            if commands.len().cast_signed() < COMMANDS || at >= LOOKED_AT {
+                break;
+            }
+            pipe = redis::pipe();
         }
         self.poll(news)
     }
