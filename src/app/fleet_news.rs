@@ -30,7 +30,7 @@ impl Session {
             News::Waiting(missing) => {
                 let text = format!("waiting for {}", missing.join(", "));
                 self.view.say(&text);
-                self.tell(Severity::Info, &format!("fleet/waiting/{}", missing.join("/")), text);
+                self.tell(Severity::Info, "fleet/waiting", text);
             }
             News::Go { late_us, error_us } => {
                 let text = match late_us {

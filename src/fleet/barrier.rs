@@ -6,7 +6,7 @@ use super::keys::{KEPT_MS, mortal};
 use super::look::states;
 use super::member::News;
 use super::round::{PUBLISH, Rounds};
-use super::row::{LOST_MS, SILENT_MS};
+use super::row::{LOST_MS, SILENT_MS, Standing};
 use super::store::StoreError;
 use super::view::FleetView;
 use super::worker::Stage;
@@ -88,6 +88,9 @@ impl Rounds {
         let (ids,): (Vec<String>,) = self.member.store.ask(&pipe)?;
         let all = states(&mut self.member.store, &keys, &ids)?;
         let view = FleetView::of(keys.fleet(), self.member.store.now_us(), all);
+        let lost = view.rows.iter().filter(|row| row.standing == Standing::Lost);
+        // Without the seconds, which would be news each time.
+        let lost = lost.map(|row| format!("{} (LOST)", row.state.who.name()));
         let joining = view.rows.iter().filter(|row| row.state.stage == Stage::Joining && row.age_ms < LOST_MS);
         let joining = joining.map(|row| format!("{} (not ready yet)", row.state.who.name()));
         Ok(view.absent().chain(lost).chain(joining).collect())

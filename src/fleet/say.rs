@@ -13,7 +13,7 @@ use super::store::StoreError;
 use super::worker::{ClockReading, WorkerState};
 use crate::model::RunPhase;
 
-/// Most commands taken at once.
+/// Most commands read at once.
 const COMMANDS: isize = 16;
 
 /// Most of them that are looked at in one go, where others are refused that stand before.
@@ -56,8 +56,6 @@ impl Rounds {
             return self.poll(news);
         };
         let since = format!("({}", gate.last());
-        pipe.zrangebyscore_limit(keys.commands(), since, "+inf", 0, COMMANDS);
-        let (commands,): (Vec<Vec<u8>>,) = self.member.store.ask(&pipe)?;
         let of = Run { fleet: keys.fleet(), id: keys.run_id() };
         let mut at = 0;
         loop {
@@ -77,7 +75,7 @@ impl Rounds {
 
     /// What the servers allow now.
     pub(super) fn poll(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
-        if !self.member.who.role.connects() {
+        if !self.member.who.role.is_held() {
             return Ok(());
         }
         let mut pipe = redis::pipe();
@@ -128,7 +126,7 @@ impl Rounds {
 
     /// Joins or leaves those that share the room that the servers have.
     pub(super) fn want_room(&mut self) -> Result<(), StoreError> {
-        if !self.member.who.role.connects() {
+        if !self.member.who.role.is_held() {
             return Ok(());
         }
         let wants = match &self.state {
