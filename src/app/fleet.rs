@@ -19,6 +19,10 @@ pub(super) const FLEET: &str = "C1M_FLEET";
 /// The variable with the token that commands are signed with.
 pub(super) const TOKEN: &str = "C1M_FLEET_TOKEN";
 
+/// Why a number of the whole fleet cannot be divided.
+pub(super) const NO_BASE: &str =
+    "no client has said yet how many connections it aims at: give the command again in a moment";
+
 /// How long the others are waited for where nobody says.
 const WAIT: Duration = Duration::from_mins(2);
 

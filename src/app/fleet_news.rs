@@ -82,7 +82,7 @@ impl Session {
                 self.tell(Severity::Info, &format!("fleet/returned/{}", names.join("/")), text);
             }
             News::Displaced(taken) => {
-                let text = format!("{taken}: this worker was away for too long, and is counted twice");
+                let text = format!("{taken}: this worker was away for too long, and the fleet counts the other");
                 self.tell(Severity::Warning, "fleet/displaced", text);
             }
             News::ClientsLeft => {
@@ -128,7 +128,7 @@ impl Session {
             FleetCommand::Resume => (Obeyed::Told(Command::Resume), "resume".to_owned()),
             FleetCommand::Rate { .. } | FleetCommand::Target { .. } if command.has_no_base() => return Ok(None),
             FleetCommand::Rate { per_s, of } => {
-                let part = per_s.map(|n| FleetCommand::part(n, own, of));
+                let part = per_s.and_then(|n| FleetCommand::part(n, own, of));
                 let said = part.map_or("rate max".to_owned(), |n| format!("rate {}/s here", grouped(n)));
                 (Obeyed::As(Action::Rate(part)), said)
             }

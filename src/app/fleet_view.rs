@@ -37,7 +37,11 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
             return Err(Failure::Usage(format!("no worker of the fleet {address} has come yet")));
         };
         let of = view.totals.target.unwrap_or(0);
-        looker.command(&token, order(of)).map_err(|e| unusable(&e))?;
+        let command = order(of);
+        if command.has_no_base() {
+            return Err(Failure::Usage(fleet::NO_BASE.to_owned()));
+        }
+        looker.command(&token, command).map_err(|e| unusable(&e))?;
         return Ok(0);
     }
     // One that can neither place its cursor nor clear itself is as good as a file.
