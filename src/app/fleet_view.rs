@@ -1,6 +1,6 @@
 //! `c1m-top fleet`: looks at a fleet once a second, on its screen, as text or JSON, or gives it a command.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::thread;
@@ -58,7 +58,7 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
         Some(path) => Box::new(File::create(path).map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))?),
         None => Box::new(io::stdout()),
     };
-    let mut shown = Shown { to, json: output == FleetOutputArg::Json, rows: HashMap::new(), events: HashSet::new() };
+    let mut shown = Shown { to, json: output == FleetOutputArg::Json, rows: HashMap::new(), events: HashMap::new() };
     let began = Instant::now();
     let mut seen: Option<FleetView> = None;
     let mut told = false;
@@ -163,8 +163,8 @@ struct Shown {
     json: bool,
     /// By worker: the word of its state.
     rows: HashMap<String, &'static str>,
-    /// Events, by worker, id and count.
-    events: HashSet<(String, String, u64)>,
+    /// By worker and id: how bad an event was when it was shown. Its count grows and is no news.
+    events: HashMap<(String, String), Severity>,
 }
 
 /// An object a second.
@@ -201,7 +201,7 @@ impl Shown {
         let mut text = String::new();
         for (row, event) in view.events.iter().rev() {
             let who = &view.rows[*row].state.who;
-            if !self.events.insert((who.id.clone(), event.id.clone(), event.count)) {
+            if !is_news(&mut self.events, &who.id, event) {
                 continue;
             }
             let line = if self.json {
@@ -217,6 +217,7 @@ impl Shown {
             let changed = |row: &&crate::fleet::Row| self.rows.get(&row.state.who.id) != Some(&row.word());
             text += &fleet_rows(view.rows.iter().filter(changed));
             text += &fleet_line(view);
+        self.events.retain(|(id, _), _| view.rows.iter().any(|row| row.state.who.id == *id));
             self.rows = view.rows.iter().map(|row| (row.state.who.id.clone(), row.word())).collect();
         }
         self.write(&text)
@@ -253,4 +254,35 @@ impl Shown {
 
 fn json(value: &impl Serialize) -> Result<String, Failure> {
     object(value).map(|text| text + "\n").map_err(|e| Failure::Internal(e.to_string()))
+}
+/// Whether an event has not been shown yet, or is worse than when it was.
+fn is_news(shown: &mut HashMap<(String, String), Severity>, worker: &str, event: &WorkerEvent) -> bool {
+    let before = shown.insert((worker.to_owned(), event.id.clone()), event.severity);
+    before.is_none_or(|before| before < event.severity)
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_shown_once_and_again_when_it_is_worse() {
+        let mut shown = HashMap::new();
+        let event =
+            |severity, count| WorkerEvent { at_us: 1, severity, id: "drops".into(), text: String::new(), count };
+        assert!(is_news(&mut shown, "a", &event(Severity::Warning, 1)));
+        assert!(!is_news(&mut shown, "a", &event(Severity::Warning, 2)), "its count is no news");
+        assert!(is_news(&mut shown, "b", &event(Severity::Warning, 2)));
+        assert!(is_news(&mut shown, "a", &event(Severity::Critical, 3)));
+    }
+
+    #[test]
+    fn what_may_be_a_password_is_not_repeated() {
+        let said = |word: &str| order(&[word.to_owned()]).err().unwrap();
+        assert!(said("explode").contains("'explode'"));
+        for word in ["redis:/me:geheim@h/run", "geheim@h"] {
+            assert!(!said(word).contains("geheim"), "{}", said(word));
+        }
+    }
 }
