@@ -63,16 +63,16 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
     let mut seen: Option<FleetView> = None;
     let mut told = false;
     let mut away = false;
+    let mut back: Option<Instant> = None;
     loop {
         match looker.look(args.last) {
             Ok(Some(view)) => {
                 if std::mem::take(&mut away) {
-    let mut back: Option<Instant> = None;
+                    back = Some(Instant::now());
                     shown.say(&format!("the store {address} is back"))?;
                 }
                 if shown.view(&view)? == Reader::Gone {
                     return Ok(0);
-                    back = Some(Instant::now());
                 }
                 // After it was away nobody has been heard of for long, until all have found it again.
                 let knows = back.is_none_or(|back| back.elapsed() >= Duration::from_millis(LOST_MS));
@@ -142,9 +142,15 @@ fn order(words: &[String]) -> Result<Option<Order>, String> {
             Box::new(move |of| FleetCommand::Target { connections, of })
         }
         other => {
-            let other = other.join(" ");
+            // A mistyped address may have a password in it.
+            let secret = |word: &&&str| word.contains(['@', ':']);
+            let other = if other.iter().any(|word| secret(&word)) {
+                "this".to_owned()
+            } else {
+                format!("'{}'", other.join(" "))
+            };
             return Err(format!(
-                "'{other}' is no command of a fleet; write pause, resume, rate 50k, target 800k or close"
+                "{other} is no command of a fleet; write pause, resume, rate 50k, target 800k or close"
             ));
         }
     }))
@@ -211,13 +217,13 @@ impl Shown {
             };
             text.push_str(&line);
         }
+        self.events.retain(|(id, _), _| view.rows.iter().any(|row| row.state.who.id == *id));
         if self.json {
             text += &json(&Line { view })?;
         } else {
             let changed = |row: &&crate::fleet::Row| self.rows.get(&row.state.who.id) != Some(&row.word());
             text += &fleet_rows(view.rows.iter().filter(changed));
             text += &fleet_line(view);
-        self.events.retain(|(id, _), _| view.rows.iter().any(|row| row.state.who.id == *id));
             self.rows = view.rows.iter().map(|row| (row.state.who.id.clone(), row.word())).collect();
         }
         self.write(&text)
@@ -252,15 +258,15 @@ impl Shown {
     }
 }
 
-fn json(value: &impl Serialize) -> Result<String, Failure> {
-    object(value).map(|text| text + "\n").map_err(|e| Failure::Internal(e.to_string()))
-}
 /// Whether an event has not been shown yet, or is worse than when it was.
 fn is_news(shown: &mut HashMap<(String, String), Severity>, worker: &str, event: &WorkerEvent) -> bool {
     let before = shown.insert((worker.to_owned(), event.id.clone()), event.severity);
     before.is_none_or(|before| before < event.severity)
 }
 
+fn json(value: &impl Serialize) -> Result<String, Failure> {
+    object(value).map(|text| text + "\n").map_err(|e| Failure::Internal(e.to_string()))
+}
 
 #[cfg(test)]
 mod tests {
