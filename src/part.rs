@@ -14,6 +14,7 @@ const MOST: u32 = Part::MOST;
 
 /// One part of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Part {
     /// Which part, from 1.
     pub number: u32,
@@ -21,6 +22,26 @@ pub struct Part {
     pub of: u32,
     /// What said so.
     pub from: Origin,
+}
+
+/// A part as it was written, by whomever.
+#[derive(Deserialize)]
+struct Written {
+    number: u32,
+    of: u32,
+    from: Origin,
+}
+
+impl TryFrom<Written> for Part {
+    type Error = String;
+
+    fn try_from(Written { number, of, from }: Written) -> Result<Self, String> {
+        if (1..=MOST).contains(&of) && (1..=of).contains(&number) {
+            Ok(Self { number, of, from })
+        } else {
+            Err(format!("{number}/{of} is no part: a run has 1 to {MOST}, counted from 1"))
+        }
+    }
 }
 
 /// Where a part was taken from: the option, or the variable in which a launcher says which of its tasks this is.

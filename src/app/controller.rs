@@ -193,6 +193,11 @@ impl Controller {
         self.of_fleet
     }
 
+    /// Whether the others of the fleet are no longer waited for.
+    pub(super) fn has_begun(&self) -> bool {
+        self.go
+    }
+
     /// All of the fleet are ready: begins now.
     pub(super) fn all_ready(&mut self, now: Instant) -> Vec<Step> {
         self.go = true;

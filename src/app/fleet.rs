@@ -14,10 +14,14 @@ use crate::fleet::{Address, Handle, Identity, Member, Terms, Token, WorkerRole, 
 use crate::model::{Model, Verdict};
 
 /// The variable that names the fleet, as `--fleet` does.
-pub(super) const FLEET: &str = "C1M_FLEET";
+pub(super) const FLEET: &str = Address::VARIABLE;
 
 /// The variable with the token that commands are signed with.
 pub(super) const TOKEN: &str = "C1M_FLEET_TOKEN";
+
+/// Why a number of the whole fleet cannot be divided.
+pub(super) const NO_BASE: &str =
+    "no client has said yet how many connections it aims at: give the command again in a moment";
 
 /// How long the others are waited for where nobody says.
 const WAIT: Duration = Duration::from_mins(2);
@@ -79,7 +83,7 @@ pub(super) fn address(named: Option<&Address>) -> Result<Option<Address>, String
     if let Some(address) = named {
         return Ok(Some(address.clone()));
     }
-    let Some(text) = std::env::var_os(FLEET).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let Some(text) = Address::of_environment() else { return Ok(None) };
     let text = text.to_str().ok_or_else(|| format!("{FLEET} is not text"))?;
     text.parse().map(Some).map_err(|e| format!("{FLEET}: {e}"))
 }

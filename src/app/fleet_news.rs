@@ -3,15 +3,25 @@
 use std::time::Instant;
 
 use super::Failure;
+use super::controller::Step;
 use super::session::{End, Session};
+use super::watcher::Order;
 use crate::fleet::{FleetCommand, Held, News, Refused};
 use crate::model::Severity;
-use crate::protocol::Role;
+use crate::protocol::{Command, Role};
 use crate::ui::Action;
 use crate::units::{grouped, seconds};
 
 /// A store that is back sooner is not worth a line.
 const SHORT_MS: u128 = 2000;
+
+/// How a command is obeyed.
+enum Obeyed {
+    /// The engine is told.
+    Told(Command),
+    /// As if its key were pressed here.
+    As(Action),
+}
 
 impl Session {
     /// Takes one piece of news.
@@ -20,7 +30,7 @@ impl Session {
             News::Waiting(missing) => {
                 let text = format!("waiting for {}", missing.join(", "));
                 self.view.say(&text);
-                self.tell(Severity::Info, &format!("fleet/waiting/{}", missing.join("/")), text);
+                self.tell(Severity::Info, "fleet/waiting", text);
             }
             News::Go { late_us, error_us } => {
                 let text = match late_us {
@@ -72,7 +82,7 @@ impl Session {
                 self.tell(Severity::Info, &format!("fleet/returned/{}", names.join("/")), text);
             }
             News::Displaced(taken) => {
-                let text = format!("{taken}: this worker was away for too long, and is counted twice");
+                let text = format!("{taken}: this worker was away for too long, and the fleet counts the other");
                 self.tell(Severity::Warning, "fleet/displaced", text);
             }
             News::ClientsLeft => {
@@ -108,27 +118,31 @@ impl Session {
     fn command(&mut self, command: FleetCommand) -> Result<Option<End>, Failure> {
         // A server closes with its clients.
         let client = self.state.engine(Role::Client).and_then(|client| client.stats.as_ref());
-        let Some((target, paused)) = client.map(|c| (c.target, c.phase == crate::protocol::Phase::Paused)) else {
-            return Ok(None);
-        };
+        let Some(target) = client.map(|client| client.target) else { return Ok(None) };
         let own = self.state.setup().target.unwrap_or(target);
-        let (action, said) = match command {
-            FleetCommand::Pause if !paused => (Action::PauseToggle, "pause".to_owned()),
-            FleetCommand::Resume if paused => (Action::PauseToggle, "resume".to_owned()),
-            FleetCommand::Pause | FleetCommand::Resume => return Ok(None),
+        let (obeyed, said) = match command {
+            // Whatever the last sample saw: another may have come since.
+            FleetCommand::Pause => (Obeyed::Told(Command::Pause), "pause".to_owned()),
+            // It would let one go that waits for the others.
+            FleetCommand::Resume if !self.controller.has_begun() => return Ok(None),
+            FleetCommand::Resume => (Obeyed::Told(Command::Resume), "resume".to_owned()),
+            FleetCommand::Rate { .. } | FleetCommand::Target { .. } if command.has_no_base() => return Ok(None),
             FleetCommand::Rate { per_s, of } => {
-                let part = per_s.map(|n| FleetCommand::part(n, own, of));
+                let part = per_s.and_then(|n| FleetCommand::part(n, own, of));
                 let said = part.map_or("rate max".to_owned(), |n| format!("rate {}/s here", grouped(n)));
-                (Action::Rate(part), said)
+                (Obeyed::As(Action::Rate(part)), said)
             }
             FleetCommand::Target { connections, of } => {
                 // Never beyond what this worker was started for.
-                let part = FleetCommand::part(connections, own, of).min(own);
-                (Action::Target(part), format!("target {} here", grouped(part)))
+                let part = FleetCommand::part(connections, own, of).map_or(own, |part| part.min(own));
+                (Obeyed::As(Action::Target(part)), format!("target {} here", grouped(part)))
             }
-            FleetCommand::Close => (Action::Close, "close".to_owned()),
+            FleetCommand::Close => (Obeyed::As(Action::Close), "close".to_owned()),
         };
         self.tell(Severity::Info, &format!("fleet/command/{said}"), format!("the fleet's screen says: {said}"));
-        self.act(Some(action))
+        match obeyed {
+            Obeyed::Told(command) => self.tell_engine(Step::Order(Order::Tell(Some(Role::Client), command))),
+            Obeyed::As(action) => self.act(Some(action)),
+        }
     }
 }

@@ -212,6 +212,9 @@ impl Shown {
             }
             _ => return,
         };
+        if command.has_no_base() {
+            return self.board.say(fleet::NO_BASE);
+        }
         if let FleetCommand::Rate { per_s, .. } = command {
             self.asked_rate = Some(per_s);
         }

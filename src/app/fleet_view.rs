@@ -1,6 +1,6 @@
 //! `c1m-top fleet`: looks at a fleet once a second, on its screen, as text or JSON, or gives it a command.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::thread;
@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::{Failure, fleet, fleet_screen, gather};
 use crate::cli::{FleetArgs, FleetOutputArg};
-use crate::fleet::{Address, FleetCommand, FleetVerdict, FleetView, Looker, StoreError, WorkerEvent};
+use crate::fleet::{Address, FleetCommand, FleetVerdict, FleetView, LOST_MS, Looker, StoreError, WorkerEvent};
+use crate::model::Severity;
 use crate::output::{fleet_line, fleet_rows, fleet_summary, harmless, object};
 use crate::units::{parse_count, parse_rate};
 
@@ -36,7 +37,11 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
             return Err(Failure::Usage(format!("no worker of the fleet {address} has come yet")));
         };
         let of = view.totals.target.unwrap_or(0);
-        looker.command(&token, order(of)).map_err(|e| unusable(&e))?;
+        let command = order(of);
+        if command.has_no_base() {
+            return Err(Failure::Usage(fleet::NO_BASE.to_owned()));
+        }
+        looker.command(&token, command).map_err(|e| unusable(&e))?;
         return Ok(0);
     }
     // One that can neither place its cursor nor clear itself is as good as a file.
@@ -53,21 +58,25 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
         Some(path) => Box::new(File::create(path).map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))?),
         None => Box::new(io::stdout()),
     };
-    let mut shown = Shown { to, json: output == FleetOutputArg::Json, rows: HashMap::new(), events: HashSet::new() };
+    let mut shown = Shown { to, json: output == FleetOutputArg::Json, rows: HashMap::new(), events: HashMap::new() };
     let began = Instant::now();
     let mut seen: Option<FleetView> = None;
     let mut told = false;
     let mut away = false;
+    let mut back: Option<Instant> = None;
     loop {
         match looker.look(args.last) {
             Ok(Some(view)) => {
                 if std::mem::take(&mut away) {
+                    back = Some(Instant::now());
                     shown.say(&format!("the store {address} is back"))?;
                 }
                 if shown.view(&view)? == Reader::Gone {
                     return Ok(0);
                 }
-                if view.is_over() || args.last {
+                // After it was away nobody has been heard of for long, until all have found it again.
+                let knows = back.is_none_or(|back| back.elapsed() >= Duration::from_millis(LOST_MS));
+                if view.is_over() && (knows || view.have_all_left()) || args.last {
                     shown.summary(&view)?;
                     return Ok(view.verdict.status());
                 }
@@ -133,9 +142,15 @@ fn order(words: &[String]) -> Result<Option<Order>, String> {
             Box::new(move |of| FleetCommand::Target { connections, of })
         }
         other => {
-            let other = other.join(" ");
+            // A mistyped address may have a password in it.
+            let secret = |word: &&&str| word.contains(['@', ':']);
+            let other = if other.iter().any(|word| secret(&word)) {
+                "this".to_owned()
+            } else {
+                format!("'{}'", other.join(" "))
+            };
             return Err(format!(
-                "'{other}' is no command of a fleet; write pause, resume, rate 50k, target 800k or close"
+                "{other} is no command of a fleet; write pause, resume, rate 50k, target 800k or close"
             ));
         }
     }))
@@ -154,8 +169,8 @@ struct Shown {
     json: bool,
     /// By worker: the word of its state.
     rows: HashMap<String, &'static str>,
-    /// Events, by worker, id and count.
-    events: HashSet<(String, String, u64)>,
+    /// By worker and id: how bad an event was when it was shown. Its count grows and is no news.
+    events: HashMap<(String, String), Severity>,
 }
 
 /// An object a second.
@@ -192,7 +207,7 @@ impl Shown {
         let mut text = String::new();
         for (row, event) in view.events.iter().rev() {
             let who = &view.rows[*row].state.who;
-            if !self.events.insert((who.id.clone(), event.id.clone(), event.count)) {
+            if !is_news(&mut self.events, &who.id, event) {
                 continue;
             }
             let line = if self.json {
@@ -202,6 +217,7 @@ impl Shown {
             };
             text.push_str(&line);
         }
+        self.events.retain(|(id, _), _| view.rows.iter().any(|row| row.state.who.id == *id));
         if self.json {
             text += &json(&Line { view })?;
         } else {
@@ -242,6 +258,37 @@ impl Shown {
     }
 }
 
+/// Whether an event has not been shown yet, or is worse than when it was.
+fn is_news(shown: &mut HashMap<(String, String), Severity>, worker: &str, event: &WorkerEvent) -> bool {
+    let before = shown.insert((worker.to_owned(), event.id.clone()), event.severity);
+    before.is_none_or(|before| before < event.severity)
+}
+
 fn json(value: &impl Serialize) -> Result<String, Failure> {
     object(value).map(|text| text + "\n").map_err(|e| Failure::Internal(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_shown_once_and_again_when_it_is_worse() {
+        let mut shown = HashMap::new();
+        let event =
+            |severity, count| WorkerEvent { at_us: 1, severity, id: "drops".into(), text: String::new(), count };
+        assert!(is_news(&mut shown, "a", &event(Severity::Warning, 1)));
+        assert!(!is_news(&mut shown, "a", &event(Severity::Warning, 2)), "its count is no news");
+        assert!(is_news(&mut shown, "b", &event(Severity::Warning, 2)));
+        assert!(is_news(&mut shown, "a", &event(Severity::Critical, 3)));
+    }
+
+    #[test]
+    fn what_may_be_a_password_is_not_repeated() {
+        let said = |word: &str| order(&[word.to_owned()]).err().unwrap();
+        assert!(said("explode").contains("'explode'"));
+        for word in ["redis:/me:geheim@h/run", "geheim@h"] {
+            assert!(!said(word).contains("geheim"), "{}", said(word));
+        }
+    }
 }

@@ -269,6 +269,11 @@ impl Session {
             },
             Some(Action::Close) => self.controller.paced_close(&self.state),
         };
+        self.tell_engine(step)
+    }
+
+    /// Carries out what an engine is told, and says so.
+    pub(super) fn tell_engine(&mut self, step: Step) -> Result<Option<End>, Failure> {
         if let Step::Order(Order::Tell(to, command)) = &step {
             self.state.commanded(*to, command.clone());
         }

@@ -7,6 +7,7 @@ use super::{
     AskArgs, Cli, FleetArgs, FleetOutputArg, OutputArg, PartArg, PartArgs, ProgramArg, ReplayArgs, RoleArg, RunArgs,
     Sub, TuneArgs,
 };
+use crate::fleet::Address;
 
 /// Options that mean something in some modes alone.
 struct Rule<T> {
@@ -80,7 +81,7 @@ const RUN: &[Rule<RunArgs>] = &[
 
 /// Whether a run is a worker of a fleet; the environment may say so too.
 fn in_fleet(run: &RunArgs) -> bool {
-    run.worker.fleet.is_some() || std::env::var_os("C1M_FLEET").is_some()
+    run.worker.fleet.is_some() || Address::of_environment().is_some()
 }
 
 const WITHOUT_ACTIVE: &str = "does nothing without --active: add --active 20%, or leave it out";

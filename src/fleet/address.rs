@@ -1,5 +1,6 @@
 //! Where a fleet meets: `redis://[user:password@]host[:port][/db]/NAME`. What is secret in it is never written anywhere.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::str::FromStr;
 
@@ -22,6 +23,14 @@ pub struct Address {
 }
 
 impl Address {
+    /// The variable that an address is read from, where no option names one.
+    pub const VARIABLE: &str = "C1M_FLEET";
+
+    /// What that variable says. Empty it says nothing.
+    pub fn of_environment() -> Option<OsString> {
+        std::env::var_os(Self::VARIABLE).filter(|text| !text.is_empty())
+    }
+
     /// The fleet's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -6,13 +6,16 @@ use super::keys::{KEPT_MS, mortal};
 use super::look::states;
 use super::member::News;
 use super::round::{PUBLISH, Rounds};
-use super::row::{LOST_MS, SILENT_MS};
+use super::row::{LOST_MS, SILENT_MS, Standing};
 use super::store::StoreError;
 use super::view::FleetView;
 use super::worker::Stage;
 
 /// From when all are ready until all start: longer than a look and a slow round trip, so that the last to hear is in time.
 const START_IN_US: u64 = 1_000_000;
+
+/// A start that is further ahead is none: nobody sets one, and waiting for it would have no end.
+const AHEAD_US: u64 = 10 * START_IN_US;
 
 /// Most workers that are waited for by name. Beyond, each would read what all others say.
 const NAMED: u32 = 64;
@@ -51,7 +54,7 @@ impl Rounds {
             pipe.get(keys.start());
             (start,) = self.member.store.ask(&pipe)?;
         }
-        if let Some(at_us) = start {
+        if let Some(at_us) = start.filter(|at_us| is_near(*at_us, now_us)) {
             let mut pipe = redis::pipe();
             pipe.scard(keys.clients());
             let (clients,): (u64,) = self.member.store.ask(&pipe)?;
@@ -85,8 +88,28 @@ impl Rounds {
         let (ids,): (Vec<String>,) = self.member.store.ask(&pipe)?;
         let all = states(&mut self.member.store, &keys, &ids)?;
         let view = FleetView::of(keys.fleet(), self.member.store.now_us(), all);
+        let lost = view.rows.iter().filter(|row| row.standing == Standing::Lost);
+        // Without the seconds, which would be news each time.
+        let lost = lost.map(|row| format!("{} (LOST)", row.state.who.name()));
         let joining = view.rows.iter().filter(|row| row.state.stage == Stage::Joining && row.age_ms < LOST_MS);
         let joining = joining.map(|row| format!("{} (not ready yet)", row.state.who.name()));
-        Ok(view.missing.iter().cloned().chain(joining).collect())
+        Ok(view.absent().chain(lost).chain(joining).collect())
+    }
+}
+
+/// Whether a start by the store's clock is one that somebody can have set.
+fn is_near(at_us: u64, now_us: u64) -> bool {
+    at_us <= now_us.saturating_add(AHEAD_US)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_far_ahead_is_none() {
+        let now = 1_000_000_000;
+        assert!(is_near(now + START_IN_US, now) && is_near(0, now), "one that is past is for those that come late");
+        assert!(!is_near(now + 3_600_000_000, now) && !is_near(u64::MAX, now));
     }
 }

@@ -1,9 +1,11 @@
 //! Commands from the fleet's screen: signed, so that only who has the token gives them, and counted, so that one that was heard
 //! cannot be given again. None names an address.
 
+use std::collections::VecDeque;
+
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 /// A command to every client of a fleet. Numbers are the whole fleet's; `of` is what they are divided by: the sum of all clients'
 /// targets, of which each takes its own part.
@@ -33,10 +35,16 @@ pub enum FleetCommand {
 }
 
 impl FleetCommand {
-    /// A client's part of a number of the whole fleet, by its own target: at least 1.
-    pub fn part(n: u64, own_target: u64, of: u64) -> u64 {
-        let part = u128::from(n) * u128::from(own_target) / u128::from(of.max(1));
-        u64::try_from(part).unwrap_or(u64::MAX).max(1)
+    /// A client's part of a number of the whole fleet, by its own target: at least 1. `None` where nobody aims at anything yet, so
+    /// that there is nothing to divide by.
+    pub fn part(n: u64, own_target: u64, of: u64) -> Option<u64> {
+        let part = (u128::from(n) * u128::from(own_target)).checked_div(u128::from(of))?;
+        Some(u64::try_from(part).unwrap_or(u64::MAX).max(1))
+    }
+
+    /// Whether there is nothing to divide its number by.
+    pub fn has_no_base(&self) -> bool {
+        matches!(self, FleetCommand::Rate { per_s: Some(_), of: 0 } | FleetCommand::Target { of: 0, .. })
     }
 }
 
@@ -110,17 +118,22 @@ pub enum Refused {
     Forged,
 }
 
+/// Most commands that are remembered as refused: as many as are looked at.
+const REFUSED: usize = 512;
+
 /// Lets each command of who has the token through once.
 #[derive(Debug, Clone)]
 pub(super) struct Gate {
     token: Token,
     last: u64,
+    /// What was refused, newest last. It stays in the store, and is read again each time.
+    refused: VecDeque<[u8; 32]>,
 }
 
 impl Gate {
     /// Takes only what is given after `since`, by the store's clock, microseconds.
     pub(super) fn new(token: Token, since: u64) -> Self {
-        Self { token, last: since }
+        Self { token, last: since, refused: VecDeque::new() }
     }
 
     /// The counter of the last that was taken.
@@ -128,11 +141,29 @@ impl Gate {
         self.last
     }
 
+    /// Takes a command that stands in the store; `None` of one that was refused before.
+    pub(super) fn hear(&mut self, of: Run<'_>, text: &[u8]) -> Option<Result<FleetCommand, Refused>> {
+        let text = String::from_utf8_lossy(text);
+        // Whoever forges one chooses its length.
+        let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+        if self.refused.contains(&digest) {
+            return None;
+        }
+        let taken = self.take(of, &text);
+        if taken.is_err() {
+            self.refused.push_back(digest);
+            if self.refused.len() > REFUSED {
+                self.refused.pop_front();
+            }
+        }
+        Some(taken)
+    }
+
     /// Takes a command.
     ///
     /// # Errors
     /// Why it is not obeyed.
-    pub(super) fn take(&mut self, of: Run<'_>, text: &str) -> Result<FleetCommand, Refused> {
+    fn take(&mut self, of: Run<'_>, text: &str) -> Result<FleetCommand, Refused> {
         let signed: Signed = serde_json::from_str(text).map_err(|_| Refused::Forged)?;
         let mac = unhex(&signed.mac).ok_or(Refused::Forged)?;
         self.token.mac(of, signed.counter, &signed.command).verify_slice(&mac).map_err(|_| Refused::Forged)?;
@@ -178,6 +209,20 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_command_is_told_once_and_what_is_remembered_is_bounded() {
+        let mut gate = Gate::new(token("secret"), 0);
+        assert_eq!(gate.hear(RUN, b"{}"), Some(Err(Refused::Forged)));
+        assert_eq!(gate.hear(RUN, b"{}"), None);
+        let close = Signed::new(&token("secret"), RUN, 5, FleetCommand::Close);
+        assert_eq!(gate.hear(RUN, text(&close).as_bytes()), Some(Ok(FleetCommand::Close)));
+        assert_eq!(gate.hear(RUN, text(&close).as_bytes()), Some(Err(Refused::Old)));
+        for n in 0..2 * REFUSED {
+            gate.hear(RUN, n.to_string().as_bytes());
+        }
+        assert_eq!(gate.refused.len(), REFUSED);
+    }
+
+    #[test]
     fn nothing_signed_for_something_else_is_taken() {
         let signed = Signed::new(&token("secret"), RUN, 7, FleetCommand::Rate { per_s: Some(9), of: 10 });
         let take = |of: Run<'_>, signed: &Signed| Gate::new(token("secret"), 0).take(of, &text(signed));
@@ -199,8 +244,11 @@ mod tests {
 
     #[test]
     fn a_part_is_by_the_target() {
-        assert_eq!(FleetCommand::part(1_000_000, 250_000, 1_000_000), 250_000);
-        assert_eq!(FleetCommand::part(1, 1, 1_000_000), 1, "never nothing");
-        assert_eq!(FleetCommand::part(u64::MAX, u64::MAX, 1), u64::MAX);
+        assert_eq!(FleetCommand::part(1_000_000, 250_000, 1_000_000), Some(250_000));
+        assert_eq!(FleetCommand::part(1, 1, 1_000_000), Some(1), "never nothing");
+        assert_eq!(FleetCommand::part(u64::MAX, u64::MAX, 1), Some(u64::MAX));
+        assert_eq!(FleetCommand::part(50_000, 10_000, 0), None, "not 50,000 times the target");
+        assert!(FleetCommand::Rate { per_s: Some(50_000), of: 0 }.has_no_base());
+        assert!(!FleetCommand::Rate { per_s: None, of: 0 }.has_no_base());
     }
 }

@@ -94,6 +94,11 @@ impl Keys {
         self.of_run("ramping")
     }
 
+    /// How many have joined these so far.
+    pub(super) fn joined(&self) -> String {
+        self.of_run("joined")
+    }
+
     /// When all start, by the store's clock.
     pub(super) fn start(&self) -> String {
         self.of_run("start")
@@ -115,7 +120,7 @@ impl Keys {
     }
 
     /// All that live as long as the run can be looked at, but for the workers' own.
-    pub(super) fn shared(&self) -> [String; 10] {
+    pub(super) fn shared(&self) -> [String; 11] {
         [
             self.workers(),
             self.alive(),
@@ -124,6 +129,7 @@ impl Keys {
             self.version(),
             self.clients(),
             self.ramping(),
+            self.joined(),
             self.start(),
             self.hold(),
             self.commands(),

@@ -163,7 +163,7 @@ impl Member {
         let (keys, id) = (&self.keys, &self.who.id);
         let mut pipe = redis::pipe();
         pipe.sadd(keys.workers(), id).ignore().sadd(keys.present(), id).ignore();
-        if self.who.role.connects() {
+        if self.who.role.is_held() {
             pipe.sadd(keys.clients(), id).ignore();
         }
         keys.shared().iter().for_each(|key| mortal(&mut pipe, key));

@@ -12,8 +12,11 @@ use super::store::StoreError;
 /// Every so many times the keys that all share are let live on: they live for an hour.
 const RENEW: u32 = 20;
 
-/// Most lost workers that are named at once.
-const LOST: isize = 16;
+/// Most lost workers that are taken off the lists at once.
+const LOST: isize = 1024;
+
+/// Most of them that are named.
+const NAMED: usize = 16;
 
 impl Rounds {
     /// Renews claims, reads the clock, looks for who is lost.
@@ -21,7 +24,7 @@ impl Rounds {
         self.member.store.read_clock()?;
         if self.member.agree(self.started_us.is_some())? {
             self.member.enter()?;
-            self.ramping = false;
+            self.sharing = None;
         }
         let keys = self.member.keys.clone();
         let mut pipe = redis::pipe();
@@ -29,20 +32,30 @@ impl Rounds {
             // A store that has lost it would let those that come late wait for ever.
             pipe.cmd("SET").arg(keys.start()).arg(at_us).arg("NX").arg("PX").arg(KEPT_MS).ignore();
         }
-        if self.ramping {
-            pipe.sadd(keys.ramping(), &self.member.who.id).ignore();
-        }
         if self.kept.is_multiple_of(RENEW) {
             keys.shared().iter().for_each(|key| mortal(&mut pipe, key));
         }
         self.kept = self.kept.wrapping_add(1);
         let long_ago = self.member.store.now_us().saturating_sub(LOST_MS * 1000);
         pipe.zrangebyscore_limit(keys.alive(), "-inf", long_ago, 0, LOST).scard(keys.clients());
-        let (lost, clients): (Vec<String>, u64) = self.member.store.ask(&pipe)?;
-        self.tell_lost(&lost, news)?;
-        // A store that has forgotten all knows of no client before they have named themselves again.
-        let knows = self.back.is_none_or(|back| back.elapsed().as_millis() >= u128::from(LOST_MS));
-        if self.had_clients && clients == 0 && self.started_us.is_some() && knows {
+        pipe.sismember(keys.ramping(), &self.member.who.id).sismember(keys.present(), &self.member.who.id);
+        let (lost, clients, shares, present): (Vec<String>, u64, bool, bool) = self.member.store.ask(&pipe)?;
+        if !shares {
+            // Who was taken off joins again, with another number: the room was the others' in the meantime.
+            self.sharing = None;
+        }
+        if !present {
+            // The others took it for lost.
+            self.member.enter()?;
+        }
+        if self.knows() {
+            self.forget(&lost)?;
+            self.tell_lost(lost.get(..NAMED).unwrap_or(&lost), news)?;
+        }
+        // Of a client that is lost the kernel closes the connections, unless it is only cut off from the store.
+        let open = self.state.as_ref().map_or(0, |(_, state)| state.connections);
+        let left = clients == 0 && (self.lost.is_empty() || open == 0);
+        if self.had_clients && left && self.started_us.is_some() && self.knows() {
             self.had_clients = false;
             news.push(News::ClientsLeft);
         }
@@ -54,6 +67,27 @@ impl Rounds {
             news.push(News::Displaced(taken));
         }
         Ok(())
+    }
+
+    /// Whether what the store says of the others is true: one that was away, or has forgotten all, knows of nobody before they have
+    /// named themselves again.
+    pub(super) fn knows(&self) -> bool {
+        self.back.is_none_or(|back| back.elapsed().as_millis() >= u128::from(LOST_MS))
+    }
+
+    /// Takes those that are lost off the lists of who goes on, so that a run with a killed client ends as well. Whoever comes back
+    /// sees that, and names itself again.
+    fn forget(&mut self, lost: &[String]) -> Result<(), StoreError> {
+        let lost: Vec<&String> = lost.iter().filter(|id| **id != self.member.who.id).collect();
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let keys = &self.member.keys;
+        let mut pipe = redis::pipe();
+        for key in [keys.clients(), keys.present(), keys.ramping()] {
+            pipe.srem(key, &lost).ignore();
+        }
+        self.member.store.ask::<()>(&pipe)
     }
 
     pub(super) fn tell_lost(&mut self, lost: &[String], news: &mut Vec<News>) -> Result<(), StoreError> {

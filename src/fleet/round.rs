@@ -40,8 +40,10 @@ pub(super) struct Rounds {
     pub(super) start: Option<(u64, Instant)>,
     pub(super) started_us: Option<u64>,
     pub(super) allowance: Allowance,
-    /// Whether it is among those that share the room.
-    pub(super) ramping: bool,
+    /// Its number among those that share the room; `None`: it is none of them.
+    pub(super) sharing: Option<u64>,
+    /// A server's: who shared the room when it last asked, before its next sample.
+    pub(super) sharers: Sharers,
     /// A server's state that its guard has not spoken of.
     pub(super) hold_due: bool,
     pub(super) next: Next,
@@ -76,6 +78,16 @@ pub(super) struct Outage {
     wait: Duration,
 }
 
+/// Those that share the room that a server has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sharers {
+    /// When the store said so; `None`: it has not.
+    pub(super) read: Option<Instant>,
+    pub(super) now: u64,
+    /// How many had joined them in all.
+    pub(super) joined: u64,
+}
+
 /// Nobody listens any more.
 struct Ended;
 
@@ -93,7 +105,8 @@ impl Rounds {
             start: None,
             started_us: None,
             allowance: Allowance::default(),
-            ramping: false,
+            sharing: None,
+            sharers: Sharers::default(),
             hold_due: false,
             next: Next { publish: now, poll: now, keep: now + KEEP, name: now },
             outage: None,
@@ -170,7 +183,7 @@ impl Rounds {
 
     /// Whether it has to hear quickly of what changes.
     pub(super) fn polls(&self) -> bool {
-        self.ramping || (self.ready && self.started_us.is_none())
+        self.sharing.is_some() || (self.ready && self.started_us.is_none())
     }
 
     fn take(&mut self, handed: Handed) {
@@ -216,7 +229,13 @@ impl Rounds {
             self.next.publish = now;
             self.next.keep = now;
             self.back = Some(now);
+            self.sharers = Sharers::default();
             news.push(News::Back(now - outage.since));
+        }
+        // First: one that was away for long must not count itself among those that share the room.
+        if now >= self.next.keep {
+            self.next.keep = now + KEEP;
+            self.keep(&mut news)?;
         }
         self.want_room()?;
         if now >= self.next.publish {
@@ -233,10 +252,6 @@ impl Rounds {
         if self.ready && self.started_us.is_none() && self.expects().is_some() {
             self.wait_for_others(now, &mut news)?;
         }
-        if now >= self.next.keep {
-            self.next.keep = now + KEEP;
-            self.keep(&mut news)?;
-        }
         self.slot.set_offset(self.member.store.clock().offset_us());
         Ok(news.into_iter().try_for_each(tell))
     }
@@ -248,7 +263,7 @@ impl Rounds {
         tell: &mut dyn FnMut(News) -> Result<(), Ended>,
     ) -> Result<(), Ended> {
         // It may have forgotten who shares the room.
-        self.ramping = false;
+        self.sharing = None;
         if let Some(outage) = &mut self.outage {
             outage.wait = (outage.wait * 2).min(BACK_OFF);
             // The attempt itself takes time.

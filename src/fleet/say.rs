@@ -8,13 +8,16 @@ use super::command::Run;
 use super::hold::Hold;
 use super::keys::{KEPT_MS, mortal};
 use super::member::{News, wall_ahead_us};
-use super::round::Rounds;
+use super::round::{Rounds, Sharers};
 use super::store::StoreError;
 use super::worker::{ClockReading, WorkerState};
 use crate::model::RunPhase;
 
-/// Most commands taken at once.
+/// Most commands read at once.
 const COMMANDS: isize = 16;
+
+/// Most of them that are looked at in one go, where others are refused that stand before.
+const LOOKED_AT: isize = 256;
 
 impl Rounds {
     /// What is published: the newest state with what the fleet knows of it.
@@ -48,36 +51,46 @@ impl Rounds {
             pipe.zadd(keys.alive(), &self.member.who.id, self.member.store.now_us()).ignore();
             mortal(&mut pipe, &keys.alive());
         }
-        let Some(gate) = &self.gate else {
+        let Some(gate) = &mut self.gate else {
             self.member.store.ask::<()>(&pipe)?;
             return self.poll(news);
         };
         let since = format!("({}", gate.last());
-        pipe.zrangebyscore_limit(keys.commands(), since, "+inf", 0, COMMANDS);
-        let (commands,): (Vec<Vec<u8>>,) = self.member.store.ask(&pipe)?;
         let of = Run { fleet: keys.fleet(), id: keys.run_id() };
-        for text in commands {
-            let taken = self.gate.as_mut().map(|gate| gate.take(of, &String::from_utf8_lossy(&text)));
-            news.extend(taken.map(|taken| taken.map_or_else(News::Refused, News::Command)));
+        let mut at = 0;
+        loop {
+            pipe.zrangebyscore_limit(keys.commands(), &since, "+inf", at, COMMANDS);
+            let (commands,): (Vec<Vec<u8>>,) = self.member.store.ask(&pipe)?;
+            let heard = commands.iter().filter_map(|text| gate.hear(of, text));
+            news.extend(heard.map(|taken| taken.map_or_else(News::Refused, News::Command)));
+            at += COMMANDS;
+            // Those that are refused stay where they are: what is genuine may stand behind them.
+            if commands.len().cast_signed() < COMMANDS || at >= LOOKED_AT {
+                break;
+            }
+            pipe = redis::pipe();
         }
         self.poll(news)
     }
 
     /// What the servers allow now.
     pub(super) fn poll(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
-        if !self.member.who.role.connects() {
+        if !self.member.who.role.is_held() {
             return Ok(());
         }
         let mut pipe = redis::pipe();
-        pipe.hvals(self.member.keys.hold()).scard(self.member.keys.ramping());
-        let (holds, clients): (Vec<Vec<u8>>, u64) = self.member.store.ask(&pipe)?;
+        pipe.hvals(self.member.keys.hold());
+        let (holds,): (Vec<Vec<u8>>,) = self.member.store.ask(&pipe)?;
         let holds: Vec<Hold> = holds.iter().filter_map(|text| serde_json::from_slice(text).ok()).collect();
+        if !self.knows() && self.allowance.awaits(&holds) {
+            return Ok(());
+        }
         let now_us = self.member.store.now_us();
         let before = self.allowance.held();
         let state = self.state.as_ref().map(|(_, state)| state);
         let rate = state.and_then(|state| state.rate_per_s).unwrap_or(0.0);
         let target = state.and_then(|state| state.target);
-        let held = self.allowance.obey(&holds, clients, now_us, rate, target);
+        let held = self.allowance.obey(&holds, self.sharing, now_us, rate, target);
         if held.map(|h| (h.allowed, h.holds)) != before.map(|h| (h.allowed, h.holds)) {
             news.push(News::Held(held));
         }
@@ -88,25 +101,32 @@ impl Rounds {
     pub(super) fn hold(&mut self) -> Result<(), StoreError> {
         let Some((at, state)) = &self.state else { return Ok(()) };
         let (store, side) = (&self.member.store, state.server.as_ref());
+        // What was read after the sample misses whoever has opened and left since.
+        let sharers = Some(self.sharers).filter(|s| s.read.is_some_and(|read| read <= *at)).unwrap_or_default();
         let hold = Hold {
             at_us: store.clock().store_us(store.mono_us(*at)),
             connections: state.connections,
             ceiling: side.and_then(|side| side.ceiling),
             by: side.and_then(|side| side.ceiling_by),
+            sharers: sharers.now,
+            joined: sharers.joined,
         };
         let text = serde_json::to_vec(&hold).unwrap_or_default();
         let mut pipe = redis::pipe();
         let key = self.member.keys.hold();
         pipe.hset(&key, &self.member.who.id, text).ignore();
         mortal(&mut pipe, &key);
-        self.member.store.ask::<()>(&pipe)?;
+        // In this order, as whoever joins is in the set before it is counted.
+        pipe.get(self.member.keys.joined()).scard(self.member.keys.ramping());
+        let (joined, now): (Option<u64>, u64) = self.member.store.ask(&pipe)?;
+        self.sharers = Sharers { read: Some(Instant::now()), now, joined: joined.unwrap_or(0) };
         self.hold_due = false;
         Ok(())
     }
 
     /// Joins or leaves those that share the room that the servers have.
     pub(super) fn want_room(&mut self) -> Result<(), StoreError> {
-        if !self.member.who.role.connects() {
+        if !self.member.who.role.is_held() {
             return Ok(());
         }
         let wants = match &self.state {
@@ -118,18 +138,24 @@ impl Rounds {
             }
             None => true,
         };
-        if wants == self.ramping {
+        if wants == self.sharing.is_some() {
             return Ok(());
         }
-        let (key, id) = (self.member.keys.ramping(), &self.member.who.id);
+        let (keys, id) = (&self.member.keys, &self.member.who.id);
         let mut pipe = redis::pipe();
         if wants {
-            pipe.sadd(key, id).ignore()
+            let joined = keys.joined();
+            pipe.sadd(keys.ramping(), id).ignore();
+            mortal(&mut pipe, &keys.ramping());
+            pipe.cmd("INCR").arg(&joined);
+            mortal(&mut pipe, &joined);
+            let (number,): (u64,) = self.member.store.ask(&pipe)?;
+            self.sharing = Some(number);
         } else {
-            pipe.srem(key, id).ignore()
-        };
-        self.member.store.ask::<()>(&pipe)?;
-        self.ramping = wants;
+            pipe.srem(keys.ramping(), id).ignore();
+            self.member.store.ask::<()>(&pipe)?;
+            self.sharing = None;
+        }
         Ok(())
     }
 }

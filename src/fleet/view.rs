@@ -9,6 +9,7 @@ use super::outcome::{self, FleetVerdict};
 use super::row::{Count, Row, Standing, Totals, share};
 use super::worker::{WorkerEvent, WorkerLimit, WorkerState};
 use crate::limits::LimitState;
+use crate::model::RunPhase;
 
 /// How far the workers are apart.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -99,7 +100,8 @@ pub struct FleetView {
 impl FleetView {
     /// The view of these workers at `now_us` by the store's clock.
     pub fn of(name: &str, now_us: u64, workers: Vec<WorkerState>) -> Self {
-        let mut rows: Vec<Row> = workers.into_iter().map(|state| Row::of(state, now_us)).collect();
+        let mut rows = one_a_part(workers.into_iter().map(|state| Row::of(state, now_us)));
+        settle_servers(&mut rows);
         rows.sort_by(|a, b| order(&a.state).cmp(&order(&b.state)));
         let count = counted(&rows);
         let totals = totals(&rows);
@@ -127,6 +129,55 @@ impl FleetView {
     /// Whether no worker is going on: all that came have left or are lost.
     pub fn is_over(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|row| matches!(row.standing, Standing::Left | Standing::Lost))
+    }
+
+    /// Who has not come, as [`FleetView::missing`] has it.
+    pub(super) fn absent(&self) -> impl Iterator<Item = String> {
+        absent(&self.rows, &self.count).into_iter()
+    }
+
+    /// Whether each that came has said that its run is over.
+    pub fn have_all_left(&self) -> bool {
+        self.rows.iter().all(|row| row.standing == Standing::Left)
+    }
+}
+
+/// A part that was started anew counts once: of several workers of one part whoever goes on stays, else who was heard last. Of two
+/// that both go on it is the one that started later, so that they do not change places with each word.
+fn one_a_part(all: impl Iterator<Item = Row>) -> Vec<Row> {
+    let rank = |row: &Row| {
+        let goes_on = !matches!(row.standing, Standing::Lost | Standing::Left);
+        let started = row.state.started_us.unwrap_or(u64::MAX);
+        if goes_on { (true, started, row.state.at_us) } else { (false, row.state.at_us, 0) }
+    };
+    let mut rows = Vec::new();
+    let mut parts: BTreeMap<u32, Row> = BTreeMap::new();
+    for row in all {
+        let Some(part) = row.state.who.part else {
+            rows.push(row);
+            continue;
+        };
+        if parts.get(&part.number).is_none_or(|other| rank(other) < rank(&row)) {
+            parts.insert(part.number, row);
+        }
+    }
+    rows.extend(parts.into_values());
+    rows
+}
+
+/// A server alone knows no target, so that it never says that it holds: it does when all of its clients do.
+fn settle_servers(rows: &mut [Row]) {
+    let mut clients =
+        rows.iter().filter(|row| row.state.who.role.is_held() && row.standing != Standing::Left).peekable();
+    let some = clients.peek().is_some();
+    let all_hold = some && clients.all(|row| row.state.phase == RunPhase::Holding);
+    let targets = rows.iter().filter(|row| row.state.who.role.is_held()).map(|row| row.state.target);
+    let target = targets.sum::<Option<u64>>().filter(|target| *target > 0);
+    for row in rows.iter_mut().filter(|row| row.state.who.role.serves() && row.state.phase == RunPhase::Ramping) {
+        let open = target.is_some_and(|target| row.state.connections >= target);
+        if all_hold || open {
+            row.state.phase = RunPhase::Holding;
+        }
     }
 }
 
@@ -175,7 +226,17 @@ fn totals(rows: &[Row]) -> Totals {
 
 /// Who has not come and who is lost. Parts tell by their numbers; without them only how many.
 fn missing(rows: &[Row], count: &Count) -> Vec<String> {
-    let mut named = Vec::new();
+    let mut named = absent(rows, count);
+    let gone = rows.iter().filter(|row| row.standing == Standing::Lost);
+    named.extend(gone.map(|row| {
+        let seconds = row.age_ms / 1000;
+        format!("{} (LOST, heard {seconds} s ago)", row.state.who.name())
+    }));
+    named
+}
+
+/// Who has not come.
+fn absent(rows: &[Row], count: &Count) -> Vec<String> {
     let parts: BTreeMap<u32, u32> =
         rows.iter().filter_map(|row| row.state.who.part).map(|part| (part.number, part.of)).collect();
     let of = parts.values().max().copied().unwrap_or(0);
@@ -188,13 +249,7 @@ fn missing(rows: &[Row], count: &Count) -> Vec<String> {
         let others = if of > 0 && no_server && more == 1 { "the server".to_owned() } else { plural(more, "worker") };
         absent.push(others);
     }
-    named.append(&mut absent);
-    let gone = rows.iter().filter(|row| row.standing == Standing::Lost);
-    named.extend(gone.map(|row| {
-        let seconds = row.age_ms / 1000;
-        format!("{} (LOST, heard {seconds} s ago)", row.state.who.name())
-    }));
-    named
+    absent
 }
 
 /// `1 worker`, `3 workers`.

@@ -44,6 +44,11 @@ impl WorkerRole {
         matches!(self, WorkerRole::Client | WorkerRole::Both)
     }
 
+    /// Whether it connects to the fleet's servers: their guards hold it, and they end with it.
+    pub fn is_held(self) -> bool {
+        self == WorkerRole::Client
+    }
+
     /// Whether it is the end that all clients connect to.
     pub fn serves(self) -> bool {
         matches!(self, WorkerRole::Server | WorkerRole::Attach)

@@ -30,18 +30,28 @@ fn a_fleet_obeys_its_token_once_and_nothing_else() {
     let store = Store::start(&[]);
     let mut server = worker("night", "--server --listen 127.0.0.1 --ports 4");
     server.until("it runs", |p| p.event("fleet/start").is_some());
+    let (code, line) = command("secret", "rate 50k");
+    assert!(code == Some(2) && line.contains("aims at"), "of no target there is no part: {line}");
     let mut run = client();
     run.until("it opens", |p| p.established() > 0);
     let (code, line) = command("guess", "close");
     assert_eq!((code, line.as_str()), (Some(0), ""), "who gives it is not told what the workers make of it");
     run.until("the forged one", |p| p.event("fleet/forged").is_some());
+    // As many as are read at once, and more, stand before the next.
+    let key = store.key("c1m-top:1:night:*:commands");
+    let many = "local t=redis.call('TIME') for i=1,40 do redis.call('ZADD',KEYS[1],t[1]*1000000+t[2],'forged'..i) end";
+    store.ask(&["EVAL", many, "1", &key]);
+    let opens = |p: &super::support::Printed| p.samples.last().is_some_and(|s| s.phase == RunPhase::Ramping);
+    // Both are heard at once, before a sample has seen the first.
+    command("secret", "pause");
+    command("secret", "resume");
+    run.until("both", |p| p.event("fleet/command/resume").is_some());
+    run.until("the ramp after both", opens);
     assert_eq!(command("secret", "pause"), (Some(0), String::new()));
     run.until("the pause", |p| p.samples.last().is_some_and(|s| s.phase == RunPhase::Paused));
     // Heard by somebody, and given again, after the one that lets it go on.
-    let key = store.key("c1m-top:1:night:*:commands");
     let heard = store.ask(&["ZRANGE", &key, "-1", "-1"]);
     assert_eq!(command("secret", "resume"), (Some(0), String::new()));
-    let opens = |p: &super::support::Printed| p.samples.last().is_some_and(|s| s.phase == RunPhase::Ramping);
     run.until("the ramp again", opens);
     store.ask(&["ZADD", &key, "9007199254740991", &heard]);
     run.until("the one given again", |p| p.event("fleet/repeated").is_some());

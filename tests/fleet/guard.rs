@@ -6,6 +6,18 @@ use super::store::{Store, View, worker};
 use super::support::{Run, own_namespace, print_uncaptured, require};
 
 #[test]
+fn a_run_with_both_ends_is_nobody_elses_client() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    let store = Store::start(&[]);
+    let mut both = worker("night", "--ports 4 --target 100 --hold 30s");
+    both.until_holding();
+    let ours = store.ask(&["KEYS", "c1m-top:1:night:*"]);
+    assert!(ours.contains(":present") && !ours.contains(":clients") && !ours.contains(":joined"), "{ours}");
+    assert_eq!(both.interrupt().code, Some(0));
+}
+
+#[test]
 fn the_server_holds_all_clients_before_its_own_limit() {
     require!(Root, Program("redis-server"), Program("prlimit"));
     own_namespace!();

@@ -33,6 +33,12 @@ impl Store {
         self.process = None;
     }
 
+    /// Stops it, or lets it go on.
+    pub(crate) fn signal(&self, signal: i32) {
+        let process = self.process.as_ref().unwrap();
+        c1m_top::sys::kill(process.id(), signal).unwrap();
+    }
+
     /// Starts it anew.
     #[track_caller]
     pub(crate) fn restart(&mut self) {

@@ -72,6 +72,42 @@ fn a_killed_worker_is_missing_in_the_verdict_and_its_part_comes_back() {
 }
 
 #[test]
+fn a_store_that_paused_loses_nobody() {
+    require!(Root, Program("redis-server"), Long);
+    own_namespace!();
+    let store = Store::start(&[]);
+    let view = View::open("night");
+    let server = worker("night", &format!("{SERVER} --on-lost fail"));
+    let client = |n| worker("night", &format!("{CLIENT} --part {n}/2 --hold 70s --on-lost fail"));
+    let mut all = [client(1), client(2)];
+    all.iter_mut().for_each(Run::until_holding);
+    store.signal(libc::SIGSTOP);
+    std::thread::sleep(std::time::Duration::from_secs(25));
+    store.signal(libc::SIGCONT);
+    for one in all.map(Run::finish) {
+        assert_eq!((one.code, one.summary().verdict), (Some(0), Verdict::TargetReached), "{one:#?}");
+        assert!(one.event("fleet/away").is_some() && one.event("fleet/lost").is_none(), "{one:#?}");
+    }
+    assert_eq!(server.finish().code, Some(0));
+    assert_eq!(view.finish().1["text"], "3 of 3 workers, 6,000 of 6,000 connections");
+}
+
+#[test]
+fn a_server_ends_though_its_only_client_was_killed() {
+    require!(Root, Program("redis-server"), Long);
+    own_namespace!();
+    let store = Store::start(&[]);
+    let server = worker("night", "--server --listen 127.0.0.1 --ports 10");
+    let mut one = worker("night", "--client 127.0.0.1 9900 --ports 10 --target 500");
+    one.until_holding();
+    one.signal(libc::SIGKILL);
+    let end = server.finish();
+    assert_eq!((end.code, end.summary().verdict), (Some(0), Verdict::Served), "{end:#?}");
+    end.assert_event("fleet/clients_left", &[]);
+    assert_eq!(store.ask(&["EXISTS", "c1m-top:1:night:run"]), "0", "the next run of this name is another");
+}
+
+#[test]
 fn a_stopped_worker_is_silent_then_lost_and_back_when_it_goes_on() {
     require!(Root, Program("redis-server"), Long);
     own_namespace!();

@@ -78,6 +78,41 @@ fn a_lost_worker_counts_no_more_and_is_named() {
 }
 
 #[test]
+fn a_part_that_was_started_anew_counts_once() {
+    let killed = WorkerState { at_us: NOW - (LOST_MS + 5000) * 1000, started_us: Some(1), ..client(1, 40_000) };
+    let again = WorkerState { started_us: Some(NOW - 1_000_000), ..client(1, 250) };
+    for all in [[killed.clone(), again.clone()], [again.clone(), killed.clone()]] {
+        let seen = view(vec![all[0].clone(), all[1].clone(), client(2, 50), client(3, 0), client(4, 0), server(300)]);
+        assert_eq!((seen.rows.len(), seen.totals.connections, seen.count.come), (5, 300, 5));
+        assert_eq!((seen.totals.target, seen.missing.len(), seen.count.lost), (Some(1_000_000), 0, 0));
+    }
+    // Both go on: the later one, whoever spoke last.
+    let away = WorkerState { at_us: NOW, started_us: Some(1), ..client(1, 40_000) };
+    let again = WorkerState { at_us: NOW - 900_000, ..again };
+    assert_eq!(view(vec![away, again]).totals.connections, 250);
+}
+
+#[test]
+fn a_server_alone_holds_when_its_clients_do() {
+    let holding = |n, open| WorkerState { phase: RunPhase::Holding, ..client(n, open) };
+    let word = |workers: Vec<WorkerState>| view(workers).rows[0].word();
+    assert_eq!(word(vec![server(500_000), client(1, 250_000), holding(2, 249_000)]), "HOLDING");
+    assert_eq!(word(vec![server(499_000), client(1, 249_000), holding(2, 250_000)]), "RAMPING");
+    assert_eq!(word(vec![server(490_000), holding(1, 250_000), holding(2, 240_000)]), "HOLDING");
+    assert_eq!(word(vec![server(490_000)]), "RAMPING", "nobody is there to hold");
+}
+
+#[test]
+fn a_part_that_cannot_be_is_no_worker() {
+    let text = serde_json::to_string(&client(1, 5)).unwrap();
+    assert!(serde_json::from_str::<WorkerState>(&text).is_ok());
+    for part in [r#""number":1,"of":4294967295"#, r#""number":0,"of":4"#, r#""number":5,"of":4"#] {
+        let wrong = text.replace(r#""number":1,"of":4"#, part);
+        assert!(wrong != text && serde_json::from_str::<WorkerState>(&wrong).is_err(), "{part}");
+    }
+}
+
+#[test]
 fn the_nearest_limit_is_the_soonest_and_counts_for_the_fleet() {
     let mut all = vec![server(40_000), client(1, 10_000), client(2, 30_000)];
     all[0].nearest = Some(limit(LimitId::Memory, 1_000_000, 60.0));
