@@ -247,7 +247,7 @@ impl Launched {
         let place = id.checked_sub(min).filter(|above| above % step == 0).map(|above| above / step);
         let place = place.filter(|_| even && id <= max);
         let index = place.ok_or_else(|| {
-            format!("--part auto: SLURM_ARRAY_TASK_ID {id} of {of} from {min} to {max} are not evenly numbered: write --part 2/5")
+            format!("--part auto: task {id} of an array of {of}, from {min} to {max}: its tasks are not evenly spaced: write --part 2/5")
         })?;
         Ok(Self { index, of: Some(of), from })
     }

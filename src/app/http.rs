@@ -21,6 +21,8 @@ const MOST: usize = 64;
 const MOST_HEAD: usize = 8 * 1024;
 /// What is read at once of what nobody wants.
 const DISCARDED: usize = 16 * 1024;
+/// And how much of it in all: whoever sends on without an end does not keep the one thread from others.
+const MOST_DISCARDED: usize = 16 << 20;
 /// How long a connection may last.
 const LONGEST: Duration = Duration::from_secs(10);
 /// How long one is safe from whoever comes after it.
@@ -78,7 +80,7 @@ enum State {
     /// What it gets, and how much of that has been sent.
     Answered { answer: Answer, sent: usize },
     /// It has its answer; what it still sends is thrown away.
-    Discarding,
+    Discarding { bytes: usize },
 }
 
 impl<S: Site> Server<S> {
@@ -140,7 +142,7 @@ impl<S: Site> Server<S> {
     fn place(&self, now: Instant) -> Option<usize> {
         let ease = |client: &Option<Client>| match client {
             None => Some((0, now)),
-            Some(Client { state: State::Discarding, since, .. }) => Some((1, *since)),
+            Some(Client { state: State::Discarding { .. }, since, .. }) => Some((1, *since)),
             Some(client) => (now.saturating_duration_since(client.since) >= SAFE).then_some((2, client.since)),
         };
         let places = self.clients.iter().enumerate().filter_map(|(i, client)| Some((ease(client)?, i)));
@@ -180,14 +182,14 @@ impl Client {
                             return false;
                         }
                         self.until = self.until.min(Instant::now() + DISCARDING);
-                        self.state = State::Discarding;
+                        self.state = State::Discarding { bytes: 0 };
                     }
                     _ => return false,
                 },
-                State::Discarding => {
+                State::Discarding { bytes } => {
                     let mut buffer = [0; DISCARDED];
                     match self.stream.read(&mut buffer) {
-                        Ok(n) if n > 0 => {}
+                        Ok(n) if n > 0 && *bytes < MOST_DISCARDED => *bytes += n,
                         Err(e) if e.kind() == io::ErrorKind::WouldBlock => return true,
                         Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                         _ => return false,

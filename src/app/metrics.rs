@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::SIGTSTP;
+use signal_hook::consts::{SIGSTOP, SIGTSTP};
 
 use super::message::Message;
 use super::scrape::{Labels, Scrape, labels};
@@ -24,8 +24,9 @@ use crate::units::{micros, millis};
 
 /// Whoever asks again so soon gets what there was: a thousand scrapers cost what one does.
 const FRESH: Duration = Duration::from_millis(200);
-/// How long the run's loop may take to answer: while it writes to a pipe that nobody empties, it cannot.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the run's loop may take to answer: while it writes to a pipe that nobody empties, it cannot. Well below a scrape's
+/// own patience, which is a second where it comes each second.
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// Where metrics will be served: taken before anything else of a run is, so that a port in use stops nothing that has begun.
 #[derive(Debug)]
@@ -121,8 +122,10 @@ impl Metrics {
                 return;
             }
             match messages.recv_timeout(left.min(Duration::from_millis(100))) {
-                Ok(Message::Signal(signal)) if signal != SIGTSTP => return,
-                Ok(Message::Input(Input::Gone)) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Message::Signal(SIGTSTP)) => {
+                    let _ = signal_hook::low_level::raise(SIGSTOP);
+                }
+                Ok(Message::Signal(_) | Message::Input(Input::Gone)) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
             }
         }

@@ -58,7 +58,7 @@ pub(super) fn addresses(which: Option<Part>, sources: Vec<IpAddr>, to: IpAddr, (
     } else {
         which.of_list(&sources)
     };
-    let list: Vec<u16> = (port..).take(usize::from(ports)).collect();
+    let list: Vec<u16> = (port..=port.saturating_add(ports.saturating_sub(1))).collect();
     let list = shared.map_or_else(|| list.clone(), |place| place.of_list(&list).0);
     let ports = (list.first().copied().unwrap_or(port), u16::try_from(list.len()).unwrap_or(ports));
     Addresses { sources: own, ports, shared }
@@ -124,6 +124,8 @@ mod tests {
     fn without_sources_only_one_loopback_address_is_divided() {
         let part = all(4).nth(1);
         let own = |to: &str| addresses(part, Vec::new(), to.parse().unwrap(), (9900, 100));
+        let last = addresses(part, Vec::new(), "::1".parse().unwrap(), (u16::MAX, 1));
+        assert_eq!(last.ports, (u16::MAX, 1));
         for to in ["10.0.0.1", "127.0.0.1", "fd00::1"] {
             assert_eq!(own(to), Addresses { sources: Vec::new(), ports: (9900, 100), shared: None }, "{to}");
         }

@@ -108,7 +108,7 @@ impl Answer {
             }
             Head::Body => said("413 Content Too Large", "A request for metrics has no body.\n", false),
             Head::TooLong => said("431 Request Header Fields Too Large", "The request's head is too long.\n", false),
-            Head::Unreadable => said("400 Bad Request", "This is no HTTP request.\n", false),
+            Head::Unreadable => said("400 Bad Request", "This is not an HTTP request.\n", false),
         }
     }
 

@@ -15,6 +15,10 @@ pub(super) struct Judged<'a> {
     /// Its machine and its network namespace.
     pub(super) host: &'a str,
     pub(super) network: &'a str,
+    /// Whether it still counts: of a part that has ended or was killed only what it met is told.
+    pub(super) live: bool,
+    /// Whether it has a client.
+    pub(super) opens: bool,
     /// Its share of what is opened, 0 to 1.
     pub(super) share: f64,
     /// Its own connections now.
@@ -45,15 +49,18 @@ struct Row<'a> {
 pub(super) fn nearest(parts: &[Judged<'_>], all: u64) -> Vec<Limit> {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for (i, part) in parts.iter().enumerate() {
-        for limit in part.limits {
+        // What is still opened is opened by the living alone.
+        let going: f64 = parts.iter().filter(|p| p.live && p.opens == part.opens).map(|p| p.share).sum();
+        let share = if going > 0.0 { part.share / going } else { part.share };
+        for limit in part.limits.iter().filter(|limit| part.live || limit.state == LimitState::Hit) {
             let filled = match limit.scope.as_str() {
                 "host" | "user" => Filled::Host(part.host),
                 scope if scope.starts_with("network namespace") => Filled::Network(part.network),
                 _ => Filled::Process(i),
             };
             let room = limit.forecast.connections().map(|at| at.saturating_sub(part.connections).max(1) as f64);
-            let pace = room.map_or(0.0, |room| part.share / room);
-            let grown = limit.per_connection.map(|each| each * part.share);
+            let pace = room.filter(|_| part.live).map_or(0.0, |room| share / room);
+            let grown = limit.per_connection.map(|each| each * share);
             let owned = Limit { scope: scope(part.name, limit), ..limit.clone() };
             let known = rows
                 .iter_mut()
@@ -74,8 +81,7 @@ pub(super) fn nearest(parts: &[Judged<'_>], all: u64) -> Vec<Limit> {
     let mut nearest: Vec<Limit> = Vec::new();
     for row in rows {
         let limit = in_all(row, all);
-        let place =
-            nearest.iter_mut().find(|l| l.info.id == limit.info.id && of_role(&l.scope) == of_role(&limit.scope));
+        let place = nearest.iter_mut().find(|l| is_same(l, &limit));
         match place {
             Some(there) if before(&limit, there) => *there = limit,
             Some(_) => {}
@@ -83,6 +89,15 @@ pub(super) fn nearest(parts: &[Judged<'_>], all: u64) -> Vec<Limit> {
         }
     }
     nearest
+}
+
+/// Adds to some limits those of another list that are not among them.
+pub(super) fn keep(limits: &mut Vec<Limit>, last: &[Limit]) {
+    for limit in last {
+        if !limits.iter().any(|l| is_same(l, limit)) {
+            limits.push(limit.clone());
+        }
+    }
 }
 
 /// A row with its count among all connections.
@@ -109,6 +124,11 @@ fn scope(name: &str, limit: &Limit) -> String {
         (true, _) => name.to_owned(),
         (false, scope) => format!("{name}, {scope}"),
     }
+}
+
+/// Whether two rows are of one limit of a merged run.
+fn is_same(a: &Limit, b: &Limit) -> bool {
+    a.info.id == b.info.id && of_role(&a.scope) == of_role(&b.scope)
 }
 
 /// Which end a scope is of: of the limits of processes one each is kept.
@@ -152,7 +172,7 @@ mod tests {
     }
 
     fn part<'a>(name: &'a str, host: &'a str, share: f64, limits: &'a [Limit]) -> Judged<'a> {
-        Judged { name, host, network: name, share, connections: 100, limits }
+        Judged { name, host, network: name, live: true, opens: true, share, connections: 100, limits }
     }
 
     #[test]
@@ -178,6 +198,20 @@ mod tests {
             // Room for 700 more, whoever opens them; were each a host of its own it would be as often as much.
             assert!(at.abs_diff(1700) <= 1, "{n}: {at}");
         }
+    }
+
+    #[test]
+    fn of_a_part_that_was_killed_only_what_it_met_is_told() {
+        let near = [limit(LimitId::Memory, "host", 10, Some(150))];
+        let far = [limit(LimitId::Memory, "host", 10, Some(400))];
+        let killed = |limits| Judged { live: false, ..part("client 1", "a", 0.5, limits) };
+        let all = nearest(&[killed(&near), part("client 2", "b", 0.5, &far)], 100);
+        let rows: Vec<_> = all.iter().map(|l| (l.scope.as_str(), l.forecast.connections())).collect();
+        // Whoever is left opens all that is opened.
+        assert_eq!(rows, [("client 2, host", Some(100 + 300))]);
+        let hit = [Limit { state: LimitState::Hit, ..limit(LimitId::Nofile, "client", 1000, None) }];
+        let all = nearest(&[killed(&hit), part("client 2", "b", 0.5, &far)], 100);
+        assert_eq!(all.iter().map(|l| l.scope.as_str()).collect::<Vec<_>>(), ["client 1", "client 2, host"]);
     }
 
     #[test]

@@ -206,10 +206,16 @@ pub(super) fn doubts(summary: &Summary) -> Vec<String> {
         && reached
     {
         sentences.push(format!(
-            "every part reached its own target, but not at one time: at most {} of {} were open together",
+            "every part reached its own target, but not all at the same time: at most {} of {} were open together",
             grouped(peak),
             grouped(target)
         ));
+    }
+    for part in &merged.parts {
+        let meets = |other: &PartLine| other.starts_ms <= part.ends_ms && part.starts_ms <= other.ends_ms;
+        if merged.parts.len() > 1 && !merged.parts.iter().any(|other| other.name != part.name && meets(other)) {
+            sentences.push(format!("{} ran when none of the others did: is it of the same run?", part.name));
+        }
     }
     let without = clients().filter(|part| part.connect.is_some_and(|connect| connect.count > 0)).count();
     if summary.connect.is_none() && without > 0 {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::part::Part;
 use crate::protocol::Role;
-use crate::record::{Header, Recording, RunRole, Unreadable};
+use crate::record::{Entry, Header, Recording, RunRole, Unreadable};
 
 /// What two parts of one run have been asked for alike.
 const SAME: [&str; 6] = ["target", "rate_per_s", "traffic", "greet", "port", "ports"];
@@ -124,6 +124,11 @@ fn word(role: RunRole) -> &'static str {
     }
 }
 
+/// Whether it has a client: a part with both ends is one of the clients' parts.
+fn opens(role: RunRole) -> bool {
+    matches!(role, RunRole::Client | RunRole::Both)
+}
+
 /// Whether a recording is a part of the same run as those before it.
 fn fits(file: &str, recording: &Recording, before: &[Member]) -> Result<(), String> {
     let header = recording.header();
@@ -133,8 +138,8 @@ fn fits(file: &str, recording: &Recording, before: &[Member]) -> Result<(), Stri
     if matches!(header.role, RunRole::Attach | RunRole::Watch) {
         return Err(format!("{file} is no part of a run: it only watched ({})", header.what));
     }
-    if recording.samples() == 0 {
-        return Err(format!("{file} has no sample: the run ended before the first"));
+    if !recording.entries().any(|entry| matches!(entry, Entry::Sample { .. })) {
+        return Err(format!("{file} has no sample that can be read: the run ended before the first, or it is damaged"));
     }
     let Some(first) = before.first() else { return Ok(()) };
     let (there, other) = (first.header(), &first.file);
@@ -144,18 +149,18 @@ fn fits(file: &str, recording: &Recording, before: &[Member]) -> Result<(), Stri
     }
     differs(file, header, first, &SAME_AT_BOTH_ENDS)?;
     let part = header.setup.part;
-    for member in before.iter().filter(|member| member.header().role == header.role) {
+    for member in before.iter().filter(|member| opens(member.header().role) == opens(header.role)) {
         differs(file, header, member, &SAME)?;
         let other = &member.file;
         match (part, member.part) {
-            (Some(a), Some(b)) if a.of != b.of => return Err(format!("{file} is {a}, {other} {b}")),
+            (Some(a), Some(b)) if a.of != b.of => return Err(format!("{file} is {a}, but {other} is {b}")),
             (Some(a), Some(b)) if a.number == b.number => return Err(format!("{file} and {other} are both {a}")),
             (Some(_), Some(_)) => {}
             (None, None) => {
                 return Err(format!("{file} and {other} are no parts: each is all of a run (--part 2/5 makes parts)"));
             }
-            (Some(a), None) => return Err(format!("{file} is {a}, {other} all of a run")),
-            (None, Some(b)) => return Err(format!("{file} is all of a run, {other} {b}")),
+            (Some(a), None) => return Err(format!("{file} is {a}, but {other} is a whole run")),
+            (None, Some(b)) => return Err(format!("{file} is a whole run, but {other} is {b}")),
         }
     }
     Ok(())
@@ -178,8 +183,9 @@ fn differs(file: &str, header: &Header, member: &Member, keys: &[&str]) -> Resul
 /// Which parts are not there.
 fn missing(members: &[Member]) -> Vec<String> {
     let mut sentences = Vec::new();
-    for role in [RunRole::Server, RunRole::Both, RunRole::Client] {
-        let there: Vec<Part> = members.iter().filter(|m| m.header().role == role).filter_map(|m| m.part).collect();
+    for clients in [false, true] {
+        let there = members.iter().filter(|m| opens(m.header().role) == clients);
+        let there: Vec<Part> = there.filter_map(|m| m.part).collect();
         let Some(of) = there.first().map(|part| part.of) else { continue };
         let gone: Vec<u32> = (1..=of).filter(|n| there.iter().all(|part| part.number != *n)).collect();
         if gone.is_empty() {
@@ -189,7 +195,7 @@ fn missing(members: &[Member]) -> Vec<String> {
         let more = gone.len().saturating_sub(8);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let (word, are) = if gone.len() == 1 { ("part", "is") } else { ("parts", "are") };
-        let whose = if role == RunRole::Server { " of the server" } else { "" };
+        let whose = if clients { "" } else { " of the server" };
         sentences.push(format!("{word} {list}{more} of {of}{whose} {are} missing"));
     }
     sentences

@@ -210,6 +210,8 @@ impl<'a> Stream<'a> {
 
     /// A sample of all parts at this moment.
     fn sample(&mut self, t_ms: u64) {
+        // Several parts may end within a millisecond, each with a sample after it.
+        let t_ms = self.sampled.map_or(t_ms, |last| t_ms.max(last));
         let seen: Vec<kernel::Seen<'_>> = self
             .feeds
             .iter()
@@ -267,12 +269,18 @@ impl<'a> Stream<'a> {
                 name: &feed.member.name,
                 host: &feed.host,
                 network: &feed.network,
+                live: feed.live(),
+                opens: feed.member.has(Role::Client),
                 share: feed.share,
                 connections: feed.course.shown().now().connections,
                 limits: feed.course.shown().limits(),
             })
             .collect();
-        let limits = limits::nearest(&judged, self.course.model().now().connections);
+        let mut limits = limits::nearest(&judged, self.course.model().now().connections);
+        if !judged.iter().any(|part| part.live) {
+            // Nothing comes next any more: what was said last stands, but for what was met since.
+            limits::keep(&mut limits, self.course.model().limits());
+        }
         self.put(Entry::Limits { t_ms, limits });
     }
 

@@ -221,7 +221,7 @@ fn messages_that_leave_too_late_are_told_and_the_verdict() {
     own_namespace!();
     // Some four gigabytes a second are more than two cores copy four times.
     let run = Run::start(
-        "--server --client 127.0.0.1 9900 --target 4k --active 100% --message 64KiB --every 60ms --hold 12s",
+        "--server --client 127.0.0.1 9900 --target 4k --active 100% --message 64KiB --every 60ms --hold 20s",
     );
     let run = run.finish();
     ended(&run, Verdict::Late, 3);

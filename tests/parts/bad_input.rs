@@ -3,6 +3,8 @@
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 
+use c1m_top::record::RunRole;
+
 use super::support::{Run, own_namespace, program};
 use super::{file, merge, open, recorded, rewritten, text};
 
@@ -42,10 +44,14 @@ fn what_does_not_belong_together_is_named() {
     refused(&[&one, &two, &three, &two], &["2-of-3-100.c1m", "are both part 2 of 3"]);
     refused(&[&one, &two, &other], &["3-of-3-200.c1m has another plan than 1-of-3-100.c1m: target 200 and not 100"]);
     refused(&[&one, &two, &newer], &["newer.c1m is of c1m-top 9.9.9"]);
-    refused(&[&one, &two, &of_five], &["five.c1m is part 3 of 5, 1-of-3-100.c1m part 1 of 3"]);
-    refused(&[&one, &two, &whole], &["whole.c1m is all of a run, 1-of-3-100.c1m part 1 of 3"]);
+    refused(&[&one, &two, &of_five], &["five.c1m is part 3 of 5, but 1-of-3-100.c1m is part 1 of 3"]);
+    refused(&[&one, &two, &whole], &["whole.c1m is a whole run, but 1-of-3-100.c1m is part 1 of 3"]);
     refused(&[&whole, &rewritten(&whole, "again.c1m", |_| ())], &["are no parts", "--part 2/5"]);
     refused(&[&whole], &["two runs at least"]);
+    // A part with both ends is a part like those of clients.
+    let both = rewritten(&one, "both.c1m", |header| header.role = RunRole::Both);
+    refused(&[&both, &two], &["part 3 of 3 is missing"]);
+    refused(&[&both, &two, &three, &one], &["1-of-3-100.c1m and both.c1m are both part 1 of 3"]);
     refused(&[&one, &two, &junk], &["junk.c1m: it is no recording of c1m-top"]);
     refused(&[&one, &file("nowhere.c1m")], &["nowhere.c1m", "No such file"]);
 

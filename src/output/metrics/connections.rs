@@ -46,7 +46,7 @@ pub(super) static FAMILIES: &[Family] = &[
     Family {
         name: "c1m_top_connections_lost",
         kind: Kind::Counter,
-        help: "Of these, closed by the other end or by an error.",
+        help: "Connections that were not asked to close: of a client those it did not close itself, of a server those that ended in an error.",
         labels: &["role"],
         read: |m| counted(m, |e| e.lost),
     },

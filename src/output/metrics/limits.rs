@@ -4,7 +4,7 @@ use super::{Family, Kind, Moment, Point, count, float, one};
 use crate::limits::{Forecast, Limit, LimitState};
 
 /// Limits that are exported, the nearest first: each process of a watched server may have some of its own.
-pub const MOST_LIMITS: usize = 200;
+const MOST_LIMITS: usize = 200;
 
 /// Slab caches that are exported, the largest first.
 const MOST_CACHES: usize = 40;

@@ -7,7 +7,7 @@
 //! | `timed` | a recording as `OpenMetrics` text with times, in bounded memory |
 //!
 //! Names follow the conventions of Prometheus: base units (seconds, bytes) in the name, `_total` for what only rises. What cannot
-//! be known is left out and never 0. How many series there are is bounded, whatever is watched: see [`MOST_LIMITS`] and the like.
+//! be known is left out and never 0. How many series there are is bounded, whatever is watched: see `MOST_LIMITS` and the like.
 
 mod connections;
 mod limits;
@@ -20,8 +20,6 @@ mod timed;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-pub use limits::MOST_LIMITS;
-pub use program::{MOST_LISTENERS, MOST_MEMBERS};
 pub use text::{Format, write};
 pub use timed::Timed;
 
@@ -161,8 +159,8 @@ impl Point {
         Self { labels, value: Value::Times { up_to, all, sum } }
     }
 
-    /// The names of its labels.
-    pub fn labels(&self) -> impl Iterator<Item = &str> {
+    #[cfg(test)]
+    fn labels(&self) -> impl Iterator<Item = &str> {
         self.labels.iter().map(|(name, _)| name.as_ref())
     }
 }

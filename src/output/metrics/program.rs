@@ -6,9 +6,9 @@ use crate::protocol::Role;
 use crate::sample::ListenerCensus;
 
 /// Processes of a watched server that are exported one by one: those named first, then the largest.
-pub const MOST_MEMBERS: usize = 32;
+const MOST_MEMBERS: usize = 32;
 /// Its listeners that are exported one by one, by port.
-pub const MOST_LISTENERS: usize = 64;
+const MOST_LISTENERS: usize = 64;
 
 pub(super) static FAMILIES: &[Family] = &[
     Family {
