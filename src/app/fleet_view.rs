@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Failure, fleet, fleet_screen, gather};
 use crate::cli::{FleetArgs, FleetOutputArg};
-use crate::fleet::{Address, FleetCommand, FleetVerdict, FleetView, LOST_MS, Looker, StoreError, WorkerEvent};
+use crate::fleet::{Address, FleetCommand, FleetVerdict, FleetView, Looker, StoreError, WorkerEvent};
 use crate::model::Severity;
 use crate::output::{fleet_line, fleet_rows, fleet_summary, harmless, object};
 use crate::units::{parse_count, parse_rate};
@@ -63,20 +63,16 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
     let mut seen: Option<FleetView> = None;
     let mut told = false;
     let mut away = false;
-    let mut back: Option<Instant> = None;
     loop {
         match looker.look(args.last) {
             Ok(Some(view)) => {
                 if std::mem::take(&mut away) {
-                    back = Some(Instant::now());
                     shown.say(&format!("the store {address} is back"))?;
                 }
                 if shown.view(&view)? == Reader::Gone {
                     return Ok(0);
                 }
-                // After it was away nobody has been heard of for long, until all have found it again.
-                let knows = back.is_none_or(|back| back.elapsed() >= Duration::from_millis(LOST_MS));
-                if view.is_over() && (knows || view.have_all_left()) || args.last {
+                if view.is_over() || args.last {
                     shown.summary(&view)?;
                     return Ok(view.verdict.status());
                 }

@@ -62,6 +62,10 @@ impl Rounds {
             self.had_clients |= clients > 0 && self.member.who.role.serves();
             let store = &self.member.store;
             self.start = Some((at_us, store.instant(store.clock().mono_us(at_us))));
+            if self.member.who.role.serves() {
+                // Nothing is asked until then: all that wait are to have their share when they start.
+                self.hold()?;
+            }
             return Ok(());
         }
         if now < self.next.name {

@@ -31,7 +31,7 @@ pub(super) struct Hold {
     pub(super) ceiling: Option<u64>,
     /// The limit that this comes from.
     pub(super) by: Option<LimitId>,
-    /// The clients that share the room, read before the sample: one that has left since had all it has counted in it.
+    /// The clients that share the room, and those that did at any time since before the sample.
     #[serde(default)]
     pub(super) sharers: u64,
     /// How many had joined them in all by then: one that came later is not among them.

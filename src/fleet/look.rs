@@ -1,10 +1,13 @@
 //! Looking at a fleet from anywhere, and giving it commands.
 
+use std::time::{Duration, Instant};
+
 use redis::Pipeline;
 
 use super::address::Address;
 use super::command::{FleetCommand, Run, Signed, Token};
 use super::keys::{KEPT_MS, Keys};
+use super::row::LOST_MS;
 use super::store::{Store, StoreError};
 use super::view::FleetView;
 use super::worker::WorkerState;
@@ -18,6 +21,10 @@ pub struct Looker {
     store: Store,
     fleet: String,
     run: Option<Keys>,
+    /// The store does not answer.
+    away: bool,
+    /// When it last did again.
+    back: Option<Instant>,
 }
 
 impl Looker {
@@ -27,7 +34,13 @@ impl Looker {
     /// # Errors
     /// One line: what cannot be.
     pub fn new(address: &Address, authority: Option<&[u8]>) -> Result<Self, String> {
-        Ok(Self { store: Store::new(address, authority)?, fleet: address.name().to_owned(), run: None })
+        Ok(Self {
+            store: Store::new(address, authority)?,
+            fleet: address.name().to_owned(),
+            run: None,
+            away: false,
+            back: None,
+        })
     }
 
     /// The fleet as it is now: the run that goes on, to its end; `last` takes the one that was last where none does. `None` where
@@ -36,6 +49,18 @@ impl Looker {
     /// # Errors
     /// What is wrong with the store.
     pub fn look(&mut self, last: bool) -> Result<Option<FleetView>, StoreError> {
+        let seen = self.seen(last);
+        let was_away = std::mem::replace(&mut self.away, seen.is_err());
+        if was_away && seen.is_ok() {
+            self.back = Some(Instant::now());
+        }
+        // Nobody was heard of while it was away: who is lost is known once all had time to find it again.
+        let knows = self.back.is_none_or(|back| back.elapsed() >= Duration::from_millis(LOST_MS));
+        let of = |workers| FleetView::known(&self.fleet, self.store.now_us(), workers, knows);
+        Ok(seen?.map(of))
+    }
+
+    fn seen(&mut self, last: bool) -> Result<Option<Vec<WorkerState>>, StoreError> {
         self.store.connect()?;
         if self.run.is_none() {
             let mut pipe = redis::pipe();
@@ -56,7 +81,7 @@ impl Looker {
             self.run = None;
             return Ok(None);
         }
-        Ok(Some(FleetView::of(&self.fleet, self.store.now_us(), workers)))
+        Ok(Some(workers))
     }
 
     /// Where the store is, without user and password.

@@ -42,8 +42,9 @@ pub(super) struct Rounds {
     pub(super) allowance: Allowance,
     /// Its number among those that share the room; `None`: it is none of them.
     pub(super) sharing: Option<u64>,
-    /// A server's: who shared the room when it last asked, before its next sample.
+    /// A server's: who shared the room when it last asked, and when it asked before its newest sample.
     pub(super) sharers: Sharers,
+    pub(super) sharers_before: Sharers,
     /// A server's state that its guard has not spoken of.
     pub(super) hold_due: bool,
     pub(super) next: Next,
@@ -88,6 +89,13 @@ pub(super) struct Sharers {
     pub(super) joined: u64,
 }
 
+impl Sharers {
+    /// All that shared the room at any time from `before` until now: one that has left since may have opened until then.
+    pub(super) fn since(self, before: Sharers) -> u64 {
+        before.now.saturating_add(self.joined.saturating_sub(before.joined)).max(self.now)
+    }
+}
+
 /// Nobody listens any more.
 struct Ended;
 
@@ -107,6 +115,7 @@ impl Rounds {
             allowance: Allowance::default(),
             sharing: None,
             sharers: Sharers::default(),
+            sharers_before: Sharers::default(),
             hold_due: false,
             next: Next { publish: now, poll: now, keep: now + KEEP, name: now },
             outage: None,
@@ -183,7 +192,7 @@ impl Rounds {
 
     /// Whether it has to hear quickly of what changes.
     pub(super) fn polls(&self) -> bool {
-        self.sharing.is_some() || (self.ready && self.started_us.is_none())
+        self.member.who.role.serves() || self.sharing.is_some() || (self.ready && self.started_us.is_none())
     }
 
     fn take(&mut self, handed: Handed) {
@@ -203,6 +212,9 @@ impl Rounds {
             self.next.publish = Instant::now();
         }
         self.hold_due = self.member.who.role.serves();
+        if self.sharers.read.is_some_and(|read| read <= at) {
+            self.sharers_before = self.sharers;
+        }
         self.state = Some((at, state));
     }
 
@@ -229,7 +241,7 @@ impl Rounds {
             self.next.publish = now;
             self.next.keep = now;
             self.back = Some(now);
-            self.sharers = Sharers::default();
+            (self.sharers, self.sharers_before) = Default::default();
             news.push(News::Back(now - outage.since));
         }
         // First: one that was away for long must not count itself among those that share the room.
@@ -297,5 +309,19 @@ impl Rounds {
             pipe.del(Keys::run_of(keys.fleet())).ignore();
             let _ = self.member.store.ask::<()>(&pipe);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_shared_the_room_at_any_time_counts() {
+        let of = |now, joined| Sharers { read: None, now, joined };
+        assert_eq!(of(2, 3).since(of(2, 2)), 3, "one has left, one has come");
+        assert_eq!(of(1, 2).since(of(2, 2)), 2, "one has left");
+        assert_eq!(of(4, 4).since(Sharers::default()), 4, "nobody was asked before");
+        assert_eq!(of(2, 2).since(of(9, 9)), 9, "a store that was emptied");
     }
 }

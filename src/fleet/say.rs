@@ -75,6 +75,13 @@ impl Rounds {
 
     /// What the servers allow now.
     pub(super) fn poll(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
+        if self.member.who.role.serves() {
+            // A client that has joined waits for the room, and a server where nothing happens takes few samples.
+            let mut pipe = redis::pipe();
+            pipe.get(self.member.keys.joined());
+            let (joined,): (Option<u64>,) = self.member.store.ask(&pipe)?;
+            self.hold_due |= joined.unwrap_or(0) != self.sharers.joined;
+        }
         if !self.member.who.role.is_held() {
             return Ok(());
         }
@@ -85,12 +92,14 @@ impl Rounds {
         if !self.knows() && self.allowance.awaits(&holds) {
             return Ok(());
         }
+        // All that wait joined before the start was set, and the servers speak of them before it.
+        let sharing = if self.started_us.is_none() { Some(0) } else { self.sharing };
         let now_us = self.member.store.now_us();
         let before = self.allowance.held();
         let state = self.state.as_ref().map(|(_, state)| state);
         let rate = state.and_then(|state| state.rate_per_s).unwrap_or(0.0);
         let target = state.and_then(|state| state.target);
-        let held = self.allowance.obey(&holds, self.sharing, now_us, rate, target);
+        let held = self.allowance.obey(&holds, sharing, now_us, rate, target);
         if held.map(|h| (h.allowed, h.holds)) != before.map(|h| (h.allowed, h.holds)) {
             news.push(News::Held(held));
         }
@@ -100,26 +109,27 @@ impl Rounds {
     /// A server says what its guard allows.
     pub(super) fn hold(&mut self) -> Result<(), StoreError> {
         let Some((at, state)) = &self.state else { return Ok(()) };
-        let (store, side) = (&self.member.store, state.server.as_ref());
-        // What was read after the sample misses whoever has opened and left since.
-        let sharers = Some(self.sharers).filter(|s| s.read.is_some_and(|read| read <= *at)).unwrap_or_default();
+        let side = state.server.as_ref();
+        // In this order, as whoever joins is in the set before it is counted.
+        let mut pipe = redis::pipe();
+        pipe.get(self.member.keys.joined()).scard(self.member.keys.ramping());
+        let (joined, now): (Option<u64>, u64) = self.member.store.ask(&pipe)?;
+        self.sharers = Sharers { read: Some(Instant::now()), now, joined: joined.unwrap_or(0) };
+        let store = &self.member.store;
         let hold = Hold {
             at_us: store.clock().store_us(store.mono_us(*at)),
             connections: state.connections,
             ceiling: side.and_then(|side| side.ceiling),
             by: side.and_then(|side| side.ceiling_by),
-            sharers: sharers.now,
-            joined: sharers.joined,
+            sharers: self.sharers.since(self.sharers_before),
+            joined: self.sharers.joined,
         };
         let text = serde_json::to_vec(&hold).unwrap_or_default();
         let mut pipe = redis::pipe();
         let key = self.member.keys.hold();
         pipe.hset(&key, &self.member.who.id, text).ignore();
         mortal(&mut pipe, &key);
-        // In this order, as whoever joins is in the set before it is counted.
-        pipe.get(self.member.keys.joined()).scard(self.member.keys.ramping());
-        let (joined, now): (Option<u64>, u64) = self.member.store.ask(&pipe)?;
-        self.sharers = Sharers { read: Some(Instant::now()), now, joined: joined.unwrap_or(0) };
+        self.member.store.ask::<()>(&pipe)?;
         self.hold_due = false;
         Ok(())
     }

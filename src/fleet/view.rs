@@ -100,7 +100,15 @@ pub struct FleetView {
 impl FleetView {
     /// The view of these workers at `now_us` by the store's clock.
     pub fn of(name: &str, now_us: u64, workers: Vec<WorkerState>) -> Self {
+        Self::known(name, now_us, workers, true)
+    }
+
+    /// As [`FleetView::of`]; where it is not known yet who is lost, as the store was away, nobody is: those are silent.
+    pub fn known(name: &str, now_us: u64, workers: Vec<WorkerState>, knows: bool) -> Self {
         let mut rows = one_a_part(workers.into_iter().map(|state| Row::of(state, now_us)));
+        for row in rows.iter_mut().filter(|row| !knows && row.standing == Standing::Lost) {
+            row.standing = Standing::Silent;
+        }
         settle_servers(&mut rows);
         rows.sort_by(|a, b| order(&a.state).cmp(&order(&b.state)));
         let count = counted(&rows);
@@ -134,11 +142,6 @@ impl FleetView {
     /// Who has not come, as [`FleetView::missing`] has it.
     pub(super) fn absent(&self) -> impl Iterator<Item = String> {
         absent(&self.rows, &self.count).into_iter()
-    }
-
-    /// Whether each that came has said that its run is over.
-    pub fn have_all_left(&self) -> bool {
-        self.rows.iter().all(|row| row.standing == Standing::Left)
     }
 }
 

@@ -46,6 +46,17 @@ fn a_store_that_cannot_be_used_is_one_line() {
 }
 
 #[test]
+fn an_empty_variable_names_no_fleet() {
+    for variable in [Some(""), None] {
+        let mut command = program();
+        command.args(["--server", "--listen", "127.0.0.1", "--no-guard"]).env_remove("C1M_FLEET");
+        let out = command.envs(variable.map(|text| ("C1M_FLEET", text))).output().unwrap();
+        let line = String::from_utf8(out.stderr).unwrap();
+        assert!(out.status.code() == Some(2) && line.contains("--no-guard does nothing"), "{line}");
+    }
+}
+
+#[test]
 fn keys_of_another_program_are_left_alone() {
     require!(Root, Program("redis-server"));
     own_namespace!();

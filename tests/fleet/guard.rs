@@ -10,7 +10,7 @@ fn a_run_with_both_ends_is_nobody_elses_client() {
     require!(Root, Program("redis-server"));
     own_namespace!();
     let store = Store::start(&[]);
-    let mut both = worker("night", "--ports 4 --target 100 --hold 30s");
+    let mut both = worker("night", "--server --client 127.0.0.1 9900 --ports 4 --target 100 --hold 30s");
     both.until_holding();
     let ours = store.ask(&["KEYS", "c1m-top:1:night:*"]);
     assert!(ours.contains(":present") && !ours.contains(":clients") && !ours.contains(":joined"), "{ours}");

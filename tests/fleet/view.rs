@@ -78,6 +78,17 @@ fn a_lost_worker_counts_no_more_and_is_named() {
 }
 
 #[test]
+fn after_an_outage_of_the_store_nobody_is_lost_yet() {
+    let ago = |state| WorkerState { at_us: NOW - (LOST_MS + 5000) * 1000, ..state };
+    let all = vec![ago(server(300)), ago(client(1, 300))];
+    assert!(view(all.clone()).is_over());
+    let seen = FleetView::known("night", NOW, all.clone(), false);
+    assert!(!seen.is_over() && seen.count.silent == 2 && seen.verdict.verdict.is_none(), "{seen:#?}");
+    let left = all.into_iter().map(|state| WorkerState { stage: Stage::Left, ..state }).collect();
+    assert!(FleetView::known("night", NOW, left, false).is_over());
+}
+
+#[test]
 fn a_part_that_was_started_anew_counts_once() {
     let killed = WorkerState { at_us: NOW - (LOST_MS + 5000) * 1000, started_us: Some(1), ..client(1, 40_000) };
     let again = WorkerState { started_us: Some(NOW - 1_000_000), ..client(1, 250) };
