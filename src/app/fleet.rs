@@ -20,8 +20,7 @@ pub(super) const FLEET: &str = Address::VARIABLE;
 pub(super) const TOKEN: &str = "C1M_FLEET_TOKEN";
 
 /// Why a number of the whole fleet cannot be divided.
-pub(super) const NO_BASE: &str =
-    "no client has named its target yet: give the command again in a moment";
+pub(super) const NO_BASE: &str = "no client has named its target yet: give the command again in a moment";
 
 /// How long the others are waited for where nobody says.
 const WAIT: Duration = Duration::from_mins(2);
