@@ -31,7 +31,7 @@ fn a_fleet_obeys_its_token_once_and_nothing_else() {
     let mut server = worker("night", "--server --listen 127.0.0.1 --ports 4");
     server.until("it runs", |p| p.event("fleet/start").is_some());
     let (code, line) = command("secret", "rate 50k");
-    assert!(code == Some(2) && line.contains("aims at"), "of no target there is no part: {line}");
+    assert!(code == Some(2) && line.contains("named its target"), "of no target there is no part: {line}");
     let mut run = client();
     run.until("it opens", |p| p.established() > 0);
     let (code, line) = command("guess", "close");
