@@ -55,8 +55,6 @@ struct Shown {
     board: Board,
     theme: Theme,
     dirty: bool,
-    /// The fleet as it was last seen.
-    view: Option<Box<FleetView>>,
     /// The rate that was asked for from here.
     asked_rate: Option<Rate>,
     orders: Sender<FleetCommand>,
@@ -85,11 +83,11 @@ pub(super) fn show(looker: Looker, last: bool, args: &ScreenArgs) -> Result<u8, 
     let eyes = thread::Builder::new().name("fleet".into());
     eyes.spawn(move || look(looker, last, token.as_ref(), &to, &given)).map_err(failed)?;
     let terminal = Some(terminal);
-    let mut shown = Shown { terminal, wake, board, theme, dirty: true, view: None, asked_rate: None, orders };
+    let mut shown = Shown { terminal, wake, board, theme, dirty: true, asked_rate: None, orders };
     let ended = shown.run(&come);
     shown.terminal = None;
     ended?;
-    let over = shown.view.filter(|view| view.is_over());
+    let over = shown.board.view().filter(|view| view.is_over());
     Ok(over.map_or(0, |view| view.verdict.status()))
 }
 
@@ -122,7 +120,7 @@ impl Shown {
             let mut next = Some(first);
             while let Some(message) = next {
                 if let Come::Seen(Err(e @ StoreError::Unusable(_))) = &message
-                    && self.view.is_none()
+                    && self.board.view().is_none()
                 {
                     return Err(Failure::Usage(format!("the store {}: {e}", self.board.place())));
                 }
@@ -148,10 +146,7 @@ impl Shown {
     fn take(&mut self, come: Come) -> io::Result<bool> {
         self.dirty = true;
         match come {
-            Come::Seen(Ok(view)) => {
-                self.board.take(view.as_deref().cloned());
-                self.view = view.or(self.view.take());
-            }
+            Come::Seen(Ok(view)) => self.board.take(view.map(|view| *view)),
             Come::Seen(Err(e)) => self.board.lose(&e.to_string()),
             Come::Given(Err(e)) => self.board.say(format!("not given: {e}")),
             Come::Input(Input::Gone) => return Ok(true),
@@ -186,7 +181,7 @@ impl Shown {
 
     /// Gives the fleet a command.
     fn drive(&mut self, action: &Action) {
-        let Some(view) = self.view.as_ref() else { return };
+        let Some(view) = self.board.view() else { return };
         let of = view.totals.target.unwrap_or(0);
         let clients = || view.rows.iter().filter(|row| row.state.who.role.connects());
         let (command, said) = match *action {

@@ -16,7 +16,7 @@
 //! | `keys`, `press`, `action` | the one table of keys; what a press does to the view; what it asks of the program |
 //! | `choose`, `open`, `travel` | choosing a row; opening it and going back; the time cursor |
 //! | `prompt`, `typing`, `commands` | the line that is being typed; what becomes of it; what can be typed after a colon |
-//! | `state` | what the viewer has chosen |
+//! | `state`, `notice` | what the viewer has chosen; what the footer says for a moment |
 //! | [`terminal`], `outlet`, [`input`] | the terminal itself; the thread that writes to it; the one that reads |
 
 #![expect(
@@ -52,6 +52,7 @@ mod limits;
 mod lines;
 mod mouse;
 mod next;
+mod notice;
 mod open;
 mod outlet;
 mod over_time;

@@ -1,10 +1,9 @@
 //! What the viewer has chosen: which screen and panel, which moment, what is chosen in a list.
 
-use std::time::{Duration, Instant};
-
 use ratatui::layout::Rect;
 
 use super::keys::{Keys, Screen};
+use super::notice::Notice;
 use super::panels::Panel;
 use super::playing::Playing;
 use super::prompt::Prompt;
@@ -56,9 +55,6 @@ impl Sort {
         }
     }
 }
-
-/// How long a notice stands.
-const NOTICE: Duration = Duration::from_secs(4);
 
 /// The row chosen in a list that has a line with more behind it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -169,7 +165,7 @@ pub struct View {
     /// Whether keys are written without arrows.
     pub(super) ascii: bool,
     /// What the last key did or could not do, and when.
-    notice: Option<(String, Instant)>,
+    notice: Notice,
     /// What a helper thread died of.
     pub(super) failure: Option<String>,
 }
@@ -222,17 +218,17 @@ impl View {
 
     /// Says in the footer what a key did, or why it did nothing.
     pub fn say(&mut self, text: impl Into<String>) {
-        self.notice = Some((text.into(), Instant::now()));
+        self.notice.say(text.into());
     }
 
     /// Nothing more is said; whether something was.
     pub(super) fn hush(&mut self) -> bool {
-        self.notice.take().is_some()
+        self.notice.hush()
     }
 
-    /// What is said now. It goes with the first frame after its time: nothing is drawn for it alone.
+    /// What is said now.
     pub(super) fn notice(&self) -> Option<&str> {
-        self.notice.as_ref().filter(|(_, at)| at.elapsed() < NOTICE).map(|(text, _)| text.as_str())
+        self.notice.text()
     }
 
     /// What the rows of a list must contain, in lower case; `None` where all are let through.

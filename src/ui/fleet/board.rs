@@ -1,16 +1,12 @@
 //! What is known of the fleet, and what the viewer has chosen.
 
-use std::time::{Duration, Instant};
-
 use ratatui::layout::Rect;
 
 use crate::fleet::FleetView;
 use crate::ui::keys::Keys;
+use crate::ui::notice::Notice;
 use crate::ui::prompt::Prompt;
 use crate::ui::state::Chosen;
-
-/// How long a notice stands.
-const NOTICE: Duration = Duration::from_secs(4);
 
 /// Points of the curve that are kept; above that every second one goes.
 const POINTS: usize = 2_000;
@@ -110,7 +106,7 @@ pub struct Board {
     pub(super) ascii: bool,
     pub(super) mouse: bool,
     pub(super) area: Rect,
-    notice: Option<(String, Instant)>,
+    notice: Notice,
 }
 
 impl Board {
@@ -150,6 +146,11 @@ impl Board {
         self.view = Some(view);
     }
 
+    /// The fleet as it was last seen; `None` before any worker has come.
+    pub fn view(&self) -> Option<&FleetView> {
+        self.view.as_ref()
+    }
+
     /// The store does not answer: what is shown is what was last known.
     pub fn lose(&mut self, why: &str) {
         self.trouble = Some(why.to_owned());
@@ -183,16 +184,16 @@ impl Board {
 
     /// Says in the footer what a key did, or why it did nothing.
     pub fn say(&mut self, text: impl Into<String>) {
-        self.notice = Some((text.into(), Instant::now()));
+        self.notice.say(text.into());
     }
 
     /// Nothing more is said; whether something was.
     pub(super) fn hush(&mut self) -> bool {
-        self.notice.take().is_some()
+        self.notice.hush()
     }
 
     /// What is said now.
     pub(super) fn notice(&self) -> Option<&str> {
-        self.notice.as_ref().filter(|(_, at)| at.elapsed() < NOTICE).map(|(text, _)| text.as_str())
+        self.notice.text()
     }
 }
