@@ -1,5 +1,6 @@
 //! A run from its start to its end: everything is opened in the order in which it can fail, then the loop goes round.
 
+use std::cell::LazyCell;
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
@@ -56,14 +57,15 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     let (fleet, joined) = fleet::join(args, &plan, to.clone())?.unzip();
     let Ready { engines, links, sampler, setup, watched, terms, tuned, notes } =
         setup::prepare(plan, lines.is_none(), fleet.is_some())?;
-    let header = || Header {
+    // Made once, and only for whoever wants it: it reads every source.
+    let header = LazyCell::new(|| Header {
         clock_offset_us: fleet.as_ref().map(|fleet| fleet.clock_offset_us),
         ..recording::header(args, setup.clone(), port, watched)
-    };
-    let metrics = door.map(|door| door.serve(&header(), to.clone()).map_err(|e| no_thread::failure("the metrics", &e)));
+    });
+    let metrics = door.map(|door| door.serve(&header, to.clone()).map_err(|e| no_thread::failure("the metrics", &e)));
     let metrics = metrics.transpose()?;
     let (recorder, unrecorded) = match file {
-        Some(Ok(file)) => match file.begin(header())? {
+        Some(Ok(file)) => match file.begin(header.clone())? {
             Ok(recorder) => (Some(recorder), None),
             Err(why) => (None, Some(why)),
         },
