@@ -9,9 +9,6 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// More parts than any run has.
-const MOST: u32 = Part::MOST;
-
 /// One part of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Written")]
@@ -36,10 +33,10 @@ impl TryFrom<Written> for Part {
     type Error = String;
 
     fn try_from(Written { number, of, from }: Written) -> Result<Self, String> {
-        if (1..=MOST).contains(&of) && (1..=of).contains(&number) {
+        if (1..=Self::MOST).contains(&of) && (1..=of).contains(&number) {
             Ok(Self { number, of, from })
         } else {
-            Err(format!("{number}/{of} is no part: a run has 1 to {MOST}, counted from 1"))
+            Err(format!("{number}/{of} is no part: a run has 1 to {}, counted from 1", Self::MOST))
         }
     }
 }
@@ -96,8 +93,8 @@ impl FromStr for Part {
         let wrong = || format!("'{text}' is not a part; write for example 2/5, the second of five, or auto");
         let (number, of) = text.split_once('/').ok_or_else(wrong)?;
         let (number, of) = (digits(number).ok_or_else(wrong)?, digits(of).ok_or_else(wrong)?);
-        if of == 0 || of > MOST {
-            return Err(format!("'{text}': a run has 1 to {MOST} parts"));
+        if of == 0 || of > Self::MOST {
+            return Err(format!("'{text}': a run has 1 to {} parts", Self::MOST));
         }
         if number == 0 || number > of {
             return Err(format!("'{text}': parts are counted from 1 to {of}"));
@@ -142,8 +139,8 @@ impl Part {
                 return Err(format!("--part auto: {name} does not say how many parts there are: add --parts N"));
             }
         };
-        if of == 0 || of > MOST {
-            return Err(format!("--part auto: {of} parts beside {name}: a run has 1 to {MOST}"));
+        if of == 0 || of > Self::MOST {
+            return Err(format!("--part auto: {of} parts beside {name}: a run has 1 to {}", Self::MOST));
         }
         if index >= of {
             return Err(format!("--part auto: {name} is {index}, and counts {of} parts from 0 to {}", of - 1));
