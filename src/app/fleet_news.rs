@@ -85,6 +85,11 @@ impl Session {
                 let text = format!("{taken}: this worker was away for too long, and the fleet counts the other");
                 self.tell(Severity::Warning, "fleet/displaced", text);
             }
+            News::LookedAt(number) => {
+                if let Some(fleet) = &self.fleet {
+                    fleet.feed(number, &mut self.state);
+                }
+            }
             News::ClientsLeft => {
                 self.tell(Severity::Info, "fleet/clients_left", "every client of the fleet has left".to_owned());
                 let steps = self.controller.clients_left();

@@ -40,15 +40,14 @@ impl Follower {
     /// It cannot be kept.
     pub fn take(&mut self, piece: &[u8]) -> io::Result<()> {
         self.file.write_all(piece)?;
-        match &mut self.recording {
-            Some(recording) => recording.grow()?,
-            None => {
-                // What has come may end amid the header.
-                let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                self.recording = read::open(path.as_ref()).ok();
-                let Some(recording) = &self.recording else { return Ok(()) };
-                self.course = Course::new(recording.header().setup.clone());
-            }
+        if let Some(recording) = &mut self.recording {
+            recording.grow()?;
+        } else {
+            // What has come may end amid the header.
+            let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            self.recording = read::open(path.as_ref()).ok();
+            let setup = self.recording.as_ref().map(|recording| recording.header().setup.clone());
+            self.course = Course::new(setup.unwrap_or_default());
         }
         let Some(recording) = &self.recording else { return Ok(()) };
         for entry in recording.entries_of(self.played) {
@@ -61,6 +60,11 @@ impl Follower {
     /// The run as it is now; `None` before anything is known of it.
     pub fn now(&self) -> Option<&Model> {
         self.recording.as_ref().map(|_| self.course.shown())
+    }
+
+    /// Nobody looks at its past any more.
+    pub fn forget_past(&mut self) {
+        self.past = Past::default();
     }
 
     /// The run as it was at a moment, milliseconds since its dashboard started; `None` before anything is known of it.

@@ -285,14 +285,18 @@ fn a_run_that_is_followed_is_as_it_is_where_it_goes_on() {
     let (before, after) = all.split_at(20);
     let path = dir.path().join("run.c1m");
     let mut recorder = Recorder::start(&path, File::create(&path).unwrap(), Header::new(setup())).unwrap();
-    before.iter().for_each(|entry| recorder.put(entry.clone()));
+    for entry in before {
+        recorder.put(entry.clone());
+    }
     let written = (path, recorder.flush());
     // What is recorded later on is fed too, and must not come twice.
     recorder.put(after[0].clone());
     recorder.flush().recv().unwrap();
     let sent = fed(Some(written), 1 << 20, after);
     let mut course = Course::new(setup());
-    all.iter().for_each(|entry| course.take(entry));
+    for entry in &all {
+        course.take(entry);
+    }
     let mut then = Course::new(setup());
     all.iter().filter(|entry| entry.t_ms().is_none_or(|t| t <= 9000)).for_each(|entry| then.take(entry));
     for piece in [1, 999, 1 << 20] {
