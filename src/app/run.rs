@@ -62,8 +62,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         clock_offset_us: fleet.as_ref().map(|fleet| fleet.clock_offset_us),
         ..recording::header(args, setup.clone(), port, watched)
     });
-    let metrics = door.map(|door| door.serve(&header, to.clone()).map_err(|e| no_thread::failure("the metrics", &e)));
-    let metrics = metrics.transpose()?;
+    let named = fleet.as_ref().map(|fleet| fleet.name.as_str());
+    let metrics = door.map(|door| door.serve(&header, named, to.clone()));
+    let metrics = metrics.transpose().map_err(|e| no_thread::failure("the metrics", &e))?;
     let (recorder, unrecorded) = match file {
         Some(Ok(file)) => match file.begin(header.clone())? {
             Ok(recorder) => (Some(recorder), None),
