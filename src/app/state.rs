@@ -108,7 +108,7 @@ impl State {
 
     /// Has what has been recorded up to this moment written, so that it can be read: where, and what tells that it is done.
     /// `None` where nothing is recorded.
-    pub(super) fn past(&mut self, t_ms: u64) -> Option<(PathBuf, Receiver<()>)> {
+    pub(super) fn past(&mut self, t_ms: u64) -> Option<(PathBuf, Receiver<u64>)> {
         let now = self.now().t_ms;
         let recorder = self.recorder.as_ref()?;
         let written = if self.flushed.is_none_or(|flushed| t_ms > flushed) {
