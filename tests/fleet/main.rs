@@ -8,6 +8,7 @@ mod support;
 
 mod bad_input;
 mod commands;
+mod cut;
 mod guard;
 mod store;
 mod tls;

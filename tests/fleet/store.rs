@@ -68,6 +68,12 @@ pub(crate) fn url(name: &str) -> String {
     format!("redis://127.0.0.1:{PORT}/{name}")
 }
 
+/// A line of shell in the test's own namespace.
+#[track_caller]
+pub(crate) fn sh(line: &str) {
+    succeed(Command::new("sh").args(["-c", line]));
+}
+
 /// A worker: a run with these options, of this fleet.
 #[track_caller]
 pub(crate) fn worker(name: &str, options: &str) -> Run {
