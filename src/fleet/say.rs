@@ -44,6 +44,7 @@ impl Rounds {
     }
 
     pub(super) fn publish(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
+        news.extend(self.member.version_note.take().map(News::OtherVersion));
         let keys = self.member.keys.clone();
         let mut pipe = redis::pipe();
         self.write_state(&mut pipe);

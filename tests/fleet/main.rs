@@ -15,3 +15,4 @@ mod tls;
 mod together;
 mod trouble;
 mod view;
+mod waiting;
