@@ -302,7 +302,14 @@ impl Rounds {
             pipe.del(keys.part(part.number)).ignore();
         }
         pipe.scard(keys.present());
-        let said = self.member.store.connect().and_then(|()| self.member.store.ask::<(u64,)>(&pipe));
+        let said = self.member.store.connect().and_then(|()| {
+            if self.outage.is_some() && self.started_us.is_some() {
+                // It may have forgotten this worker, of which the last word is still to be seen.
+                self.member.agree(true)?;
+                self.member.enter()?;
+            }
+            self.member.store.ask::<(u64,)>(&pipe)
+        });
         if let Ok((0,)) = said {
             // The last to leave: the next run of this name is another.
             let mut pipe = redis::pipe();

@@ -312,7 +312,7 @@ fn guard(rows: &[Row]) -> Option<FleetGuard> {
     Some(FleetGuard {
         row,
         ceiling,
-        holds: held().filter(|held| held.holds).count(),
+        holds: rows.iter().filter(|row| row.state.is_held_back()).count(),
         late_us: held().map(|held| held.late_us).max(),
     })
 }

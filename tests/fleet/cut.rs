@@ -6,7 +6,7 @@ use c1m_top::model::{RunPhase, Verdict};
 use c1m_top::record::{self, Entry};
 use serde_json::Value;
 
-use super::store::{Store, View, rows, sh, worker};
+use super::store::{Store, View, rows, said, sh, worker};
 use super::support::{Finished, Home, Net, Run, own_namespace, require};
 
 /// The address of the server and of the store, on a bridge.
@@ -87,7 +87,8 @@ impl Scene {
     /// The end: every worker did what it was to do, and the one that was cut off has recorded all of it.
     fn end(self) -> Finished {
         let one = self.one.finish();
-        for end in [&one, &self.two.finish()] {
+        for (who, end) in [("the one cut off", &one), ("the other", &self.two.finish())] {
+            said(who, end);
             assert_eq!((end.code, end.summary().verdict), (Some(0), Verdict::TargetReached), "{end:#?}");
             assert_eq!(end.peak(), 1000);
         }
@@ -118,7 +119,7 @@ fn longest_gap(file: &Path) -> u64 {
 fn a_host_cut_off_amid_the_ramp_is_silent_and_goes_on() {
     require!(Root, Program("redis-server"), Veth);
     own_namespace!();
-    let mut scene = Scene::new("--rate 800 --hold 1s");
+    let mut scene = Scene::new("--rate 800 --hold 500ms");
     scene.one.until("the ramp", |p| p.established() > 100);
     scene.host.link("down");
     let silent = scene.until("silent");

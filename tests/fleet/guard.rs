@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::TcpStream;
 use std::process::Command;
+use std::thread;
 
 use c1m_top::model::Verdict;
 use serde_json::Value;
@@ -16,6 +17,14 @@ fn assert_held(end: &Finished) {
     assert_eq!((end.code, end.summary().verdict), (Some(3), Verdict::GuardStopped), "{end:#?}");
     assert_eq!(end.summary().stopped_by.as_deref(), Some("fleet_guard"));
     end.assert_event("phase/guarded", &["the fleet's guard stopped the ramp"]);
+}
+
+/// Waits for the end of a fleet that a server's guard stopped.
+#[track_caller]
+fn assert_guarded(view: View) {
+    let (code, summary) = view.finish();
+    assert_eq!((code, summary["verdict"].as_str()), (Some(3), Some("guard_stopped")), "{summary:#}");
+    assert_eq!(summary["bottleneck"]["bound"], "server", "{summary:#}");
 }
 
 /// nginx, one process with so many descriptors, on port 8080.
@@ -46,15 +55,23 @@ fn a_run_with_both_ends_is_nobody_elses_client() {
 }
 
 #[test]
-fn the_server_holds_all_clients_before_its_own_limit() {
-    require!(Root, Program("redis-server"), Program("prlimit"));
+fn servers_hold_all_clients_before_their_own_limits() {
+    require!(Root, Program("redis-server"), Program("nginx"), Program("prlimit"));
     own_namespace!();
     let _store = Store::start(&[]);
+    // Fleets in one store, which know nothing of one another.
+    thread::scope(|scope| [one_server, foreign_server, two_servers].map(|of| drop(scope.spawn(of))));
+}
+
+/// A server holds all its clients.
+fn one_server() {
     let view = View::open("night");
     // One table, so that its open files are the server's limit; the clients have all they want.
-    let options = "--server --listen 127.0.0.1 --ports 10 --workers 1 --expect-workers 3 --duration 40s";
+    let options =
+        "--server --listen 127.0.0.1 --ports 10 --workers 1 --expect-workers 3 --duration 40s --interval 200ms";
     let server = Run::under(&["prlimit", "--nofile=3000:3000"], &format!("{options} --fleet {}", url("night")));
-    let client = "--client 127.0.0.1 9900 --ports 10 --target 8k --rate 6k --expect-workers 3 --hold 1s";
+    let client =
+        "--client 127.0.0.1 9900 --ports 10 --target 8k --rate 6k --expect-workers 3 --hold 1s --interval 200ms";
     let ends = [1, 2].map(|n| worker("night", &format!("{client} --part {n}/2"))).map(Run::finish);
     ends.iter().for_each(assert_held);
     let server = server.finish();
@@ -67,50 +84,44 @@ fn the_server_holds_all_clients_before_its_own_limit() {
         "held at {peak} of {limit}; obeyed {} ms after the server's sample at the latest",
         held.unwrap() / 1000
     ));
-    let (code, summary) = view.finish();
-    assert_eq!((code, summary["verdict"].as_str()), (Some(3), Some("guard_stopped")), "{summary:#}");
+    assert_guarded(view);
 }
 
-#[test]
-fn a_worker_attached_to_a_foreign_server_holds_all_clients_before_its_limit() {
-    require!(Root, Program("redis-server"), Program("nginx"), Program("prlimit"));
-    own_namespace!();
-    let _store = Store::start(&[]);
+/// A worker that is attached to nginx holds all clients before its limit.
+fn foreign_server() {
     let server = nginx(2000);
-    let view = View::open("night");
-    let beside = worker("night", &format!("--attach {} --expect-workers 3 --interval 200ms", server.id()));
+    let view = View::open("web");
+    let beside = worker("web", &format!("--attach {} --expect-workers 3 --interval 200ms", server.id()));
     let client =
         "--client 127.0.0.1 8080 --ports 1 --target 8k --rate 4k --expect-workers 3 --hold 2s --interval 200ms";
-    let ends = [1, 2].map(|n| worker("night", &format!("{client} --part {n}/2"))).map(Run::finish);
+    let ends = [1, 2].map(|n| worker("web", &format!("{client} --part {n}/2"))).map(Run::finish);
     ends.iter().for_each(assert_held);
     let beside = beside.finish();
     assert_eq!((beside.code, beside.summary().verdict), (Some(0), Verdict::Watched), "{beside:#?}");
     let views = view.views();
     let most = views.iter().filter_map(|view| view["totals"]["accepted"].as_u64()).max().unwrap();
-    assert!((1600..=1800).contains(&most), "{most} of 2,000 files");
+    // How many files it has open is counted a moment before its connections are.
+    assert!((1600..1950).contains(&most), "{most} of 2,000 files");
     let holds = |view: &&Value| view["guard"]["holds"].as_u64() > Some(0);
     let seen = views.iter().find(holds).expect("a client is held");
     assert_eq!(seen["rows"][0]["state"]["who"]["role"], "attach", "{seen:#}");
     assert!(seen["bottleneck"]["text"].as_str().unwrap().starts_with("server-bound: attach on "), "{seen:#}");
-    let (code, summary) = view.finish();
-    assert_eq!((code, summary["verdict"].as_str()), (Some(3), Some("guard_stopped")), "{summary:#}");
+    assert_guarded(view);
 }
 
-#[test]
-fn two_servers_are_summed_and_neither_is_filled() {
-    require!(Root, Program("redis-server"), Program("prlimit"));
-    own_namespace!();
-    let _store = Store::start(&[]);
-    let view = View::open("night");
+/// Two servers are summed, and neither is filled.
+fn two_servers() {
+    let view = View::open("day");
     let server = |n: u32, files: u32| {
-        let options = format!("--server --listen 127.0.0.{n} --ports 4 --workers 1 --expect-workers 4");
-        Run::under(&["prlimit", &format!("--nofile={files}")], &format!("{options} --fleet {}", url("night")))
+        let options =
+            format!("--server --listen 127.0.1.{n} --ports 4 --workers 1 --expect-workers 4 --interval 200ms");
+        Run::under(&["prlimit", &format!("--nofile={files}")], &format!("{options} --fleet {}", url("day")))
     };
     let servers = [server(1, 1500), server(2, 3000)];
     // One of each, and what both have open is more than either may hold.
     let client = |n: u32| {
-        let to = format!("--client 127.0.0.{n} 9900 --ports 4 --part {n}/2");
-        worker("night", &format!("{to} --target 8k --rate 2k --expect-workers 4 --hold 1s --interval 200ms"))
+        let to = format!("--client 127.0.1.{n} 9900 --ports 4 --part {n}/2");
+        worker("day", &format!("{to} --target 8k --rate 2k --expect-workers 4 --hold 1s --interval 200ms"))
     };
     let ends = [client(1), client(2)].map(Run::finish);
     ends.iter().for_each(assert_held);
@@ -130,9 +141,8 @@ fn two_servers_are_summed_and_neither_is_filled() {
             assert_eq!(seen["totals"]["accepted"], sum("server", "connections"), "{seen:#}");
         }
     }
-    let both = |view: &&Value| view["totals"]["connections"] == view["totals"]["accepted"];
-    assert!(views.iter().filter(both).any(|view| view["totals"]["accepted"].as_u64() > Some(1500)), "{views:#?}");
+    let accepted = views.iter().filter_map(|view| view["totals"]["accepted"].as_u64()).max();
+    assert!(accepted > Some(1500), "more than either may hold: {accepted:?}");
     assert!(views.iter().any(|view| rows(view).iter().filter(|row| row.0 == "server").count() == 2));
-    let (code, summary) = view.finish();
-    assert_eq!((code, summary["verdict"].as_str()), (Some(3), Some("guard_stopped")), "{summary:#}");
+    assert_guarded(view);
 }

@@ -1,5 +1,7 @@
 //! Whom workers wait for: each is named, once, and again when that changes.
 
+use std::thread;
+
 use super::store::{Store, View, worker};
 use super::support::{Printed, Run, own_namespace, program, require};
 
@@ -19,7 +21,15 @@ fn waits_for(run: &mut Run, all: &[&str]) {
 fn who_is_missing_is_named_once_and_again_when_that_changes() {
     require!(Root, Program("redis-server"));
     own_namespace!();
-    let _store = Store::start(&[]);
+    let store = Store::start(&[]);
+    thread::scope(|scope| {
+        scope.spawn(parts);
+        without_parts_and_of_another_version(&store);
+    });
+}
+
+/// Parts are named.
+fn parts() {
     let view = View::open("night");
     let client = |n: u32| {
         worker("night", &format!("--client 127.0.0.1 9900 --ports 1 --target 30 --expect-workers 4 --part {n}/3"))
@@ -38,13 +48,10 @@ fn who_is_missing_is_named_once_and_again_when_that_changes() {
     waits_for(&mut server, &["part 2/3, part 3/3", "part 3/3", "part 1/3, part 3/3"]);
 }
 
-#[test]
-fn without_parts_it_is_told_how_many_are_missing_and_which_version_is_another() {
-    require!(Root, Program("redis-server"));
-    own_namespace!();
-    let store = Store::start(&[]);
+/// Without parts it is told how many are missing; and a worker of another version is named.
+fn without_parts_and_of_another_version(store: &Store) {
     let view = View::open("day");
-    let mut server = worker("day", "--server --listen 127.0.0.1 --ports 1 --expect-workers 3");
+    let mut server = worker("day", "--server --listen 127.0.0.2 --ports 1 --expect-workers 3");
     waits_for(&mut server, &["2 workers"]);
     // As if the first were of another version.
     let (key, own) = (store.key("c1m-top:1:day:*:version"), env!("CARGO_PKG_VERSION"));
@@ -56,7 +63,7 @@ fn without_parts_it_is_told_how_many_are_missing_and_which_version_is_another() 
         redis.call('SADD', KEYS[3], 'other')";
     let (before, _) = state.rsplit_once("worker:").unwrap();
     store.ask(&["EVAL", other, "3", &state, &format!("{before}worker:other"), &format!("{before}workers")]);
-    let mut one = worker("day", "--client 127.0.0.1 9900 --ports 1 --target 30 --expect-workers 3");
+    let mut one = worker("day", "--client 127.0.0.2 9900 --ports 1 --target 30 --expect-workers 3");
     one.until("the other version", |p| p.event("fleet/version").is_some());
     let told = one.printed().event("fleet/version").unwrap().text.clone();
     assert_eq!(told, format!("the first worker of this fleet runs c1m-top 0.0.9, this one {own}: use one version"));
