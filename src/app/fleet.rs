@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use super::message::Message;
 use super::plan::Plan;
+use super::state::State;
 use super::{Failure, no_thread};
 use crate::cli::{OnLostArg, RunArgs, WorkerArgs};
 use crate::fleet::{Address, Handle, Identity, Member, Terms, Token, WorkerRole, WorkerState};
 use crate::model::{Model, Verdict};
+use crate::record::Header;
 
 /// The variable that names the fleet, as `--fleet` does.
 pub(super) const FLEET: &str = Address::VARIABLE;
@@ -33,6 +35,8 @@ pub(super) struct Fleet {
     pub(super) ends_on_loss: bool,
     /// How far this host's wall clock was ahead of the store's when it joined, microseconds.
     pub(super) clock_offset_us: i64,
+    /// What is known of the run from its start.
+    header: Option<Box<Header>>,
     ready: bool,
 }
 
@@ -43,6 +47,18 @@ impl Fleet {
         if !std::mem::replace(&mut self.ready, true) {
             self.handle.ready();
         }
+    }
+
+    /// This is known of the run from its start.
+    pub(super) fn describe(&mut self, header: Header) {
+        self.header = Some(Box::new(header));
+    }
+
+    /// Somebody looks at this run from the fleet's screen.
+    pub(super) fn feed(&self, number: u64, state: &mut State) {
+        let Some(header) = &self.header else { return };
+        let to = self.handle.feed(number);
+        state.feed(Header::clone(header), move |piece| to.send(piece));
     }
 
     /// The run is over.
@@ -73,7 +89,7 @@ pub(super) fn join(args: &RunArgs, plan: &Plan, to: SyncSender<Message>) -> Resu
         .start(move |news| to.send(Message::Fleet(Box::new(news))).is_ok())
         .map_err(|e| no_thread::failure("the fleet's thread", &e))?;
     let ends_on_loss = args.worker.on_lost == Some(OnLostArg::Fail);
-    Ok(Some((Fleet { handle, ends_on_loss, clock_offset_us, ready: false }, notes)))
+    Ok(Some((Fleet { handle, ends_on_loss, clock_offset_us, header: None, ready: false }, notes)))
 }
 
 /// The address of a fleet: the command line's, else the environment's.

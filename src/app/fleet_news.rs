@@ -87,6 +87,11 @@ impl Session {
                 self.tell(Severity::Warning, "fleet/displaced", text);
             }
             News::OtherVersion(text) => self.tell(Severity::Warning, "fleet/version", text),
+            News::LookedAt(number) => {
+                if let Some(fleet) = &self.fleet {
+                    fleet.feed(number, &mut self.state);
+                }
+            }
             News::ClientsLeft => {
                 self.tell(Severity::Info, "fleet/clients_left", "every client of the fleet has left".to_owned());
                 let steps = self.controller.clients_left();

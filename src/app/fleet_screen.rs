@@ -1,43 +1,44 @@
-//! The fleet's screen: a thread looks at the store once a second and gives the commands, this one draws.
+//! The fleet's screen, and on it the own screens of the worker that is opened: its eyes look and give the commands, this draws.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::thread;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, Sender, sync_channel};
 
 use signal_hook::consts::SIGTSTP;
 
+use super::fleet_eyes::{self, Ask, Seen};
 use super::message::{self, Caught};
 use super::{Failure, controller, fleet, no_thread, screen};
 use crate::cli::ScreenArgs;
 use crate::config::Config;
-use crate::fleet::{FleetCommand, FleetView, Looker, StoreError, Token};
-use crate::model::RunPhase;
+use crate::fleet::{FleetCommand, Looker, StoreError};
+use crate::model::{Model, RunPhase};
+use crate::sample::Absent;
 use crate::sys;
-use crate::ui::{self, Action, Board, Charset, Input, Terminal, Theme, Wake};
+use crate::ui::{self, Action, Board, Charset, Input, Remote, Terminal, Theme, View, Wake};
 use crate::units::{self, whole};
 
 /// Connections per second; `None` is as fast as it goes.
 type Rate = Option<u64>;
-
-/// Between two looks.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// What comes to the loop.
 #[derive(Debug)]
 enum Come {
     Input(Input),
     Signal(i32),
-    /// The fleet as it is now.
-    Seen(Result<Option<Box<FleetView>>, StoreError>),
-    /// A command has been given, or why not.
-    Given(Result<(), StoreError>),
+    /// What the eyes see.
+    Seen(Seen),
 }
 
 impl From<Input> for Come {
     fn from(input: Input) -> Self {
         Come::Input(input)
+    }
+}
+
+impl From<Seen> for Come {
+    fn from(seen: Seen) -> Self {
+        Come::Seen(seen)
     }
 }
 
@@ -57,7 +58,21 @@ struct Shown {
     dirty: bool,
     /// The rate that was asked for from here.
     asked_rate: Option<Rate>,
-    orders: Sender<FleetCommand>,
+    ask: Sender<Ask>,
+    /// The worker that is followed.
+    followed: Option<String>,
+    /// Its own screens, once its run has come.
+    worker: Option<Worker>,
+    /// How these begin.
+    fresh: View,
+}
+
+/// A worker's own screens.
+struct Worker {
+    model: Box<Model>,
+    view: View,
+    /// The moment that is looked at, milliseconds since its dashboard started.
+    sought: Option<u64>,
 }
 
 /// Shows the fleet until the viewer leaves; the exit status, that of the verdict if the run is over.
@@ -69,46 +84,27 @@ pub(super) fn show(looker: Looker, last: bool, args: &ScreenArgs) -> Result<u8, 
     let theme = screen::theme(args, &config, |name| std::env::var(name).ok());
     let mouse = args.mouse || config.mouse.unwrap_or(false);
     let token = fleet::token();
-    let board = Board::new(looker.shown(), token.is_some()).with_keys(config.keys);
-    let board = board.with(mouse, theme.charset == Charset::Ascii);
+    let board = Board::new(looker.shown(), token.is_some()).with_keys(config.keys.clone());
+    let ascii = theme.charset == Charset::Ascii;
+    let board = board.with(mouse, ascii);
     let waker = to.clone();
     // A loop that has so much to do will draw anyway.
     let wake: Wake = Arc::new(move || _ = waker.try_send(Input::Free.into()));
-    let (orders, given) = channel();
     let mut terminal = Terminal::enter(Arc::clone(&wake)).map_err(failed)?;
     if mouse {
         terminal.mouse(true).map_err(failed)?;
     }
     ui::input::spawn(to.clone()).map_err(failed)?;
-    let eyes = thread::Builder::new().name("fleet".into());
-    eyes.spawn(move || look(looker, last, token.as_ref(), &to, &given)).map_err(failed)?;
+    let ask = fleet_eyes::open(looker, last, token, to).map_err(failed)?;
     let terminal = Some(terminal);
-    let mut shown = Shown { terminal, wake, board, theme, dirty: true, asked_rate: None, orders };
+    let fresh = View::new().on(config.view.unwrap_or_default()).with_keys(config.keys).with(mouse, ascii);
+    let (followed, worker) = (None, None);
+    let mut shown = Shown { terminal, wake, board, theme, dirty: true, asked_rate: None, ask, followed, worker, fresh };
     let ended = shown.run(&come);
     shown.terminal = None;
     ended?;
     let over = shown.board.view().filter(|view| view.is_over());
     Ok(over.map_or(0, |view| view.verdict.status()))
-}
-
-/// Looks once a second, and at once after a command, until nobody wants to know any more.
-fn look(mut looker: Looker, last: bool, token: Option<&Token>, to: &SyncSender<Come>, given: &Receiver<FleetCommand>) {
-    loop {
-        let seen = looker.look(last).map(|view| view.map(Box::new));
-        if to.send(Come::Seen(seen)).is_err() {
-            return;
-        }
-        match given.recv_timeout(LOOK) {
-            Ok(command) => {
-                let Some(token) = token else { continue };
-                if to.send(Come::Given(looker.command(token, command))).is_err() {
-                    return;
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-    }
 }
 
 impl Shown {
@@ -119,7 +115,7 @@ impl Shown {
             let Ok(first) = come.recv() else { return Ok(()) };
             let mut next = Some(first);
             while let Some(message) = next {
-                if let Come::Seen(Err(e @ StoreError::Unusable(_))) = &message
+                if let Come::Seen(Seen::Fleet(Err(e @ StoreError::Unusable(_)))) = &message
                     && self.board.view().is_none()
                 {
                     return Err(Failure::Usage(format!("the store {}: {e}", self.board.place())));
@@ -136,7 +132,13 @@ impl Shown {
         let Some(terminal) = self.terminal.as_mut().filter(|_| self.dirty) else { return Ok(()) };
         let drawn = terminal.draw(|frame| {
             self.board.fit(frame.area());
-            ui::draw_fleet(frame, &self.board, self.theme);
+            match &mut self.worker {
+                Some(worker) => {
+                    worker.view.fit(frame.area());
+                    ui::draw(frame, &worker.model, &worker.view, self.theme);
+                }
+                None => ui::draw_fleet(frame, &self.board, self.theme),
+            }
         })?;
         self.dirty = !drawn;
         Ok(())
@@ -146,24 +148,51 @@ impl Shown {
     fn take(&mut self, come: Come) -> io::Result<bool> {
         self.dirty = true;
         match come {
-            Come::Seen(Ok(view)) => self.board.take(view.map(|view| *view)),
-            Come::Seen(Err(e)) => self.board.lose(&e.to_string()),
-            Come::Given(Err(e)) => self.board.say(format!("not given: {e}")),
+            Come::Seen(seen) => self.see(seen),
             Come::Input(Input::Gone) => return Ok(true),
             Come::Input(Input::Resize) => self.terminal.as_mut().map_or(Ok(()), Terminal::repaint)?,
             Come::Input(Input::Mouse(mouse)) => {
-                let action = self.board.on_mouse(mouse);
+                let action = match &mut self.worker {
+                    Some(worker) => worker.view.on_mouse(mouse, &worker.model),
+                    None => self.board.on_mouse(mouse),
+                };
                 return self.act(action);
             }
             Come::Input(Input::Key(key)) => {
-                let action = self.board.on_key(key);
+                let action = match &mut self.worker {
+                    Some(worker) => worker.view.on_key(key, &worker.model),
+                    None => self.board.on_key(key),
+                };
                 return self.act(action);
             }
-            Come::Given(Ok(())) | Come::Input(_) => {}
+            Come::Input(_) => {}
             Come::Signal(SIGTSTP) => self.suspend()?,
             Come::Signal(_) => return Ok(true),
         }
         Ok(false)
+    }
+
+    /// Takes what the eyes see.
+    fn see(&mut self, seen: Seen) {
+        match seen {
+            Seen::Fleet(Ok(view)) => self.board.take(view.map(|view| *view)),
+            Seen::Fleet(Err(e)) => self.board.lose(&e.to_string()),
+            Seen::Failed => self.board.lose("looking at it has failed"),
+            Seen::Given(Err(e)) => self.board.say(format!("not given: {e}")),
+            Seen::Run(id, model) if self.followed.as_ref() == Some(&id) => match &mut self.worker {
+                Some(worker) => worker.model = model,
+                None => self.worker = Some(Worker { model, view: self.fresh.clone(), sought: None }),
+            },
+            // A command was given; or the run is that of another, which was closed meanwhile.
+            Seen::Given(Ok(())) | Seen::Run(..) => {}
+            Seen::Then(at, then) => {
+                if let Some(worker) = self.worker.as_mut().filter(|worker| worker.sought == Some(at)) {
+                    worker.view.show_past(then);
+                }
+            }
+        }
+        self.follow();
+        self.name_worker();
     }
 
     /// Does what a key asks for; whether it is the end.
@@ -172,11 +201,54 @@ impl Shown {
             Some(Action::Quit) => return Ok(true),
             Some(Action::Suspend) => self.suspend()?,
             Some(Action::Theme(palette)) => self.theme.palette = palette,
-            Some(Action::Mouse(on)) => self.terminal.as_mut().map_or(Ok(()), |terminal| terminal.mouse(on))?,
+            Some(Action::Copy(text)) => self.terminal.as_mut().map_or(Ok(()), |terminal| terminal.copy(&text))?,
+            Some(Action::Leave) => self.board.close(),
+            Some(Action::Seek(to)) => self.seek(to),
+            Some(Action::Peers(port)) => self.refuse_peers(port),
+            Some(Action::Mouse(on)) => {
+                self.board.set_mouse(on);
+                self.fresh = self.fresh.clone().with(on, self.theme.charset == Charset::Ascii);
+                self.terminal.as_mut().map_or(Ok(()), |terminal| terminal.mouse(on))?;
+            }
             Some(action) => self.drive(&action),
             None => {}
         }
+        self.follow();
         Ok(false)
+    }
+
+    /// Follows the worker that is opened, and no other.
+    fn follow(&mut self) {
+        let opened = self.board.opened().map(|row| row.state.who.id.clone());
+        if opened != self.followed {
+            self.followed.clone_from(&opened);
+            self.worker = None;
+            // The thread that looks has gone only with the program.
+            let _ = self.ask.send(Ask::Follow(opened));
+        }
+    }
+
+    /// Which worker it is, and whether what is shown of it is old.
+    fn name_worker(&mut self) {
+        let Some((worker, row)) = self.worker.as_mut().zip(self.board.opened()) else { return };
+        worker.view.look_at(Remote { name: row.state.who.name(), old: self.board.trouble_of(row) });
+    }
+
+    /// Shows the opened worker's run as it was at a moment; `None` is now.
+    fn seek(&mut self, to: Option<u64>) {
+        let Some(worker) = &mut self.worker else { return };
+        worker.sought = to;
+        if to.is_none() {
+            worker.view.show_past(None);
+        }
+        let _ = self.ask.send(Ask::Moment(to));
+    }
+
+    /// Sockets are counted by who is there.
+    fn refuse_peers(&mut self, port: u16) {
+        let Some(worker) = &mut self.worker else { return };
+        let why = Absent::because("who is connected can be counted only on that host: start c1m-top --attach there");
+        worker.view.peers_told(port, Err(why), &worker.model);
     }
 
     /// Gives the fleet a command.
@@ -214,7 +286,7 @@ impl Shown {
             self.asked_rate = Some(per_s);
         }
         // The thread that gives it has gone only with the program.
-        let _ = self.orders.send(command);
+        let _ = self.ask.send(Ask::Give(command));
         self.board.say(said);
     }
 

@@ -77,11 +77,11 @@ where
 }
 
 /// Says so when a helper thread ends in a panic: the screen would otherwise just stand still.
-pub(super) fn report_panic(thread: thread::JoinHandle<()>, to: SyncSender<Message>) {
+pub(super) fn report_panic<T: Send + 'static>(thread: thread::JoinHandle<()>, to: SyncSender<T>, failed: T) {
     // Without this thread a panic goes unnoticed, and nothing else depends on it.
     let _ = thread::Builder::new().name("watch".into()).spawn(move || {
         if thread.join().is_err() {
-            let _ = to.send(Message::ThreadFailed);
+            let _ = to.send(failed);
         }
     });
 }

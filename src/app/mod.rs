@@ -37,6 +37,7 @@ mod endpoint;
 mod engine_process;
 mod export;
 mod fleet;
+mod fleet_eyes;
 mod fleet_news;
 mod fleet_screen;
 mod fleet_view;

@@ -16,7 +16,7 @@ const WRITTEN: Duration = Duration::from_secs(1);
 const KEPT: Duration = Duration::from_mins(1);
 
 /// A question: the file, what tells that it is written, and the moment.
-type Question = (PathBuf, Receiver<()>, u64);
+type Question = (PathBuf, Receiver<u64>, u64);
 
 /// Where the user looks.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Historian {
     }
 
     /// Has the run made as it was at this moment. A message comes of it, unless another question is asked before its turn.
-    pub(super) fn ask(&mut self, path: PathBuf, written: Receiver<()>, t_ms: u64) {
+    pub(super) fn ask(&mut self, path: PathBuf, written: Receiver<u64>, t_ms: u64) {
         let thread = self.thread.take().or_else(|| start(self.to.clone()));
         // A thread that has gone is started anew by the next question.
         self.thread = thread.filter(|thread| thread.send(Order::Show((path, written, t_ms))).is_ok());

@@ -49,7 +49,7 @@ pub(super) fn play(args: &ReplayArgs, recording: Recording) -> Result<(), Failur
     let model = Box::new(Model::new(Setup { own_engines: false, ..recording.header().setup.clone() }));
     let screen = Screen::open(&args.screen, config, to.clone()).map_err(failed)?;
     let (ask, thread) = past::read(recording, to.clone()).map_err(failed)?;
-    message::report_panic(thread, to);
+    message::report_panic(thread, to, Message::ThreadFailed);
     let mut player = Player { screen, model, whole: false, at: Some(start), running: true, speed: 0, ask, asked: None };
     player.go(Some(start));
     player

@@ -54,16 +54,17 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     // Before anything is changed that must be put back.
     message::catch_signals(to.clone()).map_err(failed)?;
     // Refused by its fleet, it starts nothing; dropped, it leaves the fleet.
-    let (fleet, joined) = fleet::join(args, &plan, to.clone())?.unzip();
+    let (mut fleet, joined) = fleet::join(args, &plan, to.clone())?.unzip();
     let Ready { engines, links, sampler, setup, watched, terms, tuned, notes } =
         setup::prepare(plan, lines.is_none(), fleet.is_some())?;
     // Made once, and only for whoever wants it: it reads every source.
-    let header = LazyCell::new(|| Header {
-        clock_offset_us: fleet.as_ref().map(|fleet| fleet.clock_offset_us),
-        ..recording::header(args, setup.clone(), port, watched)
-    });
+    let clock_offset_us = fleet.as_ref().map(|fleet| fleet.clock_offset_us);
+    let header = LazyCell::new(|| Header { clock_offset_us, ..recording::header(args, setup.clone(), port, watched) });
     let metrics = door.map(|door| door.serve(&header, to.clone()).map_err(|e| no_thread::failure("the metrics", &e)));
     let metrics = metrics.transpose()?;
+    if let Some(fleet) = &mut fleet {
+        fleet.describe(header.clone());
+    }
     let (recorder, unrecorded) = match file {
         Some(Ok(file)) => match file.begin(header.clone())? {
             Ok(recorder) => (Some(recorder), None),
@@ -83,7 +84,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         state.discard();
         failed(e)
     })?;
-    message::report_panic(thread, to.clone());
+    message::report_panic(thread, to.clone(), Message::ThreadFailed);
     let served = metrics.as_ref().map(|metrics| ("metrics", metrics.where_to_read()));
     let notes = notes.into_iter().chain(joined.into_iter().flatten());
     for (id, sentence) in notes.chain(unrecorded.map(|why| ("recording", why))).chain(served) {

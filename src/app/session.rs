@@ -228,8 +228,10 @@ impl Session {
     pub(super) fn act(&mut self, action: Option<Action>) -> Result<Option<End>, Failure> {
         self.view.dirty();
         let step = match action {
-            // Only a replay plays.
-            None | Some(Action::Redraw | Action::PlayToggle | Action::Faster | Action::Slower) => return Ok(None),
+            // Only a replay plays, and only a fleet's worker was opened from another screen.
+            None | Some(Action::Redraw | Action::Leave | Action::PlayToggle | Action::Faster | Action::Slower) => {
+                return Ok(None);
+            }
             Some(Action::Seek(to)) => {
                 self.seek(to);
                 return Ok(None);

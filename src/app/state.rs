@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use crate::model::{Cause, EventLine, Model, Setup, Severity, Summary, Verdict};
 use crate::protocol::{Command, Role};
-use crate::record::{Course, Entry, News, Recorder};
+use crate::record::{Course, Entry, Feed, Header, News, Recorder};
 use crate::sample::Sample;
 
 /// The run so far, and its recording.
@@ -16,6 +16,8 @@ use crate::sample::Sample;
 pub(super) struct State {
     course: Course,
     recorder: Option<Recorder>,
+    /// For whoever looks at it from elsewhere.
+    feed: Option<Feed>,
     /// Events that are recorded, and how bad they were then.
     told: HashMap<String, Severity>,
     /// Up to when the recording was last made to be written, milliseconds since the dashboard started.
@@ -32,7 +34,7 @@ impl Deref for State {
 
 impl State {
     pub(super) fn new(setup: Setup, recorder: Option<Recorder>) -> Self {
-        Self { course: Course::new(setup), recorder, told: HashMap::new(), flushed: None }
+        Self { course: Course::new(setup), recorder, feed: None, told: HashMap::new(), flushed: None }
     }
 
     /// What is shown.
@@ -96,6 +98,8 @@ impl State {
 
     fn take(&mut self, entry: Entry) {
         self.course.take(&entry);
+        // Whoever looks on asks for another.
+        self.feed.take_if(|feed| !feed.put(entry.clone()));
         let Some(recorder) = &mut self.recorder else { return };
         recorder.put(entry);
         for event in self.course.model().events().all() {
@@ -106,9 +110,16 @@ impl State {
         }
     }
 
+    /// Sends the run to whoever looks at it from elsewhere: what is recorded of it, and all that comes.
+    pub(super) fn feed(&mut self, header: Header, to: impl FnMut(Vec<u8>) -> bool + Send + 'static) {
+        let past = self.recorder.as_ref().map(|recorder| (recorder.path().to_owned(), recorder.flush()));
+        // Without a thread nothing is sent, and the worker is asked again.
+        self.feed = Feed::start(header, past, to).ok();
+    }
+
     /// Has what has been recorded up to this moment written, so that it can be read: where, and what tells that it is done.
     /// `None` where nothing is recorded.
-    pub(super) fn past(&mut self, t_ms: u64) -> Option<(PathBuf, Receiver<()>)> {
+    pub(super) fn past(&mut self, t_ms: u64) -> Option<(PathBuf, Receiver<u64>)> {
         let now = self.now().t_ms;
         let recorder = self.recorder.as_ref()?;
         let written = if self.flushed.is_none_or(|flushed| t_ms > flushed) {
@@ -143,6 +154,7 @@ impl State {
 
     /// The run is over, and this is its summary: ends the recording.
     pub(super) fn finish(&mut self, summary: &Summary) {
+        self.feed = None;
         if let Some(recorder) = self.recorder.take() {
             recorder.finish(Entry::Summary { summary: Box::new(summary.clone()) });
         }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::command::Gate;
+use super::feed::FeedTo;
 use super::member::{Member, News};
 use super::round::Rounds;
 use super::slot::Slot;
@@ -63,6 +64,11 @@ impl Handle {
     /// This is how things stand; what was said before and is not in the store yet is forgotten. Never waits for the store.
     pub fn publish(&self, state: WorkerState) {
         self.slot.publish(Instant::now(), state);
+    }
+
+    /// Where the pieces of this worker's own run go, which somebody looks at ([`News::LookedAt`]).
+    pub fn feed(&self, number: u64) -> FeedTo {
+        FeedTo::new(Arc::clone(&self.slot), number)
     }
 
     /// Everything is up: the ramp can begin.

@@ -13,6 +13,9 @@ pub(super) const KEPT_MS: u64 = 3_600_000;
 /// seconds.
 pub(super) const CLAIM_MS: u64 = 15_000;
 
+/// How long somebody looks at a worker's own dashboard without saying so again, milliseconds. It is said every two seconds.
+pub(super) const LOOKS_MS: u64 = 10_000;
+
 /// Lets a key end by itself.
 pub(super) fn mortal(pipe: &mut Pipeline, key: &str) {
     pipe.cmd("PEXPIRE").arg(key).arg(KEPT_MS).ignore();
@@ -57,6 +60,16 @@ impl Keys {
     /// What a worker last said of itself.
     pub(super) fn worker(&self, id: &str) -> String {
         self.of_run(&format!("worker:{id}"))
+    }
+
+    /// Somebody looks at this worker's own dashboard.
+    pub(super) fn looked_at(&self, id: &str) -> String {
+        self.of_run(&format!("looked_at:{id}"))
+    }
+
+    /// A list: the pieces of a worker's own run, for those who look at it.
+    pub(super) fn feed(&self, id: &str, number: u64) -> String {
+        self.of_run(&format!("feed:{id}:{number}"))
     }
 
     /// A set: the ids of all who have come.

@@ -6,6 +6,7 @@ use redis::Pipeline;
 
 use super::address::Address;
 use super::command::{FleetCommand, Run, Signed, Token};
+use super::feed;
 use super::keys::{KEPT_MS, Keys};
 use super::row::LOST_MS;
 use super::store::{Store, StoreError};
@@ -15,7 +16,10 @@ use super::worker::WorkerState;
 /// Most workers that are read at once: what is read in one go is bounded.
 const CHUNK: usize = 256;
 
-/// Who looks. It changes nothing in the store but by [`Looker::command`].
+/// Most pieces of a worker's own run that are read at once.
+const PIECES: isize = 16;
+
+/// Who looks. It changes nothing in the store but by [`Looker::command`], and says there which worker's own run it looks at.
 #[derive(Debug)]
 pub struct Looker {
     store: Store,
@@ -82,6 +86,30 @@ impl Looker {
             return Ok(None);
         }
         Ok(Some(workers))
+    }
+
+    /// Says that somebody looks at a worker's own run. Its state then has the number of a feed. To be said again every two seconds.
+    ///
+    /// # Errors
+    /// What is wrong with the store.
+    pub fn look_at(&mut self, worker: &str) -> Result<(), StoreError> {
+        let Some(keys) = &self.run else { return Ok(()) };
+        let mut pipe = redis::pipe();
+        feed::look(&mut pipe, &keys.looked_at(worker));
+        self.store.ask(&pipe)
+    }
+
+    /// The pieces of that feed from one on, counted from 0, as far as they are there: not all at once.
+    ///
+    /// # Errors
+    /// What is wrong with the store.
+    pub fn feed(&mut self, worker: &str, number: u64, from: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let Some(keys) = &self.run else { return Ok(Vec::new()) };
+        let from = isize::try_from(from).unwrap_or(isize::MAX - PIECES);
+        let mut pipe = redis::pipe();
+        pipe.lrange(keys.feed(worker, number), from, from + PIECES - 1);
+        let (pieces,): (Vec<Vec<u8>>,) = self.store.ask(&pipe)?;
+        Ok(pieces)
     }
 
     /// Where the store is, without user and password.

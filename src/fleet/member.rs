@@ -54,6 +54,8 @@ pub enum News {
     Returned(Vec<String>),
     /// Another worker has this one's part.
     Displaced(String),
+    /// Somebody looks at this worker's own run: its pieces are to be given to [`super::Handle::feed`], under this number.
+    LookedAt(u64),
     /// Every client of the fleet has left.
     ClientsLeft,
     /// The first of the fleet runs another version of this program: one sentence.

@@ -15,6 +15,7 @@
 //! | `store`, `keys` | the connection to the store; what the keys are called |
 //! | `member`, `handle`, `slot` | a worker's place: it joins; what the run has of it; what it hands over |
 //! | `round`, `say`, `barrier`, `others` | its thread: when it speaks with the store; what it says and hears; all ready; who is lost |
+//! | `feed`, `show` | a worker's own run, while somebody looks at it: what waits; how it is sent |
 //! | `look` | looking on, and giving commands |
 
 #![expect(clippy::cast_precision_loss, reason = "shares and rates of counts far below 2^52")]
@@ -24,6 +25,7 @@ mod barrier;
 mod bottleneck;
 mod clock;
 mod command;
+mod feed;
 mod handle;
 mod hold;
 mod keys;
@@ -34,6 +36,7 @@ mod outcome;
 mod round;
 mod row;
 mod say;
+mod show;
 mod slot;
 mod store;
 mod view;
@@ -42,6 +45,7 @@ mod worker;
 pub use address::Address;
 pub use bottleneck::{Bottleneck, Bound};
 pub use command::{FleetCommand, Refused, Token};
+pub use feed::FeedTo;
 pub use handle::Handle;
 pub use look::Looker;
 pub use member::{Member, News, Terms};

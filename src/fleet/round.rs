@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::command::Gate;
+use super::feed::Feeding;
 use super::hold::Allowance;
 use super::keys::{KEPT_MS, Keys};
 use super::member::{Member, News};
@@ -56,6 +57,8 @@ pub(super) struct Rounds {
     pub(super) lost: BTreeMap<String, String>,
     pub(super) displaced: bool,
     pub(super) had_clients: bool,
+    /// Its own run, for those who look at it.
+    pub(super) feeding: Feeding,
     /// How often claims were renewed.
     pub(super) kept: u32,
     /// When the store was last back.
@@ -124,6 +127,7 @@ impl Rounds {
             lost: BTreeMap::new(),
             displaced: false,
             had_clients: false,
+            feeding: Feeding::default(),
             kept: 0,
             back: None,
         }
@@ -185,6 +189,9 @@ impl Rounds {
         if let Some(at) = go {
             return at;
         }
+        if self.feeding.is_waiting() && self.outage.is_none() {
+            return Instant::now();
+        }
         let next = self.next.publish.min(self.next.keep);
         let next = if self.polls() { next.min(self.next.poll) } else { next };
         self.outage.as_ref().map_or(next, |outage| outage.next)
@@ -205,6 +212,7 @@ impl Rounds {
             let store = &self.member.store;
             self.allowance.had(store.clock().store_us(store.mono_us(at)), connections);
         }
+        self.feeding.take(handed.pieces);
         let Some((at, state)) = handed.state else { return };
         // A phase that has changed is told at once.
         if self.state.as_ref().is_none_or(|(_, before)| before.phase != state.phase || before.blocked != state.blocked)
@@ -242,6 +250,7 @@ impl Rounds {
             self.next.keep = now;
             self.back = Some(now);
             (self.sharers, self.sharers_before) = Default::default();
+            self.looked_at(false, &mut news)?;
             news.push(News::Back(now - outage.since));
         }
         // First: one that was away for long must not count itself among those that share the room.
@@ -261,6 +270,7 @@ impl Rounds {
         if self.hold_due {
             self.hold()?;
         }
+        self.send_piece()?;
         if self.ready && self.started_us.is_none() && self.expects().is_some() {
             self.wait_for_others(now, &mut news)?;
         }
@@ -302,6 +312,7 @@ impl Rounds {
             pipe.del(keys.part(part.number)).ignore();
         }
         pipe.scard(keys.present());
+<<<<<<< HEAD
         let said = self.member.store.connect().and_then(|()| {
             if self.outage.is_some() && self.started_us.is_some() {
                 // It may have forgotten this worker, of which the last word is still to be seen.
@@ -310,6 +321,12 @@ impl Rounds {
             }
             self.member.store.ask::<(u64,)>(&pipe)
         });
+=======
+        let connected = self.member.store.connect();
+        // Whoever looks at its own run sees the end of that.
+        while connected.is_ok() && self.feeding.is_waiting() && self.send_piece().is_ok() {}
+        let said = connected.and_then(|()| self.member.store.ask::<(u64,)>(&pipe));
+>>>>>>> main
         if let Ok((0,)) = said {
             // The last to leave: the next run of this name is another.
             let mut pipe = redis::pipe();

@@ -32,6 +32,7 @@ impl Rounds {
             stage: self.stage,
             held: self.allowance.held(),
             started_us: self.started_us,
+            feed: self.feeding.shown(),
             clock: ClockReading { error_us: store.clock().error_us(), wall_ahead_us: wall_ahead_us(store) },
             ..state
         }
@@ -52,14 +53,22 @@ impl Rounds {
             pipe.zadd(keys.alive(), &self.member.who.id, self.member.store.now_us()).ignore();
             mortal(&mut pipe, &keys.alive());
         }
-        let Some(gate) = &mut self.gate else {
-            self.member.store.ask::<()>(&pipe)?;
-            return self.poll(news);
-        };
+        pipe.exists(keys.looked_at(&self.member.who.id));
+        let (looked,): (bool,) = self.member.store.ask(&pipe)?;
+        self.looked_at(looked, news)?;
+        self.hear(news)?;
+        self.poll(news)
+    }
+
+    /// Hears what is commanded.
+    fn hear(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
+        let Some(gate) = &mut self.gate else { return Ok(()) };
+        let keys = &self.member.keys;
         let since = format!("({}", gate.last());
         let of = Run { fleet: keys.fleet(), id: keys.run_id() };
         let mut at = 0;
         loop {
+            let mut pipe = redis::pipe();
             pipe.zrangebyscore_limit(keys.commands(), &since, "+inf", at, COMMANDS);
             let (commands,): (Vec<Vec<u8>>,) = self.member.store.ask(&pipe)?;
             let heard = commands.iter().filter_map(|text| gate.hear(of, text));
@@ -67,11 +76,9 @@ impl Rounds {
             at += COMMANDS;
             // Those that are refused stay where they are: what is genuine may stand behind them.
             if commands.len().cast_signed() < COMMANDS || at >= LOOKED_AT {
-                break;
+                return Ok(());
             }
-            pipe = redis::pipe();
         }
-        self.poll(news)
     }
 
     /// What the servers allow now.

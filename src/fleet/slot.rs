@@ -1,6 +1,6 @@
 //! What the run hands to the fleet's thread: the newest state alone, so that nothing queues up while the store is away.
 
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,9 @@ use crate::model::Verdict;
 /// Most counts that wait for the thread: more than come in the time that it waits for the store.
 const POINTS: usize = 256;
 
+/// Most bytes of the worker's own run that wait for the store: one that is away for longer has those who look begin anew.
+const FEED_WAITS: usize = 8 << 20;
+
 /// What has come since it was last taken.
 #[derive(Debug, Default)]
 pub(super) struct Handed {
@@ -17,6 +20,8 @@ pub(super) struct Handed {
     pub(super) state: Option<(Instant, Box<WorkerState>)>,
     /// Connections at every moment since.
     pub(super) points: Vec<(Instant, u64)>,
+    /// Pieces of the worker's own run.
+    pub(super) pieces: Vec<Vec<u8>>,
     /// Everything is up.
     pub(super) ready: bool,
     /// The run is over, and how it ended, where it ran.
@@ -34,6 +39,10 @@ pub(super) struct Slot {
     changed: Condvar,
     /// The store's time less that of the thread's own clock, microseconds.
     offset_us: AtomicI64,
+    /// The feed that goes on, of those who look at the worker's own run; 0: none does.
+    feed: AtomicU64,
+    /// Bytes of it that wait for the store.
+    feed_bytes: AtomicUsize,
 }
 
 impl Slot {
@@ -64,10 +73,51 @@ impl Slot {
     /// Waits until `until` at the longest, or until something comes; takes what has come.
     pub(super) fn take(&self, until: Instant) -> Handed {
         let wait = until.saturating_duration_since(Instant::now()).min(Duration::from_secs(1));
-        let nothing = |handed: &mut Handed| handed.state.is_none() && !handed.ready && handed.leave.is_none();
+        let nothing = |handed: &mut Handed| {
+            handed.state.is_none() && handed.pieces.is_empty() && !handed.ready && handed.leave.is_none()
+        };
         let waited = self.changed.wait_timeout_while(self.lock(), wait, nothing);
         let (mut handed, _) = waited.unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *handed)
+    }
+
+    /// A feed begins.
+    pub(super) fn begin_feed(&self, number: u64) {
+        let mut handed = self.lock();
+        handed.pieces.clear();
+        self.feed_bytes.store(0, Relaxed);
+        self.feed.store(number, Relaxed);
+    }
+
+    /// Whether that feed goes on.
+    pub(super) fn feeds(&self, number: u64) -> bool {
+        self.feed.load(Relaxed) == number
+    }
+
+    /// That feed, if it still goes on, does so no more.
+    pub(super) fn end_feed(&self, number: u64) {
+        // Another may have begun.
+        let _ = self.feed.compare_exchange(number, 0, Relaxed, Relaxed);
+    }
+
+    /// The next piece of a feed; whether that goes on.
+    pub(super) fn feed(&self, number: u64, piece: Vec<u8>) -> bool {
+        let mut handed = self.lock();
+        if !self.feeds(number) {
+            return false;
+        }
+        if self.feed_bytes.fetch_add(piece.len(), Relaxed) > FEED_WAITS {
+            self.end_feed(number);
+            return false;
+        }
+        handed.pieces.push(piece);
+        self.changed.notify_one();
+        true
+    }
+
+    /// A piece of so many bytes no longer waits.
+    pub(super) fn piece_taken(&self, bytes: usize) {
+        self.feed_bytes.fetch_sub(bytes, Relaxed);
     }
 
     pub(super) fn set_offset(&self, us: i64) {
@@ -76,5 +126,26 @@ impl Slot {
 
     pub(super) fn offset_us(&self) -> i64 {
         self.offset_us.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_takes_nothing_ends_the_feed_and_not_the_memory() {
+        let slot = Slot::default();
+        assert!(!slot.feed(7, vec![0; 10]), "nobody has asked for it");
+        slot.begin_feed(7);
+        let given = (0..1000).take_while(|_| slot.feed(7, vec![0; 1 << 20])).count();
+        assert_eq!(given, (FEED_WAITS >> 20) + 1);
+        assert!(!slot.feeds(7) && !slot.feed(7, vec![0; 10]));
+        // The next begins with nothing of it, and the end of the one before is not its own.
+        slot.begin_feed(8);
+        slot.end_feed(7);
+        assert!(slot.feed(8, vec![1]) && slot.take(Instant::now()).pieces == [[1]]);
+        slot.end_feed(8);
+        assert!(!slot.feed(8, vec![1]));
     }
 }

@@ -245,6 +245,9 @@ pub struct WorkerState {
     /// The newest warnings.
     #[serde(default)]
     pub events: Vec<WorkerEvent>,
+    /// Number of the feed of its own run, while somebody looks at that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<u64>,
     /// How its run ended, once it has.
     #[serde(default)]
     pub verdict: Option<Verdict>,

@@ -78,6 +78,8 @@ impl Reference {
 pub(super) struct Builder {
     lines: Vec<u8>,
     reference: Option<Reference>,
+    /// Number of the next reference sample.
+    next: u32,
     last: Option<Value>,
     head: Head,
     packer: Compressor<'static>,
@@ -85,10 +87,15 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn new() -> io::Result<Self> {
+        Self::numbered_from(1)
+    }
+
+    /// Numbers its reference samples from `first` on, so that its frames can follow those of another.
+    pub(super) fn numbered_from(first: u32) -> io::Result<Self> {
         let mut packer = Compressor::new(LEVEL)?;
         packer.set_parameter(CParameter::HashLog(TABLE_LOG))?;
         packer.set_parameter(CParameter::ChainLog(TABLE_LOG))?;
-        Ok(Self { lines: Vec::new(), reference: None, last: None, head: Self::EMPTY, packer })
+        Ok(Self { lines: Vec::new(), reference: None, next: first, last: None, head: Self::EMPTY, packer })
     }
 
     const EMPTY: Head = Head {
@@ -168,8 +175,9 @@ impl Builder {
         };
         if worn {
             delta = None;
-            let number = self.reference.as_ref().map_or(0, |r| r.number) + 1;
-            self.reference = Some(Reference { number, text: serde_json::to_vec(sample)?, stale: false, copies: 0 });
+            let text = serde_json::to_vec(sample)?;
+            self.reference = Some(Reference { number: self.next, text, stale: false, copies: 0 });
+            self.next += 1;
         }
         let Some(mut reference) = self.reference.take() else { return Ok(delta) };
         self.head.reference = reference.number;

@@ -10,10 +10,13 @@
 //! | `write` | the thread that writes |
 //! | `read` | the reader: what is whole, from any moment on |
 //! | `past` | the run as it was at any moment |
+//! | `feed`, `follow` | a run that goes on, sent as a recording; and followed elsewhere |
 //! | `course` | the model and what is shown of it, driven by entries |
 
 mod course;
 mod delta;
+mod feed;
+mod follow;
 mod format;
 mod frame;
 mod header;
@@ -23,6 +26,8 @@ mod tree;
 mod write;
 
 pub use course::{Course, play, play_with, verdict_so_far};
+pub use feed::{Feed, Written};
+pub use follow::Follower;
 pub use format::{Damage, Entry};
 pub use header::{Header, Place, Privilege, RunRole, SCHEMA};
 pub use past::Past;

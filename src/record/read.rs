@@ -94,7 +94,7 @@ pub fn open(path: &Path) -> Result<Recording, Unreadable> {
     if bytes == 0 {
         return Err(if meta.is_file() { Unreadable::Empty } else { Unreadable::Foreign });
     }
-    let Scanned { frames, damage, newer } = scan(&file, bytes).map_err(refused)?;
+    let Scanned { frames, damage, newer } = scan(&file, 0, bytes).map_err(refused)?;
     if let Some(frame) = newer {
         let needs = needed(&file, &frame);
         return Err(Unreadable::Newer { schema: frame.head.schema, needs });
@@ -147,6 +147,21 @@ impl Recording {
             carriers.filter_map(|f| self.lines(f, opener)).find_map(|lines| frame::reference(&lines, number))?;
         *kept = Some((number, value.clone()));
         Some(value)
+    }
+
+    /// Takes what has been written since it was opened, or last grew.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn grow(&mut self) -> io::Result<()> {
+        let bytes = self.file.metadata()?.len();
+        // A frame that was not whole may be now.
+        let rest = self.damage.pop_if(|damage| damage.at_end).map_or(self.bytes, |damage| damage.offset);
+        let Scanned { frames, damage, .. } = scan(&self.file, rest, bytes)?;
+        self.bytes = bytes;
+        self.frames.extend(frames);
+        self.damage.extend(damage);
+        Ok(())
     }
 
     /// The file.
@@ -282,10 +297,10 @@ pub(super) struct Scanned {
     newer: Option<Frame>,
 }
 
-/// Goes from frame to frame and checks each. Where there is none, looks for the next.
-pub(super) fn scan(file: &File, bytes: u64) -> io::Result<Scanned> {
+/// Goes from frame to frame and checks each, from `at` on. Where there is none, looks for the next.
+pub(super) fn scan(file: &File, mut at: u64, bytes: u64) -> io::Result<Scanned> {
     let mut found = Scanned { frames: Vec::new(), damage: Vec::new(), newer: None };
-    let (mut at, mut bad, mut last_ms) = (0, None, 0);
+    let (mut bad, mut last_ms) = (None, 0);
     let mut packed = Vec::new();
     while at < bytes {
         let Some(head) = whole_frame(file, at, bytes, &mut packed)? else {

@@ -135,13 +135,13 @@ fn a_flipped_bit_costs_its_frame_and_is_told() {
     let file = File::options().read(true).write(true).open(&path).unwrap();
     let mut bytes = fs::read(&path).unwrap();
     let length = bytes.len() as u64;
-    let whole: Vec<u64> = read::scan(&file, length).unwrap().frames.iter().map(|f| f.at).collect();
+    let whole: Vec<u64> = read::scan(&file, 0, length).unwrap().frames.iter().map(|f| f.at).collect();
     let mut seen = Vec::new();
     for bit in 0..bytes.len() * 8 {
         let at = bit / 8;
         bytes[at] ^= 1 << (bit % 8);
         file.write_all_at(&bytes[at..=at], at as u64).unwrap();
-        let found = read::scan(&file, length).unwrap();
+        let found = read::scan(&file, 0, length).unwrap();
         let left: Vec<u64> = found.frames.iter().map(|f| f.at).collect();
         let [damage] = found.damage[..] else { panic!("bit {bit}: {:?}", found.damage) };
         assert!((damage.offset..damage.offset + damage.bytes).contains(&(at as u64)), "bit {bit}: {damage:?}");
@@ -267,4 +267,68 @@ fn the_summary_of_a_run_that_ends_while_the_disk_is_behind_is_kept() {
     recorder.finish(Entry::Summary { summary: Box::new(Model::new(setup()).summary(Verdict::Watched)) });
     let recording = open(&path).unwrap();
     assert!(recording.summary().is_some() && recording.span_ms().0 > 0);
+}
+
+/// All that a feed sends of these entries, after what `past` has of the run.
+fn fed(past: Option<Written>, most: u64, entries: &[Entry]) -> Vec<u8> {
+    let (to, pieces) = std::sync::mpsc::channel();
+    let feed = Feed::of(Header::new(setup()), past, most, move |piece| to.send(piece).is_ok()).unwrap();
+    assert!(entries.iter().all(|entry| feed.put(entry.clone())));
+    drop(feed);
+    pieces.iter().flatten().collect()
+}
+
+#[test]
+fn a_run_that_is_followed_is_as_it_is_where_it_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = entries(40);
+    let (before, after) = all.split_at(20);
+    let path = dir.path().join("run.c1m");
+    let mut recorder = Recorder::start(&path, File::create(&path).unwrap(), Header::new(setup())).unwrap();
+    for entry in before {
+        recorder.put(entry.clone());
+    }
+    let written = (path, recorder.flush());
+    // What is recorded later on is fed too, and must not come twice.
+    recorder.put(after[0].clone());
+    recorder.flush().recv().unwrap();
+    let sent = fed(Some(written), 1 << 20, after);
+    let mut course = Course::new(setup());
+    for entry in &all {
+        course.take(entry);
+    }
+    let mut then = Course::new(setup());
+    all.iter().filter(|entry| entry.t_ms().is_none_or(|t| t <= 9000)).for_each(|entry| then.take(entry));
+    for piece in [1, 999, 1 << 20] {
+        let mut follower = Follower::new().unwrap();
+        assert!(follower.now().is_none() && follower.at(0).is_none());
+        sent.chunks(piece).for_each(|piece| follower.take(piece).unwrap());
+        assert_eq!(shown(follower.now().unwrap()), shown(course.shown()), "in pieces of {piece}");
+        assert_eq!(shown(&follower.at(9000).unwrap()), shown(then.shown()), "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn a_run_that_is_not_recorded_is_followed_from_now_on() {
+    let all = entries(40);
+    let mut follower = Follower::new().unwrap();
+    follower.take(&fed(None, 1 << 20, &all[30..])).unwrap();
+    let model = follower.now().unwrap();
+    assert_eq!((model.now().t_ms, model.timespan(), model.setup()), (39_000, Some((29_000, 39_000)), &setup()));
+}
+
+#[test]
+fn of_a_long_run_the_end_is_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = entries(40);
+    let (before, after) = all.split_at(30);
+    let path = write(dir.path(), before, 5);
+    let bytes = fs::metadata(&path).unwrap().len();
+    let (say, written) = std::sync::mpsc::sync_channel(1);
+    say.send(bytes).unwrap();
+    let mut follower = Follower::new().unwrap();
+    follower.take(&fed(Some((path, written)), bytes / 2, after)).unwrap();
+    let model = follower.now().unwrap();
+    let (from, to) = model.timespan().unwrap();
+    assert!(to == 39_000 && (5_000..29_000).contains(&from), "{from} to {to}");
 }

@@ -48,8 +48,8 @@ pub struct Recorder {
 enum Order {
     /// Record this.
     Record(Box<Entry>),
-    /// Write what there is, and say so.
-    Flush(SyncSender<()>),
+    /// Write what there is, and say how many bytes the file has then.
+    Flush(SyncSender<u64>),
 }
 
 /// What the thread tells.
@@ -112,8 +112,8 @@ impl Recorder {
         }
     }
 
-    /// Has everything up to now written; the channel tells, or ends, when that is done.
-    pub fn flush(&self) -> Receiver<()> {
+    /// Has everything up to now written; the channel tells when that is done, and how many bytes of the file it is, or ends.
+    pub fn flush(&self) -> Receiver<u64> {
         let (say, done) = sync_channel(1);
         // A disk that is slow has something to write anyway.
         let _ = self.to.try_send(Order::Flush(say));
@@ -233,7 +233,7 @@ impl Writer {
                     Order::Flush(done) => {
                         self.flush();
                         // Whoever wanted to know may not wait any more.
-                        let _ = done.try_send(());
+                        let _ = done.try_send(self.good);
                     }
                 }
                 urgent |= self.builder.len() > LARGE;

@@ -7,6 +7,8 @@ use super::theme::Palette;
 pub enum Action {
     /// End.
     Quit,
+    /// Go back to the screen from which this one was opened.
+    Leave,
     /// Pause the ramp, or resume it.
     PauseToggle,
     /// A higher rate.

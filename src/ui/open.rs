@@ -134,9 +134,10 @@ impl View {
             self.choose_nothing();
         } else if self.cursor.is_some() {
             return Some(self.back_to_now());
-        } else {
-            self.frozen.take()?;
+        } else if self.frozen.take().is_some() {
             self.say("live again");
+        } else {
+            return self.remote.as_ref().map(|_| Action::Leave);
         }
         Some(Action::Redraw)
     }

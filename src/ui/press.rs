@@ -50,8 +50,8 @@ impl View {
     /// Does what a key means.
     fn obey(&mut self, command: Command, model: &Model) -> Option<Action> {
         let drives = KEYS.iter().any(|row| row.drives && row.commands().contains(&command));
-        if drives && !can_drive(model) {
-            self.say("no client of this dashboard runs here: nothing to pause, speed up or close");
+        if drives && !can_drive(model, self) {
+            self.say(self.why_not());
             return Some(Action::Redraw);
         }
         let replays = KEYS.iter().any(|row| row.replays && row.commands().contains(&command));
@@ -118,6 +118,15 @@ impl View {
             Command::Open => return Some(self.open(model)),
         }
         Some(Action::Redraw)
+    }
+
+    /// Why nothing can be driven.
+    pub(super) fn why_not(&self) -> String {
+        if self.remote.is_some() {
+            let back = self.keys.label(Command::Back, self.ascii);
+            return format!("commands are for the whole fleet: {back} goes back to its screen");
+        }
+        "no client of this dashboard runs here: nothing to pause, speed up or close".to_owned()
     }
 
     /// Quits, or asks first where much would be closed.

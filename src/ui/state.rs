@@ -7,6 +7,7 @@ use super::notice::Notice;
 use super::panels::Panel;
 use super::playing::Playing;
 use super::prompt::Prompt;
+use super::remote::Remote;
 use crate::limits::LimitId;
 use crate::model::chart::XAxis;
 use crate::model::{Basis, Model, Range, RunPhase};
@@ -138,6 +139,8 @@ pub struct View {
     pub(super) frozen: Option<Box<Model>>,
     /// How the run goes on, where it is replayed.
     pub(super) playing: Option<Playing>,
+    /// Which run it is, where that is another host's.
+    pub(super) remote: Option<Remote>,
     /// The model as it was where the time cursor stands.
     pub(super) past: Option<Box<Model>>,
     /// The screen's size, for what depends on where the panels are.
@@ -275,6 +278,11 @@ impl View {
         self.failure = Some(text.into());
     }
 
+    /// The run is another host's.
+    pub fn look_at(&mut self, remote: Remote) {
+        self.remote = Some(remote);
+    }
+
     /// What runs along the chart's x axis. A count that nobody drives hardly moves: watching is drawn
     /// over time, until what a connection takes shows.
     pub(super) fn axis(&self, model: &Model) -> XAxis {
@@ -301,6 +309,6 @@ pub(super) fn has_listeners(model: &Model) -> bool {
 }
 
 /// Whether there is a client engine to pause, to speed up or to close.
-pub(super) fn can_drive(model: &Model) -> bool {
-    model.engine(Role::Client).is_some_and(|e| e.alive)
+pub(super) fn can_drive(model: &Model, view: &View) -> bool {
+    view.remote.is_none() && model.engine(Role::Client).is_some_and(|e| e.alive)
 }

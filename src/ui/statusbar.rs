@@ -63,6 +63,10 @@ fn ask(buf: &mut Buffer, area: Rect, model: &Model, question: Question, theme: T
 /// What is not as usual: not now, frozen, filtered. Returns the column after it.
 fn chips(buf: &mut Buffer, area: Rect, model: &Model, view: &View, theme: Theme) -> u16 {
     let mut chips = Vec::new();
+    let remote = view.remote.as_ref().map(|remote| match &remote.old {
+        Some(old) => (format!(" {}, {old} ", remote.name), theme.paused()),
+        None => (format!(" {} ", remote.name), theme.phase()),
+    });
     if let Some(playing) = view.playing {
         let word = if playing.running { format!("PLAYING {}x", playing.speed) } else { "STOPPED".to_owned() };
         let at = view.cursor.unwrap_or(model.now().t_ms);
@@ -78,8 +82,8 @@ fn chips(buf: &mut Buffer, area: Rect, model: &Model, view: &View, theme: Theme)
         chips.push(format!(" {} with '{}' ", view.filtered.title(), view.filter));
     }
     let mut column = 0;
-    for chip in chips {
-        column = put(buf, area, column, 0, &chip, theme.paused()) + 1;
+    for (chip, style) in remote.into_iter().chain(chips.into_iter().map(|chip| (chip, theme.paused()))) {
+        column = put(buf, area, column, 0, &chip, style) + 1;
     }
     column.max(1)
 }
@@ -107,7 +111,7 @@ fn word(row: &Row, model: &Model, view: &View, focus: Option<Panel>) -> &'static
         Command::Open if focus == Some(Panel::Listeners) && has_listeners(model) => "peers",
         Command::Open if focus == Some(Panel::Limits) && view.screen == Screen::Limits => "enlarge",
         Command::Enlarge if view.enlarged.is_some() => "all panels",
-        Command::Back if view.opened.is_some() || view.from.is_some() => "back",
+        Command::Back if view.opened.is_some() || view.from.is_some() || view.remote.is_some() => "back",
         Command::Mouse if view.mouse => "mouse off",
         _ => row.short,
     }
@@ -122,7 +126,7 @@ fn entries(model: &Model, view: &View, focus: Option<Panel>, room: usize) -> Vec
     let means = |row: &&Row| {
         let here = row.panels.is_empty() || belongs(row);
         // What drives the client of a run that goes on has nothing to drive in a replay.
-        let now = if replayed { !row.drives } else { !row.replays && (!row.drives || can_drive(model)) };
+        let now = if replayed { !row.drives } else { !row.replays && (!row.drives || can_drive(model, view)) };
         here && now && !word(row, model, view, focus).is_empty()
     };
     let mut rows: Vec<&Row> = KEYS.iter().filter(means).collect();

@@ -60,8 +60,8 @@ impl View {
             }
         };
         let drives = matches!(typed, Typed::Rate(_) | Typed::Target(_) | Typed::Pause | Typed::Close);
-        if drives && !can_drive(model) {
-            self.say("no client of this dashboard runs here: nothing to command");
+        if drives && !can_drive(model, self) {
+            self.say(self.why_not());
             return Action::Redraw;
         }
         match typed {

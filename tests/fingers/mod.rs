@@ -1,7 +1,7 @@
 //! Every key: what it does to the screen, what it asks of the program, what it says.
 
-use c1m_top::model::Model;
-use c1m_top::ui::{Action, Keys, Palette, Playing, Screen, Stroke, Theme, View};
+use c1m_top::model::{Model, Setup};
+use c1m_top::ui::{Action, Keys, Palette, Playing, Remote, Screen, Stroke, Theme, View};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
 
@@ -405,7 +405,7 @@ fn commands_do_what_keys_do_and_more() {
     assert!(footer(&view, &ramp).contains("q quit"));
     let foreign = scenes::foreign();
     let (view, action) = command(&foreign, "rate 20k");
-    assert!(action == Some(Action::Redraw) && footer(&view, &foreign).contains("nothing to command"));
+    assert!(action == Some(Action::Redraw) && footer(&view, &foreign).contains("nothing to pause, speed up or close"));
 }
 
 #[test]
@@ -573,4 +573,28 @@ fn a_replay_has_keys_of_its_own() {
     }
     // While a line is typed they are letters.
     assert_eq!(typed(&mut view, &model, ":."), Some(Action::Redraw));
+}
+
+#[test]
+fn a_worker_of_a_fleet_is_looked_at_and_not_driven() {
+    let mut model = scenes::ramp();
+    let setup = Setup { own_engines: false, ..model.setup().clone() };
+    model.set_up(setup);
+    let mut view = View::new();
+    assert!(footer(&view, &model).contains("pause"));
+    view.look_at(Remote { name: "part 2/5 on web3".into(), old: None });
+    let keys = footer(&view, &model);
+    assert!(keys.starts_with(" part 2/5 on web3 ") && keys.contains("Esc back"), "{keys}");
+    assert!(!keys.contains("pause") && !keys.contains("close"), "{keys}");
+    for keys in ["p", "+", "c", ":rate 20k\n", ":close\n"] {
+        assert_eq!(typed(&mut view, &model, keys), Some(Action::Redraw), "{keys}");
+        assert!(footer(&view, &model).contains("commands are for the whole fleet: Esc goes back"), "{keys}");
+    }
+    view.look_at(Remote { name: "part 2/5 on web3".into(), old: Some("not heard for 7.0 s".into()) });
+    assert!(footer(&view, &model).starts_with(" part 2/5 on web3, not heard for 7.0 s "));
+    // What is open closes first.
+    typed(&mut view, &model, "e");
+    assert_eq!(press(&mut view, &model, KeyCode::Esc), Some(Action::Redraw));
+    assert_eq!(press(&mut view, &model, KeyCode::Esc), Some(Action::Leave));
+    assert_eq!(typed(&mut view, &model, "q"), Some(Action::Quit));
 }

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use super::support::{Home, Run, Started, own_namespace, program, require, wait_until};
+use super::support::{Home, PATIENCE, Run, Started, own_namespace, poll, program, require, wait_until};
 use super::tty::Tty;
 
 /// Where they meet, in the namespace of the test.
@@ -62,4 +62,80 @@ fn the_fleets_screen_shows_its_workers_and_drives_them() {
     tty.press("q");
     assert_eq!(tty.ended().exit_code(), 0);
     tty.is_restored();
+}
+
+/// Waits until two screens show the same, but for their last row, the footer.
+#[track_caller]
+fn show_the_same(one: &Tty, other: &Tty) {
+    let rows =
+        |tty: &Tty| -> Vec<String> { tty.text().lines().take(39).map(|row| row.trim_end().to_owned()).collect() };
+    let same = poll(PATIENCE, || (rows(one) == rows(other)).then_some(()));
+    let differ: Vec<_> = rows(one).into_iter().zip(rows(other)).filter(|(one, other)| one != other).collect();
+    assert!(same.is_some(), "{differ:#?}");
+}
+
+#[test]
+fn a_worker_opens_to_its_own_dashboard() {
+    require!(Program("redis-server"));
+    own_namespace!();
+    let mut store = redis();
+    let start = |options: &str| {
+        let options = format!("{options} --fleet {FLEET} --expect-workers 2 --interval 2s");
+        Tty::start(&options, 40, 120, &[])
+    };
+    let file = Home::path().join("client.c1m");
+    let server = start("--server --listen 127.0.0.1 --no-record");
+    let client = format!("--client 127.0.0.1 9900 --target 900 --rate 300 --hold 10m --record {}", file.display());
+    let mut client = start(&client);
+    let mut fleet = Tty::start(&format!("fleet {FLEET}"), 40, 120, &[]);
+    fleet.shows("2 of 2 workers");
+    client.shows("HOLDING");
+    // The second row: the client. It is recorded, so that its beginning comes too, and what the keys do is as there.
+    fleet.press("j\r");
+    fleet.shows("client on ");
+    show_the_same(&fleet, &client);
+    fleet.shows("the ramp has started");
+    fleet.press("2");
+    client.press("2");
+    fleet.shows("Esc back");
+    show_the_same(&fleet, &client);
+    fleet.press("p");
+    fleet.shows("commands are for the whole fleet: Esc goes back to its screen");
+    assert!(!client.text().contains("PAUSED"), "{}", client.text());
+    // Back in time, over there.
+    client.press("1");
+    fleet.press("1:1s\r");
+    fleet.shows(" AT 00:00:01");
+    let early =
+        |text: &str| text.lines().next().is_some_and(|first| first.contains("00:00:00") || first.contains("00:00:01"));
+    wait_until("its first second", || early(&fleet.text()).then_some(()));
+    fleet.press("\x1b");
+    show_the_same(&fleet, &client);
+    // A store that comes back empty is told anew.
+    store.kill().unwrap();
+    store.wait().unwrap();
+    fleet.shows("store gone");
+    let store = redis();
+    wait_until("the store", || (!fleet.text().contains("store gone")).then_some(()));
+    show_the_same(&fleet, &client);
+    // Back to the fleet, and to one that is not recorded: it is shown from now on.
+    fleet.press("\x1b");
+    fleet.shows("2 of 2 workers");
+    fleet.press("k\r");
+    fleet.shows("counted by the server");
+    fleet.shows(" server on ");
+    assert!(!fleet.text().contains("all workers are ready"), "{}", fleet.text());
+    fleet.press("\x1b");
+    fleet.shows("2 of 2 workers");
+    fleet.press("j\r");
+    fleet.shows("client on ");
+    fleet.shows("counted by the client");
+    // Killed, it keeps its last screen, which says how old it is.
+    c1m_top::sys::kill(client.pid(), 9).unwrap();
+    fleet.shows(" not heard for ");
+    fleet.shows("counted by the client");
+    fleet.press("q");
+    assert_eq!(fleet.ended().exit_code(), 0);
+    fleet.is_restored();
+    drop((server, store));
 }

@@ -91,7 +91,7 @@ impl Tty {
         Self { child, master: Some(pair.master), slave: Some(pair.slave), keys: Some(keys), seen, reader: Some(reader) }
     }
 
-    fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.child.process_id().unwrap()
     }
 

@@ -2,7 +2,8 @@
 
 use ratatui::layout::Rect;
 
-use crate::fleet::FleetView;
+use super::cells::heard;
+use crate::fleet::{FleetView, Row, Standing};
 use crate::ui::keys::Keys;
 use crate::ui::notice::Notice;
 use crate::ui::prompt::Prompt;
@@ -144,6 +145,8 @@ impl Board {
         }
         self.remember(&view);
         self.view = Some(view);
+        // One that is forgotten cannot stay open.
+        self.opened = self.opened && self.opened().is_some();
     }
 
     /// The fleet as it was last seen; `None` before any worker has come.
@@ -166,6 +169,11 @@ impl Board {
         self.mouse
     }
 
+    /// The mouse is ours, or not.
+    pub fn set_mouse(&mut self, on: bool) {
+        self.mouse = on;
+    }
+
     /// Adds to the curve while connections rise: what follows, a close, has another slope.
     fn remember(&mut self, view: &FleetView) {
         let Some(bytes) = view.memory.as_ref().and_then(|m| m.mem_used_bytes) else { return };
@@ -179,6 +187,27 @@ impl Board {
                 odd = !odd;
                 odd
             });
+        }
+    }
+
+    /// The worker that is opened, if one is.
+    pub fn opened(&self) -> Option<&Row> {
+        let view = self.view.as_ref().filter(|_| self.opened)?;
+        let Chosen::One(id) = &self.chosen else { return None };
+        view.rows.iter().find(|row| row.state.who.id == *id)
+    }
+
+    /// Closes the worker that is opened.
+    pub fn close(&mut self) {
+        self.opened = false;
+    }
+
+    /// Why what is shown of a worker is old, in a few words.
+    pub fn trouble_of(&self, row: &Row) -> Option<String> {
+        match row.standing {
+            Standing::Left => Some("its run is over".to_owned()),
+            Standing::Silent | Standing::Lost => Some(format!("not heard for {}", heard(row.age_ms))),
+            _ => self.trouble.as_ref().map(|_| "store gone".to_owned()),
         }
     }
 

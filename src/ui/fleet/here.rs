@@ -7,7 +7,7 @@ pub(super) const HERE: &[(Command, &str, &str)] = &[
     (Command::Quit, "quit", "Leaves this screen; the fleet goes on"),
     (Command::Help, "help", "These keys"),
     (Command::Up, "choose", "Chooses a worker"),
-    (Command::Open, "open", "Opens the chosen worker, or the line of those with nothing wrong"),
+    (Command::Open, "open", "Opens the chosen worker's own dashboard, or the line of those with nothing wrong"),
     (Command::Filter, "filter", "Shows only workers whose host, part, role, state or limit contains what you type"),
     (Command::Sort, "sort", "Sorts the workers: by part, furthest behind first, nearest limit first, by host"),
     (Command::Pause, "pause", "Pauses every client's ramp, or lets it go on (takes C1M_FLEET_TOKEN)"),
@@ -18,7 +18,7 @@ pub(super) const HERE: &[(Command, &str, &str)] = &[
     (Command::Enlarge, "enlarge", "Gives the panel the whole screen, or the others their places back"),
     (Command::PageUp, "", "Ten rows up or down; the first row"),
     (Command::Mouse, "mouse", "Takes the mouse, or gives it back for selecting text"),
-    (Command::Back, "", "Closes the prompt, then what is open, then the filter; never quits"),
+    (Command::Back, "", "Closes the prompt, then what is open, then the filter; goes back from a worker; never quits"),
 ];
 
 /// The row of the table of keys that has a command which means something here.

@@ -145,7 +145,7 @@ impl Board {
                     self.chosen = Chosen::One(view.rows[*i].state.who.id.clone());
                 }
             }
-            self.opened = true;
+            self.opened = matches!(self.chosen, Chosen::One(_));
         }
     }
 

@@ -1,10 +1,10 @@
-//! One worker, opened: all that it says of itself.
+//! One worker, opened: all that it says of itself, until its own dashboard has come.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::cells::{heard, state_style};
-use crate::fleet::{FleetView, Row};
+use crate::fleet::{FleetView, Row, Standing};
 use crate::ui::panel::{self, Look};
 use crate::ui::text::{put, wrap};
 use crate::units;
@@ -21,6 +21,10 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, view: &FleetView, row: &Row, lo
     panel::remark(buf, area, &name, &format!("heard {} ago", heard(row.age_ms)), look);
     let columns = usize::from(inner.width.saturating_sub(INDENT + 1));
     let mut at = 0;
+    for line in wrap(&own_dashboard(row), usize::from(inner.width.saturating_sub(2))) {
+        put(buf, inner, 1, at, &line, look.dim());
+        at += 1;
+    }
     for (caption, text) in facts(view, row) {
         for (i, line) in wrap(&text, columns).iter().enumerate() {
             if i == 0 {
@@ -43,6 +47,19 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, view: &FleetView, row: &Row, lo
             at += 1;
         }
         put(buf, inner, INDENT, at - lines.len() as u16, word, look.severity(event.severity));
+    }
+}
+
+/// Whether its own dashboard comes.
+fn own_dashboard(row: &Row) -> String {
+    let version = &row.state.who.version;
+    match row.standing {
+        Standing::Left => "Its run is over; this is what it last said.".to_owned(),
+        Standing::Silent | Standing::Lost => "It is not heard of; this is what it last said.".to_owned(),
+        _ if version != env!("CARGO_PKG_VERSION") => {
+            format!("Its own dashboard comes if c1m-top {version} sends one; this is what it says of itself.")
+        }
+        _ => "Its own dashboard comes in a moment; this is what it says of itself.".to_owned(),
     }
 }
 
