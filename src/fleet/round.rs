@@ -312,21 +312,17 @@ impl Rounds {
             pipe.del(keys.part(part.number)).ignore();
         }
         pipe.scard(keys.present());
-<<<<<<< HEAD
-        let said = self.member.store.connect().and_then(|()| {
+        let connected = self.member.store.connect().and_then(|()| {
             if self.outage.is_some() && self.started_us.is_some() {
                 // It may have forgotten this worker, of which the last word is still to be seen.
                 self.member.agree(true)?;
                 self.member.enter()?;
             }
-            self.member.store.ask::<(u64,)>(&pipe)
+            Ok(())
         });
-=======
-        let connected = self.member.store.connect();
         // Whoever looks at its own run sees the end of that.
         while connected.is_ok() && self.feeding.is_waiting() && self.send_piece().is_ok() {}
         let said = connected.and_then(|()| self.member.store.ask::<(u64,)>(&pipe));
->>>>>>> main
         if let Ok((0,)) = said {
             // The last to leave: the next run of this name is another.
             let mut pipe = redis::pipe();

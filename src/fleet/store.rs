@@ -1,7 +1,6 @@
 //! The connection to the store: never waits for more than a second or two, and says in one line what is wrong.
 
 use std::fmt;
-use std::io;
 use std::time::{Duration, Instant};
 
 use redis::{Client, Connection, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError};
@@ -14,14 +13,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Round trips that tell the store's time when a connection is new.
 const READINGS: usize = 8;
-
-/// How a connection fails that the other end closes.
-const CLOSED: [io::ErrorKind; 4] = [
-    io::ErrorKind::UnexpectedEof,
-    io::ErrorKind::ConnectionReset,
-    io::ErrorKind::ConnectionAborted,
-    io::ErrorKind::BrokenPipe,
-];
 
 /// What is wrong with the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,9 +155,7 @@ impl Store {
             (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => unusable("what answers there is no Redis"),
             (ErrorKind::Io, _) if e.is_timeout() => StoreError::Away("it does not answer within a second".to_owned()),
             (ErrorKind::Io, _) if e.is_connection_refusal() => StoreError::Away("it refuses connections".to_owned()),
-            (ErrorKind::Io, _) if e.as_io_error().is_some_and(|e| CLOSED.contains(&e.kind())) => {
-                StoreError::Away("it closed the connection".to_owned())
-            }
+            (ErrorKind::Io, _) if e.is_connection_dropped() => StoreError::Away("it closed the connection".to_owned()),
             (ErrorKind::Io, _) => {
                 let text = e.to_string();
                 let tls = ["certificate", "invalid peer", "received corrupt message", "HandshakeFailure"];

@@ -103,7 +103,7 @@ fn foreign_server() {
     // How many files it has open is counted a moment before its connections are.
     assert!((1600..1950).contains(&most), "{most} of 2,000 files");
     let holds = |view: &&Value| view["guard"]["holds"].as_u64() > Some(0);
-    let seen = views.iter().find(holds).expect("a client is held");
+    let seen = views.iter().find(holds).unwrap_or_else(|| panic!("nobody is held: {views:#?}"));
     assert_eq!(seen["rows"][0]["state"]["who"]["role"], "attach", "{seen:#}");
     assert!(seen["bottleneck"]["text"].as_str().unwrap().starts_with("server-bound: attach on "), "{seen:#}");
     assert_guarded(view);

@@ -3,7 +3,7 @@
 use c1m_top::model::{RunPhase, Verdict};
 
 use super::store::{Store, View, rows, said, url, worker};
-use super::support::{Printed, Run, own_namespace, print_uncaptured, program, require};
+use super::support::{Printed, Run, own_namespace, program, require};
 
 const SERVER: &str = "--server --listen 127.0.0.1 --ports 10 --expect-workers 3";
 const CLIENT: &str = "--client 127.0.0.1 9900 --ports 10 --target 6k --expect-workers 3";
