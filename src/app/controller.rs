@@ -218,9 +218,9 @@ impl Controller {
         }
     }
 
-    /// The clients of the fleet have left: a server that nobody watches has served.
+    /// The clients of the fleet have left: a server that nobody watches has served, and so has what watches one.
     pub(super) fn clients_left(&mut self) -> Vec<Step> {
-        let serves = self.terms.own_server && !self.terms.own_client && !self.terms.interactive;
+        let serves = !self.terms.own_client && !self.terms.interactive;
         if serves && self.state == State::Running { self.close() } else { Vec::new() }
     }
 

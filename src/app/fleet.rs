@@ -86,8 +86,7 @@ pub(super) fn join(args: &RunArgs, plan: &Plan, to: SyncSender<Message>) -> Resu
         .map_err(|e| Failure::Usage(format!("--fleet: {e}")))?;
     let clock_offset_us = member.clock_offset_us();
     let obeys = if token { "pauses, changes its rate and closes at the fleet's command" } else { "takes no commands" };
-    let mut notes = vec![("fleet", format!("This run is a worker of the fleet {address} and {obeys}."))];
-    notes.extend(member.version_note().map(|note| ("fleet/version", note.to_owned())));
+    let notes = vec![("fleet", format!("This run is a worker of the fleet {address} and {obeys}."))];
     let handle = member
         .start(move |news| to.send(Message::Fleet(Box::new(news))).is_ok())
         .map_err(|e| no_thread::failure("the fleet's thread", &e))?;

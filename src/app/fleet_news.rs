@@ -30,7 +30,8 @@ impl Session {
             News::Waiting(missing) => {
                 let text = format!("waiting for {}", missing.join(", "));
                 self.view.say(&text);
-                self.tell(Severity::Info, "fleet/waiting", text);
+                // Each of them is news: a line is printed once an id.
+                self.tell(Severity::Info, &format!("fleet/waiting/{}", missing.join("/")), text);
             }
             News::Go { late_us, error_us } => {
                 let text = match late_us {
@@ -85,6 +86,7 @@ impl Session {
                 let text = format!("{taken}: this worker was away for too long, and the fleet counts the other");
                 self.tell(Severity::Warning, "fleet/displaced", text);
             }
+            News::OtherVersion(text) => self.tell(Severity::Warning, "fleet/version", text),
             News::LookedAt(number) => {
                 if let Some(fleet) = &self.fleet {
                     fleet.feed(number, &mut self.state);

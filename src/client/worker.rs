@@ -44,6 +44,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// of four SYNs each. One may fall into a moment in which the server stands still.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(20);
 
+/// How long until a host that cannot be reached is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// How often a client that persists tries the ports again that refuse.
 const RETRY_REFUSED: Duration = Duration::from_secs(5);
 
@@ -238,7 +241,7 @@ impl State<'_> {
                     // A full table has given the lane away by now: its next holder may have found nothing to claim.
                     self.give_back(if enough { lot - done } else { 1 });
                     if enough {
-                        return Some(Duration::ZERO);
+                        return Some(if self.failing { AGAIN } else { Duration::ZERO });
                     }
                 }
             }
@@ -278,7 +281,9 @@ impl State<'_> {
 
     /// Counts a failure and does what it asks for; true when this lane should stop for now.
     fn failed(&mut self, op: &'static str, errno: i32, tuple: Tuple) -> bool {
-        let consequence = connect::consequence(op, errno);
+        // A host that was there is waited for, as one that does not answer: its link may be down for a moment.
+        let gone = errno == libc::EHOSTUNREACH && self.has_opened();
+        let consequence = if gone { Consequence::Retry } else { connect::consequence(op, errno) };
         if consequence == Consequence::TableFull {
             // Not a failure while another table has room: the pool counts it when none has.
             self.hand_on();
@@ -299,7 +304,7 @@ impl State<'_> {
                 self.run = None;
                 let left = plan.refused(tuple);
                 let persist = self.shared.config.persist;
-                let was_there = self.shared.counters.get(Word::Opened) + self.opened > 0;
+                let was_there = self.has_opened();
                 self.refused += 1;
                 // A port that has never taken any is not the server's: it is left out, and no reason to wait.
                 self.turned_away += u64::from(plan.has_taken(tuple) || persist);
@@ -327,6 +332,7 @@ impl State<'_> {
                     );
                     return true;
                 }
+                return gone;
             }
             Consequence::Stop(cause) => {
                 let text = format!("{op} failed: {}", io::Error::from_raw_os_error(errno));
@@ -335,6 +341,11 @@ impl State<'_> {
             }
         }
         false
+    }
+
+    /// Whether any connection has ever been established.
+    fn has_opened(&self) -> bool {
+        self.shared.counters.get(Word::Opened) + self.opened > 0
     }
 
     fn no_tuple_left(&self) {

@@ -6,10 +6,10 @@ use super::keys::{KEPT_MS, mortal};
 use super::look::states;
 use super::member::News;
 use super::round::{PUBLISH, Rounds};
-use super::row::{LOST_MS, SILENT_MS, Standing};
+use super::row::{SILENT_MS, Standing};
 use super::store::StoreError;
 use super::view::FleetView;
-use super::worker::Stage;
+use super::worker::{Stage, WorkerState};
 
 /// From when all are ready until all start: longer than a look and a slow round trip, so that the last to hear is in time.
 const START_IN_US: u64 = 1_000_000;
@@ -91,14 +91,25 @@ impl Rounds {
         pipe.smembers(keys.workers());
         let (ids,): (Vec<String>,) = self.member.store.ask(&pipe)?;
         let all = states(&mut self.member.store, &keys, &ids)?;
-        let view = FleetView::of(keys.fleet(), self.member.store.now_us(), all);
-        let lost = view.rows.iter().filter(|row| row.standing == Standing::Lost);
-        // Without the seconds, which would be news each time.
-        let lost = lost.map(|row| format!("{} (LOST)", row.state.who.name()));
-        let joining = view.rows.iter().filter(|row| row.state.stage == Stage::Joining && row.age_ms < LOST_MS);
-        let joining = joining.map(|row| format!("{} (not ready yet)", row.state.who.name()));
-        Ok(view.absent().chain(lost).chain(joining).collect())
+        Ok(named(all, self.member.store.now_us(), self.knows()))
     }
+}
+
+/// Each that all wait for, once: who has not come, who has left, is not heard of or is not ready.
+fn named(mut all: Vec<WorkerState>, now_us: u64, knows: bool) -> Vec<String> {
+    // Whoever has left before the start is waited for as if it had not come.
+    all.retain(|state| state.stage != Stage::Left);
+    let view = FleetView::known("", now_us, all, knows);
+    let late = view.rows.iter().filter_map(|row| {
+        // Without the seconds, which would be news each time.
+        let why = match row.standing {
+            Standing::Lost | Standing::Silent => row.standing.word(),
+            _ if row.state.stage == Stage::Joining => "not ready yet",
+            _ => return None,
+        };
+        Some(format!("{} ({why})", row.state.who.name()))
+    });
+    view.absent().chain(late).collect()
 }
 
 /// Whether a start by the store's clock is one that somebody can have set.
@@ -108,12 +119,48 @@ fn is_near(at_us: u64, now_us: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::worker::{Identity, WorkerRole};
     use super::*;
+    use crate::part::{Origin, Part};
 
     #[test]
     fn a_start_far_ahead_is_none() {
         let now = 1_000_000_000;
         assert!(is_near(now + START_IN_US, now) && is_near(0, now), "one that is past is for those that come late");
         assert!(!is_near(now + 3_600_000_000, now) && !is_near(u64::MAX, now));
+    }
+    #[test]
+    fn each_that_is_waited_for_is_named_once() {
+        const NOW: u64 = 1_000_000_000;
+        let of = |number, of, role, stage, ago_s: u64| {
+            let part = (of > 0).then_some(Part { number, of, from: Origin::Option });
+            let host = format!("web{number}");
+            let who = Identity { host, role, part, expects: Some(5), ..Identity::default() };
+            WorkerState { who, stage, at_us: NOW - ago_s * 1_000_000, ..WorkerState::default() }
+        };
+        let client = |number, stage, ago_s| of(number, 4, WorkerRole::Client, stage, ago_s);
+        let says = |all: Vec<WorkerState>| named(all, NOW, true).join(", ");
+        let waits = |number| client(number, Stage::Waiting, 0);
+        let server = || of(9, 0, WorkerRole::Server, Stage::Waiting, 0);
+        assert_eq!(says(vec![server()]), "4 workers", "of no part it is known yet");
+        assert_eq!(says(vec![waits(2)]), "part 1/4, part 3/4, part 4/4, the server");
+        assert_eq!(says(vec![server(), waits(2), waits(4)]), "part 1/4, part 3/4");
+        // Come, and not ready: in whichever way, and one way at a time.
+        let one = |stage, ago_s| says(vec![server(), client(1, stage, ago_s), waits(2), waits(3), waits(4)]);
+        assert_eq!(one(Stage::Waiting, 0), "");
+        assert_eq!(one(Stage::Joining, 0), "part 1/4 on web1 (not ready yet)");
+        assert_eq!(one(Stage::Joining, 9), "part 1/4 on web1 (SILENT)");
+        assert_eq!(one(Stage::Waiting, 9), "part 1/4 on web1 (SILENT)");
+        assert_eq!(one(Stage::Waiting, 30), "part 1/4 on web1 (LOST)");
+        assert_eq!(one(Stage::Left, 30), "part 1/4", "it can come again");
+        let lost = vec![client(1, Stage::Waiting, 30)];
+        assert_eq!(named(lost, NOW, false)[3..], ["the server", "part 1/4 on web1 (SILENT)"], "the store was away");
+        // Without parts only how many.
+        let plain = |number, stage| of(number, 0, WorkerRole::Client, stage, 0);
+        assert_eq!(
+            says(vec![plain(1, Stage::Waiting), plain(2, Stage::Joining)]),
+            "3 workers, client on web2 (not ready yet)"
+        );
+        assert_eq!(says((1..5).map(|n| plain(n, Stage::Waiting)).collect()), "1 worker");
     }
 }

@@ -44,13 +44,17 @@ pub(super) fn find(rows: &[Row]) -> Option<Bottleneck> {
         let side = if bound == Bound::Server { "server-bound" } else { "generator-bound" };
         Bottleneck { bound, row: *i, text: format!("{side}: {} {how}", row.state.who.name()), by }
     };
+    let held = clients().any(|(_, row)| row.state.is_held_back() || is_stopped(&row.state, true));
+    // Of several servers it is the one that came nearest to what its guard allows.
+    let ceiling = |state: &WorkerState| state.server.as_ref().and_then(|side| side.ceiling).unwrap_or(u64::MAX);
+    let left = |row: &Row| ceiling(&row.state).saturating_sub(row.state.peak);
+    let holder = servers.clone().min_by_key(|(_, row)| left(row)).map(|(i, _)| *i).filter(|_| held);
     for server in servers {
         let state = &server.1.state;
         if let Some(hit) = hit(state) {
             return Some(of(Bound::Server, server, hit.clone(), &format!("has hit its limit of {hit}")));
         }
-        let holds = clients().any(|(_, row)| row.state.held.is_some_and(|held| held.holds));
-        if holds {
+        if holder == Some(server.0) {
             let side = state.server.as_ref();
             let by = side.and_then(|s| s.ceiling_by).map_or("its guard", |id| id.descriptor().label).to_owned();
             return Some(of(Bound::Server, server, by.clone(), &format!("is held before its limit ({by})")));
@@ -67,8 +71,7 @@ pub(super) fn find(rows: &[Row]) -> Option<Bottleneck> {
         if let Some(hit) = hit(state) {
             return Some(of(Bound::Generator, client, hit.clone(), &format!("has hit its limit of {hit}")));
         }
-        let guarded = state.phase == RunPhase::Guarded || state.verdict == Some(Verdict::GuardStopped);
-        if guarded && !state.held.is_some_and(|held| held.holds) {
+        if is_stopped(state, false) && !state.is_held_back() {
             let by = state.nearest.as_ref().map_or("its own guard", |limit| limit.name.as_str()).to_owned();
             return Some(of(Bound::Generator, client, by.clone(), &format!("is held by its own guard ({by})")));
         }
@@ -80,6 +83,12 @@ pub(super) fn find(rows: &[Row]) -> Option<Bottleneck> {
         }
     }
     None
+}
+
+/// Whether a guard has stopped it: a server's, or its own.
+fn is_stopped(state: &WorkerState, by_server: bool) -> bool {
+    let guarded = state.phase == RunPhase::Guarded || state.verdict == Some(Verdict::GuardStopped);
+    guarded && state.stopped_by_server == by_server
 }
 
 /// The limit that stopped it.

@@ -58,6 +58,8 @@ pub enum News {
     LookedAt(u64),
     /// Every client of the fleet has left.
     ClientsLeft,
+    /// The first of the fleet runs another version of this program: one sentence.
+    OtherVersion(String),
 }
 
 /// A worker that has joined and does not speak yet.
@@ -67,8 +69,8 @@ pub struct Member {
     pub(super) keys: Keys,
     pub(super) who: Identity,
     pub(super) terms: Terms,
-    /// Other versions in the run: one sentence.
-    version_note: Option<String>,
+    /// Another version in the run, in a sentence, until that is told.
+    pub(super) version_note: Option<String>,
 }
 
 impl Member {
@@ -92,11 +94,6 @@ impl Member {
         }
         member.enter().map_err(|e| said(&e))?;
         Ok(member)
-    }
-
-    /// Other versions in the run, in a sentence.
-    pub fn version_note(&self) -> Option<&str> {
-        self.version_note.as_deref()
     }
 
     /// The run's id: the same at every worker.
@@ -174,7 +171,10 @@ impl Member {
         pipe.get(keys.version());
         let (version,): (Option<String>,) = self.store.ask(&pipe)?;
         self.version_note = version.filter(|version| *version != self.who.version).map(|version| {
-            format!("workers of this fleet run c1m-top {version}, this one {}: use one version", self.who.version)
+            format!(
+                "the first worker of this fleet runs c1m-top {version}, this one {}: use one version",
+                self.who.version
+            )
         });
         let state = WorkerState { who: self.who.clone(), at_us: self.store.now_us(), ..WorkerState::default() };
         let mut pipe = redis::pipe();

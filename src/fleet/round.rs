@@ -312,7 +312,14 @@ impl Rounds {
             pipe.del(keys.part(part.number)).ignore();
         }
         pipe.scard(keys.present());
-        let connected = self.member.store.connect();
+        let connected = self.member.store.connect().and_then(|()| {
+            if self.outage.is_some() && self.started_us.is_some() {
+                // It may have forgotten this worker, of which the last word is still to be seen.
+                self.member.agree(true)?;
+                self.member.enter()?;
+            }
+            Ok(())
+        });
         // Whoever looks at its own run sees the end of that.
         while connected.is_ok() && self.feeding.is_waiting() && self.send_piece().is_ok() {}
         let said = connected.and_then(|()| self.member.store.ask::<(u64,)>(&pipe));

@@ -74,9 +74,8 @@ impl Row {
 
     /// The word for its state: what its run is doing, or how it stands where that matters more.
     pub fn word(&self) -> &'static str {
-        let held = self.state.held.is_some_and(|held| held.holds);
         match self.standing {
-            Standing::Running if held && self.state.phase == RunPhase::Guarded => "HELD",
+            Standing::Running if self.state.phase == RunPhase::Guarded && self.state.is_held_back() => "HELD",
             Standing::Running => self.state.phase.word(),
             standing => standing.word(),
         }

@@ -45,6 +45,7 @@ impl Rounds {
     }
 
     pub(super) fn publish(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
+        news.extend(self.member.version_note.take().map(News::OtherVersion));
         let keys = self.member.keys.clone();
         let mut pipe = redis::pipe();
         self.write_state(&mut pipe);
@@ -85,9 +86,13 @@ impl Rounds {
         if self.member.who.role.serves() {
             // A client that has joined waits for the room, and a server where nothing happens takes few samples.
             let mut pipe = redis::pipe();
-            pipe.get(self.member.keys.joined());
-            let (joined,): (Option<u64>,) = self.member.store.ask(&pipe)?;
+            pipe.get(self.member.keys.joined()).scard(self.member.keys.clients());
+            let (joined, clients): (Option<u64>, u64) = self.member.store.ask(&pipe)?;
             self.hold_due |= joined.unwrap_or(0) != self.sharers.joined;
+            if clients == 0 && self.had_clients && self.knows() {
+                // Whether that is the end is looked at now, and not up to three seconds later.
+                self.next.keep = Instant::now();
+            }
         }
         if !self.member.who.role.is_held() {
             return Ok(());

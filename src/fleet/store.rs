@@ -155,6 +155,7 @@ impl Store {
             (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => unusable("what answers there is no Redis"),
             (ErrorKind::Io, _) if e.is_timeout() => StoreError::Away("it does not answer within a second".to_owned()),
             (ErrorKind::Io, _) if e.is_connection_refusal() => StoreError::Away("it refuses connections".to_owned()),
+            (ErrorKind::Io, _) if e.is_connection_dropped() => StoreError::Away("it closed the connection".to_owned()),
             (ErrorKind::Io, _) => {
                 let text = e.to_string();
                 let tls = ["certificate", "invalid peer", "received corrupt message", "HandshakeFailure"];

@@ -1,11 +1,11 @@
 //! The fleet as a whole, made from what its workers publish. Pure: whoever has the states has the view.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::bottleneck::{self, Bottleneck};
-use super::outcome::{self, FleetVerdict};
+use super::outcome::{self, FleetVerdict, listed};
 use super::row::{Count, Row, Standing, Totals, share};
 use super::worker::{WorkerEvent, WorkerLimit, WorkerState};
 use crate::limits::LimitState;
@@ -306,11 +306,13 @@ fn scaled(n: u64, by: u64, over: u64) -> u64 {
 
 fn guard(rows: &[Row]) -> Option<FleetGuard> {
     let held = || rows.iter().filter_map(|row| row.state.held);
-    let (row, ceiling) = rows.iter().enumerate().find_map(|(i, row)| Some((i, row.state.server.as_ref()?.ceiling?)))?;
+    let ceilings = rows.iter().enumerate().filter_map(|(i, row)| Some((i, row.state.server.as_ref()?.ceiling?)));
+    // Of several servers the one with the least room: it holds the clients.
+    let (row, ceiling) = ceilings.min_by_key(|(i, ceiling)| ceiling.saturating_sub(rows[*i].state.connections))?;
     Some(FleetGuard {
         row,
         ceiling,
-        holds: held().filter(|held| held.holds).count(),
+        holds: rows.iter().filter(|row| row.state.is_held_back()).count(),
         late_us: held().map(|held| held.late_us).max(),
     })
 }
@@ -334,10 +336,11 @@ fn events(rows: &[Row]) -> Vec<(usize, WorkerEvent)> {
 }
 
 fn versions(rows: &[Row]) -> Option<String> {
-    let mut by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut by: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for row in rows {
-        by.entry(&row.state.who.version).or_default().push(&row.state.who.host);
+        by.entry(&row.state.who.version).or_default().insert(&row.state.who.host);
     }
-    let all = by.iter().map(|(version, hosts)| format!("{version} ({})", hosts.join(", ")));
+    let hosts = |hosts: &BTreeSet<&str>| listed(&hosts.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let all = by.iter().map(|(version, of)| format!("{version} ({})", hosts(of)));
     (by.len() > 1).then(|| all.collect::<Vec<_>>().join(", "))
 }

@@ -230,6 +230,9 @@ pub struct WorkerState {
     /// The fleet's guard; `None` where no server publishes one.
     #[serde(default)]
     pub held: Option<Held>,
+    /// It is a server's guard, and not its own, that stops its ramp or last did.
+    #[serde(default)]
+    pub stopped_by_server: bool,
     /// What a server knows.
     #[serde(default)]
     pub server: Option<ServerSide>,
@@ -251,6 +254,12 @@ pub struct WorkerState {
 }
 
 impl WorkerState {
+    /// Whether a server's guard keeps it from its target now.
+    pub fn is_held_back(&self) -> bool {
+        let guarded = self.phase == RunPhase::Guarded && self.stopped_by_server;
+        guarded || self.held.is_some_and(|held| held.holds)
+    }
+
     /// What a model says, for the worker `who`, `at_us` by the store's clock; what the fleet knows of it is added when it is
     /// published.
     pub fn of(model: &Model, who: &Identity, at_us: u64) -> Self {
@@ -300,6 +309,7 @@ impl WorkerState {
             blocked: model.blocked(),
             engine_silent: !now.stale.is_empty(),
             echo: stats.and_then(|stats| stats.traffic).map(|traffic| traffic.echo).filter(|echo| echo.count > 0),
+            stopped_by_server: model.held_by_fleet(),
             server: who.role.serves().then(|| ServerSide::of(model)),
             events: events.collect(),
             ..Self::default()

@@ -35,6 +35,9 @@ pub fn line(view: &FleetView) -> String {
     if let Some(bottleneck) = &view.bottleneck {
         let _ = write!(text, "  {}", bottleneck.text);
     }
+    if let Some(versions) = &view.versions {
+        let _ = write!(text, "  versions differ: {versions}");
+    }
     text + "\n"
 }
 

@@ -4,33 +4,33 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use super::store::{Store, url, worker};
+use super::store::{Store, said, url, worker};
 use super::support::{own_namespace, program, require};
 
-/// What a worker says that cannot join, and what a look says.
-#[track_caller]
-fn refused(fleet: &str, part: &str) {
-    // A store that does not answer is tried for seconds, by both in the same way.
-    let both = [(vec!["--server", "--listen", "127.0.0.1", "--fleet"], "worker"), (vec!["fleet"], "view")];
-    for (options, what) in both.into_iter().take(if part.contains("answer") { 1 } else { 2 }) {
+/// Holds what a worker says that cannot join, and what a look says. They wait side by side: a store that does not answer is tried
+/// for seconds.
+fn refused(all: &[(&str, &str)]) {
+    let of = |options: &[&str], fleet: &str, part: &str| {
         let out = program().args(options).arg(fleet).output().unwrap();
         let line = String::from_utf8(out.stderr).unwrap();
-        assert_eq!(out.status.code(), Some(2), "{what}: {line}");
-        assert_eq!(line.lines().count(), 1, "{what}: {line}");
-        assert!(line.contains(part), "{what}: {line}");
-        assert!(!line.contains("geheim"), "{what}: {line}");
-    }
+        assert_eq!(out.status.code(), Some(2), "{options:?}: {line}");
+        assert_eq!(line.lines().count(), 1, "{options:?}: {line}");
+        assert!(line.contains(part), "{options:?}: {line}");
+        assert!(!line.contains("geheim"), "{options:?}: {line}");
+    };
+    thread::scope(|scope| {
+        for (fleet, part) in all {
+            scope.spawn(move || of(&["--server", "--listen", "127.0.0.1", "--fleet"], fleet, part));
+            scope.spawn(move || of(&["fleet"], fleet, part));
+        }
+    });
 }
 
 #[test]
 fn a_store_that_cannot_be_used_is_one_line() {
     require!(Root, Program("redis-server"));
     own_namespace!();
-    refused(&url("night"), "refuses connections");
-    let store = Store::start(&["--requirepass", "offen"]);
-    refused(&url("night"), "wants a password");
-    refused("redis://:geheim@127.0.0.1/night", "refuses the user or the password");
-    drop(store);
+    let _store = Store::start(&["--requirepass", "offen"]);
     // What speaks another protocol, and what says nothing at all.
     let web = TcpListener::bind("127.0.0.1:8080").unwrap();
     thread::spawn(move || {
@@ -40,9 +40,14 @@ fn a_store_that_cannot_be_used_is_one_line() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         }
     });
-    refused("redis://127.0.0.1:8080/night", "no Redis");
     let _silent = TcpListener::bind("127.0.0.1:8081").unwrap();
-    refused("redis://127.0.0.1:8081/night", "does not answer");
+    refused(&[
+        ("redis://127.0.0.1:8082/night", "refuses connections"),
+        (&url("night"), "wants a password"),
+        ("redis://:geheim@127.0.0.1/night", "refuses the user or the password"),
+        ("redis://127.0.0.1:8080/night", "no Redis"),
+        ("redis://127.0.0.1:8081/night", "does not answer"),
+    ]);
 }
 
 #[test]
@@ -64,7 +69,13 @@ fn keys_of_another_program_are_left_alone() {
     store.ask(&["EVAL", "for i=1,20000 do redis.call('SET','other:'..i,i) end", "0"]);
     let mut server = worker("night", "--server --listen 127.0.0.1");
     server.until("it runs", |p| p.event("fleet/start").is_some());
-    server.interrupt();
+    // So full that it takes nothing more, for a while.
+    store.ask(&["CONFIG", "SET", "maxmemory", "1mb"]);
+    server.until("the store that is full", |p| p.event("fleet/away").is_some_and(|e| e.text.contains("out of memory")));
+    store.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    let end = server.interrupt();
+    said("the server", &end);
+    assert_eq!(end.code, Some(0), "{end:#?}");
     assert_eq!(store.ask(&["EVAL", "return #redis.call('KEYS','other:*')", "0"]), "20000");
     // Every key of ours ends by itself.
     let ours = store.ask(&["KEYS", "c1m-top:*"]);

@@ -2,7 +2,7 @@
 
 use c1m_top::model::RunPhase;
 
-use super::store::{Store, url, worker};
+use super::store::{Store, said, url, worker};
 use super::support::{Run, own_namespace, program, require};
 
 /// The program as whoever commands the fleet.
@@ -19,7 +19,9 @@ fn command(token: &str, words: &str) -> (Option<i32>, String) {
 fn client() -> Run {
     let mut command = program();
     command.args(["--client", "127.0.0.1", "9900", "--output", "json", "--fleet", &url("night")]);
-    command.args("--target 20k --rate 500 --ports 4".split(' ')).env("C1M_FLEET_TOKEN", "secret");
+    command
+        .args("--target 6k --rate 300 --ports 4 --interval 200ms --close-rate 20k".split(' '))
+        .env("C1M_FLEET_TOKEN", "secret");
     Run::spawn(&mut command)
 }
 
@@ -58,14 +60,13 @@ fn a_fleet_obeys_its_token_once_and_nothing_else() {
     assert!(opens(&run.printed()), "{:#?}", run.printed().samples.last());
     // Beyond what it was started for it does not go.
     command("secret", "target 900k");
-    run.until("the target", |p| {
-        p.event("fleet/command/target").is_some_and(|e| e.text.ends_with("target 20,000 here"))
-    });
     command("secret", "rate max");
+    run.until("the target", |p| p.event("fleet/command/target").is_some_and(|e| e.text.ends_with("target 6,000 here")));
     run.until_holding();
-    assert!(run.printed().samples.iter().all(|s| s.established <= 20_000));
+    assert!(run.printed().samples.iter().all(|s| s.established <= 6000));
     command("secret", "close");
     let end = run.finish();
+    said("the client", &end);
     assert_eq!(end.code, Some(0), "{end:#?}");
 }
 

@@ -1,9 +1,46 @@
 //! One guard: the server holds every client before its limit.
 
-use c1m_top::model::Verdict;
+use std::fs;
+use std::net::TcpStream;
+use std::process::Command;
+use std::thread;
 
-use super::store::{Store, View, worker};
-use super::support::{Run, own_namespace, print_uncaptured, require};
+use c1m_top::model::Verdict;
+use serde_json::Value;
+
+use super::store::{Store, View, rows, url, worker};
+use super::support::{Finished, Home, Run, Started, own_namespace, print_uncaptured, require, wait_until};
+
+/// Fails unless the guard of a server ended this client.
+#[track_caller]
+fn assert_held(end: &Finished) {
+    assert_eq!((end.code, end.summary().verdict), (Some(3), Verdict::GuardStopped), "{end:#?}");
+    assert_eq!(end.summary().stopped_by.as_deref(), Some("fleet_guard"));
+    end.assert_event("phase/guarded", &["the fleet's guard stopped the ramp"]);
+}
+
+/// Waits for the end of a fleet that a server's guard stopped.
+#[track_caller]
+fn assert_guarded(view: View) {
+    let (code, summary) = view.finish();
+    assert_eq!((code, summary["verdict"].as_str()), (Some(3), Some("guard_stopped")), "{summary:#}");
+    assert_eq!(summary["bottleneck"]["bound"], "server", "{summary:#}");
+}
+
+/// nginx, one process with so many descriptors, on port 8080.
+fn nginx(descriptors: u32) -> Started {
+    let dir = Home::path();
+    let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|of| format!("{of}_temp_path {of};")).join(" ");
+    let http = "access_log off; client_header_timeout 10m; server { listen 127.0.0.1:8080; return 204; }";
+    let main = "user root; daemon off; master_process off; pid nginx.pid; error_log error.log crit;";
+    let conf = format!("{main} events {{ worker_connections 19000; }} http {{ {http} {temp} }}");
+    fs::write(dir.join("nginx.conf"), conf).unwrap();
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={descriptors}")).arg("nginx").arg("-p").arg(&dir);
+    let started = Started::become_program(command.args(["-c", "nginx.conf", "-e", "error.log"]), "nginx");
+    wait_until("nginx", || TcpStream::connect(("127.0.0.1", 8080)).ok());
+    started
+}
 
 #[test]
 fn a_run_with_both_ends_is_nobody_elses_client() {
@@ -18,22 +55,25 @@ fn a_run_with_both_ends_is_nobody_elses_client() {
 }
 
 #[test]
-fn the_server_holds_all_clients_before_its_own_limit() {
-    require!(Root, Program("redis-server"), Program("prlimit"));
+fn servers_hold_all_clients_before_their_own_limits() {
+    require!(Root, Program("redis-server"), Program("nginx"), Program("prlimit"));
     own_namespace!();
     let _store = Store::start(&[]);
+    // Fleets in one store, which know nothing of one another.
+    thread::scope(|scope| [one_server, foreign_server, two_servers].map(|of| drop(scope.spawn(of))));
+}
+
+/// A server holds all its clients.
+fn one_server() {
     let view = View::open("night");
     // One table, so that its open files are the server's limit; the clients have all they want.
-    let options = "--server --listen 127.0.0.1 --ports 10 --workers 1 --expect-workers 3 --duration 40s";
-    let server =
-        Run::under(&["prlimit", "--nofile=3000:3000"], &format!("{options} --fleet {}", super::store::url("night")));
-    let client = "--client 127.0.0.1 9900 --ports 10 --target 8k --rate 6k --expect-workers 3 --hold 1s";
+    let options =
+        "--server --listen 127.0.0.1 --ports 10 --workers 1 --expect-workers 3 --duration 40s --interval 200ms";
+    let server = Run::under(&["prlimit", "--nofile=3000:3000"], &format!("{options} --fleet {}", url("night")));
+    let client =
+        "--client 127.0.0.1 9900 --ports 10 --target 8k --rate 6k --expect-workers 3 --hold 1s --interval 200ms";
     let ends = [1, 2].map(|n| worker("night", &format!("{client} --part {n}/2"))).map(Run::finish);
-    for end in &ends {
-        assert_eq!((end.code, end.summary().verdict), (Some(3), Verdict::GuardStopped), "{end:#?}");
-        assert_eq!(end.summary().stopped_by.as_deref(), Some("fleet_guard"));
-        end.assert_event("phase/guarded", &["the fleet's guard stopped the ramp"]);
-    }
+    ends.iter().for_each(assert_held);
     let server = server.finish();
     let peak = server.summary().peak_accepted.unwrap();
     let limit = server.limit("nofile").limit.unwrap();
@@ -44,6 +84,65 @@ fn the_server_holds_all_clients_before_its_own_limit() {
         "held at {peak} of {limit}; obeyed {} ms after the server's sample at the latest",
         held.unwrap() / 1000
     ));
-    let (code, summary) = view.finish();
-    assert_eq!((code, summary["verdict"].as_str()), (Some(3), Some("guard_stopped")), "{summary:#}");
+    assert_guarded(view);
+}
+
+/// A worker that is attached to nginx holds all clients before its limit.
+fn foreign_server() {
+    let server = nginx(2000);
+    let view = View::open("web");
+    let beside = worker("web", &format!("--attach {} --expect-workers 3 --interval 200ms", server.id()));
+    let client =
+        "--client 127.0.0.1 8080 --ports 1 --target 8k --rate 4k --expect-workers 3 --hold 2s --interval 200ms";
+    let ends = [1, 2].map(|n| worker("web", &format!("{client} --part {n}/2"))).map(Run::finish);
+    ends.iter().for_each(assert_held);
+    let beside = beside.finish();
+    assert_eq!((beside.code, beside.summary().verdict), (Some(0), Verdict::Watched), "{beside:#?}");
+    let views = view.views();
+    let most = views.iter().filter_map(|view| view["totals"]["accepted"].as_u64()).max().unwrap();
+    // How many files it has open is counted a moment before its connections are.
+    assert!((1600..1950).contains(&most), "{most} of 2,000 files");
+    let holds = |view: &&Value| view["guard"]["holds"].as_u64() > Some(0);
+    let seen = views.iter().find(holds).unwrap_or_else(|| panic!("nobody is held: {views:#?}"));
+    assert_eq!(seen["rows"][0]["state"]["who"]["role"], "attach", "{seen:#}");
+    assert!(seen["bottleneck"]["text"].as_str().unwrap().starts_with("server-bound: attach on "), "{seen:#}");
+    assert_guarded(view);
+}
+
+/// Two servers are summed, and neither is filled.
+fn two_servers() {
+    let view = View::open("day");
+    let server = |n: u32, files: u32| {
+        let options =
+            format!("--server --listen 127.0.1.{n} --ports 4 --workers 1 --expect-workers 4 --interval 200ms");
+        Run::under(&["prlimit", &format!("--nofile={files}")], &format!("{options} --fleet {}", url("day")))
+    };
+    let servers = [server(1, 1500), server(2, 3000)];
+    // One of each, and what both have open is more than either may hold.
+    let client = |n: u32| {
+        let to = format!("--client 127.0.1.{n} 9900 --ports 4 --part {n}/2");
+        worker("day", &format!("{to} --target 8k --rate 2k --expect-workers 4 --hold 1s --interval 200ms"))
+    };
+    let ends = [client(1), client(2)].map(Run::finish);
+    ends.iter().for_each(assert_held);
+    for (server, files) in servers.map(Run::finish).iter().zip([1500, 3000]) {
+        assert_eq!(server.code, Some(0), "{server:#?}");
+        assert!(server.peak() <= files * 9 / 10, "{} of {files}", server.peak());
+    }
+    let views = view.views();
+    for seen in &views {
+        let sum = |role: &str, of: &str| -> u64 {
+            let rows = seen["rows"].as_array().unwrap().iter();
+            let open = rows.filter(|row| row["standing"] == "running" && row["state"]["who"]["role"] == role);
+            open.map(|row| row["state"][of].as_u64().unwrap()).sum()
+        };
+        assert_eq!(seen["totals"]["connections"], sum("client", "connections"), "{seen:#}");
+        if !seen["totals"]["accepted"].is_null() {
+            assert_eq!(seen["totals"]["accepted"], sum("server", "connections"), "{seen:#}");
+        }
+    }
+    let accepted = views.iter().filter_map(|view| view["totals"]["accepted"].as_u64()).max();
+    assert!(accepted > Some(1500), "more than either may hold: {accepted:?}");
+    assert!(views.iter().any(|view| rows(view).iter().filter(|row| row.0 == "server").count() == 2));
+    assert_guarded(view);
 }

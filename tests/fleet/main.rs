@@ -8,9 +8,11 @@ mod support;
 
 mod bad_input;
 mod commands;
+mod cut;
 mod guard;
 mod store;
 mod tls;
 mod together;
 mod trouble;
 mod view;
+mod waiting;

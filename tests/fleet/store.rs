@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use super::support::{Run, Started, poll, program, succeed, wait_until};
+use super::support::{Finished, Run, Started, poll, program, succeed, wait_until};
 
 /// Where it listens in the test's own network namespace.
 pub(crate) const PORT: u16 = 6379;
@@ -68,6 +68,12 @@ pub(crate) fn url(name: &str) -> String {
     format!("redis://127.0.0.1:{PORT}/{name}")
 }
 
+/// A line of shell in the test's own namespace.
+#[track_caller]
+pub(crate) fn sh(line: &str) {
+    succeed(Command::new("sh").args(["-c", line]));
+}
+
 /// A worker: a run with these options, of this fleet.
 #[track_caller]
 pub(crate) fn worker(name: &str, options: &str) -> Run {
@@ -86,7 +92,7 @@ impl View {
     #[track_caller]
     pub(crate) fn open(name: &str) -> Self {
         let mut command = program();
-        command.args(["fleet", &url(name), "--output", "json"]).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(["fleet", &url(name), "--output", "json"]).stdout(Stdio::piped());
         let mut child = Started::spawn(&mut command);
         let objects = Arc::new(Mutex::new(Vec::new()));
         let (out, into) = (child.stdout.take().unwrap(), Arc::clone(&objects));
@@ -121,8 +127,23 @@ impl View {
     pub(crate) fn finish(mut self) -> (Option<i32>, Value) {
         let status = wait_until("the end of the view", || self.child.try_wait().unwrap());
         self.reader.take().unwrap().join().unwrap();
-        (status.code(), self.all().pop().unwrap())
+        let all = self.all();
+        for event in all.iter().filter(|object| object["kind"] == "fleet_event") {
+            eprintln!("the fleet of {}: {}", event["worker"], event["text"]);
+        }
+        let last = all.last().unwrap().clone();
+        eprintln!("the fleet: {} {}, exit status {:?}", last["verdict"], last["text"], status.code());
+        (status.code(), last)
     }
+}
+
+/// Writes what a worker has said of its fleet, and how it ended: docs/fleet.md has these words.
+pub(crate) fn said(who: &str, end: &Finished) {
+    for event in end.events.iter().filter(|event| event.id.starts_with("fleet/")) {
+        eprintln!("{who}: {:?}: {}", event.severity, event.text);
+    }
+    let verdict = end.summary.as_ref().map(|summary| summary.verdict);
+    eprintln!("{who}: {verdict:?}, exit status {:?} {}", end.code, end.stderr);
 }
 
 /// The rows of a view: name of the state, by what a worker is.

@@ -1,13 +1,14 @@
 //! Started together, and seen as one.
 
+use std::thread;
+
 use c1m_top::model::Verdict;
 use c1m_top::record;
 
-use super::store::{Store, View, rows, worker};
+use super::store::{Store, View, rows, said, worker};
 use super::support::{Home, own_namespace, print_uncaptured, require};
 
-/// Seconds that a client holds.
-const CLIENT: &str = "--client 127.0.0.1 9900 --ports 10 --target 3001 --rate 4k --expect-workers 3";
+const CLIENT: &str = "--client 127.0.0.1 9900 --ports 10 --target 3001 --rate 4k --expect-workers 3 --interval 200ms";
 
 #[test]
 fn all_start_when_the_last_is_ready_and_their_sum_is_the_fleet() {
@@ -17,14 +18,14 @@ fn all_start_when_the_last_is_ready_and_their_sum_is_the_fleet() {
     let view = View::open("night");
     let mut server = worker("night", "--server --listen 127.0.0.1 --ports 10 --expect-workers 3");
     server.until("the server is up", |p| p.event("fleet/waiting").is_some());
-    let mut one = worker("night", &format!("{CLIENT} --part 1/2 --hold 3s"));
+    let mut one = worker("night", &format!("{CLIENT} --part 1/2 --hold 2s"));
     one.until("what it waits for", |p| p.event("fleet/waiting").is_some_and(|e| e.text == "waiting for part 2/2"));
     let waiting = view.until("both wait", |view| view["count"]["waiting"] == 2);
     assert_eq!(waiting["missing"][0], "part 2/2", "{waiting:#}");
     assert_eq!(waiting["totals"]["connections"], 0);
     assert!(one.printed().event("fleet/start").is_none() && one.printed().established() == 0, "nobody starts early");
     let file = Home::path().join("two.c1m");
-    let two = worker("night", &format!("{CLIENT} --part 2/2 --hold 3s --record {}", file.display()));
+    let two = worker("night", &format!("{CLIENT} --part 2/2 --hold 2s --record {}", file.display()));
     let ends = [one.finish(), two.finish(), server.finish()];
     for (end, verdict) in ends.iter().zip([Verdict::TargetReached, Verdict::TargetReached, Verdict::Served]) {
         assert_eq!((end.code, end.summary().verdict), (Some(0), verdict), "{end:#?}");
@@ -52,15 +53,21 @@ fn all_start_when_the_last_is_ready_and_their_sum_is_the_fleet() {
 }
 
 #[test]
-fn who_does_not_come_is_named_and_is_the_verdict() {
+fn nothing_starts_with_a_part_missing_or_taken_twice() {
     require!(Root, Program("redis-server"));
     own_namespace!();
     let _store = Store::start(&[]);
+    thread::scope(|scope| [who_does_not_come, a_part_taken_twice].map(|of| drop(scope.spawn(of))));
+}
+
+/// Who does not come is named, and is the verdict.
+fn who_does_not_come() {
     let view = View::open("night");
-    let client = "--client 127.0.0.1 9900 --target 300 --fleet-wait 3s";
+    let client = "--client 127.0.0.1 9900 --target 300 --fleet-wait 2s";
     let one = worker("night", &format!("{client} --part 1/3"));
     let three = worker("night", &format!("{client} --part 3/3"));
     for end in [one.finish(), three.finish()] {
+        said("a client", &end);
         assert_eq!((end.code, end.summary().verdict), (Some(3), Verdict::WorkersMissing), "{end:#?}");
         end.assert_event("fleet/missing", &["still missing: part 2/3"]);
         assert_eq!(end.peak(), 0, "nothing was opened");
@@ -71,15 +78,12 @@ fn who_does_not_come_is_named_and_is_the_verdict() {
     assert!(summary["text"].as_str().unwrap().contains("missing: part 2/3"), "{summary:#}");
 }
 
-#[test]
-fn a_part_taken_twice_is_refused_before_anything_starts() {
-    require!(Root, Program("redis-server"));
-    own_namespace!();
-    let _store = Store::start(&[]);
-    let view = View::open("night");
-    let one = worker("night", "--client 127.0.0.1 9900 --target 300 --part 1/2");
+/// It is refused before anything starts.
+fn a_part_taken_twice() {
+    let view = View::open("day");
+    let one = worker("day", "--client 127.0.0.1 9900 --target 300 --part 1/2");
     view.until("the first has come", |view| rows(view) == [("1".to_owned(), "waiting".to_owned())]);
-    let again = worker("night", "--client 127.0.0.1 9900 --target 300 --part 1/2").finish();
+    let again = worker("day", "--client 127.0.0.1 9900 --target 300 --part 1/2").finish();
     assert_eq!(again.code, Some(2), "{again:#?}");
     let (pid, line) = (one.pid(), &again.stderr);
     assert!(line.contains("part 1/2 is taken by ") && line.contains(&format!("(process {pid})")), "{line}");
@@ -87,6 +91,6 @@ fn a_part_taken_twice_is_refused_before_anything_starts() {
     let end = one.interrupt();
     assert_eq!(end.code, Some(0), "{end:#?}");
     // Given back.
-    let mut next = worker("night", "--client 127.0.0.1 9900 --target 300 --part 1/2");
+    let mut next = worker("day", "--client 127.0.0.1 9900 --target 300 --part 1/2");
     next.until("it waits", |p| p.event("fleet/waiting").is_some());
 }

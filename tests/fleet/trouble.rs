@@ -1,9 +1,9 @@
 //! What a fleet says when something of it fails.
 
-use c1m_top::model::Verdict;
+use c1m_top::model::{RunPhase, Verdict};
 
-use super::store::{Store, View, rows, url, worker};
-use super::support::{Run, own_namespace, print_uncaptured, program, require};
+use super::store::{Store, View, rows, said, url, worker};
+use super::support::{Printed, Run, own_namespace, program, require};
 
 const SERVER: &str = "--server --listen 127.0.0.1 --ports 10 --expect-workers 3";
 const CLIENT: &str = "--client 127.0.0.1 9900 --ports 10 --target 6k --expect-workers 3";
@@ -17,33 +17,41 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
         store.kill();
         for worker in &mut *workers {
             let told = worker.wait_for("the store is missed", |p| p.event("fleet/away").map(|e| e.text.clone()));
-            print_uncaptured(&format!("killed while {phase}: {told}"));
+            eprintln!("killed while {phase}: {told}");
         }
         store.restart();
     };
+    let client =
+        "--client 127.0.0.1 9900 --ports 10 --target 1k --rate 500 --hold 3s --close-rate 400 --interval 200ms";
+    let client = |part: &str| worker("night", &format!("{client} --expect-workers 3 --part {part}"));
     let mut server = worker("night", SERVER);
-    let mut one = worker("night", &format!("{CLIENT} --part 1/2 --rate 1k --hold 5s"));
+    let mut one = client("1/2");
     one.until("it waits", |p| p.event("fleet/waiting").is_some());
     again(&mut store, &mut [&mut server, &mut one], "waiting");
     // The store has forgotten both; they name themselves again, and are waited for.
-    let mut two = worker("night", &format!("{CLIENT} --part 2/2 --rate 1k --hold 5s"));
-    two.until("the ramp", |p| p.established() > 200);
+    let mut two = client("2/2");
+    two.until("the ramp", |p| p.established() > 50);
     again(&mut store, &mut [&mut two], "ramping");
     let view = View::open("night");
     view.until("all three again", |view| view["count"]["running"] == 3);
     one.until_holding();
     two.until_holding();
     again(&mut store, &mut [], "holding");
+    let closes = |p: &Printed| p.samples.last().is_some_and(|s| s.phase == RunPhase::Closing);
+    one.until("closing", closes);
+    two.until("closing", closes);
+    again(&mut store, &mut [], "closing");
     for end in [one.finish(), two.finish()] {
+        said("a client", &end);
         assert_eq!((end.code, end.summary().verdict), (Some(0), Verdict::TargetReached), "{end:#?}");
-        assert_eq!(end.peak(), 3000);
+        assert_eq!(end.peak(), 500);
     }
     // A store that was away may have forgotten a client: the server does not take that for its end at once.
     assert_eq!(server.interrupt().summary().verdict, Verdict::Served);
     let (code, summary) = view.finish();
     assert_eq!(
         (code, &summary["text"]),
-        (Some(0), &"3 of 3 workers, 6,000 of 6,000 connections".into()),
+        (Some(0), &"3 of 3 workers, 1,000 of 1,000 connections".into()),
         "{summary:#}"
     );
 }
@@ -61,13 +69,13 @@ fn a_killed_worker_is_missing_in_the_verdict_and_its_part_comes_back() {
     one.until_holding();
     one.signal(libc::SIGKILL);
     let end = two.finish();
+    said("the other client", &end);
     assert_eq!((end.code, end.summary().verdict), (Some(3), Verdict::WorkersMissing), "{end:#?}");
     end.assert_event("fleet/lost", &["part 1/2 on "]);
     let taken = worker("night", &format!("{CLIENT} --part 1/2")).interrupt();
     assert_ne!(taken.code, Some(2), "a part of one that was killed can be taken: {taken:#?}");
-    server.interrupt();
+    said("the server", &server.interrupt());
     let (code, summary) = view.finish();
-    print_uncaptured(summary["text"].as_str().unwrap());
     assert_eq!((code, summary["verdict"].as_str()), (Some(3), Some("workers_missing")), "{summary:#}");
 }
 
@@ -85,6 +93,7 @@ fn a_store_that_paused_loses_nobody() {
     std::thread::sleep(std::time::Duration::from_secs(25));
     store.signal(libc::SIGCONT);
     for one in all.map(Run::finish) {
+        said("a client", &one);
         assert_eq!((one.code, one.summary().verdict), (Some(0), Verdict::TargetReached), "{one:#?}");
         assert!(one.event("fleet/away").is_some() && one.event("fleet/lost").is_none(), "{one:#?}");
     }
@@ -102,6 +111,7 @@ fn a_server_ends_though_its_only_client_was_killed() {
     one.until_holding();
     one.signal(libc::SIGKILL);
     let end = server.finish();
+    said("the server", &end);
     assert_eq!((end.code, end.summary().verdict), (Some(0), Verdict::Served), "{end:#?}");
     end.assert_event("fleet/clients_left", &[]);
     assert_eq!(store.ask(&["EXISTS", "c1m-top:1:night:run"]), "0", "the next run of this name is another");
@@ -115,7 +125,7 @@ fn a_stopped_worker_is_silent_then_lost_and_back_when_it_goes_on() {
     let view = View::open("night");
     let server = worker("night", SERVER);
     let mut one = worker("night", &format!("{CLIENT} --part 1/2 --hold 50s"));
-    let two = worker("night", &format!("{CLIENT} --part 2/2 --hold 50s"));
+    let mut two = worker("night", &format!("{CLIENT} --part 2/2 --hold 50s"));
     one.until_holding();
     one.signal(libc::SIGSTOP);
     let of_one =
@@ -124,13 +134,14 @@ fn a_stopped_worker_is_silent_then_lost_and_back_when_it_goes_on() {
     let lost = view.until("lost", of_one("lost"));
     assert!(lost["missing"][0].as_str().unwrap().starts_with("part 1/2 on "), "{lost:#}");
     assert_eq!(lost["totals"]["connections"], 3000, "what it holds nobody knows");
+    two.until("the other client missing it", |p| p.event("fleet/lost").is_some());
     one.signal(libc::SIGCONT);
     let back = view.until("running", of_one("running"));
     assert_eq!(back["totals"]["connections"], 6000);
-    for end in [one.finish(), two.finish()] {
+    for end in [one.finish(), two.finish(), server.finish()] {
+        said("a worker", &end);
         assert_eq!(end.code, Some(0), "{end:#?}");
     }
-    server.finish();
     assert_eq!(view.finish().1["text"], "3 of 3 workers, 6,000 of 6,000 connections");
 }
 
@@ -150,8 +161,9 @@ fn a_wall_clock_ten_minutes_off_changes_nothing() {
     let ahead = |view: &serde_json::Value| view["rows"][2]["state"]["clock"]["wall_ahead_us"].as_i64().unwrap();
     assert!((590_000_000..610_000_000).contains(&ahead(&seen)), "{seen:#}");
     for end in [one.finish(), two.finish(), server.finish()] {
+        said("a worker", &end);
         assert_eq!(end.code, Some(0), "{end:#?}");
-        print_uncaptured(&end.assert_event("fleet/start", &["all workers are ready"]).text);
+        end.assert_event("fleet/start", &["all workers are ready"]);
     }
     assert_eq!(view.finish().1["text"], "3 of 3 workers, 6,000 of 6,000 connections");
 }

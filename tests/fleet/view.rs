@@ -159,6 +159,18 @@ fn who_is_the_bottleneck() {
         (bound, text.as_str()),
         (Bound::Server, "server-bound: server on db is held before its limit (its guard)")
     );
+    // Of two servers the nearer to its ceiling; and so it stays when all have ended.
+    let side = |ceiling| Some(ServerSide { ceiling: Some(ceiling), ..ServerSide::default() });
+    let two = [WorkerState { server: side(900), ..server(100) }, WorkerState { server: side(110), ..server(100) }];
+    let ended = Some(Verdict::GuardStopped);
+    let stopped = WorkerState { stage: Stage::Left, verdict: ended, stopped_by_server: true, ..client(1, 100) };
+    let [far, near] = two.clone();
+    let (bound, row, ..) = find(vec![far, near, stopped]).unwrap();
+    assert_eq!((bound, row), (Bound::Server, 1));
+    let [far, near] = two;
+    let own = WorkerState { stage: Stage::Left, verdict: ended, ..client(1, 100) };
+    let (bound, row, ..) = find(vec![far, near, own]).unwrap();
+    assert_eq!((bound, row), (Bound::Generator, 2), "its own guard stopped it");
     let refused = WorkerState { blocked: Some(Verdict::ServerRefuses), ..client(1, 100) };
     let (bound, _, _, text) = find(vec![server(100), refused]).unwrap();
     assert_eq!((bound, text.as_str()), (Bound::Server, "server-bound: server on db refuses connections"));

@@ -243,6 +243,15 @@ fn nobody_has_come_and_a_store_that_is_gone() {
 }
 
 #[test]
+fn workers_of_different_versions_are_named() {
+    let mut workers = ramping(6);
+    workers[2].who.version = "0.0.9".to_owned();
+    let mut board = board(view(workers));
+    let shown = text(&frame(&mut board, Theme::default(), (120, 40)));
+    assert!(shown.contains("workers of different versions: 0.0.9 (load03), 0.1.0 (load01"), "{shown}");
+}
+
+#[test]
 fn fifty_workers_are_all_there_and_of_a_thousand_those_that_matter() {
     let shown = text(&frame(&mut board(view(ramping(49))), Theme::default(), (120, 40)));
     assert!((1..=49).all(|n| shown.contains(&format!("load{n:02}"))), "{shown}");

@@ -1,0 +1,159 @@
+//! A client whose host is cut off: its link is down, for its connections as for the store.
+
+use std::path::{Path, PathBuf};
+
+use c1m_top::model::{RunPhase, Verdict};
+use c1m_top::record::{self, Entry};
+use serde_json::Value;
+
+use super::store::{Store, View, rows, said, sh, worker};
+use super::support::{Finished, Home, Net, Run, own_namespace, require};
+
+/// The address of the server and of the store, on a bridge.
+const SERVER: &str = "10.99.0.1";
+const CLIENT: &str = "--client 10.99.0.1 9900 --ports 4 --target 2k --expect-workers 3 --interval 200ms";
+
+/// A host on the bridge.
+#[derive(Debug)]
+struct Host {
+    net: Net,
+    number: u32,
+}
+
+impl Host {
+    /// Makes one; the bridge is there.
+    fn new(number: u32) -> Self {
+        let net = Net::new();
+        sh(&format!("ip link add to{number} type veth peer name wire netns {}", net.pid()));
+        sh(&format!("ip link set to{number} master br0 && ip link set to{number} up"));
+        net.sh(&format!("ip addr add 10.99.0.{}/24 dev wire && ip link set wire up", 10 + number));
+        Self { net, number }
+    }
+
+    /// Sets its link down, or up again.
+    fn link(&self, way: &str) {
+        sh(&format!("ip link set to{} {way}", self.number));
+    }
+
+    /// Starts a client of the fleet there.
+    fn client(&self, options: &str) -> Run {
+        self.net.run(&format!("{CLIENT} {options} --fleet redis://{SERVER}/night"))
+    }
+}
+
+/// A fleet of a server and two clients on hosts of their own, where the first records.
+struct Scene {
+    _store: Store,
+    view: View,
+    server: Run,
+    one: Run,
+    two: Run,
+    host: Host,
+    _other: Host,
+    file: PathBuf,
+}
+
+impl Scene {
+    fn new(options: &str) -> Self {
+        sh("ip link add br0 type bridge && ip addr add 10.99.0.1/24 dev br0 && ip link set br0 up");
+        let store = Store::start(&["--bind", "0.0.0.0", "--protected-mode", "no"]);
+        let (host, other) = (Host::new(1), Host::new(2));
+        let view = View::open("night");
+        let file = Home::path().join("one.c1m");
+        let server = worker("night", &format!("--server --listen {SERVER} --ports 4 --expect-workers 3"));
+        let one = host.client(&format!("--part 1/2 {options} --record {}", file.display()));
+        let two = other.client(&format!("--part 2/2 {options}"));
+        Self { _store: store, view, server, one, two, host, _other: other, file }
+    }
+
+    /// Waits until the first client stands so in the view.
+    fn until(&self, standing: &str) -> Value {
+        self.view.until(standing, |view| rows(view).contains(&("1".to_owned(), standing.to_owned())))
+    }
+
+    /// Cuts the first client's host off until it is lost, to the view and to the other client, and has it back.
+    fn cut_until_lost(&mut self) {
+        self.host.link("down");
+        let silent = self.until("silent");
+        let lost = self.until("lost");
+        assert_eq!(silent["count"]["lost"], 0, "silent comes first: {silent:#}");
+        assert!(lost["missing"][0].as_str().unwrap().starts_with("part 1/2 on "), "{lost:#}");
+        self.two.until("the other client missing it", |p| p.event("fleet/lost").is_some());
+        self.host.link("up");
+        self.two.until("the other client hearing it", |p| p.event("fleet/returned").is_some());
+        self.until("running");
+    }
+
+    /// The end: every worker did what it was to do, and the one that was cut off has recorded all of it.
+    fn end(self) -> Finished {
+        let one = self.one.finish();
+        for (who, end) in [("the one cut off", &one), ("the other", &self.two.finish())] {
+            said(who, end);
+            assert_eq!((end.code, end.summary().verdict), (Some(0), Verdict::TargetReached), "{end:#?}");
+            assert_eq!(end.peak(), 1000);
+        }
+        one.assert_event("fleet/away", &["this run goes on, unseen by the others"]);
+        one.assert_event("fleet/back", &["the fleet's store is back after"]);
+        assert_eq!(self.server.finish().code, Some(0));
+        let (code, summary) = self.view.finish();
+        assert_eq!((code, summary["verdict"].as_str()), (Some(0), Some("target_reached")), "{summary:#}");
+        assert_eq!(summary["text"], "3 of 3 workers, 2,000 of 2,000 connections");
+        let gap = longest_gap(&self.file);
+        assert!(gap < 5000, "{gap} ms of its recording are missing");
+        one
+    }
+}
+
+/// The longest time between two samples of a recording, milliseconds.
+fn longest_gap(file: &Path) -> u64 {
+    let recording = record::open(file).unwrap();
+    let moments = recording.entries().filter_map(|entry| match entry {
+        Entry::Sample { sample, .. } => Some(sample.t_ms),
+        _ => None,
+    });
+    let moments: Vec<u64> = moments.collect();
+    moments.windows(2).map(|two| two[1] - two[0]).max().unwrap()
+}
+
+#[test]
+fn a_host_cut_off_amid_the_ramp_is_silent_and_goes_on() {
+    require!(Root, Program("redis-server"), Veth);
+    own_namespace!();
+    let mut scene = Scene::new("--rate 800 --hold 500ms");
+    scene.one.until("the ramp", |p| p.established() > 100);
+    scene.host.link("down");
+    let silent = scene.until("silent");
+    // What it last had is counted.
+    let held = silent["rows"][1]["state"]["connections"].as_u64();
+    assert!(held <= silent["totals"]["connections"].as_u64() && silent["count"]["silent"] == 1, "{silent:#}");
+    scene.host.link("up");
+    scene.until("running");
+    let one = scene.end();
+    assert!(
+        one.samples.iter().any(|s| s.phase == RunPhase::Ramping && s.rate_per_s.is_some_and(|rate| rate < 1.0)),
+        "{one:#?}"
+    );
+}
+
+#[test]
+fn a_host_cut_off_for_long_amid_the_ramp_is_lost_and_comes_back() {
+    require!(Root, Program("redis-server"), Veth, Long);
+    own_namespace!();
+    let mut scene = Scene::new("--rate 800 --hold 40s --persist");
+    scene.one.until("the ramp", |p| p.established() > 100);
+    scene.cut_until_lost();
+    scene.end();
+}
+
+#[test]
+fn a_host_cut_off_for_long_while_all_hold_keeps_its_connections() {
+    require!(Root, Program("redis-server"), Veth, Long);
+    own_namespace!();
+    let mut scene = Scene::new("--hold 45s");
+    scene.one.until_holding();
+    scene.two.until_holding();
+    scene.cut_until_lost();
+    scene.view.until("all of them", |view| view["totals"]["connections"] == 2000 && view["totals"]["accepted"] == 2000);
+    let one = scene.end();
+    assert_eq!((one.summary().lost, one.summary().failures), (Some(0), 0), "{one:#?}");
+}
