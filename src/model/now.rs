@@ -151,6 +151,16 @@ pub struct Now {
     pub sample_us: u64,
 }
 
+impl Now {
+    /// The word for what the run is doing. A server alone has no ramp of its own, and no end of one: it accepts what comes.
+    pub fn word(&self) -> &'static str {
+        match (self.source, self.phase) {
+            (CountSource::Server, RunPhase::Ramping) => "ACCEPTING",
+            (_, phase) => phase.word(),
+        }
+    }
+}
+
 /// An engine that has not been awake for longer than any work of its own takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stale {

@@ -44,7 +44,7 @@ fn progress(model: &Model) -> String {
 
 fn write_progress(text: &mut String, model: &Model) -> fmt::Result {
     let now = model.now();
-    write!(text, "{} {:<9} {:>11}", clock(now.t_ms), now.phase.word().to_lowercase(), grouped(now.connections))?;
+    write!(text, "{} {:<9} {:>11}", clock(now.t_ms), now.word().to_lowercase(), grouped(now.connections))?;
     if let Some(program) = model.program() {
         write!(text, "{}", if now.source == CountSource::Process { " held" } else { " in its network namespace" })?;
         write_program(text, program)?;

@@ -17,13 +17,13 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
     let mut column = put(buf, area, 1, 0, "c1m-top", theme.strong()) + 2;
     // Before the first sample the model cannot know the phase; a run that has a target is about to start.
     let starting = model.last_sample().is_none() && model.setup().target.is_some();
-    let phase = if starting { RunPhase::Starting } else { now.phase };
-    let style = match phase {
+    let word = if starting { RunPhase::Starting.word() } else { now.word() };
+    let style = match now.phase {
         RunPhase::EngineDied | RunPhase::Stopped => theme.alarm(),
         RunPhase::Paused | RunPhase::Guarded => theme.paused(),
         _ => theme.phase(),
     };
-    column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", phase.word()), style) + 1;
+    column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", word), style) + 1;
     column = put(buf, area, column, 0, &units::clock(now.t_ms), theme.text()) + 2;
     let setup = model.setup();
     let part = setup.part.map(|part| part.to_string()).or(setup.merged.map(|from| from.to_string()));
