@@ -1,5 +1,6 @@
 //! `cargo bench --bench fleet [-- WORKERS]`: so many workers of one process that ramp and then hold, against one Redis on loopback:
-//! commands and bytes a second, the store's CPU, and what a look at all of them costs.
+//! commands and bytes a second, the store's CPU, what a look at all of them costs, and what the whole program costs that shows them:
+//! on a terminal of 120x40, and as JSON.
 
 #![expect(clippy::cast_precision_loss, reason = "rates of counts far below 2^52")]
 
@@ -9,19 +10,26 @@ mod measure;
 
 use std::error::Error;
 use std::fs;
+use std::io::Read;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::thread::sleep;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use c1m_top::fleet::{Handle, Identity, Looker, Member, Terms, WorkerEvent, WorkerRole, WorkerState};
+use c1m_top::fleet::{
+    CpuUse, Handle, Held, Identity, Looker, Member, Terms, WorkerEvent, WorkerLimit, WorkerRole, WorkerState,
+};
+use c1m_top::limits::{LimitId, LimitState};
 use c1m_top::model::{RunPhase, Severity};
 use c1m_top::part::{Origin, Part};
 use c1m_top::sys;
+use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 use measure::Outcome;
 
 /// How long each phase is measured.
-const PHASE: Duration = Duration::from_secs(15);
+const PHASE: Duration = Duration::from_secs(30);
 
 /// Time between two samples of a worker that ramps.
 const SAMPLE: Duration = Duration::from_millis(200);
@@ -43,10 +51,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// A store that ends with the benchmark.
-struct Store(Child);
+/// The fleet.
+fn place() -> String {
+    format!("redis://127.0.0.1:{PORT}/bench")
+}
 
-impl Drop for Store {
+/// A program that ends with the benchmark.
+struct Started(Child);
+
+impl Drop for Started {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -58,9 +71,9 @@ fn bench(arguments: &[String]) -> Outcome<()> {
     sys::raise_nofile()?;
     let mut command = Command::new("redis-server");
     command.args(["--save", "", "--bind", "127.0.0.1", "--port", &PORT.to_string()]).stdout(Stdio::null());
-    let store = Store(command.spawn()?);
+    let store = Started(command.spawn()?);
     sleep(Duration::from_millis(500));
-    let address = format!("redis://127.0.0.1:{PORT}/bench").parse()?;
+    let address = place().parse()?;
     let mut workers = Vec::new();
     for number in 0..=count {
         let (role, part) = match number {
@@ -96,14 +109,72 @@ fn bench(arguments: &[String]) -> Outcome<()> {
         }
         sleep(SAMPLE);
     }
+    let screen = Screen::start()?;
+    let mut json = Command::new(BINARY);
+    json.args(["fleet", &place(), "--output", "json"]).stdout(Stdio::null());
+    let json = Started(json.spawn()?);
+    let viewers = [("the screen", screen.pid()?), ("JSON", json.0.id())];
     for phase in [RunPhase::Ramping, RunPhase::Holding] {
-        measure_phase(&workers, &mut looker, phase, store.0.id())?;
+        let before = screen.written.load(Relaxed);
+        measure_phase(&workers, &mut looker, phase, store.0.id(), viewers)?;
+        let written = screen.written.load(Relaxed) - before;
+        println!("  {:.1} KiB/s to the terminal", written as f64 / 1024.0 / PHASE.as_secs_f64());
     }
     Ok(())
 }
 
-fn measure_phase(workers: &[Handle], looker: &mut Looker, phase: RunPhase, store: u32) -> Outcome<()> {
+/// The program, as a user starts it.
+const BINARY: &str = env!("CARGO_BIN_EXE_c1m-top");
+
+/// `c1m-top fleet` on a terminal of its own, which somebody reads.
+struct Screen {
+    child: Box<dyn portable_pty::Child + Send + Sync>,
+    /// Kept: without it the terminal hangs up.
+    _master: Box<dyn MasterPty + Send>,
+    /// Bytes that it has written.
+    written: Arc<AtomicU64>,
+}
+
+impl Screen {
+    fn start() -> Outcome<Self> {
+        let pair = native_pty_system().openpty(PtySize { rows: 40, cols: 120, ..PtySize::default() })?;
+        let mut command = CommandBuilder::new(BINARY);
+        command.args(["fleet", &place()]);
+        command.env("TERM", "xterm-256color");
+        let child = pair.slave.spawn_command(command)?;
+        let mut reader = pair.master.try_clone_reader()?;
+        let written = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&written);
+        thread::spawn(move || {
+            let mut buffer = [0; 16 * 1024];
+            while let Ok(n @ 1..) = reader.read(&mut buffer) {
+                counted.fetch_add(n as u64, Relaxed);
+            }
+        });
+        Ok(Self { child, _master: pair.master, written })
+    }
+
+    fn pid(&self) -> Outcome<u32> {
+        Ok(self.child.process_id().ok_or("the screen has ended")?)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn measure_phase(
+    workers: &[Handle],
+    looker: &mut Looker,
+    phase: RunPhase,
+    store: u32,
+    viewers: [(&str, u32); 2],
+) -> Outcome<()> {
     let before = (info()?, cpu_s(store)?, Instant::now());
+    let viewers_before = viewers.map(|(_, pid)| cpu_s(pid));
     let mut looks = Vec::new();
     let mut thread_s = 0.0;
     let mut step = 0_u64;
@@ -136,10 +207,14 @@ fn measure_phase(workers: &[Handle], looker: &mut Looker, phase: RunPhase, store
         looks[looks.len() / 2].as_secs_f64() * 1e3,
         thread_s * 1e3 / looks.len() as f64,
     );
+    for ((what, pid), before) in viewers.into_iter().zip(viewers_before) {
+        let share = 100.0 * (cpu_s(pid)? - before?) / seconds;
+        println!("  {what}: {share:.1} % of a core, {:.1} MiB at the most", peak_kib(pid)? as f64 / 1024.0);
+    }
     Ok(())
 }
 
-/// As a worker of a real run has it: counts, a limit, two warnings.
+/// As a worker of a real run has it: counts, CPU, a limit, its share of the guard's room, two warnings.
 fn state(who: &Identity, phase: RunPhase, step: u64) -> WorkerState {
     let event = |id: &str| WorkerEvent {
         at_us: 1,
@@ -155,6 +230,17 @@ fn state(who: &Identity, phase: RunPhase, step: u64) -> WorkerState {
         peak: 100 * step,
         target: Some(1_000_000).filter(|_| who.role.connects()),
         rate_per_s: Some(500.0),
+        cpu: Some(CpuUse { cores_used: 0.731_904, cores: 2 }),
+        nearest: Some(WorkerLimit {
+            id: LimitId::Ports,
+            name: "client: local ports".to_owned(),
+            state: LimitState::Ok,
+            share: Some(0.000_35 * step as f64),
+            connections: Some(282_310),
+            seconds: Some(282_310.0 / 500.0),
+        }),
+        held: Some(Held { allowed: 1_000_000, holds: false, late_us: 203_411, age_ms: 231 })
+            .filter(|_| who.role.is_held()),
         events: vec![event("accept_queue/overflow"), event("syn_queue/full")],
         ..WorkerState::default()
     }
@@ -174,6 +260,13 @@ fn info() -> Outcome<[u64; 3]> {
 /// CPU time of a process, seconds.
 fn cpu_s(pid: u32) -> Outcome<f64> {
     ticks(&fs::read_to_string(format!("/proc/{pid}/stat"))?)
+}
+
+/// The most memory that a process has had, KiB.
+fn peak_kib(pid: u32) -> Outcome<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 /// CPU time of this thread, seconds, as the scheduler counts it.

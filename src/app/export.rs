@@ -22,7 +22,7 @@ pub(super) fn openmetrics(run: &str, to: &ToArgs) -> Result<u8, Failure> {
     let near = to.output_file.as_deref().and_then(Path::parent).filter(|dir| !dir.as_os_str().is_empty());
     let mut timed = Timed::new(scratch(near).map_err(unwritten)?);
     let header = recording.header();
-    let run = labels(header);
+    let run = labels(header, None);
     let mut course = Course::new(header.setup.clone());
     // A clock that is set does not turn the run's time back.
     let mut began = None;

@@ -31,6 +31,8 @@ const WAIT: Duration = Duration::from_mins(2);
 #[derive(Debug)]
 pub(super) struct Fleet {
     handle: Handle,
+    /// The fleet's name.
+    pub(super) name: String,
     /// Whether the loss of another ends this run.
     pub(super) ends_on_loss: bool,
     /// How far this host's wall clock was ahead of the store's when it joined, microseconds.
@@ -89,7 +91,8 @@ pub(super) fn join(args: &RunArgs, plan: &Plan, to: SyncSender<Message>) -> Resu
         .start(move |news| to.send(Message::Fleet(Box::new(news))).is_ok())
         .map_err(|e| no_thread::failure("the fleet's thread", &e))?;
     let ends_on_loss = args.worker.on_lost == Some(OnLostArg::Fail);
-    Ok(Some((Fleet { handle, ends_on_loss, clock_offset_us, header: None, ready: false }, notes)))
+    let name = address.name().to_owned();
+    Ok(Some((Fleet { handle, name, ends_on_loss, clock_offset_us, header: None, ready: false }, notes)))
 }
 
 /// The address of a fleet: the command line's, else the environment's.

@@ -16,6 +16,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The same while a worker has not begun to send its own run, and between two looks at what it sends.
 const FEED: Duration = Duration::from_millis(250);
 
+/// How long a worker is expected to begin to send: one that is gone, or of another version, may never.
+const EXPECTED: Duration = Duration::from_secs(5);
+
 /// Between two times that a worker is told that somebody looks.
 const TELL: Duration = Duration::from_secs(2);
 
@@ -71,6 +74,8 @@ struct Eyes<T> {
 /// The worker that is opened.
 struct Followed {
     id: String,
+    /// When it was opened.
+    since: Instant,
     /// When it was last told that somebody looks.
     told: Option<Instant>,
     feed: Option<Feed>,
@@ -95,13 +100,20 @@ impl<T: From<Seen>> Eyes<T> {
                     self.find_feed(view);
                 }
                 self.say(Seen::Fleet(view))?;
-                let follows = self.followed.as_ref().is_some_and(|followed| followed.feed.is_none());
-                next = now + if follows { FEED } else { LOOK };
+                let comes = |followed: &Followed| followed.feed.is_none() && followed.since.elapsed() < EXPECTED;
+                next = now + if self.followed.as_ref().is_some_and(comes) { FEED } else { LOOK };
             }
             self.follow()?;
             let wake = if self.followed.is_some() { next.min(Instant::now() + FEED) } else { next };
             match asked.recv_timeout(wake.saturating_duration_since(Instant::now())) {
-                Ok(ask) => {
+                Ok(mut ask) => {
+                    while let Ok(newer) = asked.try_recv() {
+                        // Of several moments the newest alone: the viewer looks at that.
+                        if !matches!((&ask, &newer), (Ask::Moment(_), Ask::Moment(_))) {
+                            self.take(ask)?;
+                        }
+                        ask = newer;
+                    }
                     self.take(ask)?;
                     // What came of it is to be seen at once.
                     next = Instant::now();
@@ -124,7 +136,7 @@ impl<T: From<Seen>> Eyes<T> {
                 self.say(Seen::Given(given))
             }
             Ask::Follow(worker) => {
-                self.followed = worker.map(|id| Followed { id, told: None, feed: None });
+                self.followed = worker.map(|id| Followed { id, since: Instant::now(), told: None, feed: None });
                 Ok(())
             }
             Ask::Moment(at) => {

@@ -1,6 +1,6 @@
 //! `c1m-top fleet`: looks at a fleet once a second, on its screen, as text or JSON, or gives it a command.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::thread;
@@ -213,7 +213,8 @@ impl Shown {
             };
             text.push_str(&line);
         }
-        self.events.retain(|(id, _), _| view.rows.iter().any(|row| row.state.who.id == *id));
+        let here: HashSet<&str> = view.rows.iter().map(|row| row.state.who.id.as_str()).collect();
+        self.events.retain(|(id, _), _| here.contains(id.as_str()));
         if self.json {
             text += &json(&Line { view })?;
         } else {

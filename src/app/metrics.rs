@@ -65,13 +65,13 @@ impl Door {
         Ok(Self { at, listener })
     }
 
-    /// Begins to serve the run that this header describes; whoever has its loop answers.
+    /// Begins to serve the run that this header describes, a worker of this `fleet`; whoever has its loop answers.
     ///
     /// # Errors
     /// There is no thread or no descriptor for it.
-    pub(super) fn serve(self, header: &Header, run: SyncSender<Message>) -> io::Result<Metrics> {
+    pub(super) fn serve(self, header: &Header, fleet: Option<&str>, run: SyncSender<Message>) -> io::Result<Metrics> {
         let over = Arc::new(Over::default());
-        let site = Site { run, labels: Arc::new(labels(header)), over: Arc::clone(&over), kept: [None, None] };
+        let site = Site { run, labels: Arc::new(labels(header, fleet)), over: Arc::clone(&over), kept: [None, None] };
         let metrics = Metrics { at: self.at, labels: Arc::clone(&site.labels), over };
         http::serve(self.listener, site)?;
         Ok(metrics)

@@ -60,8 +60,9 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
     // Made once, and only for whoever wants it: it reads every source.
     let clock_offset_us = fleet.as_ref().map(|fleet| fleet.clock_offset_us);
     let header = LazyCell::new(|| Header { clock_offset_us, ..recording::header(args, setup.clone(), port, watched) });
-    let metrics = door.map(|door| door.serve(&header, to.clone()).map_err(|e| no_thread::failure("the metrics", &e)));
-    let metrics = metrics.transpose()?;
+    let named = fleet.as_ref().map(|fleet| fleet.name.as_str());
+    let metrics = door.map(|door| door.serve(&header, named, to.clone()));
+    let metrics = metrics.transpose().map_err(|e| no_thread::failure("the metrics", &e))?;
     if let Some(fleet) = &mut fleet {
         fleet.describe(header.clone());
     }

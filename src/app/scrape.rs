@@ -31,8 +31,8 @@ impl Scrape {
 /// Options with a default that mean nothing where no engine is started.
 const OF_ENGINES: [&str; 5] = ["close", "close_rate_per_s", "guard_percent", "port", "ports"];
 
-/// What run it is: version, kind, what runs, and the options that were given.
-pub(super) fn labels(header: &Header) -> Labels {
+/// What run it is: version, kind, what runs, the fleet that it is a worker of, and the options that were given.
+pub(super) fn labels(header: &Header, fleet: Option<&str>) -> Labels {
     let role = match header.role {
         RunRole::Both => "both",
         RunRole::Server => "server",
@@ -41,7 +41,8 @@ pub(super) fn labels(header: &Header) -> Labels {
         RunRole::Watch => "watch",
     };
     let own = [("version", header.version.as_str()), ("role", role), ("what", &header.what)];
-    let mut labels: Labels = own.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let own = own.into_iter().chain(fleet.map(|fleet| ("fleet", fleet)));
+    let mut labels: Labels = own.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let started = !matches!(header.role, RunRole::Attach | RunRole::Watch);
     for (key, value) in header.plan.iter().filter(|(key, _)| started || !OF_ENGINES.contains(&key.as_str())) {
         let value = match value {
@@ -76,10 +77,11 @@ mod tests {
         let mut header = Header::new(Setup::default());
         header.plan = plan.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         header.role = RunRole::Both;
-        let names = |header: &Header| labels(header).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let names = |header: &Header| labels(header, None).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         let always = ["version", "role", "what"];
         assert_eq!(names(&header), [&always[..], &["option_close", "option_listen", "option_target"]].concat());
-        assert_eq!(labels(&header)[4].1, r#"["127.0.0.1"]"#);
+        assert_eq!(labels(&header, None)[4].1, r#"["127.0.0.1"]"#);
+        assert_eq!(labels(&header, Some("night-run"))[3], ("fleet".to_owned(), "night-run".to_owned()));
         header.role = RunRole::Attach;
         assert_eq!(names(&header), [&always[..], &["option_listen", "option_target"]].concat());
     }

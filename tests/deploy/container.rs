@@ -1,5 +1,5 @@
-//! The static binary of `deploy/container/build` where there is nothing else: in a container that may do as little as can be, and in
-//! an empty root directory.
+//! The static binary of `deploy/container/build` where there is nothing else: in a container that may do as little as can be, in an
+//! empty root directory, and in the image that buildah has made of it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,10 +21,18 @@ impl Drop for Root {
     }
 }
 
+/// Has buildah keep images in a directory of the test, and not in the machine's.
+fn own_storage(command: &mut Command) -> &mut Command {
+    let file = Home::path().join("storage.conf");
+    let [graph, run] = ["images", "images-run"].map(|name| Home::path().join(name).display().to_string());
+    fs::write(&file, format!("[storage]\ndriver = \"vfs\"\ngraphroot = \"{graph}\"\nrunroot = \"{run}\"\n")).unwrap();
+    command.env("CONTAINERS_STORAGE_CONF", file)
+}
+
 /// A root directory with the binary and nothing else in it.
 fn root_directory() -> Root {
     // What the script prints, the names of its tools among it, is read only where it fails.
-    succeed(Command::new(deployed("container/build")).env("CARGO_TARGET_DIR", "target"));
+    succeed(own_storage(&mut Command::new(deployed("container/build"))).env("CARGO_TARGET_DIR", "target"));
     let root = Home::path().join("root");
     fs::create_dir_all(&root).unwrap();
     let binary = concat!(env!("CARGO_MANIFEST_DIR"), "/target/container/c1m-top");
@@ -89,6 +97,16 @@ fn it_runs_in_an_empty_root_directory() {
          printf 'search c1m.svc.cluster.local svc.cluster.local cluster.local\nnameserver 127.0.0.53\noptions ndots:5\n' \
          > {root}/etc/resolv.conf"
     ));
+    let _server = name_server();
+    for (name, address) in [("byfile", "127.0.0.7"), ("c1m-server", "127.0.0.8")] {
+        let options =
+            format!("--output json --server --client {name} 9900 --listen {address} --target 500 --hold 100ms");
+        assert_connects(Run::spawn(&mut inside(root, &options)), name, address);
+    }
+}
+
+/// A name server at 127.0.0.53 that knows `c1m-server`, as a cluster's does.
+fn name_server() -> Started {
     let mut server = Command::new("dnsmasq");
     server.args(
         "--keep-in-foreground --conf-file=/dev/null --no-hosts --no-resolv --bind-interfaces --user=root".split(' '),
@@ -96,23 +114,23 @@ fn it_runs_in_an_empty_root_directory() {
     server.args([
         "--pid-file=",
         "--listen-address=127.0.0.53",
-        // As a cluster's: what it has no address for is not there, and not refused.
+        // What a cluster's has no address for is not there, and not refused.
         "--local=/cluster.local/",
         "--host-record=c1m-server.c1m.svc.cluster.local,127.0.0.8",
     ]);
-    let _server = Started::spawn(&mut server);
+    let server = Started::spawn(&mut server);
     wait_until("the name server", || sh("ss -lun").contains("127.0.0.53:53").then_some(()));
-    for (name, address) in [("byfile", "127.0.0.7"), ("c1m-server", "127.0.0.8")] {
-        let mut run = Run::spawn(&mut inside(
-            root,
-            &format!("--output json --server --client {name} 9900 --listen {address} --target 500 --hold 100ms"),
-        ));
-        run.wait_for("its end", |p| p.summary.as_ref().map(|_| ()));
-        let ended = run.finish();
-        assert_eq!(ended.code, Some(0), "{name}: {ended:#?}");
-        let said = ended.events.iter().any(|e| e.text.contains(&format!("connects to {address}: {name}")));
-        assert!(said, "{name}: {}", ended.log());
-    }
+    server
+}
+
+/// Ends a run to `name`, which was found to be at `address`.
+#[track_caller]
+fn assert_connects(mut run: Run, name: &str, address: &str) {
+    run.wait_for("its end", |p| p.summary.as_ref().map(|_| ()));
+    let ended = run.finish();
+    assert_eq!(ended.code, Some(0), "{name}: {ended:#?}");
+    let said = ended.events.iter().any(|e| e.text.contains(&format!("connects to {address}: {name}")));
+    assert!(said, "{name}: {}", ended.log());
 }
 
 /// Resident memory of the process of this name, KiB.
@@ -173,4 +191,33 @@ fn it_runs_in_a_container_without_any_privilege() {
     let ended = run.finish();
     assert_eq!((ended.code, ended.summary().verdict), (Some(0), Verdict::TargetReached), "{}", ended.log());
     assert_eq!((ended.peak(), ended.summary().peak_accepted), (TARGET, Some(TARGET)), "{}", ended.log());
+}
+
+#[test]
+fn the_image_runs_as_its_user_and_looks_names_up() {
+    require!(Long, Root, Program("musl-gcc"), Program("rustup"), Program("dnsmasq"), Program("buildah"));
+    own_processes!();
+    let _root = root_directory();
+    let _server = name_server();
+    let buildah = |words: &str| {
+        let mut command = Command::new("buildah");
+        own_storage(&mut command).args(words.split_whitespace());
+        command
+    };
+    // As Kubernetes tells a pod.
+    let search = ["c1m.svc.cluster.local", "svc.cluster.local", "cluster.local"].map(|s| format!("--dns-search {s}"));
+    let from = format!("from --dns 127.0.0.53 --dns-option ndots:5 {} localhost/c1m-top", search.join(" "));
+    let container = succeed(&mut buildah(&from));
+    let run = |options: &str| {
+        let words = format!("run --isolation chroot --network host {} -- /c1m-top {options}", container.trim());
+        Run::spawn(&mut buildah(&words))
+    };
+    let options = "--output json --server --client c1m-server 9900 --listen 127.0.0.8 --target 5k --interval 200ms";
+    let mut holding = run(&format!("{options} --hold 1s"));
+    holding.until_holding();
+    let pid = sh("pgrep -x c1m-top-server");
+    let status = fs::read_to_string(format!("/proc/{}/status", pid.trim())).unwrap();
+    assert!(status.contains("Uid:\t65532\t65532\t65532\t65532\n"), "{status}");
+    assert!(status.contains("CapEff:\t0000000000000000\n"), "{status}");
+    assert_connects(holding, "c1m-server", "127.0.0.8");
 }

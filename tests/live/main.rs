@@ -20,6 +20,7 @@ mod heap;
 mod hostile;
 mod limits;
 mod metrics;
+mod metrics_fleet;
 mod names;
 mod readme;
 mod record;

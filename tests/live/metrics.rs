@@ -18,7 +18,7 @@ use super::tty::Tty;
 
 const PORT: u16 = 9464;
 const WHOLE: &str = "--server --client 127.0.0.1 9900 --metrics 9464";
-const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus");
+pub(super) const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus");
 
 /// A connection that gives up rather than hang.
 fn connect(port: u16) -> std::io::Result<TcpStream> {
@@ -279,7 +279,7 @@ fn a_thousand_scrapers_at_once_get_their_answer() {
 }
 
 /// A Prometheus with its data in a directory, listening on 9090.
-fn prometheus(dir: &Path, config: &Path) -> Started {
+pub(super) fn prometheus(dir: &Path, config: &Path) -> Started {
     let mut command = Command::new("prometheus");
     command.args(["--log.level=error", "--web.listen-address=127.0.0.1:9090", "--storage.tsdb.retention.time=1y"]);
     command.arg(format!("--config.file={}", config.display()));
@@ -293,13 +293,13 @@ fn prometheus(dir: &Path, config: &Path) -> Started {
 }
 
 /// What a query finds: `{labels} => value @[time]` a line.
-fn query(query: &str, more: &[&str]) -> String {
+pub(super) fn query(query: &str, more: &[&str]) -> String {
     let mut command = Command::new("promtool");
     succeed(command.args(["query", "instant"]).args(more).args(["http://127.0.0.1:9090", query]))
 }
 
 /// The value in such a line.
-fn found(line: &str) -> Option<f64> {
+pub(super) fn found(line: &str) -> Option<f64> {
     line.split_once("=> ")?.1.split_whitespace().next()?.parse().ok()
 }
 

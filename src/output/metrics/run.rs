@@ -9,8 +9,8 @@ pub(super) static FAMILIES: &[Family] = &[
     Family {
         name: "c1m_top_run",
         kind: Kind::Info,
-        help: "What runs: version, role and the options of the run.",
-        labels: &["version", "role", "what", "option_*"],
+        help: "What runs: version, role, the fleet of a worker, and the options of the run.",
+        labels: &["version", "role", "what", "fleet", "option_*"],
         read: info,
     },
     Family {
