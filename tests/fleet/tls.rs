@@ -32,9 +32,6 @@ fn a_fleet_meets_by_tls_and_trusts_no_other_authority() {
     let options = ["--tls-port", "6380", "--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
     let _store = Store::start(&[&options[..], &["--tls-auth-clients", "no"]].concat());
     let fleet = "--fleet rediss://127.0.0.1:6380/night";
-    let mut run = Run::start(&format!("--server --listen 127.0.0.1 {fleet} --fleet-ca {ca}"));
-    run.until("it runs", |p| p.event("fleet/start").is_some());
-    assert_eq!(run.interrupt().code, Some(0));
     let refused = [
         (fleet.to_owned(), "no encrypted connection"),
         (format!("{fleet} --fleet-ca {key}"), "has no certificate in it"),
@@ -46,5 +43,12 @@ fn a_fleet_meets_by_tls_and_trusts_no_other_authority() {
         let line = String::from_utf8(out.stderr).unwrap();
         assert!(out.status.code() == Some(2) && line.contains(part) && line.lines().count() == 1, "{options}: {line}");
     };
-    std::thread::scope(|scope| refused.iter().for_each(|(options, part)| drop(scope.spawn(|| holds(options, part)))));
+    std::thread::scope(|scope| {
+        for (options, part) in &refused {
+            scope.spawn(|| holds(options, part));
+        }
+        let mut run = Run::start(&format!("--server --listen 127.0.0.1 {fleet} --fleet-ca {ca}"));
+        run.until("it runs", |p| p.event("fleet/start").is_some());
+        assert_eq!(run.interrupt().code, Some(0));
+    });
 }

@@ -22,7 +22,7 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
         store.restart();
     };
     let client =
-        "--client 127.0.0.1 9900 --ports 10 --target 1k --rate 500 --hold 3s --close-rate 400 --interval 200ms";
+        "--client 127.0.0.1 9900 --ports 10 --target 1k --rate 500 --hold 2s --close-rate 500 --interval 200ms";
     let client = |part: &str| worker("night", &format!("{client} --expect-workers 3 --part {part}"));
     let mut server = worker("night", SERVER);
     let mut one = client("1/2");
