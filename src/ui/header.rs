@@ -23,7 +23,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, model: &Model, theme: Theme) {
         RunPhase::Paused | RunPhase::Guarded => theme.paused(),
         _ => theme.phase(),
     };
-    column = put(buf, area, column, 0, &format!(" {:^PHASE$} ", word), style) + 1;
+    column = put(buf, area, column, 0, &format!(" {word:^PHASE$} "), style) + 1;
     column = put(buf, area, column, 0, &units::clock(now.t_ms), theme.text()) + 2;
     let setup = model.setup();
     let part = setup.part.map(|part| part.to_string()).or(setup.merged.map(|from| from.to_string()));
