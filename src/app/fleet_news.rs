@@ -92,8 +92,15 @@ impl Session {
                     fleet.feed(number, &mut self.state);
                 }
             }
-            News::ClientsLeft => {
-                self.tell(Severity::Info, "fleet/clients_left", "every client of the fleet has left".to_owned());
+            News::ClientsLeft(gone) => {
+                let left = "every client of the fleet has left";
+                let (severity, text) = if gone.is_empty() {
+                    (Severity::Info, left.to_owned())
+                } else {
+                    let gone = gone.join(", ");
+                    (Severity::Warning, format!("{left}, or has been lost for longer than --fleet-wait: {gone}"))
+                };
+                self.tell(severity, "fleet/clients_left", text);
                 let steps = self.controller.clients_left();
                 return self.carry_out(steps);
             }

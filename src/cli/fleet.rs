@@ -42,7 +42,7 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "COUNT", value_parser = values::fleet_workers)]
     pub expect_workers: Option<u32>,
 
-    /// How long to wait for them. Default: 2m.
+    /// How long to wait for them, and at the end for a lost client whose connections are still open. Default: 2m.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub fleet_wait: Option<Duration>,
 

@@ -56,8 +56,8 @@ pub enum News {
     Displaced(String),
     /// Somebody looks at this worker's own run: its pieces are to be given to [`super::Handle::feed`], under this number.
     LookedAt(u64),
-    /// Every client of the fleet has left.
-    ClientsLeft,
+    /// Every client of the fleet has left. These have not said so: they have been lost for longer than `--fleet-wait`.
+    ClientsLeft(Vec<String>),
     /// The first of the fleet runs another version of this program: one sentence.
     OtherVersion(String),
 }

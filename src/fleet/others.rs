@@ -1,6 +1,7 @@
 //! Every few seconds: claims renewed, the clock read, and who is lost.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::keys::{KEPT_MS, mortal};
 use super::look::states;
@@ -8,6 +9,7 @@ use super::member::News;
 use super::round::Rounds;
 use super::row::LOST_MS;
 use super::store::StoreError;
+use crate::units::micros;
 
 /// Every so many times the keys that all share are let live on: they live for an hour.
 const RENEW: u32 = 20;
@@ -17,6 +19,46 @@ const LOST: isize = 1024;
 
 /// Most of them that are named.
 const NAMED: usize = 16;
+
+/// What a server knows of the others.
+#[derive(Debug, Clone, Copy)]
+struct Others {
+    /// Clients that have not left and are not lost.
+    clients: u64,
+    /// Whether any worker is lost.
+    lost: bool,
+    /// Workers that are lost, but not for longer than `--fleet-wait` yet.
+    lately: u64,
+    /// Connections that the server has.
+    open: u64,
+    /// How long ago the store was last back; `None`: it was never away.
+    back: Option<Duration>,
+}
+
+/// How the last client went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    /// It has said so, or its connections are closed: the kernel does that for one that was killed.
+    Left,
+    /// Its host is gone, and nobody closes its connections.
+    Gone,
+}
+
+impl Others {
+    /// How the last client went; `None` while one may still be going on. `wait` is `--fleet-wait`.
+    fn parting(self, wait: Duration) -> Option<Parting> {
+        if self.clients > 0 {
+            return None;
+        }
+        if !self.lost || self.open == 0 {
+            return Some(Parting::Left);
+        }
+        // It may be cut off from the store alone. While that was away nobody could be heard: the time begins anew.
+        let heard_for = wait.saturating_add(Duration::from_millis(LOST_MS));
+        let gone = self.lately == 0 && self.back.is_none_or(|back| back > heard_for);
+        gone.then_some(Parting::Gone)
+    }
+}
 
 impl Rounds {
     /// Renews claims, reads the clock, looks for who is lost.
@@ -37,9 +79,12 @@ impl Rounds {
         }
         self.kept = self.kept.wrapping_add(1);
         let long_ago = self.member.store.now_us().saturating_sub(LOST_MS * 1000);
+        let longer_ago = long_ago.saturating_sub(micros(self.member.wait()));
         pipe.zrangebyscore_limit(keys.alive(), "-inf", long_ago, 0, LOST).scard(keys.clients());
+        pipe.zcount(keys.alive(), format!("({longer_ago}"), long_ago);
         pipe.sismember(keys.ramping(), &self.member.who.id).sismember(keys.present(), &self.member.who.id);
-        let (lost, clients, shares, present): (Vec<String>, u64, bool, bool) = self.member.store.ask(&pipe)?;
+        let (lost, clients, lately, shares, present): (Vec<String>, u64, u64, bool, bool) =
+            self.member.store.ask(&pipe)?;
         if !shares {
             // Who was taken off joins again, with another number: the room was the others' in the meantime.
             self.sharing = None;
@@ -52,12 +97,21 @@ impl Rounds {
             self.forget(&lost)?;
             self.tell_lost(lost.get(..NAMED).unwrap_or(&lost), news)?;
         }
-        // Of a client that is lost the kernel closes the connections, unless it is only cut off from the store.
-        let open = self.state.as_ref().map_or(0, |(_, state)| state.connections);
-        let left = clients == 0 && (self.lost.is_empty() || open == 0);
-        if self.had_clients && left && self.started_us.is_some() && self.knows() {
+        let others = Others {
+            clients,
+            lost: !self.lost.is_empty(),
+            lately,
+            open: self.state.as_ref().map_or(0, |(_, state)| state.connections),
+            back: self.back.map(|back| back.elapsed()),
+        };
+        if self.had_clients
+            && self.started_us.is_some()
+            && self.knows()
+            && let Some(parting) = others.parting(self.member.wait())
+        {
             self.had_clients = false;
-            news.push(News::ClientsLeft);
+            let gone = if parting == Parting::Gone { self.lost.values().cloned().collect() } else { Vec::new() };
+            news.push(News::ClientsLeft(gone));
         }
         self.had_clients |= clients > 0 && self.member.who.role.serves();
         if !self.displaced
@@ -107,5 +161,33 @@ impl Rounds {
             news.push(News::Returned(back.iter().filter_map(|id| self.lost.remove(id)).collect()));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAIT: Duration = Duration::from_mins(2);
+
+    #[test]
+    fn a_client_that_is_gone_counts_as_left_after_the_wait_and_when_all_others_have_left() {
+        let gone = Others { clients: 0, lost: true, lately: 0, open: 500, back: None };
+        assert_eq!(gone.parting(WAIT), Some(Parting::Gone));
+        assert_eq!(Others { clients: 1, ..gone }.parting(WAIT), None, "another goes on");
+        assert_eq!(Others { lately: 1, ..gone }.parting(WAIT), None, "another is lost since a moment ago");
+        let back = |s| Others { back: Some(Duration::from_secs(s)), ..gone };
+        assert_eq!(back(139).parting(WAIT), None, "nobody could be heard before");
+        assert_eq!(back(141).parting(WAIT), Some(Parting::Gone));
+        assert_eq!(gone.parting(Duration::MAX), Some(Parting::Gone), "the store counts who is lost for how long");
+        assert_eq!(back(141).parting(Duration::MAX), None);
+    }
+
+    #[test]
+    fn a_client_whose_connections_are_closed_has_left_at_once() {
+        let killed = Others { clients: 0, lost: true, lately: 1, open: 0, back: None };
+        assert_eq!(killed.parting(WAIT), Some(Parting::Left));
+        let left = Others { lost: false, lately: 0, open: 3, ..killed };
+        assert_eq!(left.parting(WAIT), Some(Parting::Left), "the last sample is older than its word");
     }
 }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use c1m_top::model::{RunPhase, Verdict};
+use c1m_top::protocol::Role;
 use c1m_top::record::{self, Entry};
+use c1m_top::sys;
 use serde_json::Value;
 
 use super::store::{Store, View, rows, said, sh, worker};
@@ -55,14 +57,19 @@ struct Scene {
 
 impl Scene {
     fn new(options: &str) -> Self {
+        Self::with("", options, options)
+    }
+
+    /// With options of the server's and of each client's own.
+    fn with(server: &str, one: &str, two: &str) -> Self {
         sh("ip link add br0 type bridge && ip addr add 10.99.0.1/24 dev br0 && ip link set br0 up");
         let store = Store::start(&["--bind", "0.0.0.0", "--protected-mode", "no"]);
         let (host, other) = (Host::new(1), Host::new(2));
         let view = View::open("night");
         let file = Home::path().join("one.c1m");
-        let server = worker("night", &format!("--server --listen {SERVER} --ports 4 --expect-workers 3"));
-        let one = host.client(&format!("--part 1/2 {options} --record {}", file.display()));
-        let two = other.client(&format!("--part 2/2 {options}"));
+        let server = worker("night", &format!("--server --listen {SERVER} --ports 4 --expect-workers 3 {server}"));
+        let one = host.client(&format!("--part 1/2 {one} --record {}", file.display()));
+        let two = other.client(&format!("--part 2/2 {two}"));
         Self { _store: store, view, server, one, two, host, _other: other, file }
     }
 
@@ -156,4 +163,31 @@ fn a_host_cut_off_for_long_while_all_hold_keeps_its_connections() {
     scene.view.until("all of them", |view| view["totals"]["connections"] == 2000 && view["totals"]["accepted"] == 2000);
     let one = scene.end();
     assert_eq!((one.summary().lost, one.summary().failures), (Some(0), 0), "{one:#?}");
+}
+
+#[test]
+fn a_host_that_is_gone_for_good_does_not_keep_the_server_for_ever() {
+    require!(Root, Program("redis-server"), Veth, Long);
+    own_namespace!();
+    let mut scene = Scene::with("--fleet-wait 25s", "--hold 60s", "--hold 5s");
+    scene.one.until_holding();
+    scene.two.until_holding();
+    let engine = scene.one.engine(Role::Client);
+    // As when its power fails: of what its kernel closes nothing reaches the server.
+    scene.host.link("down");
+    sys::kill(engine, libc::SIGKILL).unwrap();
+    scene.one.signal(libc::SIGKILL);
+    assert_eq!(scene.two.finish().code, Some(0));
+    let end = scene.server.finish();
+    said("the server", &end);
+    assert_eq!((end.code, end.summary().verdict), (Some(0), Verdict::Served), "{end:#?}");
+    end.assert_event("fleet/clients_left", &["lost for longer than --fleet-wait: part 1/2 on "]);
+    let (code, summary) = scene.view.finish();
+    assert_eq!((code, summary["verdict"].as_str()), (Some(3), Some("workers_missing")), "{summary:#}");
+    let text = summary["text"].as_str().unwrap();
+    assert!(text.starts_with("2 of 3 workers, 1,000 of 2,000 connections; missing: part 1/2 on "), "{text}");
+    let missing = summary["missing"][0].as_str().unwrap();
+    let heard = missing.strip_prefix("part 1/2 on ").unwrap().rsplit_once("heard ").unwrap().1;
+    let heard: u64 = heard.strip_suffix(" s ago)").unwrap().parse().unwrap();
+    assert!(heard >= 45, "lost after 20 s, and 25 s more: {missing}");
 }
