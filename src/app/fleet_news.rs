@@ -12,8 +12,8 @@ use crate::protocol::{Command, Role};
 use crate::ui::Action;
 use crate::units::{grouped, seconds};
 
-/// A store that is back sooner is not worth a line.
-const SHORT_MS: u128 = 2000;
+/// Most outages of the store that have lines of their own: the log is bounded, and other things are to stay in it.
+const OUTAGES: u32 = 20;
 
 /// How a command is obeyed.
 enum Obeyed {
@@ -61,15 +61,14 @@ impl Session {
                 let text = "a command came that is not signed with this worker's token, and is not obeyed";
                 self.tell(Severity::Warning, "fleet/forged", text.to_owned());
             }
-            News::Away(why) => {
+            News::Away { why, number } => {
                 let text = format!("the fleet's store is away ({why}): this run goes on, unseen by the others");
-                self.tell(Severity::Warning, "fleet/away", text);
+                self.tell(Severity::Warning, &format!("fleet/away/{}", number.min(OUTAGES)), text);
             }
-            News::Back(gone) if gone.as_millis() >= SHORT_MS => {
-                let text = format!("the fleet's store is back after {}", seconds(gone.as_secs_f64()));
-                self.tell(Severity::Info, "fleet/back", text);
+            News::Back { after, number } => {
+                let text = format!("the fleet's store is back after {}", seconds(after.as_secs_f64()));
+                self.tell(Severity::Info, &format!("fleet/back/{}", number.min(OUTAGES)), text);
             }
-            News::Back(_) => {}
             News::Lost(names) => {
                 let text = format!("not heard of for twenty seconds: {}", names.join(", "));
                 self.tell(Severity::Warning, &format!("fleet/lost/{}", names.join("/")), text);

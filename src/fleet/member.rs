@@ -44,10 +44,20 @@ pub enum News {
     Command(FleetCommand),
     /// Somebody gave a command that is not obeyed.
     Refused(Refused),
-    /// The store does not answer.
-    Away(String),
-    /// It does again, after so long.
-    Back(Duration),
+    /// The store has not answered for two seconds.
+    Away {
+        /// In a few words.
+        why: String,
+        /// Which outage it is, counted from 1.
+        number: u32,
+    },
+    /// It does again. Said after each [`News::Away`].
+    Back {
+        /// How long it was away.
+        after: Duration,
+        /// Which outage that was.
+        number: u32,
+    },
     /// These have not been heard of for twenty seconds.
     Lost(Vec<String>),
     /// These are back.

@@ -9,6 +9,7 @@ use super::feed::Feeding;
 use super::hold::Allowance;
 use super::keys::{KEPT_MS, Keys};
 use super::member::{Member, News};
+use super::outage::Outage;
 use super::slot::{Farewell, Handed, Slot};
 use super::store::StoreError;
 use super::worker::{Stage, WorkerState};
@@ -18,13 +19,10 @@ use crate::model::Verdict;
 pub(super) const PUBLISH: Duration = Duration::from_secs(1);
 
 /// Between two looks at what the servers allow, while a client opens, and at who is ready, while all wait. Two commands each.
-const POLL: Duration = Duration::from_millis(200);
+pub(super) const POLL: Duration = Duration::from_millis(200);
 
 /// Between two renewals of claims.
 const KEEP: Duration = Duration::from_secs(3);
-
-/// Longest time between two attempts to reach a store that has gone.
-const BACK_OFF: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug)]
@@ -50,6 +48,8 @@ pub(super) struct Rounds {
     pub(super) hold_due: bool,
     pub(super) next: Next,
     pub(super) outage: Option<Outage>,
+    /// The last that is over, and when.
+    over: Option<(Outage, Instant)>,
     /// Who is missing, as last told.
     pub(super) missing: Option<Vec<String>>,
     pub(super) wait_over: bool,
@@ -72,14 +72,6 @@ pub(super) struct Next {
     pub(super) poll: Instant,
     pub(super) keep: Instant,
     pub(super) name: Instant,
-}
-
-/// The store is away.
-#[derive(Debug)]
-pub(super) struct Outage {
-    since: Instant,
-    next: Instant,
-    wait: Duration,
 }
 
 /// Those that share the room that a server has.
@@ -122,6 +114,7 @@ impl Rounds {
             hold_due: false,
             next: Next { publish: now, poll: now, keep: now + KEEP, name: now },
             outage: None,
+            over: None,
             missing: None,
             wait_over: false,
             lost: BTreeMap::new(),
@@ -171,15 +164,19 @@ impl Rounds {
             self.wait_over = true;
             tell(News::WaitOver(self.missing.clone().unwrap_or_default()))?;
         }
-        if let Some(outage) = &self.outage
-            && now < outage.next
-        {
-            return Ok(());
+        if let Some(outage) = &mut self.outage {
+            outage.news(now).map_or(Ok(()), &mut *tell)?;
+            if now < outage.next() {
+                return Ok(());
+            }
         }
         let done = self.member.store.connect().and_then(|()| self.speak(now, tell));
         match done {
             Ok(heard) => heard,
-            Err(error) => self.away(now, &error, tell),
+            Err(error) => {
+                self.away(now, &error);
+                Ok(())
+            }
         }
     }
 
@@ -194,7 +191,7 @@ impl Rounds {
         }
         let next = self.next.publish.min(self.next.keep);
         let next = if self.polls() { next.min(self.next.poll) } else { next };
-        self.outage.as_ref().map_or(next, |outage| outage.next)
+        self.outage.as_ref().map_or(next, Outage::due)
     }
 
     /// Whether it has to hear quickly of what changes.
@@ -242,7 +239,7 @@ impl Rounds {
         tell: &mut dyn FnMut(News) -> Result<(), Ended>,
     ) -> Result<Result<(), Ended>, StoreError> {
         let mut news = Vec::new();
-        if let Some(outage) = self.outage.take() {
+        if self.outage.is_some() {
             // It may have lost everything.
             self.member.agree(self.started_us.is_some())?;
             self.member.enter()?;
@@ -251,7 +248,10 @@ impl Rounds {
             self.back = Some(now);
             (self.sharers, self.sharers_before) = Default::default();
             self.looked_at(false, &mut news)?;
-            news.push(News::Back(now - outage.since));
+        }
+        if let Some(outage) = self.outage.take() {
+            news.extend(outage.over(now));
+            self.over = Some((outage, now));
         }
         // First: one that was away for long must not count itself among those that share the room.
         if now >= self.next.keep {
@@ -278,22 +278,13 @@ impl Rounds {
         Ok(news.into_iter().try_for_each(tell))
     }
 
-    fn away(
-        &mut self,
-        now: Instant,
-        error: &StoreError,
-        tell: &mut dyn FnMut(News) -> Result<(), Ended>,
-    ) -> Result<(), Ended> {
+    fn away(&mut self, now: Instant, error: &StoreError) {
         // It may have forgotten who shares the room.
         self.sharing = None;
-        if let Some(outage) = &mut self.outage {
-            outage.wait = (outage.wait * 2).min(BACK_OFF);
-            // The attempt itself takes time.
-            outage.next = Instant::now() + outage.wait;
-            return Ok(());
+        match &mut self.outage {
+            Some(outage) => outage.goes_on(),
+            None => self.outage = Some(Outage::new(self.over.take(), now, error)),
         }
-        self.outage = Some(Outage { since: now, next: Instant::now() + POLL, wait: POLL });
-        tell(News::Away(error.to_string()))
     }
 
     /// The last word. A store that is away does not get it.

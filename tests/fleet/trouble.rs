@@ -13,12 +13,9 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
     require!(Root, Program("redis-server"));
     own_namespace!();
     let mut store = Store::start(&[]);
-    let again = |store: &mut Store, workers: &mut [&mut Run], phase: &str| {
+    let again = |store: &mut Store, phase: &str| {
+        eprintln!("killed while {phase}");
         store.kill();
-        for worker in &mut *workers {
-            let told = worker.wait_for("the store is missed", |p| p.event("fleet/away").map(|e| e.text.clone()));
-            eprintln!("killed while {phase}: {told}");
-        }
         store.restart();
     };
     let client =
@@ -27,20 +24,33 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
     let mut server = worker("night", SERVER);
     let mut one = client("1/2");
     one.until("it waits", |p| p.event("fleet/waiting").is_some());
-    again(&mut store, &mut [&mut server, &mut one], "waiting");
+    // Each outage that lasts is told, and when it is over.
+    for n in [1, 2] {
+        store.kill();
+        for worker in [&mut server, &mut one] {
+            let away = format!("fleet/away/{n}");
+            let told = worker.wait_for(&away, |p| p.event(&away).map(|e| e.text.clone()));
+            eprintln!("killed while waiting: {told}");
+        }
+        store.restart();
+        for worker in [&mut server, &mut one] {
+            let back = format!("fleet/back/{n}");
+            worker.until(&back, |p| p.event(&back).is_some());
+        }
+    }
     // The store has forgotten both; they name themselves again, and are waited for.
     let mut two = client("2/2");
     two.until("the ramp", |p| p.established() > 50);
-    again(&mut store, &mut [&mut two], "ramping");
+    again(&mut store, "ramping");
     let view = View::open("night");
     view.until("all three again", |view| view["count"]["running"] == 3);
     one.until_holding();
     two.until_holding();
-    again(&mut store, &mut [], "holding");
+    again(&mut store, "holding");
     let closes = |p: &Printed| p.samples.last().is_some_and(|s| s.phase == RunPhase::Closing);
     one.until("closing", closes);
     two.until("closing", closes);
-    again(&mut store, &mut [], "closing");
+    again(&mut store, "closing");
     for end in [one.finish(), two.finish()] {
         said("a client", &end);
         assert_eq!((end.code, end.summary().verdict), (Some(0), Verdict::TargetReached), "{end:#?}");
