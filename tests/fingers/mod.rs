@@ -586,6 +586,8 @@ fn a_worker_of_a_fleet_is_looked_at_and_not_driven() {
     let keys = footer(&view, &model);
     assert!(keys.starts_with(" part 2/5 on web3 ") && keys.contains("Esc back"), "{keys}");
     assert!(!keys.contains("pause") && !keys.contains("close"), "{keys}");
+    let narrow = text(&frame(&model, &view, Theme::default(), (80, 24)));
+    assert!(narrow.lines().last().unwrap().contains("Esc back"), "{narrow}");
     for keys in ["p", "+", "c", ":rate 20k\n", ":close\n"] {
         assert_eq!(typed(&mut view, &model, keys), Some(Action::Redraw), "{keys}");
         assert!(footer(&view, &model).contains("commands are for the whole fleet: Esc goes back"), "{keys}");
