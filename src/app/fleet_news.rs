@@ -15,6 +15,9 @@ use crate::units::{grouped, seconds};
 /// A store that is back sooner is not worth a line.
 const SHORT_MS: u128 = 2000;
 
+/// Most lines that say who is waited for.
+const WAITS: u32 = 30;
+
 /// How a command is obeyed.
 enum Obeyed {
     /// The engine is told.
@@ -30,8 +33,9 @@ impl Session {
             News::Waiting(missing) => {
                 let text = format!("waiting for {}", missing.join(", "));
                 self.view.say(&text);
-                // Each of them is news: a line is printed once an id.
-                self.tell(Severity::Info, &format!("fleet/waiting/{}", missing.join("/")), text);
+                // Each is news, and a line is printed once an id; one that flaps must not fill the list.
+                self.waits = (self.waits + 1).min(WAITS);
+                self.tell(Severity::Info, &format!("fleet/waiting/{}", self.waits), text);
             }
             News::Go { late_us, error_us } => {
                 let text = match late_us {

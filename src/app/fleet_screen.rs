@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, sync_channel};
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::SIGTSTP;
 
@@ -48,6 +49,9 @@ impl From<Caught> for Come {
     }
 }
 
+/// A worker that sends nothing for so long is late with it.
+const LATE: Duration = Duration::from_secs(5);
+
 /// The screen, and what it is drawn on.
 struct Shown {
     terminal: Option<Terminal>,
@@ -70,7 +74,11 @@ struct Shown {
 /// A worker's own screens.
 struct Worker {
     model: Box<Model>,
+    /// When that came.
+    come: Instant,
     view: View,
+    /// What people call it.
+    name: String,
     /// The moment that is looked at, milliseconds since its dashboard started.
     sought: Option<u64>,
 }
@@ -180,8 +188,13 @@ impl Shown {
             Seen::Failed => self.board.lose("looking at it has failed"),
             Seen::Given(Err(e)) => self.board.say(format!("not given: {e}")),
             Seen::Run(id, model) if self.followed.as_ref() == Some(&id) => match &mut self.worker {
-                Some(worker) => worker.model = model,
-                None => self.worker = Some(Worker { model, view: self.fresh.clone(), sought: None }),
+                Some(worker) => (worker.model, worker.come) = (model, Instant::now()),
+                // What is being typed is not for it; it comes again in a moment.
+                None if self.board.is_asking() => {}
+                None => {
+                    let view = self.fresh.clone();
+                    self.worker = Some(Worker { model, come: Instant::now(), view, name: String::new(), sought: None });
+                }
             },
             // A command was given; or the run is that of another, which was closed meanwhile.
             Seen::Given(Ok(())) | Seen::Run(..) => {}
@@ -219,7 +232,7 @@ impl Shown {
 
     /// Follows the worker that is opened, and no other.
     fn follow(&mut self) {
-        let opened = self.board.opened().map(|row| row.state.who.id.clone());
+        let opened = self.board.opened().map(str::to_owned);
         if opened != self.followed {
             self.followed.clone_from(&opened);
             self.worker = None;
@@ -230,8 +243,17 @@ impl Shown {
 
     /// Which worker it is, and whether what is shown of it is old.
     fn name_worker(&mut self) {
-        let Some((worker, row)) = self.worker.as_mut().zip(self.board.opened()) else { return };
-        worker.view.look_at(Remote { name: row.state.who.name(), old: self.board.trouble_of(row) });
+        let Some(worker) = &mut self.worker else { return };
+        let row = self.board.opened_row();
+        if let Some(row) = row {
+            worker.name = row.state.who.name();
+        }
+        // A run that takes few samples sends few.
+        let late = LATE.max(Duration::from_millis(3 * worker.model.setup().interval_ms));
+        let late = (worker.come.elapsed() > late)
+            .then(|| format!("no news for {}", units::seconds(worker.come.elapsed().as_secs_f64())));
+        let old = row.map_or(Some("gone".to_owned()), |row| self.board.trouble_of(row).or(late));
+        worker.view.look_at(Remote { name: worker.name.clone(), old });
     }
 
     /// Shows the opened worker's run as it was at a moment; `None` is now.

@@ -1,6 +1,6 @@
 //! Every key: what it does to the screen, what it asks of the program, what it says.
 
-use c1m_top::model::{Model, Setup};
+use c1m_top::model::Model;
 use c1m_top::ui::{Action, Keys, Palette, Playing, Remote, Screen, Stroke, Theme, View};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
@@ -578,8 +578,7 @@ fn a_replay_has_keys_of_its_own() {
 #[test]
 fn a_worker_of_a_fleet_is_looked_at_and_not_driven() {
     let mut model = scenes::ramp();
-    let setup = Setup { own_engines: false, ..model.setup().clone() };
-    model.set_up(setup);
+    model.disown();
     let mut view = View::new();
     assert!(footer(&view, &model).contains("pause"));
     view.look_at(Remote { name: "part 2/5 on web3".into(), old: None });

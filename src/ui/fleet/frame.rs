@@ -76,18 +76,11 @@ fn draw_panel(buf: &mut Buffer, area: Rect, panel: Panel, board: &Board, view: &
         Panel::Of(Pane::Workers) => table::draw(buf, area, board, view, look),
         Panel::Of(Pane::Memory) => memory::draw(buf, area, board, view, look),
         Panel::Of(Pane::Events) => events::draw(buf, area, board, view, look),
-        Panel::Worker => {
-            if let Some(row) = chosen(board, view) {
-                worker::draw(buf, area, view, row, look);
-            }
-        }
+        Panel::Worker => match board.opened_row() {
+            Some(row) => worker::draw(buf, area, view, row, look),
+            None => worker::gone(buf, area, look),
+        },
     }
-}
-
-/// The worker chosen.
-fn chosen<'a>(board: &Board, view: &'a FleetView) -> Option<&'a crate::fleet::Row> {
-    let listed = board.listed(view, (usize::MAX, 0));
-    listed.rows.get(board.row_of(view, &listed)).map(|i| &view.rows[*i])
 }
 
 /// Where each panel stands: what is drawn, what Tab goes through and what a click finds.

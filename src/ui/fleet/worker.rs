@@ -50,6 +50,12 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, view: &FleetView, row: &Row, lo
     }
 }
 
+/// Draws that it is there no more.
+pub(super) fn gone(buf: &mut Buffer, area: Rect, look: Look) {
+    let inner = panel::frame(buf, area, "Worker", look);
+    put(buf, inner, 1, 0, "The fleet has it no more.", look.text());
+}
+
 /// Whether its own dashboard comes.
 fn own_dashboard(row: &Row) -> String {
     let version = &row.state.who.version;
