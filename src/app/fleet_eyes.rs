@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::message;
 use crate::fleet::{FleetCommand, FleetView, Looker, StoreError, Token};
-use crate::model::{Model, Setup};
+use crate::model::Model;
 use crate::record::Follower;
 
 /// Between two looks at all workers.
@@ -78,6 +78,8 @@ struct Followed {
     since: Instant,
     /// When it was last told that somebody looks.
     told: Option<Instant>,
+    /// The moment that the viewer looks at; `None` is now.
+    sought: Option<u64>,
     feed: Option<Feed>,
 }
 
@@ -86,7 +88,10 @@ struct Feed {
     number: u64,
     /// Pieces that have come.
     pieces: usize,
-    run: Follower,
+    /// Whether all that there was has come, at least once.
+    caught_up: bool,
+    /// `None` once something was sent that is no run.
+    run: Option<Follower>,
 }
 
 impl<T: From<Seen>> Eyes<T> {
@@ -114,9 +119,11 @@ impl<T: From<Seen>> Eyes<T> {
                         }
                         ask = newer;
                     }
+                    if !matches!(ask, Ask::Moment(_)) {
+                        // What comes of it is to be seen at once.
+                        next = Instant::now();
+                    }
                     self.take(ask)?;
-                    // What came of it is to be seen at once.
-                    next = Instant::now();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -136,21 +143,30 @@ impl<T: From<Seen>> Eyes<T> {
                 self.say(Seen::Given(given))
             }
             Ask::Follow(worker) => {
-                self.followed = worker.map(|id| Followed { id, since: Instant::now(), told: None, feed: None });
+                self.followed =
+                    worker.map(|id| Followed { id, since: Instant::now(), told: None, sought: None, feed: None });
                 Ok(())
             }
             Ask::Moment(at) => {
-                let Some(feed) = self.followed.as_mut().and_then(|followed| followed.feed.as_mut()) else {
-                    return Ok(());
-                };
-                let Some(at) = at else {
-                    feed.run.forget_past();
-                    return Ok(());
-                };
-                let then = feed.run.at(at);
-                self.say(Seen::Then(at, then))
+                let Some(followed) = &mut self.followed else { return Ok(()) };
+                followed.sought = at;
+                self.look_back()
             }
         }
+    }
+
+    /// Says how the opened worker's run was at the moment that is looked at.
+    fn look_back(&mut self) -> Result<(), Gone> {
+        let Some(followed) = &mut self.followed else { return Ok(()) };
+        // While it begins anew what was shown stays.
+        let feed = followed.feed.as_mut().filter(|feed| feed.caught_up);
+        let Some(run) = feed.and_then(|feed| feed.run.as_mut()) else { return Ok(()) };
+        let Some(at) = followed.sought else {
+            run.forget_past();
+            return Ok(());
+        };
+        let then = run.at(at);
+        self.say(Seen::Then(at, then))
     }
 
     /// The feed that the opened worker has begun, or begun anew.
@@ -159,8 +175,8 @@ impl<T: From<Seen>> Eyes<T> {
         let row = view.rows.iter().find(|row| row.state.who.id == followed.id);
         let number = row.and_then(|row| row.state.feed);
         if let Some(number) = number.filter(|number| followed.feed.as_ref().is_none_or(|feed| feed.number != *number)) {
-            // Without memory for it, it is tried again at the next look.
-            followed.feed = Follower::new().ok().map(|run| Feed { number, pieces: 0, run });
+            let run = Follower::new().ok();
+            followed.feed = Some(Feed { number, pieces: 0, caught_up: false, run });
         }
     }
 
@@ -171,21 +187,29 @@ impl<T: From<Seen>> Eyes<T> {
             followed.told = Some(Instant::now());
         }
         let Some(feed) = &mut followed.feed else { return Ok(()) };
-        let pieces = self.looker.feed(&followed.id, feed.number, feed.pieces).unwrap_or_default();
-        if pieces.is_empty() {
+        let Some(run) = &mut feed.run else { return Ok(()) };
+        let before = feed.pieces;
+        // Until all that there is has come it is the past.
+        loop {
+            let pieces = self.looker.feed(&followed.id, feed.number, feed.pieces).unwrap_or_default();
+            if pieces.is_empty() {
+                break;
+            }
+            feed.pieces += pieces.len();
+            if pieces.iter().try_for_each(|piece| run.take(piece)).is_err() {
+                feed.run = None;
+                return Ok(());
+            }
+        }
+        if feed.pieces == before {
             return Ok(());
         }
-        feed.pieces += pieces.len();
-        if pieces.iter().try_for_each(|piece| feed.run.take(piece)).is_err() {
-            followed.feed = None;
-            return Ok(());
-        }
-        let Some(model) = feed.run.now() else { return Ok(()) };
+        let Some(model) = run.now() else { return Ok(()) };
         let mut model: Box<Model> = Box::new(model.clone());
-        // Nothing of it is there that leaving this screen would end.
-        let setup = Setup { own_engines: false, ..model.setup().clone() };
-        model.set_up(setup);
+        model.disown();
+        let anew = !std::mem::replace(&mut feed.caught_up, true);
         let id = followed.id.clone();
-        self.say(Seen::Run(id, model))
+        self.say(Seen::Run(id, model))?;
+        if anew { self.look_back() } else { Ok(()) }
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, sync_channel};
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::SIGTSTP;
 
@@ -48,6 +49,9 @@ impl From<Caught> for Come {
     }
 }
 
+/// A worker that sends nothing for so long is late with it.
+const LATE: Duration = Duration::from_secs(5);
+
 /// The screen, and what it is drawn on.
 struct Shown {
     terminal: Option<Terminal>,
@@ -70,7 +74,11 @@ struct Shown {
 /// A worker's own screens.
 struct Worker {
     model: Box<Model>,
+    /// When that came.
+    come: Instant,
     view: View,
+    /// What people call it.
+    name: String,
     /// The moment that is looked at, milliseconds since its dashboard started.
     sought: Option<u64>,
 }
@@ -177,11 +185,16 @@ impl Shown {
         match seen {
             Seen::Fleet(Ok(view)) => self.board.take(view.map(|view| *view)),
             Seen::Fleet(Err(e)) => self.board.lose(&e.to_string()),
-            Seen::Failed => self.board.lose("looking at it has failed"),
-            Seen::Given(Err(e)) => self.board.say(format!("not given: {e}")),
+            Seen::Failed => self.board.lose("reading the store failed"),
+            Seen::Given(Err(e)) => self.board.say(format!("command not sent: {e}")),
             Seen::Run(id, model) if self.followed.as_ref() == Some(&id) => match &mut self.worker {
-                Some(worker) => worker.model = model,
-                None => self.worker = Some(Worker { model, view: self.fresh.clone(), sought: None }),
+                Some(worker) => (worker.model, worker.come) = (model, Instant::now()),
+                // What is being typed is not for it; it comes again in a moment.
+                None if self.board.is_asking() => {}
+                None => {
+                    let view = self.fresh.clone();
+                    self.worker = Some(Worker { model, come: Instant::now(), view, name: String::new(), sought: None });
+                }
             },
             // A command was given; or the run is that of another, which was closed meanwhile.
             Seen::Given(Ok(())) | Seen::Run(..) => {}
@@ -219,7 +232,7 @@ impl Shown {
 
     /// Follows the worker that is opened, and no other.
     fn follow(&mut self) {
-        let opened = self.board.opened().map(|row| row.state.who.id.clone());
+        let opened = self.board.opened().map(str::to_owned);
         if opened != self.followed {
             self.followed.clone_from(&opened);
             self.worker = None;
@@ -230,8 +243,17 @@ impl Shown {
 
     /// Which worker it is, and whether what is shown of it is old.
     fn name_worker(&mut self) {
-        let Some((worker, row)) = self.worker.as_mut().zip(self.board.opened()) else { return };
-        worker.view.look_at(Remote { name: row.state.who.name(), old: self.board.trouble_of(row) });
+        let Some(worker) = &mut self.worker else { return };
+        let row = self.board.opened_row();
+        if let Some(row) = row {
+            worker.name = row.state.who.name();
+        }
+        // A run that takes few samples sends few.
+        let late = LATE.max(Duration::from_millis(3 * worker.model.setup().interval_ms));
+        let late = (worker.come.elapsed() > late)
+            .then(|| format!("no news for {}", units::seconds(worker.come.elapsed().as_secs_f64())));
+        let old = row.map_or(Some("gone".to_owned()), |row| self.board.trouble_of(row).or(late));
+        worker.view.look_at(Remote { name: worker.name.clone(), old });
     }
 
     /// Shows the opened worker's run as it was at a moment; `None` is now.
@@ -258,7 +280,7 @@ impl Shown {
         let clients = || view.rows.iter().filter(|row| row.state.who.role.connects());
         let (command, said) = match *action {
             Action::PauseToggle if clients().any(|row| row.state.phase == RunPhase::Paused) => {
-                (FleetCommand::Resume, "told every client to go on".to_owned())
+                (FleetCommand::Resume, "told every client to resume".to_owned())
             }
             Action::PauseToggle => (FleetCommand::Pause, "told every client to pause".to_owned()),
             Action::Close => (FleetCommand::Close, "told every client to close".to_owned()),
@@ -269,7 +291,7 @@ impl Shown {
                 let now = asked.unwrap_or_else(|| whole(view.totals.rate_per_s.max(0.0)));
                 let up = *action == Action::RateUp;
                 if now == 0 || up && asked.is_none() {
-                    return self.board.say("as fast as it goes; :rate 200k sets a rate");
+                    return self.board.say("there is no rate limit; :rate 200k sets one");
                 }
                 rate(controller::step(now, up), of)
             }
@@ -279,8 +301,8 @@ impl Shown {
             }
             _ => return,
         };
-        if command.has_no_base() {
-            return self.board.say(fleet::NO_BASE);
+        if let Some(why) = fleet::refuse(&command, clients().count()) {
+            return self.board.say(why);
         }
         if let FleetCommand::Rate { per_s, .. } = command {
             self.asked_rate = Some(per_s);
@@ -305,7 +327,6 @@ impl Shown {
 
 /// The fleet's rate, and what is said of it.
 fn rate(per_s: Rate, of: u64) -> (FleetCommand, String) {
-    let said =
-        per_s.map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("at most {}/s", units::grouped(rate)));
+    let said = per_s.map_or_else(|| "no rate limit".to_owned(), |rate| format!("at most {}/s", units::grouped(rate)));
     (FleetCommand::Rate { per_s, of }, format!("told the clients: {said} in all"))
 }

@@ -11,7 +11,7 @@ use super::screen::Screen;
 use super::{Failure, no_thread, past};
 use crate::cli::ReplayArgs;
 use crate::config::Config;
-use crate::model::{Model, Setup};
+use crate::model::Model;
 use crate::record::Recording;
 use crate::sample::Absent;
 use crate::ui::{Action, Input, Playing};
@@ -45,8 +45,8 @@ pub(super) fn play(args: &ReplayArgs, recording: Recording) -> Result<(), Failur
     let (to, messages) = sync_channel::<Message>(64);
     message::catch_signals(to.clone()).map_err(failed)?;
     let (start, _) = recording.span_ms();
-    // Nothing of it is there any more that leaving could end.
-    let model = Box::new(Model::new(Setup { own_engines: false, ..recording.header().setup.clone() }));
+    let mut model = Box::new(Model::new(recording.header().setup.clone()));
+    model.disown();
     let screen = Screen::open(&args.screen, config, to.clone()).map_err(failed)?;
     let (ask, thread) = past::read(recording, to.clone()).map_err(failed)?;
     message::report_panic(thread, to, Message::ThreadFailed);
@@ -137,9 +137,8 @@ impl Player {
                 self.screen.past(past);
             }
             Message::Known(model, whole) => {
-                let setup = Setup { own_engines: false, ..model.setup().clone() };
                 (self.model, self.whole) = (model, whole);
-                self.model.set_up(setup);
+                self.model.disown();
                 self.show();
             }
             Message::Input(Input::Gone) => return Ok(true),

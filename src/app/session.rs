@@ -34,6 +34,8 @@ pub(super) struct Session {
     sought: Option<u64>,
     pub(super) view: View,
     pub(super) fleet: Option<Fleet>,
+    /// How often it was told who is waited for.
+    pub(super) waits: u32,
     interrupted: bool,
     /// Somebody at the keyboard has ended it, and waits to have the terminal back.
     pub(super) left: bool,
@@ -74,6 +76,7 @@ impl Session {
             sought: None,
             view,
             fleet,
+            waits: 0,
             interrupted: false,
             left: false,
             asked: false,

@@ -154,7 +154,9 @@ impl State {
 
     /// The run is over, and this is its summary: ends the recording.
     pub(super) fn finish(&mut self, summary: &Summary) {
-        self.feed = None;
+        if let Some(feed) = self.feed.take() {
+            feed.finish();
+        }
         if let Some(recorder) = self.recorder.take() {
             recorder.finish(Entry::Summary { summary: Box::new(summary.clone()) });
         }

@@ -282,7 +282,7 @@ impl State<'_> {
     /// Counts a failure and does what it asks for; true when this lane should stop for now.
     fn failed(&mut self, op: &'static str, errno: i32, tuple: Tuple) -> bool {
         // A host that was there is waited for, as one that does not answer: its link may be down for a moment.
-        let gone = errno == libc::EHOSTUNREACH && self.has_opened();
+        let gone = matches!(errno, libc::EHOSTUNREACH | libc::ENETUNREACH) && self.has_opened();
         let consequence = if gone { Consequence::Retry } else { connect::consequence(op, errno) };
         if consequence == Consequence::TableFull {
             // Not a failure while another table has room: the pool counts it when none has.

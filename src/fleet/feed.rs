@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::keys::LOOKS_MS;
 use super::slot::Slot;
@@ -39,6 +40,10 @@ pub(super) struct Feeding {
     /// Pieces in the store, and their bytes.
     pub(super) pieces: usize,
     pub(super) bytes: usize,
+    /// One that the store may still have, and is to forget.
+    pub(super) left: Option<u64>,
+    /// None begins before.
+    pub(super) rests_until: Option<Instant>,
 }
 
 impl Feeding {

@@ -16,8 +16,8 @@ use super::worker::WorkerState;
 /// Most workers that are read at once: what is read in one go is bounded.
 const CHUNK: usize = 256;
 
-/// Most pieces of a worker's own run that are read at once.
-const PIECES: isize = 16;
+/// Most pieces of a worker's own run that are read at once: they are of 16 KiB.
+const PIECES: isize = 32;
 
 /// Who looks. It changes nothing in the store but by [`Looker::command`], and says there which worker's own run it looks at.
 #[derive(Debug)]

@@ -24,6 +24,9 @@ pub(super) const POLL: Duration = Duration::from_millis(200);
 /// Between two renewals of claims.
 const KEEP: Duration = Duration::from_secs(3);
 
+/// How long a worker that leaves sends what is left of its own run.
+const LAST_PIECES: Duration = Duration::from_secs(1);
+
 /// See the module.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the worker")]
@@ -170,14 +173,12 @@ impl Rounds {
                 return Ok(());
             }
         }
-        let done = self.member.store.connect().and_then(|()| self.speak(now, tell));
-        match done {
-            Ok(heard) => heard,
-            Err(error) => {
-                self.away(now, &error);
-                Ok(())
-            }
+        let mut news = Vec::new();
+        let done = self.member.store.connect().and_then(|()| self.speak(now, &mut news));
+        if let Err(error) = done {
+            self.away(now, &error);
         }
+        news.into_iter().try_for_each(tell)
     }
 
     /// When to look again.
@@ -232,14 +233,12 @@ impl Rounds {
         tell(News::Go { late_us, error_us: self.member.store.clock().error_us() })
     }
 
-    /// One round with the store. What is heard is told once the store has answered; the outer result is the store's.
-    fn speak(
-        &mut self,
-        now: Instant,
-        tell: &mut dyn FnMut(News) -> Result<(), Ended>,
-    ) -> Result<Result<(), Ended>, StoreError> {
-        let mut news = Vec::new();
+    /// One round with the store: what is heard is news, also where the store fails after it.
+    fn speak(&mut self, now: Instant, news: &mut Vec<News>) -> Result<(), StoreError> {
         if self.outage.is_some() {
+            // It may have no memory but for what is given back.
+            self.end_feed();
+            self.forget_feed()?;
             // It may have lost everything.
             self.member.agree(self.started_us.is_some())?;
             self.member.enter()?;
@@ -247,7 +246,6 @@ impl Rounds {
             self.next.keep = now;
             self.back = Some(now);
             (self.sharers, self.sharers_before) = Default::default();
-            self.looked_at(false, &mut news)?;
         }
         if let Some(outage) = self.outage.take() {
             news.extend(outage.over(now));
@@ -256,26 +254,26 @@ impl Rounds {
         // First: one that was away for long must not count itself among those that share the room.
         if now >= self.next.keep {
             self.next.keep = now + KEEP;
-            self.keep(&mut news)?;
+            self.keep(news)?;
         }
         self.want_room()?;
         if now >= self.next.publish {
             self.next.publish = now + PUBLISH;
             self.next.poll = now + POLL;
-            self.publish(&mut news)?;
+            self.publish(news)?;
         } else if self.polls() && now >= self.next.poll {
             self.next.poll = now + POLL;
-            self.poll(&mut news)?;
+            self.poll(news)?;
         }
         if self.hold_due {
             self.hold()?;
         }
         self.send_piece()?;
         if self.ready && self.started_us.is_none() && self.expects().is_some() {
-            self.wait_for_others(now, &mut news)?;
+            self.wait_for_others(now, news)?;
         }
         self.slot.set_offset(self.member.store.clock().offset_us());
-        Ok(news.into_iter().try_for_each(tell))
+        Ok(())
     }
 
     fn away(&mut self, now: Instant, error: &StoreError) {
@@ -311,8 +309,6 @@ impl Rounds {
             }
             Ok(())
         });
-        // Whoever looks at its own run sees the end of that.
-        while connected.is_ok() && self.feeding.is_waiting() && self.send_piece().is_ok() {}
         let said = connected.and_then(|()| self.member.store.ask::<(u64,)>(&pipe));
         if let Ok((0,)) = said {
             // The last to leave: the next run of this name is another.
@@ -320,6 +316,9 @@ impl Rounds {
             pipe.del(Keys::run_of(keys.fleet())).ignore();
             let _ = self.member.store.ask::<()>(&pipe);
         }
+        // Whoever looks at its own run sees the end of that, where the store takes it quickly.
+        let until = Instant::now() + LAST_PIECES;
+        while self.feeding.is_waiting() && Instant::now() < until && self.send_piece().is_ok() {}
     }
 }
 

@@ -53,6 +53,7 @@ impl Rounds {
             pipe.zadd(keys.alive(), &self.member.who.id, self.member.store.now_us()).ignore();
             mortal(&mut pipe, &keys.alive());
         }
+        self.keep_feed(&mut pipe);
         pipe.exists(keys.looked_at(&self.member.who.id));
         let (looked,): (bool,) = self.member.store.ask(&pipe)?;
         self.looked_at(looked, news)?;

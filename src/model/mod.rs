@@ -314,9 +314,9 @@ impl Model {
         self.account.run.gap();
     }
 
-    /// Has the start known otherwise: for whoever looks at a run that is not theirs.
-    pub fn set_up(&mut self, setup: Setup) {
-        self.setup = setup;
+    /// The run is somebody else's, or over: leaving the screen ends nothing of it.
+    pub fn disown(&mut self) {
+        self.setup.own_engines = false;
     }
 
     /// What was known at the start.

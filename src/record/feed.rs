@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::format::Entry;
@@ -15,8 +15,8 @@ use super::header::Header;
 /// Most bytes of the past that are sent: half a day of a run that holds is less than 20 MB, and nobody waits for that.
 const PAST: u64 = 4 << 20;
 
-/// Bytes of a piece of the past.
-const PIECE: usize = 128 << 10;
+/// Most bytes of a piece: a line of 128 kbit/s takes it within a second.
+const PIECE: usize = 16 << 10;
 
 /// How long what has just been recorded is waited for: a disk that takes longer has what came before to itself.
 const WRITTEN: Duration = Duration::from_secs(1);
@@ -30,9 +30,12 @@ const FIRST_REFERENCE: u32 = 1 << 31;
 /// Where the past of a run stands: its file, and what tells how much of that is its past.
 pub type Written = (PathBuf, Receiver<u64>);
 
-/// What is sent of a run. It ends when this is dropped.
+/// What is sent of a run. It ends when this is dropped, or finished.
 #[derive(Debug)]
-pub struct Feed(SyncSender<Entry>);
+pub struct Feed {
+    entries: SyncSender<Entry>,
+    thread: JoinHandle<()>,
+}
 
 impl Feed {
     /// Begins to send, from a thread of its own: first what `past` has, where the run is recorded, then every entry that is
@@ -59,14 +62,21 @@ impl Feed {
         let builder = Builder::numbered_from(FIRST_REFERENCE)?;
         let mut sender = Sender { builder, header: Entry::Header { header: Box::new(header) }, most, to };
         // Whoever looks sees that no more comes.
-        thread::Builder::new().name("feed".into()).spawn(move || _ = sender.run(past, &entries))?;
-        Ok(Self(put))
+        let thread = thread::Builder::new().name("feed".into()).spawn(move || _ = sender.run(past, &entries))?;
+        Ok(Self { entries: put, thread })
     }
 
     /// Sends an entry. Never waits; `false` where it cannot be sent, and nothing after it.
     #[must_use]
     pub fn put(&self, entry: Entry) -> bool {
-        self.0.try_send(entry).is_ok()
+        self.entries.try_send(entry).is_ok()
+    }
+
+    /// Ends it when all that was put has been given on.
+    pub fn finish(self) {
+        drop(self.entries);
+        // One that has panicked gives nothing on.
+        let _ = self.thread.join();
     }
 }
 
@@ -83,7 +93,11 @@ struct Ended;
 
 impl<T: FnMut(Vec<u8>) -> bool> Sender<T> {
     fn run(&mut self, past: Option<Written>, entries: &Receiver<Entry>) -> Result<(), Ended> {
-        let written = past.and_then(|(path, written)| Some((path, written.recv_timeout(WRITTEN).ok()?)));
+        let written = past.and_then(|(path, written)| {
+            let bytes = written.recv_timeout(WRITTEN).ok()?;
+            // It may have been moved away since.
+            Some((File::open(path).ok()?, bytes))
+        });
         let from = written.as_ref().map_or(0, |(_, bytes)| bytes.saturating_sub(self.most));
         if written.is_none() || from > 0 {
             // It stands at the beginning of the file, which is not sent.
@@ -91,14 +105,16 @@ impl<T: FnMut(Vec<u8>) -> bool> Sender<T> {
             self.pack(&header)?;
             self.send()?;
         }
-        if let Some((path, bytes)) = written {
-            let file = File::open(path).map_err(|_| Ended)?;
+        if let Some((file, bytes)) = written {
             let mut at = from;
             while at < bytes {
                 let mut piece = vec![0; PIECE.min(usize::try_from(bytes - at).unwrap_or(PIECE))];
-                file.read_exact_at(&mut piece, at).map_err(|_| Ended)?;
+                // What cannot be read is missing, and whoever follows is told.
+                if file.read_exact_at(&mut piece, at).is_err() {
+                    break;
+                }
                 at += piece.len() as u64;
-                self.hand(piece)?;
+                self.hand(&piece)?;
             }
         }
         while let Ok(entry) = entries.recv() {
@@ -117,10 +133,10 @@ impl<T: FnMut(Vec<u8>) -> bool> Sender<T> {
 
     fn send(&mut self) -> Result<(), Ended> {
         let frame = self.builder.finish().map_err(|_| Ended)?;
-        self.hand(frame)
+        self.hand(&frame)
     }
 
-    fn hand(&mut self, piece: Vec<u8>) -> Result<(), Ended> {
-        if (self.to)(piece) { Ok(()) } else { Err(Ended) }
+    fn hand(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+        if bytes.chunks(PIECE).all(|piece| (self.to)(piece.to_vec())) { Ok(()) } else { Err(Ended) }
     }
 }

@@ -11,11 +11,16 @@ use super::past::Past;
 use super::read::{self, Recording};
 use crate::model::Model;
 
+/// Most bytes of a piece, and of all: more than any worker sends.
+const MOST_OF_PIECE: usize = 1 << 20;
+const MOST: u64 = 32 << 20;
+
 /// A run that is followed.
 #[derive(Debug)]
 pub struct Follower {
     /// What has come, in memory: a file, so that it is read as any other.
     file: File,
+    bytes: u64,
     /// The same once its header has come.
     recording: Option<Recording>,
     course: Course,
@@ -31,14 +36,18 @@ impl Follower {
     /// The kernel has no memory for it.
     pub fn new() -> io::Result<Self> {
         let file = File::from(memfd_create("c1m-top", MemfdFlags::CLOEXEC)?);
-        Ok(Self { file, recording: None, course: Course::default(), played: 0, past: Past::default() })
+        Ok(Self { file, bytes: 0, recording: None, course: Course::default(), played: 0, past: Past::default() })
     }
 
     /// Takes the next piece of its recording, and plays what is whole by now.
     ///
     /// # Errors
-    /// It cannot be kept.
+    /// It cannot be kept, or is more than a run has.
     pub fn take(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.bytes += piece.len() as u64;
+        if piece.len() > MOST_OF_PIECE || self.bytes > MOST {
+            return Err(io::Error::other("too much"));
+        }
         self.file.write_all(piece)?;
         if let Some(recording) = &mut self.recording {
             recording.grow()?;
@@ -57,9 +66,9 @@ impl Follower {
         Ok(())
     }
 
-    /// The run as it is now; `None` before anything is known of it.
+    /// The run as it is now; `None` before its first sample has come.
     pub fn now(&self) -> Option<&Model> {
-        self.recording.as_ref().map(|_| self.course.shown())
+        Some(self.course.shown()).filter(|model| model.last_sample().is_some())
     }
 
     /// Nobody looks at its past any more.

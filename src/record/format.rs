@@ -21,8 +21,9 @@ pub(super) const HEAD: usize = 64;
 /// How a head begins: the magic number of a frame that zstd skips, the bytes that follow in it (56), and a name of our own.
 pub(super) const MARK: [u8; 12] = [0x5C, 0x2A, 0x4D, 0x18, 56, 0, 0, 0, b'c', b'1', b'm', b't'];
 
-/// More than any frame has, compressed and not: what claims more is no frame of ours.
-const MOST: u32 = 64 << 20;
+/// More than any frame has, compressed and not: what claims more is no frame of ours. A writer ends a frame at one MiB, and what
+/// waits for it then is a few more.
+const MOST: u32 = 16 << 20;
 
 /// What stands before the lines of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -318,6 +318,26 @@ fn a_run_that_is_not_recorded_is_followed_from_now_on() {
 }
 
 #[test]
+fn a_run_whose_file_is_gone_is_followed_from_now_on() {
+    let all = entries(40);
+    let (say, written) = std::sync::mpsc::sync_channel(1);
+    say.send(5000).unwrap();
+    let gone = tempfile::tempdir().unwrap().path().join("run.c1m");
+    let mut follower = Follower::new().unwrap();
+    follower.take(&fed(Some((gone, written)), 1 << 20, &all[30..])).unwrap();
+    assert_eq!(follower.now().unwrap().timespan(), Some((29_000, 39_000)));
+}
+
+#[test]
+fn what_is_more_than_a_run_has_is_not_kept() {
+    let mut follower = Follower::new().unwrap();
+    assert!(follower.take(&vec![0; (1 << 20) + 1]).is_err());
+    let mut follower = Follower::new().unwrap();
+    let taken = (0..1000).take_while(|_| follower.take(&vec![0; 1 << 20]).is_ok()).count();
+    assert_eq!(taken, 32);
+}
+
+#[test]
 fn of_a_long_run_the_end_is_followed() {
     let dir = tempfile::tempdir().unwrap();
     let all = entries(40);

@@ -144,7 +144,8 @@ fn entries(model: &Model, view: &View, focus: Option<Panel>, room: usize) -> Vec
     };
     // The panel's own stay longer than its neighbours in the table.
     let rank = |row: &&Row| {
-        if plays(row) {
+        // The way back to where one came from.
+        if plays(row) || (view.remote.is_some() && row.first() == Command::Back) {
             1
         } else if belongs(row) {
             row.rank.saturating_sub(3).max(1)

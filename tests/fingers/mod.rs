@@ -1,6 +1,6 @@
 //! Every key: what it does to the screen, what it asks of the program, what it says.
 
-use c1m_top::model::{Model, Setup};
+use c1m_top::model::Model;
 use c1m_top::ui::{Action, Keys, Palette, Playing, Remote, Screen, Stroke, Theme, View};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
@@ -578,14 +578,15 @@ fn a_replay_has_keys_of_its_own() {
 #[test]
 fn a_worker_of_a_fleet_is_looked_at_and_not_driven() {
     let mut model = scenes::ramp();
-    let setup = Setup { own_engines: false, ..model.setup().clone() };
-    model.set_up(setup);
+    model.disown();
     let mut view = View::new();
     assert!(footer(&view, &model).contains("pause"));
     view.look_at(Remote { name: "part 2/5 on web3".into(), old: None });
     let keys = footer(&view, &model);
     assert!(keys.starts_with(" part 2/5 on web3 ") && keys.contains("Esc back"), "{keys}");
     assert!(!keys.contains("pause") && !keys.contains("close"), "{keys}");
+    let narrow = text(&frame(&model, &view, Theme::default(), (80, 24)));
+    assert!(narrow.lines().last().unwrap().contains("Esc back"), "{narrow}");
     for keys in ["p", "+", "c", ":rate 20k\n", ":close\n"] {
         assert_eq!(typed(&mut view, &model, keys), Some(Action::Redraw), "{keys}");
         assert!(footer(&view, &model).contains("commands are for the whole fleet: Esc goes back"), "{keys}");

@@ -145,8 +145,6 @@ impl Board {
         }
         self.remember(&view);
         self.view = Some(view);
-        // One that is forgotten cannot stay open.
-        self.opened = self.opened && self.opened().is_some();
     }
 
     /// The fleet as it was last seen; `None` before any worker has come.
@@ -190,11 +188,23 @@ impl Board {
         }
     }
 
-    /// The worker that is opened, if one is.
-    pub fn opened(&self) -> Option<&Row> {
-        let view = self.view.as_ref().filter(|_| self.opened)?;
-        let Chosen::One(id) = &self.chosen else { return None };
-        view.rows.iter().find(|row| row.state.who.id == *id)
+    /// The id of the worker that is opened, if one is.
+    pub fn opened(&self) -> Option<&str> {
+        match &self.chosen {
+            Chosen::One(id) if self.opened => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The same worker; `None` also where the fleet has it no more.
+    pub fn opened_row(&self) -> Option<&Row> {
+        let (view, id) = self.view.as_ref().zip(self.opened())?;
+        view.rows.iter().find(|row| row.state.who.id == id)
+    }
+
+    /// Whether something is being typed or asked, which another screen must not take away.
+    pub fn is_asking(&self) -> bool {
+        self.prompt.is_some() || self.closes
     }
 
     /// Closes the worker that is opened.
@@ -205,9 +215,9 @@ impl Board {
     /// Why what is shown of a worker is old, in a few words.
     pub fn trouble_of(&self, row: &Row) -> Option<String> {
         match row.standing {
-            Standing::Left => Some("its run is over".to_owned()),
-            Standing::Silent | Standing::Lost => Some(format!("not heard for {}", heard(row.age_ms))),
-            _ => self.trouble.as_ref().map(|_| "store gone".to_owned()),
+            Standing::Left => Some("its run has ended".to_owned()),
+            Standing::Silent | Standing::Lost => Some(format!("last heard from {} ago", heard(row.age_ms))),
+            _ => self.trouble.as_ref().map(|_| "store unreachable".to_owned()),
         }
     }
 

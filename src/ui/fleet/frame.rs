@@ -76,18 +76,11 @@ fn draw_panel(buf: &mut Buffer, area: Rect, panel: Panel, board: &Board, view: &
         Panel::Of(Pane::Workers) => table::draw(buf, area, board, view, look),
         Panel::Of(Pane::Memory) => memory::draw(buf, area, board, view, look),
         Panel::Of(Pane::Events) => events::draw(buf, area, board, view, look),
-        Panel::Worker => {
-            if let Some(row) = chosen(board, view) {
-                worker::draw(buf, area, view, row, look);
-            }
-        }
+        Panel::Worker => match board.opened_row() {
+            Some(row) => worker::draw(buf, area, view, row, look),
+            None => worker::gone(buf, area, look),
+        },
     }
-}
-
-/// The worker chosen.
-fn chosen<'a>(board: &Board, view: &'a FleetView) -> Option<&'a crate::fleet::Row> {
-    let listed = board.listed(view, (usize::MAX, 0));
-    listed.rows.get(board.row_of(view, &listed)).map(|i| &view.rows[*i])
 }
 
 /// Where each panel stands: what is drawn, what Tab goes through and what a click finds.
@@ -173,7 +166,7 @@ fn header(buf: &mut Buffer, area: Rect, board: &Board, theme: Theme) {
     let since = started.map_or(0, |at| view.at_us.saturating_sub(at) / 1000);
     column = put(buf, area, column, 0, &units::clock(since), theme.text()) + 2;
     column = put(buf, area, column, 0, &format!("fleet {}", view.name), theme.text()) + 2;
-    let old = board.trouble.as_ref().map(|_| "store gone, figures old".to_owned());
+    let old = board.trouble.as_ref().map(|_| "store unreachable, figures old".to_owned());
     let right = old.unwrap_or_else(|| board.place.clone());
     if usize::from(column) + width(&right) + 2 < usize::from(area.width) {
         let style = if board.trouble.is_some() { theme.alarm() } else { theme.dim() };
