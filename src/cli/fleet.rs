@@ -13,12 +13,13 @@ use crate::units::parse_duration;
 
 pub(super) const FLEET_HELP: &str = "\
 URL is redis://[user:password@]host[:port][/db]/NAME, or rediss:// for an encrypted connection; without one it is taken from
-C1M_FLEET. Any number may look on.
+C1M_FLEET. NAME is letters, digits, '-', '_' and '.', a letter first, at most 64. valkey:// works too. Any number of viewers can
+watch.
 
-Commands need the token that the workers were started with, in C1M_FLEET_TOKEN: pause, resume, rate 50k, rate max, target 800k,
-close. Numbers are the whole fleet's.
+Commands: pause, resume, rate 50k, rate max, target 800k, close. Numbers are the whole fleet's. They need the token that the
+workers were started with, in C1M_FLEET_TOKEN; only the workers notice a wrong one.
 
-Exit status: that of the worst worker's verdict; 3 where workers are missing; 2 bad input.
+Exit status: that of the worst worker's verdict; 3 if workers are missing; 2 bad input.
 
 Examples:
   c1m-top fleet redis://10.0.0.5/night-run
@@ -29,16 +30,17 @@ Examples:
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Fleet")]
 pub struct WorkerArgs {
-    /// Take part in a run on several hosts, which meet in this Redis or Valkey: `redis://10.0.0.5/night-run`. With a password,
-    /// better in `C1M_FLEET`, which no process list shows.
+    /// Join a run on several hosts, which meet in this Redis or Valkey: `redis://10.0.0.5/night-run`. If there is a password in it,
+    /// use `C1M_FLEET` instead: anyone on the host can read a command line. A worker obeys commands signed with the token in
+    /// `C1M_FLEET_TOKEN`, and none without one.
     #[arg(long, value_name = "URL")]
     pub fleet: Option<Address>,
 
-    /// Certificates of the authority that signed the store's own, for rediss://. Default: the system's.
+    /// Certificates of the authority that signed the store's, PEM, for rediss://. Default: the system's.
     #[arg(long, value_name = "FILE")]
     pub fleet_ca: Option<PathBuf>,
 
-    /// Start when so many workers are ready, servers and clients, this one included. Default: all parts, with --part.
+    /// Start once this many workers are ready, servers and clients, this one included. Default: all parts, with --part.
     #[arg(long, value_name = "COUNT", value_parser = values::fleet_workers)]
     pub expect_workers: Option<u32>,
 
@@ -67,15 +69,15 @@ pub struct FleetArgs {
     #[arg(value_name = "URL|COMMAND")]
     pub words: Vec<String>,
 
-    /// Certificates of the authority that signed the store's own, for rediss://. Default: the system's.
+    /// Certificates of the authority that signed the store's, PEM, for rediss://. Default: the system's.
     #[arg(long, value_name = "FILE")]
     pub fleet_ca: Option<PathBuf>,
 
-    /// Show how the run that was last ended, up to an hour ago.
+    /// Show how the last run ended, up to an hour ago.
     #[arg(long)]
     pub last: bool,
 
-    /// Stop looking after this long.
+    /// Stop watching after this long.
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub duration: Option<Duration>,
 
