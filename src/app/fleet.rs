@@ -11,18 +11,16 @@ use super::plan::Plan;
 use super::state::State;
 use super::{Failure, no_thread};
 use crate::cli::{OnLostArg, RunArgs, WorkerArgs};
-use crate::fleet::{Address, Handle, Identity, Member, Terms, Token, WorkerRole, WorkerState};
+use crate::fleet::{Address, FleetCommand, Handle, Identity, Member, Terms, Token, WorkerRole, WorkerState};
 use crate::model::{Model, Verdict};
 use crate::record::Header;
+use crate::units::grouped;
 
 /// The variable that names the fleet, as `--fleet` does.
 pub(super) const FLEET: &str = Address::VARIABLE;
 
 /// The variable with the token that commands are signed with.
 pub(super) const TOKEN: &str = "C1M_FLEET_TOKEN";
-
-/// Why a number of the whole fleet cannot be divided.
-pub(super) const NO_BASE: &str = "no client has named its target yet: give the command again in a moment";
 
 /// How long the others are waited for where nobody says.
 const WAIT: Duration = Duration::from_mins(2);
@@ -85,7 +83,11 @@ pub(super) fn join(args: &RunArgs, plan: &Plan, to: SyncSender<Message>) -> Resu
     let member = Member::join(&address, authority.as_deref(), who, terms)
         .map_err(|e| Failure::Usage(format!("--fleet: {e}")))?;
     let clock_offset_us = member.clock_offset_us();
-    let obeys = if token { "pauses, changes its rate and closes at the fleet's command" } else { "takes no commands" };
+    let obeys = if token {
+        "pauses, changes its rate and closes at the fleet's command"
+    } else {
+        "takes no commands (C1M_FLEET_TOKEN is not set)"
+    };
     let notes = vec![("fleet", format!("This run is a worker of the fleet {address} and {obeys}."))];
     let handle = member
         .start(move |news| to.send(Message::Fleet(Box::new(news))).is_ok())
@@ -93,6 +95,25 @@ pub(super) fn join(args: &RunArgs, plan: &Plan, to: SyncSender<Message>) -> Resu
     let ends_on_loss = args.worker.on_lost == Some(OnLostArg::Fail);
     let name = address.name().to_owned();
     Ok(Some((Fleet { handle, name, ends_on_loss, clock_offset_us, header: None, ready: false }, notes)))
+}
+
+/// Why a number of the whole fleet cannot be divided among its `clients`; `None` where it can.
+pub(super) fn refuse(command: &FleetCommand, clients: usize) -> Option<String> {
+    let share = |n: u64, what: &str| {
+        let few = n < clients as u64;
+        few.then(|| format!("a {what} of {} cannot be divided among {clients} clients", grouped(n)))
+    };
+    match *command {
+        _ if command.has_no_base() => {
+            Some("no client has named its target yet: give the command again in a moment".to_owned())
+        }
+        FleetCommand::Target { connections: 0, .. } => {
+            Some("a target of 0 opens nothing; close closes every connection".to_owned())
+        }
+        FleetCommand::Target { connections, .. } => share(connections, "target"),
+        FleetCommand::Rate { per_s: Some(per_s), .. } => share(per_s, "rate"),
+        _ => None,
+    }
 }
 
 /// The address of a fleet: the command line's, else the environment's.
@@ -165,5 +186,24 @@ fn identity(args: &RunArgs, plan: &Plan) -> Identity {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         what,
         expects: args.worker.expect_workers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_cannot_be_divided_is_refused() {
+        let target = |connections| FleetCommand::Target { connections, of: 1000 };
+        let rate = |per_s| FleetCommand::Rate { per_s, of: 1000 };
+        let why = |command| refuse(&command, 3).unwrap_or_default();
+        assert!(why(target(0)).contains("close closes every connection"));
+        assert_eq!(why(target(2)), "a target of 2 cannot be divided among 3 clients");
+        assert_eq!(why(rate(Some(1))), "a rate of 1 cannot be divided among 3 clients");
+        assert!(why(FleetCommand::Target { connections: 9, of: 0 }).contains("no client has named its target"));
+        for command in [target(3), rate(Some(3)), rate(None), FleetCommand::Pause, FleetCommand::Close] {
+            assert_eq!(refuse(&command, 3), None, "{command:?}");
+        }
     }
 }

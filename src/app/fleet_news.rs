@@ -1,12 +1,12 @@
 //! What a worker hears from its fleet, told and carried out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Failure;
 use super::controller::Step;
 use super::session::{End, Session};
 use super::watcher::Order;
-use crate::fleet::{FleetCommand, Held, News, Refused};
+use crate::fleet::{FleetCommand, Held, News, Refused, Skew};
 use crate::model::Severity;
 use crate::protocol::{Command, Role};
 use crate::ui::Action;
@@ -39,10 +39,16 @@ impl Session {
             }
             News::Go { late_us, error_us } => {
                 let text = match late_us {
+                    Some(us) if us >= Skew::LATECOMER_US => {
+                        format!(
+                            "joined a run that is already under way, {} after its start",
+                            seconds(Duration::from_micros(us).as_secs_f64())
+                        )
+                    }
                     Some(us) => format!(
                         "all workers are ready: started {us} us after the moment agreed on (the store's clock is known to {error_us} us)"
                     ),
-                    None => "this worker waits for nobody (see --expect-workers)".to_owned(),
+                    None => "not waiting for other workers (no --expect-workers or --part)".to_owned(),
                 };
                 self.tell(Severity::Info, "fleet/start", text);
                 let steps = self.controller.all_ready(Instant::now());
@@ -50,7 +56,7 @@ impl Session {
             }
             News::WaitOver(missing) => {
                 let who = if missing.is_empty() { "all workers".to_owned() } else { missing.join(", ") };
-                let text = format!("--fleet-wait is over, and still missing: {who}. Nothing was opened");
+                let text = format!("--fleet-wait ran out; still missing: {who}. Nothing was opened");
                 self.tell(Severity::Critical, "fleet/missing", text);
                 let steps = self.controller.workers_missing();
                 return self.carry_out(steps);
@@ -58,15 +64,15 @@ impl Session {
             News::Held(held) => return self.held(held),
             News::Command(command) => return self.command(command),
             News::Refused(Refused::Old) => {
-                let text = "a command that was given before was given again, and is not obeyed";
+                let text = "a repeated command was ignored";
                 self.tell(Severity::Warning, "fleet/repeated", text.to_owned());
             }
             News::Refused(Refused::Forged) => {
-                let text = "a command came that is not signed with this worker's token, and is not obeyed";
+                let text = "a command with a wrong signature was ignored";
                 self.tell(Severity::Warning, "fleet/forged", text.to_owned());
             }
             News::Away(why) => {
-                let text = format!("the fleet's store is away ({why}): this run goes on, unseen by the others");
+                let text = format!("the fleet's store is unreachable ({why}): this run goes on, unseen by the others");
                 self.tell(Severity::Warning, "fleet/away", text);
             }
             News::Back(gone) if gone.as_millis() >= SHORT_MS => {
@@ -75,7 +81,7 @@ impl Session {
             }
             News::Back(_) => {}
             News::Lost(names) => {
-                let text = format!("not heard of for twenty seconds: {}", names.join(", "));
+                let text = format!("no word from {} for 20 s", names.join(", "));
                 self.tell(Severity::Warning, &format!("fleet/lost/{}", names.join("/")), text);
                 if self.fleet.as_ref().is_some_and(|fleet| fleet.ends_on_loss) {
                     let steps = self.controller.workers_missing();
@@ -83,11 +89,11 @@ impl Session {
                 }
             }
             News::Returned(names) => {
-                let text = format!("heard of again: {}", names.join(", "));
+                let text = format!("{} {} back", names.join(", "), if names.len() == 1 { "is" } else { "are" });
                 self.tell(Severity::Info, &format!("fleet/returned/{}", names.join("/")), text);
             }
             News::Displaced(taken) => {
-                let text = format!("{taken}: this worker was away for too long, and the fleet counts the other");
+                let text = format!("{taken}: this one was away too long; the fleet now counts the other");
                 self.tell(Severity::Warning, "fleet/displaced", text);
             }
             News::OtherVersion(text) => self.tell(Severity::Warning, "fleet/version", text),
@@ -150,7 +156,7 @@ impl Session {
             }
             FleetCommand::Close => (Obeyed::As(Action::Close), "close".to_owned()),
         };
-        self.tell(Severity::Info, &format!("fleet/command/{said}"), format!("the fleet's screen says: {said}"));
+        self.tell(Severity::Info, &format!("fleet/command/{said}"), format!("fleet command: {said}"));
         match obeyed {
             Obeyed::Told(command) => self.tell_engine(Step::Order(Order::Tell(Some(Role::Client), command))),
             Obeyed::As(action) => self.act(Some(action)),

@@ -185,8 +185,8 @@ impl Shown {
         match seen {
             Seen::Fleet(Ok(view)) => self.board.take(view.map(|view| *view)),
             Seen::Fleet(Err(e)) => self.board.lose(&e.to_string()),
-            Seen::Failed => self.board.lose("looking at it has failed"),
-            Seen::Given(Err(e)) => self.board.say(format!("not given: {e}")),
+            Seen::Failed => self.board.lose("reading the store failed"),
+            Seen::Given(Err(e)) => self.board.say(format!("command not sent: {e}")),
             Seen::Run(id, model) if self.followed.as_ref() == Some(&id) => match &mut self.worker {
                 Some(worker) => (worker.model, worker.come) = (model, Instant::now()),
                 // What is being typed is not for it; it comes again in a moment.
@@ -280,7 +280,7 @@ impl Shown {
         let clients = || view.rows.iter().filter(|row| row.state.who.role.connects());
         let (command, said) = match *action {
             Action::PauseToggle if clients().any(|row| row.state.phase == RunPhase::Paused) => {
-                (FleetCommand::Resume, "told every client to go on".to_owned())
+                (FleetCommand::Resume, "told every client to resume".to_owned())
             }
             Action::PauseToggle => (FleetCommand::Pause, "told every client to pause".to_owned()),
             Action::Close => (FleetCommand::Close, "told every client to close".to_owned()),
@@ -291,7 +291,7 @@ impl Shown {
                 let now = asked.unwrap_or_else(|| whole(view.totals.rate_per_s.max(0.0)));
                 let up = *action == Action::RateUp;
                 if now == 0 || up && asked.is_none() {
-                    return self.board.say("as fast as it goes; :rate 200k sets a rate");
+                    return self.board.say("there is no rate limit; :rate 200k sets one");
                 }
                 rate(controller::step(now, up), of)
             }
@@ -301,8 +301,8 @@ impl Shown {
             }
             _ => return,
         };
-        if command.has_no_base() {
-            return self.board.say(fleet::NO_BASE);
+        if let Some(why) = fleet::refuse(&command, clients().count()) {
+            return self.board.say(why);
         }
         if let FleetCommand::Rate { per_s, .. } = command {
             self.asked_rate = Some(per_s);
@@ -327,7 +327,6 @@ impl Shown {
 
 /// The fleet's rate, and what is said of it.
 fn rate(per_s: Rate, of: u64) -> (FleetCommand, String) {
-    let said =
-        per_s.map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("at most {}/s", units::grouped(rate)));
+    let said = per_s.map_or_else(|| "no rate limit".to_owned(), |rate| format!("at most {}/s", units::grouped(rate)));
     (FleetCommand::Rate { per_s, of }, format!("told the clients: {said} in all"))
 }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::print::print;
 use super::{Failure, fleet, fleet_screen, gather};
 use crate::cli::{FleetArgs, FleetOutputArg};
-use crate::fleet::{Address, FleetCommand, FleetVerdict, FleetView, Looker, StoreError, WorkerEvent};
+use crate::fleet::{Address, FleetCommand, FleetVerdict, FleetView, Looker, Standing, StoreError, WorkerEvent};
 use crate::model::Severity;
 use crate::output::{fleet_line, fleet_rows, fleet_summary, harmless, object};
 use crate::units::{parse_count, parse_rate};
@@ -38,10 +39,14 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
         };
         let of = view.totals.target.unwrap_or(0);
         let command = order(of);
-        if command.has_no_base() {
-            return Err(Failure::Usage(fleet::NO_BASE.to_owned()));
+        let here = view.rows.iter().filter(|row| row.standing.counts() && row.standing != Standing::Left);
+        let clients = here.filter(|row| row.state.who.role.connects()).count();
+        if let Some(why) = fleet::refuse(&command, clients) {
+            return Err(Failure::Usage(why));
         }
         looker.command(&token, command).map_err(|e| unusable(&e))?;
+        let s = if clients == 1 { "" } else { "s" };
+        print(&format!("sent to {clients} client{s}; c1m-top fleet shows what they do\n"))?;
         return Ok(0);
     }
     // One that can neither place its cursor nor clear itself is as good as a file.
@@ -69,17 +74,18 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
                 if std::mem::take(&mut away) {
                     shown.say(&format!("the store {address} is back"))?;
                 }
-                if shown.view(&view)? == Reader::Gone {
+                let over = view.is_over() || args.last;
+                if shown.view(&view, over)? == Reader::Gone {
                     return Ok(0);
                 }
-                if view.is_over() || args.last {
+                if over {
                     shown.summary(&view)?;
                     return Ok(view.verdict.status());
                 }
                 seen = Some(view);
             }
             Ok(None) if args.last => {
-                return Err(Failure::Usage(format!("no run of the fleet {address} has been within the last hour")));
+                return Err(Failure::Usage(format!("no run of the fleet {address} in the last hour")));
             }
             Ok(None) if seen.is_none() && !std::mem::replace(&mut told, true) => {
                 shown.say(&format!("waiting for the first worker of {address}"))?;
@@ -89,7 +95,7 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
             Err(e) if seen.is_none() && !told && began.elapsed() > TRIED => return Err(unusable(&e)),
             Err(e) => {
                 if !std::mem::replace(&mut away, true) && (seen.is_some() || told) {
-                    shown.say(&format!("the store {address} is away ({e}): the workers go on"))?;
+                    shown.say(&format!("the store {address} is unreachable ({e}): the workers go on"))?;
                 }
             }
         }
@@ -129,6 +135,8 @@ fn order(words: &[String]) -> Result<Option<Order>, String> {
         ["pause"] => Box::new(|_| FleetCommand::Pause),
         ["resume"] => Box::new(|_| FleetCommand::Resume),
         ["close"] => Box::new(|_| FleetCommand::Close),
+        ["rate"] => return Err("rate needs a value: rate 50k, or rate max".to_owned()),
+        ["target"] => return Err("target needs a value: target 800k".to_owned()),
         ["rate", rate] => {
             let per_s = parse_rate(rate)?;
             Box::new(move |of| FleetCommand::Rate { per_s, of })
@@ -145,9 +153,7 @@ fn order(words: &[String]) -> Result<Option<Order>, String> {
             } else {
                 format!("'{}'", other.join(" "))
             };
-            return Err(format!(
-                "{other} is no command of a fleet; write pause, resume, rate 50k, target 800k or close"
-            ));
+            return Err(format!("{other} is not a fleet command; write pause, resume, rate 50k, target 800k or close"));
         }
     }))
 }
@@ -199,7 +205,8 @@ struct Summary<'a> {
 }
 
 impl Shown {
-    fn view(&mut self, view: &FleetView) -> Result<Reader, Failure> {
+    /// Shows what is new; the rows of one that is `over` are in its summary.
+    fn view(&mut self, view: &FleetView, over: bool) -> Result<Reader, Failure> {
         let mut text = String::new();
         for (row, event) in view.events.iter().rev() {
             let who = &view.rows[*row].state.who;
@@ -217,7 +224,7 @@ impl Shown {
         self.events.retain(|(id, _), _| here.contains(id.as_str()));
         if self.json {
             text += &json(&Line { view })?;
-        } else {
+        } else if !over {
             let changed = |row: &&crate::fleet::Row| self.rows.get(&row.state.who.id) != Some(&row.word());
             text += &fleet_rows(view.rows.iter().filter(changed));
             text += &fleet_line(view);

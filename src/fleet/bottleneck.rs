@@ -52,12 +52,17 @@ pub(super) fn find(rows: &[Row]) -> Option<Bottleneck> {
     for server in servers {
         let state = &server.1.state;
         if let Some(hit) = hit(state) {
-            return Some(of(Bound::Server, server, hit.clone(), &format!("has hit its limit of {hit}")));
+            return Some(of(Bound::Server, server, hit.clone(), &format!("hit its limit: {hit}")));
         }
         if holder == Some(server.0) {
             let side = state.server.as_ref();
             let by = side.and_then(|s| s.ceiling_by).map_or("its guard", |id| id.descriptor().label).to_owned();
-            return Some(of(Bound::Server, server, by.clone(), &format!("is held before its limit ({by})")));
+            return Some(of(
+                Bound::Server,
+                server,
+                by.clone(),
+                &format!("stops the clients short of its limit ({by})"),
+            ));
         }
         if let Some(how) = clients().find_map(|(_, row)| refused(&row.state)) {
             return Some(of(Bound::Server, server, how.to_owned(), how));
@@ -69,7 +74,7 @@ pub(super) fn find(rows: &[Row]) -> Option<Bottleneck> {
     for client in clients() {
         let state = &client.1.state;
         if let Some(hit) = hit(state) {
-            return Some(of(Bound::Generator, client, hit.clone(), &format!("has hit its limit of {hit}")));
+            return Some(of(Bound::Generator, client, hit.clone(), &format!("hit its limit: {hit}")));
         }
         if is_stopped(state, false) && !state.is_held_back() {
             let by = state.nearest.as_ref().map_or("its own guard", |limit| limit.name.as_str()).to_owned();

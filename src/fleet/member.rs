@@ -209,7 +209,7 @@ fn claim_run(store: &mut Store, fleet: &str, new: &str) -> Result<String, StoreE
     if ours {
         Ok(run)
     } else {
-        Err(StoreError::Unusable("another program has keys of this fleet's name there: choose another name".to_owned()))
+        Err(StoreError::Unusable("another program uses this fleet's keys: choose another name".to_owned()))
     }
 }
 

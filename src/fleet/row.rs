@@ -35,7 +35,7 @@ impl Standing {
             Standing::Running => "running",
             Standing::Silent => "SILENT",
             Standing::Lost => "LOST",
-            Standing::Left => "left",
+            Standing::Left => "ended",
         }
     }
 
@@ -76,6 +76,8 @@ impl Row {
     pub fn word(&self) -> &'static str {
         match self.standing {
             Standing::Running if self.state.phase == RunPhase::Guarded && self.state.is_held_back() => "HELD",
+            // It has no ramp of its own.
+            Standing::Running if self.state.phase == RunPhase::Ramping && self.state.who.role.serves() => "ACCEPTING",
             Standing::Running => self.state.phase.word(),
             standing => standing.word(),
         }

@@ -146,13 +146,13 @@ impl Store {
         let unusable = |text: &str| StoreError::Unusable(text.to_owned());
         match (e.kind(), code) {
             (ErrorKind::AuthenticationFailed, _) | (_, "WRONGPASS") => unusable("it refuses the user or the password"),
-            (_, "NOAUTH") => unusable("it wants a password: redis://:PASSWORD@HOST/NAME, best in C1M_FLEET"),
+            (_, "NOAUTH") => unusable("it requires a password: redis://:PASSWORD@HOST/NAME, best in C1M_FLEET"),
             (_, "NOPERM") => unusable("its user may not use the commands and keys of a fleet"),
-            (_, "WRONGTYPE") => unusable("another program has keys of this fleet's name there: choose another name"),
+            (_, "WRONGTYPE") => unusable("another program uses this fleet's keys: choose another name"),
             (_, "READONLY") => unusable("it is a replica, which takes no writes: name the primary"),
             (_, "OOM") => StoreError::Away("it is out of memory".to_owned()),
             (_, "DENIED") => unusable("it runs in protected mode and takes only local clients: set a password"),
-            (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => unusable("what answers there is no Redis"),
+            (ErrorKind::Parse | ErrorKind::UnexpectedReturnType, _) => unusable("whatever answers there is not Redis"),
             (ErrorKind::Io, _) if e.is_timeout() => StoreError::Away("it does not answer within a second".to_owned()),
             (ErrorKind::Io, _) if e.is_connection_refusal() => StoreError::Away("it refuses connections".to_owned()),
             (ErrorKind::Io, _) if e.is_connection_dropped() => StoreError::Away("it closed the connection".to_owned()),

@@ -24,6 +24,11 @@ pub struct Skew {
     pub fastest: Option<(usize, f64)>,
 }
 
+impl Skew {
+    /// Whoever starts so long after the first, microseconds, has joined a run that was under way: that is no skew.
+    pub const LATECOMER_US: u64 = 5_000_000;
+}
+
 /// The limit that comes first of all.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FleetLimit {
@@ -262,7 +267,9 @@ pub(super) fn plural(n: u64, what: &str) -> String {
 
 fn skew(rows: &[Row]) -> Skew {
     let starts = || rows.iter().filter_map(|row| row.state.started_us);
-    let start_us = starts().min().zip(starts().max()).filter(|_| starts().count() > 1).map(|(a, b)| b - a);
+    let first = starts().min().unwrap_or(0);
+    let together = || starts().map(|start| start - first).filter(|late| *late < Skew::LATECOMER_US);
+    let start_us = together().max().filter(|_| together().count() > 1);
     let mut ordered: Vec<(usize, f64)> = rows
         .iter()
         .enumerate()

@@ -67,7 +67,7 @@ pub fn rows<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
         let rest: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let connections = match row.standing {
             // What it had; it has closed all.
-            Standing::Left => format!("had {}{target}", grouped(state.peak)),
+            Standing::Left => format!("peak {}{target}", grouped(state.peak)),
             _ => format!("{}{target}", grouped(state.connections)),
         };
         let _ = writeln!(text, "  {:<24} {:<9} {connections}  {}", state.who.name(), row.word(), rest.join("  "));
@@ -84,7 +84,7 @@ pub fn summary(view: &FleetView) -> String {
     }
     // How many it allows is that of a server that has closed all.
     if let Some(late_us) = view.guard.as_ref().and_then(|guard| guard.late_us) {
-        let _ = writeln!(text, "  the server's guard was obeyed after {} ms at the latest", late_us / 1000);
+        let _ = writeln!(text, "  delay of the guard {} ms, the worst of late", late_us / 1000);
     }
     if let Some((memory, each)) = view.memory.as_ref().and_then(|memory| Some((memory, memory.bytes_per_connection?))) {
         let host = &view.rows[memory.row].state.who.host;

@@ -43,9 +43,9 @@ fn a_store_that_cannot_be_used_is_one_line() {
     let _silent = TcpListener::bind("127.0.0.1:8081").unwrap();
     refused(&[
         ("redis://127.0.0.1:8082/night", "refuses connections"),
-        (&url("night"), "wants a password"),
+        (&url("night"), "requires a password"),
         ("redis://:geheim@127.0.0.1/night", "refuses the user or the password"),
-        ("redis://127.0.0.1:8080/night", "no Redis"),
+        ("redis://127.0.0.1:8080/night", "not Redis"),
         ("redis://127.0.0.1:8081/night", "does not answer"),
     ]);
 }
@@ -88,7 +88,7 @@ fn keys_of_another_program_are_left_alone() {
     store.ask(&["RPUSH", "c1m-top:1:day:run", "x"]);
     let out = program().args(["--server", "--listen", "127.0.0.1", "--fleet", &url("day")]).output().unwrap();
     let line = String::from_utf8(out.stderr).unwrap();
-    assert!(out.status.code() == Some(2) && line.contains("another program has keys"), "{line}");
+    assert!(out.status.code() == Some(2) && line.contains("another program uses this fleet"), "{line}");
 }
 
 #[test]

@@ -76,8 +76,8 @@ fn a_wrong_command_is_one_line() {
     own_namespace!();
     let _store = Store::start(&[]);
     for (token, words, part) in [
-        ("secret", "explode", "is no command of a fleet"),
-        ("secret", "rate", "is no command of a fleet"),
+        ("secret", "explode", "is not a fleet command"),
+        ("secret", "rate", "rate needs a value"),
         ("secret", "rate 0", "would never start"),
         ("", "pause", "needs the workers' token"),
         ("secret", "pause", "no worker of the fleet"),

@@ -16,7 +16,7 @@ use super::support::{Finished, Home, Run, Started, own_namespace, print_uncaptur
 fn assert_held(end: &Finished) {
     assert_eq!((end.code, end.summary().verdict), (Some(3), Verdict::GuardStopped), "{end:#?}");
     assert_eq!(end.summary().stopped_by.as_deref(), Some("fleet_guard"));
-    end.assert_event("phase/guarded", &["the fleet's guard stopped the ramp"]);
+    end.assert_event("phase/guarded", &["the fleet's guard holds the ramp"]);
 }
 
 /// Waits for the end of a fleet that a server's guard stopped.

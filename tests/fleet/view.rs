@@ -108,9 +108,9 @@ fn a_server_alone_holds_when_its_clients_do() {
     let holding = |n, open| WorkerState { phase: RunPhase::Holding, ..client(n, open) };
     let word = |workers: Vec<WorkerState>| view(workers).rows[0].word();
     assert_eq!(word(vec![server(500_000), client(1, 250_000), holding(2, 249_000)]), "HOLDING");
-    assert_eq!(word(vec![server(499_000), client(1, 249_000), holding(2, 250_000)]), "RAMPING");
+    assert_eq!(word(vec![server(499_000), client(1, 249_000), holding(2, 250_000)]), "ACCEPTING");
     assert_eq!(word(vec![server(490_000), holding(1, 250_000), holding(2, 240_000)]), "HOLDING");
-    assert_eq!(word(vec![server(490_000)]), "RAMPING", "nobody is there to hold");
+    assert_eq!(word(vec![server(490_000)]), "ACCEPTING", "nobody is there to hold");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn who_is_the_bottleneck() {
     let (bound, _, _, text) = find(vec![server(100), WorkerState { held: Some(held), ..client(1, 100) }]).unwrap();
     assert_eq!(
         (bound, text.as_str()),
-        (Bound::Server, "server-bound: server on db is held before its limit (its guard)")
+        (Bound::Server, "server-bound: server on db stops the clients short of its limit (its guard)")
     );
     // Of two servers the nearer to its ceiling; and so it stays when all have ended.
     let side = |ceiling| Some(ServerSide { ceiling: Some(ceiling), ..ServerSide::default() });
@@ -174,4 +174,13 @@ fn who_is_the_bottleneck() {
     let refused = WorkerState { blocked: Some(Verdict::ServerRefuses), ..client(1, 100) };
     let (bound, _, _, text) = find(vec![server(100), refused]).unwrap();
     assert_eq!((bound, text.as_str()), (Bound::Server, "server-bound: server on db refuses connections"));
+}
+
+#[test]
+fn who_joins_a_run_that_is_under_way_is_no_skew() {
+    let started = |n, us| WorkerState { started_us: Some(NOW + us), ..client(n, 0) };
+    let skew = |late| view(vec![started(1, 0), started(2, 700), started(3, late)]).skew.start_us;
+    assert_eq!((skew(9_000), skew(4_900_000)), (Some(9_000), Some(4_900_000)));
+    assert_eq!(skew(600_000_000), Some(700));
+    assert_eq!(view(vec![started(1, 0), started(2, 600_000_000)]).skew.start_us, None);
 }

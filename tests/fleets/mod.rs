@@ -236,7 +236,7 @@ fn nobody_has_come_and_a_store_that_is_gone() {
     seen.lose("connection refused");
     let shown = text(&frame(&mut seen, Theme::default(), (120, 40)));
     assert!(
-        shown.contains("the store does not answer, so this is old; the workers go on: connection refused"),
+        shown.contains("the store is unreachable, so this is old; the workers go on: connection refused"),
         "{shown}"
     );
     assert!(shown.contains("load01"), "what was last known stays: {shown}");
@@ -305,7 +305,7 @@ fn what_drives_the_fleet_takes_its_token_and_closing_is_asked_about() {
     for key in ['p', '+', 'c'] {
         assert_eq!(press(&mut looking, KeyCode::Char(key)), Some(Action::Redraw), "{key}");
         let shown = text(&frame(&mut looking, Theme::default(), (120, 40)));
-        assert!(shown.contains("no C1M_FLEET_TOKEN"), "{key}: {shown}");
+        assert!(shown.contains("C1M_FLEET_TOKEN is not set"), "{key}: {shown}");
     }
     let mut driving = board(view(ramping(6)));
     assert_eq!(press(&mut driving, KeyCode::Char('p')), Some(Action::PauseToggle));

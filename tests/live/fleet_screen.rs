@@ -46,7 +46,7 @@ fn the_fleets_screen_shows_its_workers_and_drives_them() {
     // What was last known stays while the store is gone.
     store.kill().unwrap();
     store.wait().unwrap();
-    tty.shows("the store does not answer, so this is old");
+    tty.shows("the store is unreachable, so this is old");
     tty.shows("1/2");
     let _store = redis();
     tty.shows("nothing is wrong");
@@ -123,9 +123,9 @@ fn a_worker_opens_to_its_own_dashboard() {
     // A store that comes back empty is told anew.
     store.kill().unwrap();
     store.wait().unwrap();
-    fleet.shows("store gone");
+    fleet.shows("store unreachable");
     let store = redis();
-    wait_until("the store", || (!fleet.text().contains("store gone")).then_some(()));
+    wait_until("the store", || (!fleet.text().contains("store unreachable")).then_some(()));
     show_the_same(&fleet, &client);
     // Back to the fleet, where the same key gives a command.
     fleet.press("\x1b");
@@ -144,7 +144,7 @@ fn a_worker_opens_to_its_own_dashboard() {
     fleet.shows("counted by the client");
     // Killed, it keeps its last screen, which says how old it is.
     c1m_top::sys::kill(client.pid(), 9).unwrap();
-    fleet.shows(" not heard for ");
+    fleet.shows(" last heard from ");
     fleet.shows("counted by the client");
     fleet.press("q");
     assert_eq!(fleet.ended().exit_code(), 0);

@@ -92,7 +92,7 @@ fn guarded(facts: &Facts<'_>) -> Event {
     let ceiling = client.and_then(|c| c.ceiling).unwrap_or(facts.now.connections);
     if facts.guard.held_by_fleet() {
         let text = format!(
-            "the fleet's guard stopped the ramp at {}: more would bring the server too near its limit",
+            "the fleet's guard holds the ramp at {}: that is what the server allows this client now",
             units::grouped(ceiling)
         );
         return Event::new(Kind::Phase, Severity::Info, "phase/guarded", text);

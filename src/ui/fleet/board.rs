@@ -215,9 +215,9 @@ impl Board {
     /// Why what is shown of a worker is old, in a few words.
     pub fn trouble_of(&self, row: &Row) -> Option<String> {
         match row.standing {
-            Standing::Left => Some("its run is over".to_owned()),
-            Standing::Silent | Standing::Lost => Some(format!("not heard for {}", heard(row.age_ms))),
-            _ => self.trouble.as_ref().map(|_| "store gone".to_owned()),
+            Standing::Left => Some("its run has ended".to_owned()),
+            Standing::Silent | Standing::Lost => Some(format!("last heard from {} ago", heard(row.age_ms))),
+            _ => self.trouble.as_ref().map(|_| "store unreachable".to_owned()),
         }
     }
 

@@ -85,7 +85,7 @@ impl Cell {
             Cell::Share => "",
             Cell::Rate => "per s",
             Cell::Cpu => "CPU",
-            Cell::Limit => "its first limit",
+            Cell::Limit => "next limit",
             Cell::State => "state",
             Cell::Heard => "heard",
         }

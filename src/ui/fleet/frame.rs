@@ -166,7 +166,7 @@ fn header(buf: &mut Buffer, area: Rect, board: &Board, theme: Theme) {
     let since = started.map_or(0, |at| view.at_us.saturating_sub(at) / 1000);
     column = put(buf, area, column, 0, &units::clock(since), theme.text()) + 2;
     column = put(buf, area, column, 0, &format!("fleet {}", view.name), theme.text()) + 2;
-    let old = board.trouble.as_ref().map(|_| "store gone, figures old".to_owned());
+    let old = board.trouble.as_ref().map(|_| "store unreachable, figures old".to_owned());
     let right = old.unwrap_or_else(|| board.place.clone());
     if usize::from(column) + width(&right) + 2 < usize::from(area.width) {
         let style = if board.trouble.is_some() { theme.alarm() } else { theme.dim() };

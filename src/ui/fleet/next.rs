@@ -114,17 +114,22 @@ fn now(board: &Board, view: &FleetView, look: Look) -> Sentence {
     let warning = |text: String| (Severity::Warning.word(), look.severity(Severity::Warning), text);
     let critical = |text: String| (Severity::Critical.word(), look.severity(Severity::Critical), text);
     if let Some(why) = &board.trouble {
-        return warning(format!("the store does not answer, so this is old; the workers go on: {why}"));
+        return warning(format!("the store is unreachable, so this is old; the workers go on: {why}"));
     }
     if view.is_over() {
         let failed = view.verdict.status() != 0;
-        let text = view.bottleneck.as_ref().map_or_else(|| "every worker has left".to_owned(), |b| b.text.clone());
+        let lost = standing(view, Standing::Lost);
+        let text = match &view.bottleneck {
+            _ if !lost.is_empty() => format!("lost: {}; the others have ended", listed(&lost)),
+            Some(bottleneck) => bottleneck.text.clone(),
+            None => "every worker has ended".to_owned(),
+        };
         return if failed { critical(text) } else { ("OK", look.bar(LimitState::Ok), text) };
     }
     let lost = standing(view, Standing::Lost);
     if !lost.is_empty() {
         let holds = if lost.len() == 1 { "its connections are" } else { "their connections are" };
-        return critical(format!("not heard of: {}; {holds} not counted", listed(&lost)));
+        return critical(format!("lost: {}; {holds} not counted", listed(&lost)));
     }
     let bad = view.events.iter().filter(|(_, event)| view.at_us.saturating_sub(event.at_us) < NEWS_US);
     let worst = bad.max_by_key(|(_, event)| (event.severity, event.at_us));

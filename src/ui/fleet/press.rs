@@ -21,7 +21,7 @@ const NOTCH: isize = 3;
 const ALL: (usize, usize) = (usize::MAX, 0);
 
 /// What takes the fleet's token.
-const NO_TOKEN: &str = "this screen has no C1M_FLEET_TOKEN: it can look, and give no commands";
+const NO_TOKEN: &str = "view only: C1M_FLEET_TOKEN is not set";
 
 impl Board {
     /// Takes a key press; `None` when nothing is to be drawn for it.

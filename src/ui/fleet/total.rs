@@ -20,7 +20,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, view: &FleetView, look: Look) {
     let by = if clients { "by its clients" } else { "by its servers" };
     let over = view.is_over();
     let title = if over {
-        "Connections that the fleet had open at the most".to_owned()
+        "Peak connections of the fleet".to_owned()
     } else {
         format!("Connections of the fleet, counted {by}")
     };
@@ -125,7 +125,7 @@ fn skew(view: &FleetView) -> Vec<(&'static str, String)> {
         && most - least >= 0.01
     {
         let name = view.rows[slowest].state.who.name();
-        parts.push(("apart", format!("{:.0} to {:.0} % ({name} is last)", least * 100.0, most * 100.0)));
+        parts.push(("progress", format!("{:.0} to {:.0} % ({name} slowest)", least * 100.0, most * 100.0)));
     }
     if let Some(start) = skew.start_us {
         let doubt = 2.0 * skew.clock_error_us as f64 / 1000.0;

@@ -60,12 +60,12 @@ pub(super) fn gone(buf: &mut Buffer, area: Rect, look: Look) {
 fn own_dashboard(row: &Row) -> String {
     let version = &row.state.who.version;
     match row.standing {
-        Standing::Left => "Its run is over; this is what it last said.".to_owned(),
-        Standing::Silent | Standing::Lost => "It is not heard of; this is what it last said.".to_owned(),
+        Standing::Left => "Its run has ended; this is its last report.".to_owned(),
+        Standing::Silent | Standing::Lost => "No word from it; this is its last report.".to_owned(),
         _ if version != env!("CARGO_PKG_VERSION") => {
-            format!("Its own dashboard comes if c1m-top {version} sends one; this is what it says of itself.")
+            format!("Loading its dashboard, if c1m-top {version} sends one; this is its last report.")
         }
-        _ => "Its own dashboard comes in a moment; this is what it says of itself.".to_owned(),
+        _ => "Loading its dashboard; this is its last report.".to_owned(),
     }
 }
 
@@ -82,17 +82,14 @@ fn facts(view: &FleetView, row: &Row) -> Vec<(&'static str, String)> {
     );
     add("what", Some(state.who.what.clone()).filter(|what| !what.is_empty()));
     let of = state.target.map_or(String::new(), |target| format!(" of {}", units::grouped(target)));
-    add(
-        "connections",
-        Some(format!("{}{of}, {} at the most", units::grouped(state.connections), units::grouped(state.peak))),
-    );
+    add("connections", Some(format!("{}{of}, peak {}", units::grouped(state.connections), units::grouped(state.peak))));
     let limit = state.rate_limit.map_or(String::new(), |limit| format!(", held to {}/s", units::grouped(limit)));
     add("rate", state.rate_per_s.map(|rate| format!("{}/s{limit}", units::signed(rate))));
     let lost = state.lost.map_or(String::new(), |lost| format!(", {} connections lost", units::grouped(lost)));
     add("failures", Some(format!("{} failed calls{lost}", units::grouped(state.failures))));
     add("CPU", state.cpu.map(|cpu| format!("{:.1} of {} cores", cpu.cores_used, cpu.cores)));
     add(
-        "first limit",
+        "next limit",
         state.nearest.as_ref().map(|limit| {
             let at = limit
                 .connections
@@ -120,7 +117,7 @@ fn facts(view: &FleetView, row: &Row) -> Vec<(&'static str, String)> {
             let obeys = if held.holds { "holds it at" } else { "allows it" };
             let (late, age) = (held.late_us as f64 / 1000.0, heard(held.age_ms));
             format!(
-                "{obeys} {} connections; obeyed {late:.0} ms after the server's sample at the latest, heard {age} ago",
+                "{obeys} {} connections; delay {late:.0} ms, the worst of late; heard {age} ago",
                 units::grouped(held.allowed)
             )
         }),
