@@ -22,8 +22,8 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
     };
     let client =
         "--client 127.0.0.1 9900 --ports 10 --target 1k --rate 400 --hold 2s --close-rate 400 --interval 200ms";
-    let file = |n: u32| Home::path().join(format!("{n}.c1m"));
-    let client = |n: u32| {
+    let file = |n: usize| Home::path().join(format!("{n}.c1m"));
+    let client = |n: usize| {
         let record = file(n);
         worker("night", &format!("{client} --expect-workers 3 --part {n}/2 --record {}", record.display()))
     };
@@ -51,7 +51,8 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
     for (n, end) in [(1, one.finish()), (2, two.finish())] {
         said("a client", &end);
         let missed = missed_while(&end, &file(n));
-        for phase in ["waiting", "ramping", "holding", "closing"].iter().skip(if n == 1 { 0 } else { 1 }) {
+        // The second came after the first had waited.
+        for phase in &["waiting", "ramping", "holding", "closing"][n - 1..] {
             assert!(missed.iter().any(|then| then == phase), "client {n}, {phase}: {missed:?}");
         }
         assert_eq!((end.code, end.summary().verdict), (Some(0), Verdict::TargetReached), "{end:#?}");
@@ -75,8 +76,8 @@ fn missed_while(end: &Finished, file: &Path) -> Vec<String> {
         _ => None,
     });
     let phase_at = |t_ms| {
-        let phases = end.events.iter().filter_map(|e| Some((e.t_ms, e.id.strip_prefix("phase/")?)));
-        phases.filter(|(since, _)| *since <= t_ms).last().map_or("waiting", |(_, phase)| phase).to_owned()
+        let mut phases = end.events.iter().filter_map(|e| Some((e.t_ms, e.id.strip_prefix("phase/")?)));
+        phases.rfind(|(since, _)| *since <= t_ms).map_or("waiting", |(_, phase)| phase).to_owned()
     };
     missed.map(phase_at).collect()
 }
