@@ -45,7 +45,8 @@ fn five_nodes_hold_what_the_script_says() {
     require!(Long, Root, Veth, Program("slurmctld"), Program("munged"));
     own_processes!();
     let cluster = Cluster::start(5);
-    let job = cluster.submit(&deployed("slurm/run.sbatch"), "HOLD=5s");
+    // The clients do not start together: each holds until the last has its part.
+    let job = cluster.submit(&deployed("slurm/run.sbatch"), "HOLD=30s");
     let how = cluster.ended(&job);
     let log = cluster.written(&format!("c1m-{job}.log"));
     assert_eq!(how, "COMPLETED 0:0", "{log}");

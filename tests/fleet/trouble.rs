@@ -1,9 +1,12 @@
 //! What a fleet says when something of it fails.
 
+use std::path::Path;
+
 use c1m_top::model::{RunPhase, Verdict};
+use c1m_top::record::{self, Entry};
 
 use super::store::{Store, View, rows, said, url, worker};
-use super::support::{Printed, Run, own_namespace, program, require};
+use super::support::{Finished, Home, Printed, Run, own_namespace, program, require};
 
 const SERVER: &str = "--server --listen 127.0.0.1 --ports 10 --expect-workers 3";
 const CLIENT: &str = "--client 127.0.0.1 9900 --ports 10 --target 6k --expect-workers 3";
@@ -13,46 +16,50 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
     require!(Root, Program("redis-server"));
     own_namespace!();
     let mut store = Store::start(&[]);
-    let again = |store: &mut Store, phase: &str| {
-        eprintln!("killed while {phase}");
+    // Each outage that lasts is told.
+    let aways = |p: &Printed| p.events.iter().filter(|e| e.id.starts_with("fleet/away")).count();
+    let mut again = |missing: &mut [&mut Run]| {
+        let before: Vec<usize> = missing.iter().map(|worker| aways(&worker.printed())).collect();
         store.kill();
+        for (worker, before) in missing.iter_mut().zip(before) {
+            worker.until("the store is missed", |p| aways(p) > before);
+        }
         store.restart();
     };
     let client =
-        "--client 127.0.0.1 9900 --ports 10 --target 1k --rate 500 --hold 2s --close-rate 500 --interval 200ms";
-    let client = |part: &str| worker("night", &format!("{client} --expect-workers 3 --part {part}"));
+        "--client 127.0.0.1 9900 --ports 10 --target 1k --rate 200 --hold 4s --close-rate 200 --interval 200ms";
+    let file = |n: usize| Home::path().join(format!("{n}.c1m"));
+    let client = |n: usize| {
+        let record = file(n);
+        worker("night", &format!("{client} --expect-workers 3 --part {n}/2 --record {}", record.display()))
+    };
     let mut server = worker("night", SERVER);
-    let mut one = client("1/2");
+    let mut one = client(1);
     one.until("it waits", |p| p.event("fleet/waiting").is_some());
-    // Each outage that lasts is told, and when it is over.
-    for n in [1, 2] {
-        store.kill();
-        for worker in [&mut server, &mut one] {
-            let away = format!("fleet/away/{n}");
-            let told = worker.wait_for(&away, |p| p.event(&away).map(|e| e.text.clone()));
-            eprintln!("killed while waiting: {told}");
-        }
-        store.restart();
-        for worker in [&mut server, &mut one] {
-            let back = format!("fleet/back/{n}");
-            worker.until(&back, |p| p.event(&back).is_some());
-        }
+    again(&mut [&mut server, &mut one]);
+    for worker in [&mut server, &mut one] {
+        worker.until("the store is back", |p| p.event("fleet/back").is_some());
     }
     // The store has forgotten both; they name themselves again, and are waited for.
-    let mut two = client("2/2");
+    let mut two = client(2);
     two.until("the ramp", |p| p.established() > 50);
-    again(&mut store, "ramping");
+    again(&mut [&mut server, &mut one, &mut two]);
     let view = View::open("night");
     view.until("all three again", |view| view["count"]["running"] == 3);
     one.until_holding();
     two.until_holding();
-    again(&mut store, "holding");
+    again(&mut [&mut one, &mut two]);
     let closes = |p: &Printed| p.samples.last().is_some_and(|s| s.phase == RunPhase::Closing);
     one.until("closing", closes);
     two.until("closing", closes);
-    again(&mut store, "closing");
-    for end in [one.finish(), two.finish()] {
+    again(&mut [&mut one, &mut two]);
+    for (n, end) in [(1, one.finish()), (2, two.finish())] {
         said("a client", &end);
+        let missed = missed_while(&end, &file(n));
+        // The second came after the first had waited.
+        for phase in &["waiting", "ramping", "holding", "closing"][n - 1..] {
+            assert!(missed.iter().any(|then| then == phase), "client {n}, {phase}: {missed:?}");
+        }
         assert_eq!((end.code, end.summary().verdict), (Some(0), Verdict::TargetReached), "{end:#?}");
         assert_eq!(end.peak(), 500);
     }
@@ -64,6 +71,20 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
         (Some(0), &"3 of 3 workers, 1,000 of 1,000 connections".into()),
         "{summary:#}"
     );
+}
+
+/// What a client did each time that it missed the store, as its recording has it.
+fn missed_while(end: &Finished, file: &Path) -> Vec<String> {
+    let recording = record::open(file).unwrap();
+    let missed = recording.entries().filter_map(|entry| match entry {
+        Entry::Note { t_ms, id, .. } if id.starts_with("fleet/away") => Some(t_ms),
+        _ => None,
+    });
+    let phase_at = |t_ms| {
+        let mut phases = end.events.iter().filter_map(|e| Some((e.t_ms, e.id.strip_prefix("phase/")?)));
+        phases.rfind(|(since, _)| *since <= t_ms).map_or("waiting", |(_, phase)| phase).to_owned()
+    };
+    missed.map(phase_at).collect()
 }
 
 #[test]
@@ -105,7 +126,9 @@ fn a_store_that_paused_loses_nobody() {
     for one in all.map(Run::finish) {
         said("a client", &one);
         assert_eq!((one.code, one.summary().verdict), (Some(0), Verdict::TargetReached), "{one:#?}");
-        assert!(one.event("fleet/away").is_some() && one.event("fleet/lost").is_none(), "{one:#?}");
+        one.assert_event("fleet/away", &["it does not answer within a second"]);
+        one.assert_event("fleet/back", &["the fleet's store is back after "]);
+        assert!(one.event("fleet/lost").is_none(), "{one:#?}");
     }
     assert_eq!(server.finish().code, Some(0));
     assert_eq!(view.finish().1["text"], "3 of 3 workers, 6,000 of 6,000 connections");

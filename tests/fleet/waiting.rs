@@ -38,8 +38,12 @@ fn parts() {
     waits_for(&mut one, &["part 2/3, part 3/3, the server"]);
     let mut server = worker("night", "--server --listen 127.0.0.1 --ports 1 --expect-workers 4");
     waits_for(&mut one, &["part 2/3, part 3/3, the server", "part 2/3, part 3/3"]);
+    // Each has said whom it waits for before that changes.
+    waits_for(&mut server, &["part 2/3, part 3/3"]);
     let mut two = client(2);
     waits_for(&mut one, &["part 2/3, part 3/3, the server", "part 2/3, part 3/3", "part 3/3"]);
+    waits_for(&mut two, &["part 3/3"]);
+    waits_for(&mut server, &["part 2/3, part 3/3", "part 3/3"]);
     let seen = view.until("what the fleet waits for", |view| view["count"]["waiting"] == 3);
     assert_eq!(seen["missing"], serde_json::json!(["part 3/3"]), "{seen:#}");
     // Whoever leaves is waited for again.
@@ -74,8 +78,13 @@ fn without_parts_and_of_another_version(store: &Store) {
     let event = |object: &serde_json::Value| object["kind"] == "fleet_event" && object["id"] == "fleet/version";
     view.until("the worker's word", |_| view.all().iter().any(event));
     let mut text = program();
-    text.args(["fleet", &super::store::url("day"), "--output", "text", "--duration", "100ms"]);
+    text.args(["fleet", &super::store::url("day"), "--output", "text", "--duration", "1500ms"]);
     let text = String::from_utf8(text.output().unwrap().stdout).unwrap();
-    assert_eq!(text.matches(&format!("versions differ: {versions}")).count(), 3, "in each look and at the end: {text}");
+    let count = |words: &str| text.matches(words).count();
+    let looks = count("  versions differ: ");
+    assert!(
+        looks >= 2 && looks == count(&format!("  versions differ: {versions}")),
+        "in each look and at the end: {text}"
+    );
     assert!(text.contains(&told), "{text}");
 }

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use super::support::{Home, PATIENCE, Run, Started, own_namespace, poll, program, require, wait_until};
+use super::support::{Home, PATIENCE, Run, Started, own_namespace, poll, program, require, succeed, wait_until};
 use super::tty::Tty;
 
 /// Where they meet, in the namespace of the test.
@@ -16,11 +16,14 @@ fn redis() -> Started {
     started
 }
 
+/// What signs the commands of the screen.
+const TOKEN: (&str, &str) = ("C1M_FLEET_TOKEN", "open sesame");
+
 /// A worker that waits for the two others, with the token of the screen.
 fn worker(options: &str) -> Run {
     let mut command = program();
     command.args(["--output", "json", "--no-record", "--fleet", FLEET, "--expect-workers", "3", "--interval", "200ms"]);
-    Run::spawn(command.env("C1M_FLEET_TOKEN", "open sesame").args(options.split_whitespace()))
+    Run::spawn(command.env(TOKEN.0, TOKEN.1).args(options.split_whitespace()))
 }
 
 #[test]
@@ -28,7 +31,7 @@ fn the_fleets_screen_shows_its_workers_and_drives_them() {
     require!(Program("redis-server"));
     own_namespace!();
     let mut store = redis();
-    let mut tty = Tty::start(&format!("fleet {FLEET}"), 40, 120, &[("C1M_FLEET_TOKEN", "open sesame")]);
+    let mut tty = Tty::start(&format!("fleet {FLEET}"), 40, 120, &[TOKEN]);
     tty.shows("No worker has come to redis://127.0.0.1:7399/screen yet");
     let server = worker("--server --listen 127.0.0.1");
     tty.shows("1 of 3 workers have come");
@@ -74,6 +77,11 @@ fn show_the_same(one: &Tty, other: &Tty) {
     assert!(same.is_some(), "{differ:#?}");
 }
 
+/// The key under which the store has the commands that were given; empty where none was.
+fn commands() -> String {
+    succeed(Command::new("redis-cli").args(["-p", "7399", "KEYS", "c1m-top:1:screen:*:commands"])).trim().to_owned()
+}
+
 #[test]
 fn a_worker_opens_to_its_own_dashboard() {
     require!(Program("redis-server"));
@@ -81,13 +89,13 @@ fn a_worker_opens_to_its_own_dashboard() {
     let mut store = redis();
     let start = |options: &str| {
         let options = format!("{options} --fleet {FLEET} --expect-workers 2 --interval 2s");
-        Tty::start(&options, 40, 120, &[])
+        Tty::start(&options, 40, 120, &[TOKEN])
     };
     let file = Home::path().join("client.c1m");
     let server = start("--server --listen 127.0.0.1 --no-record");
     let client = format!("--client 127.0.0.1 9900 --target 900 --rate 300 --hold 10m --record {}", file.display());
     let mut client = start(&client);
-    let mut fleet = Tty::start(&format!("fleet {FLEET}"), 40, 120, &[]);
+    let mut fleet = Tty::start(&format!("fleet {FLEET}"), 40, 120, &[TOKEN]);
     fleet.shows("2 of 2 workers");
     client.shows("HOLDING");
     // The second row: the client. It is recorded, so that its beginning comes too, and what the keys do is as there.
@@ -101,7 +109,6 @@ fn a_worker_opens_to_its_own_dashboard() {
     show_the_same(&fleet, &client);
     fleet.press("p");
     fleet.shows("commands are for the whole fleet: Esc goes back to its screen");
-    assert!(!client.text().contains("PAUSED"), "{}", client.text());
     // Back in time, over there.
     client.press("1");
     fleet.press("1:1s\r");
@@ -111,6 +118,8 @@ fn a_worker_opens_to_its_own_dashboard() {
     wait_until("its first second", || early(&fleet.text()).then_some(()));
     fleet.press("\x1b");
     show_the_same(&fleet, &client);
+    // The key that was pressed there has given no command.
+    assert_eq!(commands(), "");
     // A store that comes back empty is told anew.
     store.kill().unwrap();
     store.wait().unwrap();
@@ -118,9 +127,12 @@ fn a_worker_opens_to_its_own_dashboard() {
     let store = redis();
     wait_until("the store", || (!fleet.text().contains("store unreachable")).then_some(()));
     show_the_same(&fleet, &client);
-    // Back to the fleet, and to one that is not recorded: it is shown from now on.
+    // Back to the fleet, where the same key gives a command.
     fleet.press("\x1b");
     fleet.shows("2 of 2 workers");
+    fleet.press("p");
+    wait_until("the command in the store", || (!commands().is_empty()).then_some(()));
+    // And to one that is not recorded: it is shown from now on.
     fleet.press("k\r");
     fleet.shows("counted by the server");
     fleet.shows(" server on ");
