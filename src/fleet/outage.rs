@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::member::News;
-use super::round::POLL;
 use super::store::StoreError;
 
 /// A store that is back sooner is not worth a line.
 const SHORT: Duration = Duration::from_secs(2);
 
-/// Longest time between two attempts to reach a store that has gone.
+/// Shortest and longest time between two attempts to reach a store that has gone.
+const FIRST: Duration = Duration::from_millis(200);
 const BACK_OFF: Duration = Duration::from_secs(5);
 
 /// See the module.
@@ -27,12 +27,12 @@ pub(super) struct Outage {
 impl Outage {
     /// It begins; or the one before goes on, which nobody has heard of and which seemed over at a moment just now.
     pub(super) fn new(before: Option<(Outage, Instant)>, now: Instant, error: &StoreError) -> Self {
-        let next = Instant::now() + POLL;
+        let next = Instant::now() + FIRST;
         match before {
-            Some((before, over)) if !before.told && now - over < SHORT => Self { next, wait: POLL, ..before },
+            Some((before, over)) if !before.told && now - over < SHORT => Self { next, wait: FIRST, ..before },
             before => {
                 let number = before.map_or(1, |(before, _)| before.number + u32::from(before.told));
-                Self { since: now, next, wait: POLL, why: error.to_string(), told: false, number }
+                Self { since: now, next, wait: FIRST, why: error.to_string(), told: false, number }
             }
         }
     }
@@ -95,9 +95,9 @@ mod tests {
         let start = Instant::now();
         let mut outage = Outage::new(None, start, &refused());
         for n in 1..5 {
-            let now = start + POLL * 2 * n;
+            let now = start + FIRST * 2 * n;
             assert_eq!(outage.news(now), None);
-            outage = Outage::new(Some((outage, now)), now + POLL, &refused());
+            outage = Outage::new(Some((outage, now)), now + FIRST, &refused());
         }
         assert!(outage.news(start + SHORT).is_some());
     }

@@ -19,7 +19,7 @@ use crate::model::Verdict;
 pub(super) const PUBLISH: Duration = Duration::from_secs(1);
 
 /// Between two looks at what the servers allow, while a client opens, and at who is ready, while all wait. Two commands each.
-pub(super) const POLL: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(200);
 
 /// Between two renewals of claims.
 const KEEP: Duration = Duration::from_secs(3);
