@@ -183,7 +183,7 @@ fn measure_phase(
         let every = if phase == RunPhase::Ramping { 1 } else { 5 };
         if step.is_multiple_of(every) {
             for worker in workers {
-                worker.publish(state(worker.who(), phase, step));
+                worker.publish(Instant::now(), state(worker.who(), phase, step));
             }
         }
         if step.is_multiple_of(5) {

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::message::Message;
 use super::plan::Plan;
@@ -41,9 +41,9 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// A sample has been taken: this is how things stand. The first says that everything is up.
-    pub(super) fn publish(&mut self, model: &Model) {
-        self.handle.publish(WorkerState::of(model, self.handle.who(), self.handle.now_us()));
+    /// A sample has been taken, which began `at` this moment: this is how things stand. The first says that everything is up.
+    pub(super) fn publish(&mut self, model: &Model, at: Instant) {
+        self.handle.publish(at, WorkerState::of(model, self.handle.who(), self.handle.now_us()));
         if !std::mem::replace(&mut self.ready, true) {
             self.handle.ready();
         }

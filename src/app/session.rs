@@ -131,7 +131,7 @@ impl Session {
 
     fn take(&mut self, message: Message) -> Result<Option<End>, Failure> {
         match message {
-            Message::Report(Report::Sample { sample, shown }) => {
+            Message::Report(Report::Sample { at, sample, shown }) => {
                 self.asked &= !shown;
                 // Nobody else tells of the end of a program that is only watched.
                 let gone = sample.kernel.program.as_ref().filter(|program| program.processes == 0).map(|p| p.pid);
@@ -150,7 +150,7 @@ impl Session {
                     return Ok(Some(End::AtOnce));
                 }
                 if let Some(fleet) = &mut self.fleet {
-                    fleet.publish(&self.state);
+                    fleet.publish(&self.state, at);
                 }
                 let steps = self.controller.on_sample(&self.state, Instant::now());
                 self.note_bound();

@@ -33,6 +33,8 @@ const WAKE: Token = Token(usize::MAX);
 pub(super) enum Report {
     /// A sample.
     Sample {
+        /// When its reading began: nothing in it is older.
+        at: Instant,
         /// What was read.
         sample: Arc<Sample>,
         /// It is one that is shown; those between two of these only make what is shown right.
@@ -208,7 +210,8 @@ impl Watcher {
 
     /// One pass: the engines' counters at one instant, then the kernel.
     fn sample<T: From<Report>>(&mut self, to: &SyncSender<T>, shown: bool) -> Result<(), Ended> {
-        let at = self.started.elapsed();
+        let began = Instant::now();
+        let at = began.duration_since(self.started);
         let reading = |link: &mut Link| EngineReading { stats: link.stats(), hello: link.hello().clone() };
         let engines: Vec<EngineReading> = self.links.iter_mut().map(reading).collect();
         let counted = engines.iter().filter_map(|e| e.stats.as_ref().ok()).flat_map(|s| &s.errors);
@@ -219,7 +222,7 @@ impl Watcher {
         let (kernel, own) = self.sampler.read();
         let sample = Sample::join(at, kernel, engines, own);
         self.moving = self.moves(at, &sample);
-        send(to, Report::Sample { sample: Arc::new(sample), shown })
+        send(to, Report::Sample { at: began, sample: Arc::new(sample), shown })
     }
 
     /// Whether connections come or go: those of a client by what it is doing, those of any other by the sockets there are. An
@@ -265,7 +268,7 @@ mod tests {
         let sampler = Sampler::new(Roots::default(), &[]).unwrap();
         let (to, reports) = sync_channel::<Report>(64);
         let (handle, _) = start(sampler, vec![link], Duration::from_hours(1), to).unwrap();
-        let Report::Sample { sample, shown: true } = reports.recv().unwrap() else { panic!("no sample") };
+        let Report::Sample { sample, shown: true, .. } = reports.recv().unwrap() else { panic!("no sample") };
         assert!(sample.engines[0].stats.is_err(), "an engine without a report delays no sample");
         for order in [Command::Pause, Command::Stop] {
             handle.give(Order::Tell(None, order.clone()));

@@ -61,9 +61,9 @@ impl Handle {
         micros(self.origin.elapsed()).saturating_add_signed(self.slot.offset_us())
     }
 
-    /// This is how things stand; what was said before and is not in the store yet is forgotten. Never waits for the store.
-    pub fn publish(&self, state: WorkerState) {
-        self.slot.publish(Instant::now(), state);
+    /// This is how things stood `at` this moment or shortly after it; what was said before and is not in the store yet is forgotten. Never waits for the store.
+    pub fn publish(&self, at: Instant, state: WorkerState) {
+        self.slot.publish(at, state);
     }
 
     /// Where the pieces of this worker's own run go, which somebody looks at ([`News::LookedAt`]).

@@ -23,7 +23,8 @@ const POINTS: usize = 1024;
 /// What a server says of its guard, with each of its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Hold {
-    /// The moment of its sample, by the store's clock, microseconds.
+    /// When the reading of its sample began, by the store's clock, microseconds: a date after it was counted would have clients count
+    /// as room what they had opened in between.
     pub(super) at_us: u64,
     /// Connections that it had.
     pub(super) connections: u64,

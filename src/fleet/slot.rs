@@ -16,7 +16,7 @@ const FEED_WAITS: usize = 8 << 20;
 /// What has come since it was last taken.
 #[derive(Debug, Default)]
 pub(super) struct Handed {
-    /// The newest state, and when it was true.
+    /// The newest state, and when its reading began.
     pub(super) state: Option<(Instant, Box<WorkerState>)>,
     /// Connections at every moment since.
     pub(super) points: Vec<(Instant, u64)>,
@@ -51,10 +51,13 @@ impl Slot {
         self.handed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The newest state, whose reading began `at` this moment.
     pub(super) fn publish(&self, at: Instant, state: WorkerState) {
         let mut handed = self.lock();
         if handed.points.len() < POINTS {
-            handed.points.push((at, state.connections));
+            // Dated after it was counted, as a server's count is dated before: both ways a client takes itself to have had less at
+            // that moment, and has less room.
+            handed.points.push((Instant::now(), state.connections));
         }
         handed.state = Some((at, Box::new(state)));
         self.changed.notify_one();
@@ -132,6 +135,18 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_counted_is_dated_before_it_and_what_a_client_counted_after_it() {
+        let slot = Slot::default();
+        let began = Instant::now();
+        std::thread::sleep(Duration::from_millis(2));
+        let read = Instant::now();
+        slot.publish(began, WorkerState::default());
+        let handed = slot.take(read);
+        assert_eq!(handed.state.map(|(at, _)| at), Some(began));
+        assert!(handed.points[0].0 >= read);
+    }
 
     #[test]
     fn a_store_that_takes_nothing_ends_the_feed_and_not_the_memory() {

@@ -77,8 +77,8 @@ fn one_server() {
     let server = server.finish();
     let peak = server.summary().peak_accepted.unwrap();
     let limit = server.limit("nofile").limit.unwrap();
-    // Nine tenths of it; less by what a busy machine hears late.
-    assert!(peak <= limit * 9 / 10 && peak >= limit * 6 / 10, "{peak} of {limit}: {}", server.log());
+    // Nine tenths of it, and not much less.
+    assert!(peak <= limit * 9 / 10 && peak >= limit * 8 / 10, "{peak} of {limit}: {}", server.log());
     let held = view.views().into_iter().filter_map(|view| view["guard"]["late_us"].as_u64()).max();
     print_uncaptured(&format!(
         "held at {peak} of {limit}; obeyed {} ms after the server's sample at the latest",
@@ -93,7 +93,7 @@ fn foreign_server() {
     let view = View::open("web");
     let beside = worker("web", &format!("--attach {} --expect-workers 3 --interval 200ms", server.id()));
     let client =
-        "--client 127.0.0.1 8080 --ports 1 --target 8k --rate 4k --expect-workers 3 --hold 4s --interval 200ms";
+        "--client 127.0.0.1 8080 --ports 1 --target 8k --rate 4k --expect-workers 3 --hold 2s --interval 200ms";
     let ends = [1, 2].map(|n| worker("web", &format!("{client} --part {n}/2"))).map(Run::finish);
     ends.iter().for_each(assert_held);
     let beside = beside.finish();
@@ -101,7 +101,7 @@ fn foreign_server() {
     let views = view.views();
     let most = views.iter().filter_map(|view| view["totals"]["accepted"].as_u64()).max().unwrap();
     // How many files it has open is counted a moment before its connections are.
-    assert!((1300..1950).contains(&most), "{most} of 2,000 files");
+    assert!((1600..1950).contains(&most), "{most} of 2,000 files");
     let holds = |view: &&Value| view["guard"]["holds"].as_u64() > Some(0);
     let seen = views.iter().find(holds).unwrap_or_else(|| panic!("nobody is held: {views:#?}"));
     assert_eq!(seen["rows"][0]["state"]["who"]["role"], "attach", "{seen:#}");
