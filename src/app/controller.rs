@@ -236,6 +236,8 @@ impl Controller {
             }
             Some(Phase::Closing | Phase::Closed) | None => return,
             // Held back for a moment is not stopped by the guard.
+            // It has not heard yet that it is to close: what it does until then is not how the run ended.
+            Some(_) if self.closing() => {}
             Some(phase) => self.guarded = phase == Phase::Guarded,
         }
         let Some(stats) = &client.stats else { return };
@@ -471,7 +473,10 @@ pub(super) fn step(now: u64, up: bool) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::model::synthetic;
 
     /// A run with both ends that somebody watches, and no option.
     const WATCHED: Terms = Terms {
@@ -528,5 +533,26 @@ mod tests {
         let mut run = Controller::new(terms, now);
         run.on_death(&Cause::Exit(0));
         assert_eq!(run.verdict(&Model::default()), Verdict::EngineKilled);
+    }
+
+    #[test]
+    fn what_a_client_does_before_it_hears_that_all_is_closed_changes_no_verdict() {
+        let start = Instant::now();
+        let terms = Terms { own_server: false, interactive: false, hold: Some(Duration::from_secs(1)), ..WATCHED };
+        let (mut run, mut model) = (Controller::new(terms, start), Model::default());
+        run.all_ready(start);
+        let mut see = |run: &mut Controller, phase, t_ms| {
+            let mut sample = synthetic::sample(5000, t_ms);
+            synthetic::engine(&mut sample, Role::Client).unwrap().phase = phase;
+            model.take(Arc::new(sample));
+            let closes = |step: &Step| matches!(step, Step::Order(Order::Tell(_, Command::Close { .. })));
+            let steps = run.on_sample(&model, start + Duration::from_millis(t_ms));
+            (steps.iter().any(closes), run.verdict(&model))
+        };
+        assert!(!see(&mut run, Phase::Ramping, 1000).0);
+        assert!(!see(&mut run, Phase::Guarded, 2000).0);
+        assert_eq!(see(&mut run, Phase::Guarded, 3000), (true, Verdict::GuardStopped));
+        // Its ceiling was raised at that moment.
+        assert_eq!(see(&mut run, Phase::Ramping, 3010), (false, Verdict::GuardStopped));
     }
 }
