@@ -301,7 +301,7 @@ impl Shown {
             }
             _ => return,
         };
-        if let Some(why) = fleet::refuse(&command, clients().count()) {
+        if let Some(why) = fleet::refuse(&command, view.clients()) {
             return self.board.say(why);
         }
         if let FleetCommand::Rate { per_s, .. } = command {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::print::print;
 use super::{Failure, fleet, fleet_screen, gather};
 use crate::cli::{FleetArgs, FleetOutputArg};
-use crate::fleet::{Address, FleetCommand, FleetVerdict, FleetView, Looker, Standing, StoreError, WorkerEvent};
+use crate::fleet::{Address, FleetCommand, FleetVerdict, FleetView, Looker, StoreError, WorkerEvent};
 use crate::model::Severity;
 use crate::output::{fleet_line, fleet_rows, fleet_summary, harmless, object};
 use crate::units::{parse_count, parse_rate};
@@ -39,8 +39,7 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
         };
         let of = view.totals.target.unwrap_or(0);
         let command = order(of);
-        let here = view.rows.iter().filter(|row| row.standing.counts() && row.standing != Standing::Left);
-        let clients = here.filter(|row| row.state.who.role.connects()).count();
+        let clients = view.clients();
         if let Some(why) = fleet::refuse(&command, clients) {
             return Err(Failure::Usage(why));
         }

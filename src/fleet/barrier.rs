@@ -129,6 +129,7 @@ mod tests {
         assert!(is_near(now + START_IN_US, now) && is_near(0, now), "one that is past is for those that come late");
         assert!(!is_near(now + 3_600_000_000, now) && !is_near(u64::MAX, now));
     }
+
     #[test]
     fn each_that_is_waited_for_is_named_once() {
         const NOW: u64 = 1_000_000_000;

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::keys::LOOKS_MS;
 use super::slot::Slot;
 
 /// Where the pieces of a worker's own run go. It ends when this is dropped.
@@ -61,9 +60,4 @@ impl Feeding {
             self.waiting.extend(pieces);
         }
     }
-}
-
-/// Says that somebody looks at a worker's own run; it is to be said again well before it lapses.
-pub(super) fn look(pipe: &mut redis::Pipeline, key: &str) {
-    pipe.cmd("SET").arg(key).arg(1).arg("PX").arg(LOOKS_MS).ignore();
 }

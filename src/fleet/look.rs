@@ -6,8 +6,7 @@ use redis::Pipeline;
 
 use super::address::Address;
 use super::command::{FleetCommand, Run, Signed, Token};
-use super::feed;
-use super::keys::{KEPT_MS, Keys};
+use super::keys::{KEPT_MS, Keys, LOOKS_MS};
 use super::row::LOST_MS;
 use super::store::{Store, StoreError};
 use super::view::FleetView;
@@ -95,7 +94,7 @@ impl Looker {
     pub fn look_at(&mut self, worker: &str) -> Result<(), StoreError> {
         let Some(keys) = &self.run else { return Ok(()) };
         let mut pipe = redis::pipe();
-        feed::look(&mut pipe, &keys.looked_at(worker));
+        pipe.cmd("SET").arg(keys.looked_at(worker)).arg(1).arg("PX").arg(LOOKS_MS).ignore();
         self.store.ask(&pipe)
     }
 

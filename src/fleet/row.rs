@@ -76,9 +76,7 @@ impl Row {
     pub fn word(&self) -> &'static str {
         match self.standing {
             Standing::Running if self.state.phase == RunPhase::Guarded && self.state.is_held_back() => "HELD",
-            // It has no ramp of its own.
-            Standing::Running if self.state.phase == RunPhase::Ramping && self.state.who.role.serves() => "ACCEPTING",
-            Standing::Running => self.state.phase.word(),
+            Standing::Running => self.state.phase.word_of(self.state.who.role.serves()),
             standing => standing.word(),
         }
     }

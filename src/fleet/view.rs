@@ -144,6 +144,12 @@ impl FleetView {
         !self.rows.is_empty() && self.rows.iter().all(|row| matches!(row.standing, Standing::Left | Standing::Lost))
     }
 
+    /// How many clients a command reaches.
+    pub fn clients(&self) -> usize {
+        let here = self.rows.iter().filter(|row| row.standing.counts() && row.standing != Standing::Left);
+        here.filter(|row| row.state.who.role.connects()).count()
+    }
+
     /// Who has not come, as [`FleetView::missing`] has it.
     pub(super) fn absent(&self) -> impl Iterator<Item = String> {
         absent(&self.rows, &self.count).into_iter()

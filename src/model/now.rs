@@ -55,6 +55,12 @@ impl RunPhase {
         !matches!(self, RunPhase::Holding | RunPhase::Closing | RunPhase::Closed | RunPhase::EngineDied)
     }
 
+    /// The word for it where the end that connects is another's (`serves`): a server has no ramp of its own, and no end of one. It
+    /// accepts what comes.
+    pub fn word_of(self, serves: bool) -> &'static str {
+        if serves && self == RunPhase::Ramping { "ACCEPTING" } else { self.word() }
+    }
+
     /// The word in the header.
     pub fn word(self) -> &'static str {
         match self {
@@ -152,12 +158,9 @@ pub struct Now {
 }
 
 impl Now {
-    /// The word for what the run is doing. A server alone has no ramp of its own, and no end of one: it accepts what comes.
+    /// The word for what the run is doing.
     pub fn word(&self) -> &'static str {
-        match (self.source, self.phase) {
-            (CountSource::Server, RunPhase::Ramping) => "ACCEPTING",
-            (_, phase) => phase.word(),
-        }
+        self.phase.word_of(self.source == CountSource::Server)
     }
 }
 
