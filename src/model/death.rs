@@ -22,9 +22,9 @@ const BACK_MS: u64 = 30_000;
 const DENSE: usize = 4;
 /// See [`DENSE`].
 const APART_MS: u64 = 1000;
-/// A heap of which so much was certainly in use, and perhaps so much, when its process was last seen: that is why it is gone.
-/// V8 gives up from 0.8 on ("Ineffective mark-compacts near heap limit").
-const FULL_HEAP: (f64, f64) = (0.8, 0.9);
+/// A heap of which so many percent were certainly in use, and perhaps so many, when its process was last seen: that is why it is
+/// gone. V8 gives up from 80 on ("Ineffective mark-compacts near heap limit").
+const FULL_HEAP: (f64, f64) = (80.0, 90.0);
 
 /// How long the fullest heap counts, milliseconds: full ones are collected over and over before they are given up (7 s, node 20
 /// at 64 MiB).
@@ -203,16 +203,17 @@ impl Witness {
 
     /// Why a process is gone that nobody saw end.
     fn vanished(&self, pid: u32) -> Cause {
+        // In whole percent, as it is told: what is said to be at 80 % is taken to be. A node is read so now and then.
         let full = |heap: &HeapUse| {
-            let of = |share: f64| share * heap.limit_bytes as f64;
-            heap.least_bytes as f64 >= of(FULL_HEAP.0) && heap.most_bytes as f64 >= of(FULL_HEAP.1)
+            let (least, most) = heap_percent(heap);
+            least.round() >= FULL_HEAP.0 && most >= FULL_HEAP.1
         };
         if self.heaps.iter().any(|h| h.pid == pid && full(&h.used)) { Cause::OutOfHeap } else { Cause::Vanished }
     }
 
     /// Its heap when that was last read, if it may have been full, for the sentence.
     fn heap(&self, pid: u32) -> String {
-        let full = |heap: &HeapUse| heap.most_bytes as f64 >= FULL_HEAP.1 * heap.limit_bytes as f64;
+        let full = |heap: &HeapUse| heap_percent(heap).1 >= FULL_HEAP.1;
         self.heaps.iter().find(|h| h.pid == pid && full(&h.used)).map_or(String::new(), |h| of_heap(&h.used, &h.set_by))
     }
 
@@ -289,10 +290,15 @@ impl Witness {
     }
 }
 
-/// How full a heap was.
+/// How full a heap was, at least and at most.
+fn heap_percent(heap: &HeapUse) -> (f64, f64) {
+    let percent = |bytes: u64| bytes.min(heap.limit_bytes) as f64 / heap.limit_bytes.max(1) as f64 * 100.0;
+    (percent(heap.least_bytes), percent(heap.most_bytes))
+}
+
+/// How full a heap was, for the sentence.
 fn of_heap(heap: &HeapUse, set_by: &str) -> String {
-    let share = |bytes: u64| bytes.min(heap.limit_bytes) as f64 / heap.limit_bytes.max(1) as f64 * 100.0;
-    let (least, most) = (share(heap.least_bytes), share(heap.most_bytes));
+    let (least, most) = heap_percent(heap);
     let limit = units::bytes(heap.limit_bytes);
     let share = if most - least < 1.0 { format!("{least:.0}") } else { format!("{least:.0} to {most:.0}") };
     format!("; its heap was at {share} % of its limit of {limit} ({set_by})")
@@ -593,6 +599,8 @@ mod tests {
         );
         let (death, text) = of(Some((63, 63)), Cause::Vanished);
         assert!(death.cause == Cause::OutOfHeap && text.contains("was at 98 % of its limit"), "{text}");
+        let (death, text) = of(Some((51, 64)), Cause::Vanished);
+        assert!(death.cause == Cause::OutOfHeap && text.contains("was at 80 to 100 % of its limit"), "{text}");
         // What may be is said as that, and what is too little is not said.
         let (death, text) = of(Some((30, 62)), Cause::Vanished);
         assert!(
