@@ -66,6 +66,11 @@ impl Rounds {
                 // Nothing is asked until then: all that wait are to have their share when they start.
                 self.hold()?;
             }
+            if at_us <= now_us {
+                // It has no share before a server counts it.
+                self.late = true;
+                self.poll(news)?;
+            }
             return Ok(());
         }
         if now < self.next.name {

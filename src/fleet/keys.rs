@@ -122,6 +122,11 @@ impl Keys {
         self.of_run("hold")
     }
 
+    /// A hash: what each client is given and has not used yet, and the sum (no name).
+    pub(super) fn given(&self) -> String {
+        self.of_run("given")
+    }
+
     /// Who has a part.
     pub(super) fn part(&self, number: u32) -> String {
         self.of_run(&format!("part:{number}"))
@@ -133,7 +138,7 @@ impl Keys {
     }
 
     /// All that live as long as the run can be looked at, but for the workers' own.
-    pub(super) fn shared(&self) -> [String; 11] {
+    pub(super) fn shared(&self) -> [String; 12] {
         [
             self.workers(),
             self.alive(),
@@ -145,6 +150,7 @@ impl Keys {
             self.joined(),
             self.start(),
             self.hold(),
+            self.given(),
             self.commands(),
         ]
     }

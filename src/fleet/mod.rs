@@ -27,6 +27,7 @@ mod bottleneck;
 mod clock;
 mod command;
 mod feed;
+mod given;
 mod handle;
 mod hold;
 mod keys;

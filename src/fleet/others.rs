@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::given;
 use super::keys::{KEPT_MS, mortal};
 use super::look::states;
 use super::member::News;
@@ -140,6 +141,10 @@ impl Rounds {
         let mut pipe = redis::pipe();
         for key in [keys.clients(), keys.present(), keys.ramping()] {
             pipe.srem(key, &lost).ignore();
+        }
+        // By those who have room to give: all others need not say it too.
+        if self.member.who.role.serves() {
+            lost.iter().for_each(|id| given::give_back(&mut pipe, &keys.given(), id));
         }
         self.member.store.ask::<()>(&pipe)
     }

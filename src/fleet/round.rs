@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::command::Gate;
 use super::feed::Feeding;
+use super::given;
 use super::hold::Allowance;
 use super::keys::{KEPT_MS, Keys};
 use super::member::{Member, News};
@@ -41,6 +42,8 @@ pub(super) struct Rounds {
     /// When all start, by the store's clock, microseconds, and by this process'.
     pub(super) start: Option<(u64, Instant)>,
     pub(super) started_us: Option<u64>,
+    /// It came after the start.
+    pub(super) late: bool,
     pub(super) allowance: Allowance,
     /// Its number among those that share the room; `None`: it is none of them.
     pub(super) sharing: Option<u64>,
@@ -110,6 +113,7 @@ impl Rounds {
             ready: false,
             start: None,
             started_us: None,
+            late: false,
             allowance: Allowance::default(),
             sharing: None,
             sharers: Sharers::default(),
@@ -297,6 +301,9 @@ impl Rounds {
         pipe.cmd("SET").arg(keys.worker(&id)).arg(text).arg("PX").arg(KEPT_MS).ignore();
         pipe.zrem(keys.alive(), &id).ignore().srem(keys.ramping(), &id).ignore().srem(keys.clients(), &id).ignore();
         pipe.hdel(keys.hold(), &id).ignore().srem(keys.present(), &id).ignore();
+        if self.member.who.role.is_held() {
+            given::give_back(&mut pipe, &keys.given(), &id);
+        }
         if let Some(part) = self.member.who.part.filter(|_| !self.displaced) {
             pipe.del(keys.part(part.number)).ignore();
         }

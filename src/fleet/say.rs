@@ -5,7 +5,8 @@ use std::time::Instant;
 use redis::Pipeline;
 
 use super::command::Run;
-use super::hold::Hold;
+use super::given;
+use super::hold::{Hold, Sharing};
 use super::keys::{KEPT_MS, mortal};
 use super::member::{News, wall_ahead_us};
 use super::round::{Rounds, Sharers};
@@ -105,14 +106,24 @@ impl Rounds {
         if !self.knows() && self.allowance.awaits(&holds) {
             return Ok(());
         }
-        // All that wait joined before the start was set, and the servers speak of them before it.
-        let sharing = if self.started_us.is_none() { Some(0) } else { self.sharing };
         let now_us = self.member.store.now_us();
         let before = self.allowance.held();
         let state = self.state.as_ref().map(|(_, state)| state);
         let rate = state.and_then(|state| state.rate_per_s).unwrap_or(0.0);
         let target = state.and_then(|state| state.target);
-        let held = self.allowance.obey(&holds, sharing, now_us, rate, target);
+        let sharing = match self.sharing {
+            _ if self.started_us.is_none() && !self.late => Sharing::FromTheStart,
+            Some(number) => Sharing::Joined(number),
+            None => Sharing::Not,
+        };
+        let wish = self.allowance.wish(&holds, sharing, now_us, rate, target);
+        let mut given = 0;
+        if let Some(ask) = wish.and_then(|wish| wish.ask) {
+            let mut pipe = redis::pipe();
+            given::ask(&mut pipe, &self.member.keys.given(), &self.member.who.id, ask);
+            (given,) = self.member.store.ask(&pipe)?;
+        }
+        let held = self.allowance.obey(wish, given);
         if held.map(|h| (h.allowed, h.holds)) != before.map(|h| (h.allowed, h.holds)) {
             news.push(News::Held(held));
         }
@@ -176,6 +187,7 @@ impl Rounds {
             self.sharing = Some(number);
         } else {
             pipe.srem(keys.ramping(), id).ignore();
+            given::give_back(&mut pipe, &keys.given(), id);
             self.member.store.ask::<()>(&pipe)?;
             self.sharing = None;
         }

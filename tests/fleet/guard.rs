@@ -8,7 +8,7 @@ use std::thread;
 use c1m_top::model::Verdict;
 use serde_json::Value;
 
-use super::store::{Store, View, rows, url, worker};
+use super::store::{Store, View, rows, sh, url, worker};
 use super::support::{Finished, Home, Run, Started, own_namespace, print_uncaptured, require, wait_until};
 
 /// Fails unless the guard of a server ended this client.
@@ -61,6 +61,33 @@ fn servers_hold_all_clients_before_their_own_limits() {
     let _store = Store::start(&[]);
     // Fleets in one store, which know nothing of one another.
     thread::scope(|scope| [one_server, foreign_server, two_servers].map(|of| drop(scope.spawn(of))));
+}
+
+#[test]
+fn a_client_that_alone_has_lost_the_store_keeps_its_share() {
+    require!(Root, Program("redis-server"), Program("nft"), Program("prlimit"));
+    own_namespace!();
+    let store = Store::start(&["--bind", "0.0.0.0", "--protected-mode", "no"]);
+    let options =
+        "--server --listen 127.0.0.1 --ports 10 --workers 1 --expect-workers 3 --duration 40s --interval 200ms";
+    let server = Run::under(&["prlimit", "--nofile=3000:3000"], &format!("{options} --fleet {}", url("night")));
+    let client = "--client 127.0.0.1 9900 --ports 10 --target 8k --expect-workers 3 --hold 10s --interval 200ms";
+    let fast = worker("night", &format!("{client} --rate 400"));
+    let mut slow = Run::start(&format!("{client} --rate 200 --fleet redis://127.0.0.2/night"));
+    slow.until("some", |p| p.established() >= 300);
+    sh("nft 'add table inet c1m; add chain inet c1m out { type filter hook output priority 0; };
+        add rule inet c1m out ip daddr 127.0.0.2 drop'");
+    // Of some 1,800 that are left it has half. The other goes on twice as fast, and would be given more than the rest.
+    let share = slow.wait_for("its share", |p| p.event("phase/guarded").map(|_| p.established()));
+    slow.until("the store is missed", |p| p.event("fleet/away").is_some());
+    let fast = fast.finish();
+    sh("nft delete table inet c1m");
+    drop(store);
+    let server = server.interrupt();
+    let peak = server.summary().peak_accepted.unwrap();
+    assert!(peak <= 2700, "{peak} of 3,000: {share} of one, {:?} of the other", fast.summary().peak_established);
+    assert!((800..=1350).contains(&share), "it goes on without the store: {share}");
+    eprintln!("{peak} of 3,000: {share} of one, {:?} of the other", fast.summary().peak_established);
 }
 
 /// A server holds all its clients.
