@@ -191,7 +191,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "IP", value_parser = values::address, value_delimiter = ',', help_heading = "Addresses")]
     pub listen: Vec<IpAddr>,
 
-    /// Allow a target that is not loopback, private, link-local or unique-local.
+    /// Allow a server address that is not loopback, private, link-local or unique-local.
     #[arg(long, help_heading = "Addresses")]
     pub allow_public: bool,
 

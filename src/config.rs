@@ -203,7 +203,7 @@ pub fn defaults() -> String {
 fn text<'a>(value: &'a DeValue<'_>) -> Result<&'a str, String> {
     match value {
         DeValue::String(text) => Ok(text),
-        other => Err(format!("{} is no text; write it in quotes", of_kind(other))),
+        other => Err(format!("{} is not text; quote it", of_kind(other))),
     }
 }
 
@@ -278,7 +278,7 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         for (text, line, part) in [
             ("theme = \"mauve\"", 1, "theme: 'mauve' is not a theme; there are dark"),
-            ("\n\ntheme = 7", 3, "theme: 7 is no text"),
+            ("\n\ntheme = 7", 3, "theme: 7 is not text"),
             ("mouse = \"yes\"", 1, "mouse: \"yes\" is neither true nor false"),
             ("# a\nthem = \"dark\"", 2, "no setting 'them'; did you mean theme?"),
             ("xyzzy = 1", 1, "no setting 'xyzzy'; there are theme, view"),

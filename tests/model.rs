@@ -214,7 +214,7 @@ fn every_failure_names_its_limit_the_proof_and_the_cure() {
             100_000,
             |s| fail(s, Role::Client, "socket", 24, "EMFILE", 1),
             Severity::Info,
-            "client: one descriptor table is full, and the next worker takes over",
+            "client: one descriptor table is full, and the next worker thread takes over",
         ),
         (
             "file-max/client/socket/ENFILE",
@@ -685,7 +685,7 @@ fn the_guard_and_a_stop_are_told_with_their_reason() {
     again.t_ms += 1000;
     guarded.update(&again);
     let text = &event(&guarded, "phase/guarded").text;
-    let want = "the guard stopped the ramp at 500,000: more would leave less than a tenth of the memory headroom";
+    let want = "the guard stopped the ramp at 500,000: more would leave less than a tenth of the memory that was free";
     assert!(text.starts_with(want), "{text}");
     assert_eq!(guarded.summary(Verdict::GuardStopped).stopped_by.as_deref(), Some("memory"));
 
@@ -895,7 +895,7 @@ fn old_workers_are_told_with_what_they_hold_and_are_not_unfair() {
     let mut model = Model::default();
     model.update(&workers(&[900, 800, 250, 200], 2));
     let drain = event(&model, "draining/8122");
-    let want = "2 workers of nginx are draining: they listen no more, and still hold 1,700 connections until their peers close them";
+    let want = "2 workers of nginx are draining: they no longer listen, but still hold 1,700 connections until their peers close them";
     assert_eq!((drain.text.as_str(), drain.severity), (want, Severity::Info));
     assert!(model.events().all().iter().all(|e| e.id != "skew"), "{:?}", model.events().all());
     // The same again is no news; one more is.

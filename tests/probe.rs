@@ -137,7 +137,7 @@ fn kernel_5_15_with_cgroups_of_version_2() {
 
 #[test]
 fn a_target_in_another_network_namespace_decides_what_is_read() {
-    let elsewhere = "set in the target's network namespace, not visible from this one";
+    let elsewhere = "set in the watched process's network namespace, not visible from this one";
     let tree = roots(&fixture("proc-5.15"));
     let mut alone = Sampler::new(tree.clone(), &[]).unwrap();
     assert_eq!(alone.read().0.net.sockstat.unwrap().inuse, 20_010);

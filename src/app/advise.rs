@@ -61,9 +61,7 @@ fn check_from(run: &str, args: &CheckArgs) -> Result<u8, Failure> {
     let cost = &summary.bytes_per_connection;
     let user = cost.user.unwrap_or_else(|| cost.server_user.unwrap_or(0.0) + cost.client_user.unwrap_or(0.0));
     let Some(total) = cost.total else {
-        return Err(Failure::Usage(format!(
-            "--from {run}: what a connection costs is not known of that run: it opened too few"
-        )));
+        return Err(Failure::Usage(format!("--from {run}: it opened too few connections to tell what one costs")));
     };
     let mut ask = args.ask.clone();
     (ask.role, ask.program) = match recording.header().role {

@@ -107,7 +107,7 @@ impl Step {
         let Step::Order(Order::Tell(_, command)) = self else { return None };
         Some(match command {
             Command::Pause => "paused".to_owned(),
-            Command::Resume => "going on".to_owned(),
+            Command::Resume => "resumed".to_owned(),
             Command::Rate { per_s: None } => "rate: as fast as it goes".to_owned(),
             Command::Rate { per_s: Some(n) } => format!("rate: {} per second at most", grouped(*n)),
             Command::Target { connections } => format!("target: {} connections", grouped(*connections)),
@@ -386,7 +386,7 @@ impl Controller {
             return Err("the client has not begun yet".to_owned());
         };
         if let Some(stop) = &stats.stop {
-            return Err(format!("the ramp has stopped and takes no other target: {}", stop.text));
+            return Err(format!("the ramp has stopped, so its target cannot change: {}", stop.text));
         }
         match stats.phase {
             Phase::Closing | Phase::Closed => return Err("all connections are being closed".to_owned()),

@@ -46,7 +46,7 @@ impl Session {
                         )
                     }
                     Some(us) => format!(
-                        "all workers are ready: started {us} us after the moment agreed on (the store's clock is known to {error_us} us)"
+                        "all workers are ready: started {us} us after the agreed time (store's clock ± {error_us} us)"
                     ),
                     None => "not waiting for other workers (no --expect-workers or --part)".to_owned(),
                 };

@@ -296,7 +296,7 @@ impl Shown {
                 rate(controller::step(now, up), of)
             }
             Action::Target(connections) => {
-                let said = format!("told the clients to aim at {}", units::grouped(connections));
+                let said = format!("told the clients: target {}", units::grouped(connections));
                 (FleetCommand::Target { connections, of }, said)
             }
             _ => return,

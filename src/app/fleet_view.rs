@@ -35,7 +35,7 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
             return Err(Failure::Usage(format!("a command needs the workers' token in {}", fleet::TOKEN)));
         };
         let Some(view) = looker.look(false).map_err(|e| unusable(&e))? else {
-            return Err(Failure::Usage(format!("no worker of the fleet {address} has come yet")));
+            return Err(Failure::Usage(format!("no worker has joined the fleet {address} yet")));
         };
         let of = view.totals.target.unwrap_or(0);
         let command = order(of);
@@ -104,7 +104,7 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
                     shown.summary(view)?;
                     Ok(view.verdict.status())
                 }
-                None => Err(Failure::Usage(format!("no worker of the fleet {address} has come"))),
+                None => Err(Failure::Usage(format!("no worker has joined the fleet {address}"))),
             };
         }
         thread::sleep(LOOK);

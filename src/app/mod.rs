@@ -133,9 +133,7 @@ fn machine_is_here() -> Result<(), Failure> {
         ("/dev/null", "/dev/null", "mount --rbind /dev DIR/dev"),
     ] {
         if !Path::new(path).exists() {
-            return Err(Failure::Usage(format!(
-                "{name} is not here, and nothing goes without it; in a chroot: {cure}"
-            )));
+            return Err(Failure::Usage(format!("{name} is missing, and nothing works without it; in a chroot: {cure}")));
         }
     }
     Ok(())
@@ -144,7 +142,7 @@ fn machine_is_here() -> Result<(), Failure> {
 /// Prints the defaults of the configuration file, and where it is looked for.
 fn print_config() -> u8 {
     let path = config::path(|name| std::env::var_os(name));
-    let place = path.map_or("nowhere, for there is no home directory".to_owned(), |path| path.display().to_string());
+    let place = path.map_or("nowhere (there is no home directory)".to_owned(), |path| path.display().to_string());
     let text = format!("# Looked for at: {}\n{}", printable(&place), config::defaults());
     // A reader that has seen enough is no failure.
     let _ = io::stdout().write_all(text.as_bytes());

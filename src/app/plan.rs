@@ -156,7 +156,7 @@ pub(super) fn traffic(args: &TrafficArgs) -> Option<TrafficConfig> {
 fn addresses(args: &RunArgs, to: &Endpoint, part: Option<Part>, ports: (u16, u16)) -> Result<parts::Addresses, String> {
     let sources = sources(&args.addresses.source)?;
     if let Some(other) = sources.iter().find(|ip| ip.is_ipv4() != to.ip.is_ipv4()) {
-        return Err(format!("--source {other} is of another address family than the target {}", to.ip));
+        return Err(format!("--source {other} is of another address family than the server's address {}", to.ip));
     }
     Ok(parts::addresses(part, sources, to.ip, ports))
 }

@@ -123,7 +123,7 @@ pub(super) fn prune(dir: &Path, more: usize) {
     }
 }
 
-/// The file of a RUN: `last`, a number of `c1m-top runs`, or a path.
+/// The file of a RUN: `last`, a number from `c1m-top runs`, or a path.
 pub(super) fn file_of(run: &str) -> Result<PathBuf, Failure> {
     let number = if run == "last" { Some(1) } else { run.parse::<usize>().ok() };
     let Some(number) = number else { return Ok(PathBuf::from(run)) };

@@ -9,10 +9,10 @@ use super::values::{self, OutputArg};
 use crate::model::Expect;
 
 pub(super) const RUN_HELP: &str = "\
-RUN is a file that --record has written, a number of c1m-top runs (1 is the newest), or last.";
+RUN is a file written by --record, a number from c1m-top runs (1 is the newest), or last.";
 
 pub(super) const REPLAY_HELP: &str = "\
-RUN is a file that --record has written, a number of c1m-top runs (1 is the newest), or last.
+RUN is a file written by --record, a number from c1m-top runs (1 is the newest), or last.
 
 On the screen, Space plays and pauses, . and , change the speed; the arrows move through time (ten steps with Shift), [ and ]
 from event to event, :12m goes to a time, :1m conns to a count, End to the end of the run.";

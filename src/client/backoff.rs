@@ -358,9 +358,9 @@ impl Seen {
             );
         }
         let (what, limit) = match (lifetime_us < AT_ONCE_US, self.held) {
-            (true, 0) => ("accepts and closes at once", "its maximum of clients, or who may connect"),
-            (true, _) => ("accepts and closes at once", "its maximum of clients"),
-            (false, _) => ("closes what it has accepted", "its maximum of clients, or a timeout"),
+            (true, 0) => ("accepts and closes at once", "its client limit, or its access rules"),
+            (true, _) => ("accepts and closes at once", "its client limit"),
+            (false, _) => ("closes what it has accepted", "its client limit, or a timeout"),
         };
         let lived = match lifetime_us {
             0..1_000_000 => format!("{:.1} ms", lifetime_us as f64 / 1e3),
@@ -614,11 +614,11 @@ mod tests {
         assert_eq!(
             seen.sentence(400),
             "the server accepts and closes at once: 500/s before the client backed off, half of them within 0.4 ms; 3,000 \
-             held. It is the server's own limit (its maximum of clients), not this machine"
+             held. It is the server's own limit (its client limit), not this machine"
         );
         let text = Seen { held: 0, ..seen }.sentence(400);
         assert!(
-            text.contains("none held. It is the server's own limit (its maximum of clients, or who may connect)"),
+            text.contains("none held. It is the server's own limit (its client limit, or its access rules)"),
             "{text}"
         );
         let text = seen.sentence(30_000_000);

@@ -251,7 +251,7 @@ impl Engine for Client {
             cause: StopCause::Limit,
             call: errno::failed("socket", libc::EMFILE),
             text: format!(
-                "the client's tables of open files are full ({tables} x {room} connections): allow more tables (--workers) or raise the hard limit (ulimit -Hn)"
+                "the client's descriptor tables are full ({tables} x {room} connections): allow more tables (--workers) or raise the hard limit (ulimit -Hn)"
             ),
         });
     }
@@ -261,7 +261,7 @@ impl Engine for Client {
         self.shared.ramp.stop(Stop {
             cause: StopCause::Limit,
             call,
-            text: format!("a client worker could not start: {error}"),
+            text: format!("a client worker thread could not start: {error}"),
         });
     }
 }

@@ -163,7 +163,7 @@ pub(super) fn probe(domain: Domain, ip: IpAddr) -> io::Result<()> {
                 format!("cannot connect from {ip}: it is not an address of this machine (--source; see: ip address)")
             }
             Some(libc::EINVAL | libc::EAFNOSUPPORT) => {
-                format!("cannot connect from {ip}: it is of another address family than the target (--source)")
+                format!("cannot connect from {ip}: it is of another address family than the server (--source)")
             }
             _ => format!("cannot connect from {ip}: {e} (--source)"),
         };

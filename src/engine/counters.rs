@@ -253,7 +253,7 @@ impl Counters {
     pub fn note_worker_failed(&self, role: Role, error: &io::Error) -> FailedCall {
         let call = errno::failed("thread", error.raw_os_error().unwrap_or(0));
         self.add_error("thread", call.errno);
-        let text = format!("A {} worker could not start: {error}.", role.name());
+        let text = format!("A {} worker thread could not start: {error}.", role.name());
         self.note_failed(Severity::Critical, "worker_failed", text, Some(call.clone()));
         call
     }

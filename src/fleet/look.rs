@@ -122,7 +122,7 @@ impl Looker {
     /// What is wrong with the store; that no run goes on.
     pub fn command(&mut self, token: &Token, command: FleetCommand) -> Result<(), StoreError> {
         let Some(keys) = &self.run else {
-            return Err(StoreError::Unusable("no worker of this fleet has come yet".to_owned()));
+            return Err(StoreError::Unusable("no worker has joined this fleet yet".to_owned()));
         };
         let of = Run { fleet: keys.fleet(), id: keys.run_id() };
         // A later command has a later time, whoever gives it.

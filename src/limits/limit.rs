@@ -56,7 +56,7 @@ pub enum LimitState {
     Warn,
     /// About to be reached.
     Critical,
-    /// Hit: something was refused because of it.
+    /// Reached: something failed because of it.
     Hit,
 }
 

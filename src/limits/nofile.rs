@@ -17,7 +17,7 @@ pub(super) static DESCRIPTOR: Descriptor = Descriptor {
     sources: "engines: their own count; others: size of /proc/PID/fd, /proc/PID/limits",
     stops_run: true,
     errnos: &[("", "EMFILE")],
-    unless_met: Some("one descriptor table is full, and the next worker takes over"),
+    unless_met: Some("one descriptor table is full, and the next worker thread takes over"),
     // A full table among many is how one worker hands over to the next.
     met_by: |engine| {
         let rooms = engine.table_room.saturating_mul(u64::from(engine.tables_max));
@@ -190,7 +190,7 @@ fn own(given: &Given<'_>, holder: &Holder<'_>) -> Need {
     Need::compare(ID, holder.role, limit.hard.saturating_mul(most), needed)
         .met_at(room.saturating_mul(most))
         .because(format!(
-            "{} {plural} of {}, one per worker{raised}",
+            "{} {plural} of {}, one per worker thread{raised}",
             grouped(wanted.unwrap_or(most)),
             grouped(limit.hard)
         ))

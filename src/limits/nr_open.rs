@@ -50,7 +50,7 @@ fn need(given: &Given<'_>, out: &mut Vec<Need>) {
     });
     out.push(match (&given.kernel.host.nr_open, largest.max()) {
         (Err(why), _) => Need::unknown(ID, why),
-        (Ok(_), None) => Need::not_applicable(ID, "limits one descriptor table; c1m-top's workers have one each"),
+        (Ok(_), None) => Need::not_applicable(ID, "limits one descriptor table; c1m-top has one per worker thread"),
         (Ok(nr_open), Some((need, processes))) => Need::compare(ID, "host", *nr_open, need)
             .met_at(nr_open.saturating_mul(processes))
             .because("the highest a hard limit can be")

@@ -273,7 +273,7 @@ impl Witness {
             Cause::OutOfHeap => format!("{who} is gone {at}{}: it ran out of heap", self.heap(death.pid)),
             Cause::Vanished => {
                 let heap = self.heap(death.pid);
-                format!("{who} is gone {at}; it was not started here, so how it ended cannot be seen{heap}")
+                format!("{who} is gone {at}; it was not started here, so how it ended is unknown{heap}")
             }
             Cause::OomKilled { cgroup: Some(path) } => {
                 let group = self.chain(death.pid).and_then(|c| c.iter().find(|g| g.path == *path));
@@ -603,10 +603,7 @@ mod tests {
         assert!(death.cause == Cause::OutOfHeap && text.contains("was at 80 to 100 % of its limit"), "{text}");
         // What may be is said as that, and what is too little is not said.
         let (death, text) = of(Some((30, 62)), Cause::Vanished);
-        assert!(
-            death.cause == Cause::Vanished && text.contains("cannot be seen; its heap was at 47 to 97 %"),
-            "{text}"
-        );
+        assert!(death.cause == Cause::Vanished && text.contains("is unknown; its heap was at 47 to 97 %"), "{text}");
         for heap in [None, Some((10, 42)), Some((56, 57))] {
             let (death, text) = of(heap, Cause::Vanished);
             assert!(death.cause == Cause::Vanished && !text.contains("heap"), "{text}");

@@ -50,7 +50,7 @@ pub(super) struct GuardInput {
     pub room: Option<u64>,
 }
 
-/// A limit that refused something.
+/// A limit that was reached, and how that showed.
 #[derive(Debug, Clone)]
 struct Hit {
     id: LimitId,

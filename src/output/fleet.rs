@@ -80,11 +80,11 @@ pub fn summary(view: &FleetView) -> String {
     let mut text = rows(view.rows.iter());
     if let Some(us) = view.skew.start_us {
         let error = view.skew.clock_error_us;
-        let _ = writeln!(text, "  started within {us} us of one another (clocks known to {error} us)");
+        let _ = writeln!(text, "  started within {us} us of one another (clocks ± {error} us)");
     }
     // How many it allows is that of a server that has closed all.
     if let Some(late_us) = view.guard.as_ref().and_then(|guard| guard.late_us) {
-        let _ = writeln!(text, "  delay of the guard {} ms, the worst of late", late_us / 1000);
+        let _ = writeln!(text, "  guard delay {} ms, the worst lately", late_us / 1000);
     }
     if let Some((memory, each)) = view.memory.as_ref().and_then(|memory| Some((memory, memory.bytes_per_connection?))) {
         let host = &view.rows[memory.row].state.who.host;

@@ -93,7 +93,7 @@ fn verdict(s: &Summary, model: &Model) -> String {
         Verdict::ServerStalled => format!("the server takes no more connections{}", stop(model)),
         Verdict::Late => "the target was reached, but messages were sent too late".to_owned(),
         Verdict::TimeUp => "time was up before the target was reached".to_owned(),
-        Verdict::WorkersMissing => "a worker of the fleet did not come, or was lost".to_owned(),
+        Verdict::WorkersMissing => "a fleet worker never joined, or was lost".to_owned(),
         Verdict::Served | Verdict::Watched => "ended".to_owned(),
         Verdict::Interrupted => "ended by the user".to_owned(),
     }
@@ -220,7 +220,7 @@ fn warnings(page: &mut Page, model: &Model) {
         page.cure(&event.cure);
     }
     if left_out > 0 {
-        page.wrapped("  ", "  ", &format!("and {left_out} more, of no greater severity"));
+        page.wrapped("  ", "  ", &format!("and {left_out} more, none more severe"));
     }
 }
 

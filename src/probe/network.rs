@@ -103,8 +103,8 @@ impl Network {
         let Some(other) = &self.other else { return link::fastest(&self.roots, "/proc/net/dev", buf) };
         let namespace = other.entered.as_ref().map_err(|_| Absent::InTargetsNamespace)?;
         let sysfs = namespace.inside(sys::sysfs_of_this_network);
-        let sysfs =
-            sysfs.map_err(|e| Absent::Because(format!("the target's interfaces cannot be seen: {e}").into()))?;
+        let sysfs = sysfs
+            .map_err(|e| Absent::Because(format!("the watched process's interfaces cannot be seen: {e}").into()))?;
         let roots = Roots { sys: format!("/proc/self/fd/{}", sysfs.as_raw_fd()).into(), ..self.roots.clone() };
         link::fastest(&roots, &format!("/proc/{}/net/dev", other.pid), buf)
     }

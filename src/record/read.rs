@@ -43,7 +43,7 @@ impl fmt::Display for Unreadable {
             Self::Refused(why) => f.write_str(why),
             Self::Directory => f.write_str("it is a directory; name a file in it (c1m-top runs lists those there are)"),
             Self::Empty => f.write_str("it is empty: nothing was recorded"),
-            Self::Foreign => f.write_str("it is no recording of c1m-top (--record FILE writes one)"),
+            Self::Foreign => f.write_str("it is not a c1m-top recording (--record FILE writes one)"),
             Self::NoHeader => f.write_str("its beginning is damaged or missing, and without it nothing can be read"),
             Self::Newer { schema, needs: Some(needs) } => {
                 write!(f, "it needs c1m-top {needs} or later: its schema is {schema}, and this version reads {SCHEMA}")

@@ -67,12 +67,12 @@ pub fn outcome(facts: &Facts) -> Outcome {
         Some(Verdict::ServerStalled) => {
             format!("The server takes no more than {held}{of} connections, and no limit that can be seen explains it.")
         }
-        Some(Verdict::Late) => format!(
-            "All {held} connections were open, and messages left too late for the load to be the one asked for."
-        ),
-        Some(Verdict::TimeUp) => format!("The time was up at {held}{of} connections."),
+        Some(Verdict::Late) => {
+            format!("All {held} connections were open, but messages left too late to be the load you asked for.")
+        }
+        Some(Verdict::TimeUp) => format!("Time ran out at {held}{of} connections."),
         Some(Verdict::WorkersMissing) => {
-            format!("Workers of the fleet were missing; {held}{of} connections were open here at once.")
+            format!("Fleet workers were missing; {held}{of} connections were open here at once.")
         }
         Some(Verdict::Served | Verdict::Watched) => {
             format!("At most {held} connections were open at once{}.", cost_and_time(facts))

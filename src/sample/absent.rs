@@ -90,7 +90,9 @@ impl fmt::Display for Absent {
             Self::NotInThisKernel { path } => write!(f, "this kernel has no {path}"),
             Self::SwitchedOff { path } => write!(f, "switched off in this kernel ({path})"),
             Self::NotInThisNamespace => f.write_str("not in this network namespace"),
-            Self::InTargetsNamespace => f.write_str("set in the target's network namespace, not visible from this one"),
+            Self::InTargetsNamespace => {
+                f.write_str("set in the watched process's network namespace, not visible from this one")
+            }
             Self::NotTracking => f.write_str("connection tracking is not loaded"),
             Self::NoSockDiag => f.write_str("this kernel does not report accept queues (no tcp_diag)"),
             Self::NoDescriptor { path } => write!(f, "out of open files, cannot open {path}"),
@@ -118,7 +120,7 @@ mod tests {
             (Absent::NotInThisKernel { path: path() }, "this kernel has no /proc/x"),
             (Absent::SwitchedOff { path: path() }, "switched off in this kernel (/proc/x)"),
             (Absent::NotInThisNamespace, "not in this network namespace"),
-            (Absent::InTargetsNamespace, "set in the target's network namespace, not visible from this one"),
+            (Absent::InTargetsNamespace, "set in the watched process's network namespace, not visible from this one"),
             (Absent::NotTracking, "connection tracking is not loaded"),
             (Absent::NoSockDiag, "this kernel does not report accept queues (no tcp_diag)"),
             (Absent::NoDescriptor { path: path() }, "out of open files, cannot open /proc/x"),

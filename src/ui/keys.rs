@@ -270,7 +270,7 @@ pub(super) static KEYS: &[Row] = {
             binds: &[(Char('e'), C::Enlarge)],
             short: "enlarge",
             rank: 6,
-            help: "Gives the panel the whole screen, or the others their places back",
+            help: "Enlarges the panel, or brings the others back",
             ..ROW
         },
         Row {

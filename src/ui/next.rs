@@ -82,8 +82,7 @@ fn next(model: &Model, look: Look) -> Sentence {
     }
     let Some(limit) = model.nearest() else {
         let early = model.limits().iter().any(|l| l.forecast == Forecast::NotYet && l.state == LimitState::Ok);
-        let why =
-            if early { " yet: forecasts need more connections" } else { ": nothing bounded grows with connections" };
+        let why = if early { " yet: forecasts need more connections" } else { ": none grows with connections" };
         return plain(format!("no limit in sight{why}"));
     };
     let name = limit.name();

@@ -225,7 +225,7 @@ impl View {
             _ => {
                 self.say(match question {
                     Question::Close => "not closed",
-                    Question::Quit => "going on",
+                    Question::Quit => "still running",
                     Question::Peers { .. } => "not counted",
                 });
                 Action::Redraw

@@ -70,10 +70,10 @@ fn it_runs_in_an_empty_root_directory() {
     sh(&format!("mount --bind {root} {root} && mkdir {root}/proc {root}/dev {root}/etc"));
     let say = |options: &str| refusal(&inside(root, options).output().unwrap());
     for options in ["--server --client 127.0.0.1 9900", "check --target 1m", "--duration 1s"] {
-        assert!(say(options).contains("/proc is not here"), "{options}");
+        assert!(say(options).contains("/proc is missing"), "{options}");
     }
     sh(&format!("mount -t proc proc {root}/proc"));
-    assert!(say("--server").contains("/dev/null is not here"));
+    assert!(say("--server").contains("/dev/null is missing"));
     sh(&format!("touch {root}/dev/null && mount --bind /dev/null {root}/dev/null && mount -o remount,ro,bind {root}"));
 
     // Without /sys, /tmp, a user's name, a place to write to.

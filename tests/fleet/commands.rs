@@ -80,7 +80,7 @@ fn a_wrong_command_is_one_line() {
         ("secret", "rate", "rate needs a value"),
         ("secret", "rate 0", "would never start"),
         ("", "pause", "needs the workers' token"),
-        ("secret", "pause", "no worker of the fleet"),
+        ("secret", "pause", "no worker has joined the fleet"),
     ] {
         let (code, line) = command(token, words);
         assert!(code == Some(2) && line.contains(part) && line.lines().count() == 1, "{words}: {line}");

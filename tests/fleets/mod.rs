@@ -231,7 +231,7 @@ fn fleets_look_as_stored() {
 fn nobody_has_come_and_a_store_that_is_gone() {
     let mut empty = Board::new("redis://10.0.0.9:6379/night-run", false);
     let shown = text(&frame(&mut empty, Theme::default(), (80, 24)));
-    assert!(shown.contains("No worker has come to redis://10.0.0.9:6379/night-run yet"), "{shown}");
+    assert!(shown.contains("No worker has joined redis://10.0.0.9:6379/night-run yet"), "{shown}");
     let mut seen = board(view(ramping(6)));
     seen.lose("connection refused");
     let shown = text(&frame(&mut seen, Theme::default(), (120, 40)));

@@ -32,9 +32,9 @@ fn the_fleets_screen_shows_its_workers_and_drives_them() {
     own_namespace!();
     let mut store = redis();
     let mut tty = Tty::start(&format!("fleet {FLEET}"), 40, 120, &[TOKEN]);
-    tty.shows("No worker has come to redis://127.0.0.1:7399/screen yet");
+    tty.shows("No worker has joined redis://127.0.0.1:7399/screen yet");
     let server = worker("--server --listen 127.0.0.1");
-    tty.shows("1 of 3 workers have come");
+    tty.shows("1 of 3 workers have joined");
     let mut first = worker("--client 127.0.0.1 9900 --target 20k --rate 2k --part 1/2 --hold 2s");
     let mut second = worker("--client 127.0.0.1 9900 --target 20k --rate 2k --part 2/2 --hold 2s");
     tty.shows("3 of 3 workers");

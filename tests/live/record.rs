@@ -228,7 +228,7 @@ fn what_cannot_be_recorded_or_read_is_refused_in_a_line() {
     refused(&["--force"], "does nothing without --record");
     for (file, part) in [
         (at("empty"), "it is empty"),
-        (at("foreign"), "no recording of c1m-top"),
+        (at("foreign"), "not a c1m-top recording"),
         (at("missing"), "No such file"),
         (dir.to_str().unwrap().to_owned(), "it is a directory"),
     ] {

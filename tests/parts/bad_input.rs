@@ -52,7 +52,7 @@ fn what_does_not_belong_together_is_named() {
     let both = rewritten(&one, "both.c1m", |header| header.role = RunRole::Both);
     refused(&[&both, &two], &["part 3 of 3 is missing"]);
     refused(&[&both, &two, &three, &one], &["1-of-3-100.c1m and both.c1m are both part 1 of 3"]);
-    refused(&[&one, &two, &junk], &["junk.c1m: it is no recording of c1m-top"]);
+    refused(&[&one, &two, &junk], &["junk.c1m: it is not a c1m-top recording"]);
     refused(&[&one, &file("nowhere.c1m")], &["nowhere.c1m", "No such file"]);
 
     // What is there, where that is asked for.

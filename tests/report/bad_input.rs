@@ -28,7 +28,7 @@ fn one_line_each() {
     for command in ["report", "compare"] {
         let (command, run) = (command.to_owned(), run.clone());
         refused(&[command.clone(), at("missing"), run.clone()], "missing: No such file");
-        refused(&[command.clone(), run.clone(), at("foreign")], "no recording of c1m-top");
+        refused(&[command.clone(), run.clone(), at("foreign")], "not a c1m-top recording");
         refused(&[command.clone(), run.clone(), at("empty")], "it is empty");
         refused(&[command.clone(), at("."), run.clone()], "it is a directory");
         let there = [command.clone(), run.clone(), run.clone(), "-o".to_owned(), at("there.html")];

@@ -35,7 +35,7 @@ fn workers(printed: &Printed, draining: bool) -> (HashSet<u32>, u64) {
 fn assert_told(ended: &Finished, held: u64) {
     let told: Vec<_> = ended.events.iter().filter(|e| e.id.starts_with("draining/")).collect();
     let [event] = told.as_slice() else { panic!("{}", ended.log()) };
-    let want = format!("2 workers of nginx are draining: they listen no more, and still hold {held} connections");
+    let want = format!("2 workers of nginx are draining: they no longer listen, but still hold {held} connections");
     assert!(event.text.starts_with(&want), "{}", event.text);
     assert!(event.cure.to_string().contains("worker_shutdown_timeout"), "{event:?}");
 }

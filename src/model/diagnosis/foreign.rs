@@ -79,9 +79,9 @@ impl Watch {
         let Some(first) = all.iter().find(|m| !before.contains(&m.pid)) else { return };
         let held: u64 = all.iter().filter_map(|m| m.connections).sum();
         let (who, they) = match all.as_slice() {
-            [one] => (format!("{} {} is draining: it listens no more, and", one.name, one.pid), "holds"),
+            [one] => (format!("{} {} is draining: it no longer listens, but", one.name, one.pid), "holds"),
             many => {
-                (format!("{} workers of {} are draining: they listen no more, and", many.len(), program.name), "hold")
+                (format!("{} workers of {} are draining: they no longer listen, but", many.len(), program.name), "hold")
             }
         };
         let text = format!("{who} still {they} {} connections until their peers close them", units::grouped(held));

@@ -101,7 +101,7 @@ fn guarded(facts: &Facts<'_>) -> Event {
     let part = if (left - 10.0).abs() < 0.05 { "a tenth".to_owned() } else { format!("{left:.0} %") };
     let by = facts.guard.by();
     let limit = by.and_then(|(id, scope)| facts.limits.iter().find(|l| l.is(id, scope)));
-    let of_memory = || format!("more would leave less than {part} of the memory headroom there was at the start");
+    let of_memory = || format!("more would leave less than {part} of the memory that was free at the start");
     let why = match limit {
         None => by.map_or_else(of_memory, |(id, _)| format!("more would leave less than {part} of {id}")),
         Some(limit) if limit.info.oom == Some(Oom::Machine) => of_memory(),

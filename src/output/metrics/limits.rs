@@ -51,7 +51,7 @@ pub(super) static FAMILIES: &[Family] = &[
     Family {
         name: "c1m_top_limit_alarm_level",
         kind: Kind::Gauge,
-        help: "How near a limit is: 0 ok, 1 warning, 2 critical, 3 hit (it has refused something).",
+        help: "How near a limit is: 0 ok, 1 warning, 2 critical, 3 hit (reached, and something failed because of it).",
         labels: &["limit", "scope"],
         read: |m| by_limit(m, |l| level(l.state)),
     },
@@ -79,14 +79,14 @@ pub(super) static FAMILIES: &[Family] = &[
     Family {
         name: "c1m_top_connection_user_memory_bytes",
         kind: Kind::Gauge,
-        help: "The part of an engine, or of the watched server, of the memory per connection.",
+        help: "Memory per connection in an engine, or in the watched server.",
         labels: &["role"],
         read: user,
     },
     Family {
         name: "c1m_top_connection_cache_memory_bytes",
         kind: Kind::Gauge,
-        help: "The part of a slab cache of the memory per connection; the 40 largest.",
+        help: "Memory per connection in a slab cache; the 40 largest.",
         labels: &["cache"],
         read: caches,
     },

@@ -207,8 +207,8 @@ fn nobody(buf: &mut Buffer, area: Rect, board: &Board, theme: Theme) {
     let text = match &board.trouble {
         Some(why) => format!("The store does not answer: {why}"),
         None => format!(
-            "No worker has come to {} yet. Each is started with --fleet and this address, or has it in C1M_FLEET; this screen \
-             shows them as they come.",
+            "No worker has joined {} yet. Start each with --fleet and this address, or set C1M_FLEET; they appear here \
+             as they join.",
             board.place
         ),
     };

@@ -15,7 +15,7 @@ pub(super) const HERE: &[(Command, &str, &str)] = &[
     (Command::RateUp, "rate", "Raises or lowers the fleet's rate of new connections (needs C1M_FLEET_TOKEN)"),
     (Command::Prompt, "command", "A command: rate 200k, target 2m, pause, close, theme light, quit"),
     (Command::Next, "panel", "The next panel, or the previous one"),
-    (Command::Enlarge, "enlarge", "Gives the panel the whole screen, or the others their places back"),
+    (Command::Enlarge, "enlarge", "Enlarges the panel, or brings the others back"),
     (Command::PageUp, "", "Ten rows up or down; the first row"),
     (Command::Mouse, "mouse", "Takes the mouse, or gives it back for selecting text"),
     (Command::Back, "", "Closes the prompt, then what is open, then the filter; goes back from a worker; never quits"),

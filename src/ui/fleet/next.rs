@@ -55,7 +55,7 @@ fn next(view: &FleetView, look: Look) -> Sentence {
         return (
             "WAITING",
             look.paused(),
-            format!("{} of {of} workers have come; waiting for {whom}", view.count.come),
+            format!("{} of {of} workers have joined; waiting for {whom}", view.count.come),
         );
     }
     if let Some(guard) = view.guard.as_ref().filter(|guard| guard.holds > 0) {

@@ -53,7 +53,7 @@ pub(super) fn draw(buf: &mut Buffer, area: Rect, view: &FleetView, row: &Row, lo
 /// Draws that it is there no more.
 pub(super) fn gone(buf: &mut Buffer, area: Rect, look: Look) {
     let inner = panel::frame(buf, area, "Worker", look);
-    put(buf, inner, 1, 0, "The fleet has it no more.", look.text());
+    put(buf, inner, 1, 0, "It is no longer in the fleet.", look.text());
 }
 
 /// Whether its own dashboard comes.
@@ -117,7 +117,7 @@ fn facts(view: &FleetView, row: &Row) -> Vec<(&'static str, String)> {
             let obeys = if held.holds { "holds it at" } else { "allows it" };
             let (late, age) = (held.late_us as f64 / 1000.0, heard(held.age_ms));
             format!(
-                "{obeys} {} connections; delay {late:.0} ms, the worst of late; heard {age} ago",
+                "{obeys} {} connections; delay {late:.0} ms, the worst lately; heard {age} ago",
                 units::grouped(held.allowed)
             )
         }),
