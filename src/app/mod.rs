@@ -133,7 +133,9 @@ fn machine_is_here() -> Result<(), Failure> {
         ("/dev/null", "/dev/null", "mount --rbind /dev DIR/dev"),
     ] {
         if !Path::new(path).exists() {
-            return Err(Failure::Usage(format!("{name} is missing, and nothing works without it; in a chroot: {cure}")));
+            return Err(Failure::Usage(format!(
+                "{name} is missing, and nothing works without it; in a chroot: {cure}"
+            )));
         }
     }
     Ok(())

@@ -144,7 +144,9 @@ impl Rounds {
         }
         // By those who have room to give: all others need not say it too.
         if self.member.who.role.serves() {
-            lost.iter().for_each(|id| given::give_back(&mut pipe, &keys.given(), id));
+            for id in &lost {
+                given::give_back(&mut pipe, &keys.given(), id);
+            }
         }
         self.member.store.ask::<()>(&pipe)
     }
