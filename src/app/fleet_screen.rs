@@ -276,7 +276,7 @@ impl Shown {
     /// Gives the fleet a command.
     fn drive(&mut self, action: &Action) {
         let Some(view) = self.board.view() else { return };
-        let of = view.totals.target.unwrap_or(0);
+        let of = view.divided_by();
         let clients = || view.rows.iter().filter(|row| row.state.who.role.connects());
         let (command, said) = match *action {
             Action::PauseToggle if clients().any(|row| row.state.phase == RunPhase::Paused) => {

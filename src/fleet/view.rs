@@ -150,6 +150,13 @@ impl FleetView {
         here.filter(|row| row.state.who.role.connects()).count()
     }
 
+    /// What a command's number is divided by: what all clients were started for. One that is lost may hear it yet, one that has left
+    /// does not.
+    pub fn divided_by(&self) -> u64 {
+        let here = self.rows.iter().filter(|row| row.standing != Standing::Left && row.state.who.role.connects());
+        here.filter_map(|row| row.state.started_for.or(row.state.target)).fold(0, u64::saturating_add)
+    }
+
     /// Who has not come, as [`FleetView::missing`] has it.
     pub(super) fn absent(&self) -> impl Iterator<Item = String> {
         absent(&self.rows, &self.count).into_iter()

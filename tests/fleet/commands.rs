@@ -2,7 +2,7 @@
 
 use c1m_top::model::RunPhase;
 
-use super::store::{Store, said, url, worker};
+use super::store::{Store, View, said, url, worker};
 use super::support::{Run, own_namespace, program, require};
 
 /// The program as whoever commands the fleet.
@@ -14,15 +14,18 @@ fn command(token: &str, words: &str) -> (Option<i32>, String) {
     (out.status.code(), String::from_utf8(out.stderr).unwrap())
 }
 
-/// A client of the fleet with the token `secret`.
+/// A worker of the fleet with the token `secret`.
+#[track_caller]
+fn obedient(options: &str) -> Run {
+    let mut command = program();
+    command.args(options.split(' ')).args(["--output", "json", "--fleet", &url("night")]);
+    Run::spawn(command.env("C1M_FLEET_TOKEN", "secret"))
+}
+
+/// A client of them.
 #[track_caller]
 fn client() -> Run {
-    let mut command = program();
-    command.args(["--client", "127.0.0.1", "9900", "--output", "json", "--fleet", &url("night")]);
-    command
-        .args("--target 6k --rate 300 --ports 4 --interval 200ms --close-rate 20k".split(' '))
-        .env("C1M_FLEET_TOKEN", "secret");
-    Run::spawn(&mut command)
+    obedient("--client 127.0.0.1 9900 --target 6k --rate 300 --ports 4 --interval 200ms --close-rate 20k")
 }
 
 #[test]
@@ -68,6 +71,29 @@ fn a_fleet_obeys_its_token_once_and_nothing_else() {
     let end = run.finish();
     said("the client", &end);
     assert_eq!(end.code, Some(0), "{end:#?}");
+}
+
+#[test]
+fn a_command_is_divided_as_if_no_other_had_been_given() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    let _store = Store::start(&[]);
+    let view = View::open("night");
+    let _server = worker("night", "--server --listen 127.0.0.1 --ports 4");
+    let mut run = client();
+    run.until("it opens", |p| p.established() > 0);
+    view.until("what it aims at", |view| view["totals"]["target"] == 6000);
+    let mut told = |words: &str, said: &str| {
+        assert_eq!(command("secret", words).0, Some(0), "{words}");
+        run.until(said, |p| p.events.iter().any(|e| e.text == format!("fleet command: {said}")));
+    };
+    told("pause", "pause");
+    told("target 3k", "target 3,000 here");
+    view.until("the lower target", |view| view["totals"]["target"] == 3000);
+    told("rate 600", "rate 600/s here");
+    told("target 4500", "target 4,500 here");
+    // Before anybody has seen that, too.
+    told("target 6k", "target 6,000 here");
 }
 
 #[test]

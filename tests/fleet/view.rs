@@ -78,6 +78,19 @@ fn a_lost_worker_counts_no_more_and_is_named() {
 }
 
 #[test]
+fn a_command_is_divided_by_what_all_who_may_hear_it_were_started_for() {
+    let all = [1, 2, 3, 4].map(|n| WorkerState { started_for: Some(250_000), ..client(n, 100) });
+    let [one, two, three, four] = all;
+    let lowered = WorkerState { target: Some(125_000), ..one };
+    let lost = WorkerState { at_us: NOW - (LOST_MS + 5000) * 1000, ..two };
+    let left = WorkerState { stage: Stage::Left, ..three };
+    // Of another version.
+    let silent_of_it = WorkerState { started_for: None, ..four };
+    assert_eq!(view(vec![server(300), lowered, lost, left, silent_of_it]).divided_by(), 750_000);
+    assert_eq!(view(vec![server(300)]).divided_by(), 0);
+}
+
+#[test]
 fn after_an_outage_of_the_store_nobody_is_lost_yet() {
     let ago = |state| WorkerState { at_us: NOW - (LOST_MS + 5000) * 1000, ..state };
     let all = vec![ago(server(300)), ago(client(1, 300))];
