@@ -1,6 +1,6 @@
 //! Commands of who has the token, and of who has not.
 
-use c1m_top::model::RunPhase;
+use c1m_top::model::{RunPhase, Verdict};
 
 use super::store::{Store, View, said, url, worker};
 use super::support::{Run, own_namespace, program, require};
@@ -94,6 +94,44 @@ fn a_command_is_divided_as_if_no_other_had_been_given() {
     told("target 4500", "target 4,500 here");
     // Before anybody has seen that, too.
     told("target 6k", "target 6,000 here");
+}
+
+#[test]
+fn what_is_told_while_all_wait_is_obeyed() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    let _store = Store::start(&[]);
+    let server = |of: u32| obedient(&format!("--server --listen 127.0.0.1 --ports 4 --expect-workers {of}"));
+    let client = |of: u32| {
+        let options = "--client 127.0.0.1 9900 --ports 4 --target 100 --hold 1s --interval 200ms";
+        let mut run = obedient(&format!("{options} --expect-workers {of}"));
+        run.until("it waits", |p| p.event("fleet/waiting").is_some());
+        run
+    };
+    let mut run = client(2);
+    let view = View::open("night");
+    let mut told = |word: &str, phase: &str| {
+        assert_eq!(command("secret", word).0, Some(0));
+        view.until(word, |view| view["rows"][0]["state"]["phase"] == phase);
+        run.until(word, |p| p.event(&format!("fleet/command/{word}")).is_some());
+    };
+    told("pause", "paused");
+    told("resume", "starting");
+    told("pause", "paused");
+    let beside = server(2);
+    run.until("the start", |p| p.event("fleet/start").is_some());
+    run.until("the pause", |p| p.samples.last().is_some_and(|s| s.phase == RunPhase::Paused));
+    assert!(run.printed().samples.iter().all(|s| s.established == 0), "{:#?}", run.printed());
+    assert_eq!(command("secret", "resume").0, Some(0));
+    run.until_holding();
+    assert_eq!((run.finish().code, beside.finish().code, view.finish().0), (Some(0), Some(0), Some(0)));
+    // Closed, nobody waits on for the one that has not come.
+    let mut beside = server(3);
+    beside.until("it waits", |p| p.event("fleet/waiting").is_some());
+    let waiting = [beside, client(3)];
+    assert_eq!(command("secret", "close").0, Some(0));
+    let ends = waiting.map(Run::finish).map(|end| (end.code, end.summary().verdict));
+    assert_eq!(ends, [(Some(0), Verdict::Served), (Some(0), Verdict::Interrupted)]);
 }
 
 #[test]
