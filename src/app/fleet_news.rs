@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Failure;
+use super::controller::Step;
 use super::session::{End, Session};
 use crate::fleet::{FleetCommand, Held, News, Refused, Skew};
 use crate::model::Severity;
@@ -20,6 +21,8 @@ const WAITS: u32 = 30;
 enum Obeyed {
     /// Whatever the last sample saw: another command may have come since.
     Pause(bool),
+    /// The engine is told.
+    Told(Step),
     /// As if its key were pressed here.
     As(Action),
 }
@@ -161,13 +164,24 @@ impl Session {
             FleetCommand::Target { connections, of } => {
                 // Never beyond what this worker was started for.
                 let part = FleetCommand::part(connections, own, of).map_or(own, |part| part.min(own));
-                (Obeyed::As(Action::Target(part)), format!("target {} here", grouped(part)))
+                let said = format!("target {} here", grouped(part));
+                match self.controller.set_target(&self.state, part) {
+                    Ok(step) => (Obeyed::Told(step), said),
+                    Err(why) => {
+                        // Whoever commands does not see this run's screen.
+                        let text = format!("fleet command refused: {said}: {why}");
+                        self.view.say(&text);
+                        self.tell(Severity::Warning, &format!("fleet/refused/{said}"), text);
+                        return Ok(None);
+                    }
+                }
             }
             FleetCommand::Close => (Obeyed::As(Action::Close), "close".to_owned()),
         };
         self.tell(Severity::Info, &format!("fleet/command/{said}"), format!("fleet command: {said}"));
         match obeyed {
             Obeyed::Pause(pause) => self.pause(pause),
+            Obeyed::Told(step) => self.tell_engine(step),
             Obeyed::As(action) => self.act(Some(action)),
         }
     }

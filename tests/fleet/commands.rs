@@ -1,6 +1,6 @@
 //! Commands of who has the token, and of who has not.
 
-use c1m_top::model::{RunPhase, Verdict};
+use c1m_top::model::{RunPhase, Severity, Verdict};
 
 use super::store::{Store, View, said, url, worker};
 use super::support::{Run, own_namespace, program, require};
@@ -94,6 +94,24 @@ fn a_command_is_divided_as_if_no_other_had_been_given() {
     told("target 4500", "target 4,500 here");
     // Before anybody has seen that, too.
     told("target 6k", "target 6,000 here");
+}
+
+#[test]
+fn a_target_that_is_refused_is_a_warning_to_all() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    let _store = Store::start(&[]);
+    let view = View::open("night");
+    let _server = worker("night", "--server --listen 127.0.0.1 --ports 4");
+    let mut run = client();
+    run.until("enough", |p| p.established() > 500);
+    assert_eq!(command("secret", "target 400").0, Some(0));
+    run.until("the refusal", |p| p.event("fleet/refused/target 400 here").is_some());
+    let told = run.printed().event("fleet/refused").unwrap().clone();
+    assert!(told.severity == Severity::Warning && told.text.contains(" are open already"), "{told:?}");
+    assert!(run.printed().event("fleet/command").is_none(), "it is not told as obeyed: {:#?}", run.printed().events);
+    let event = |object: &serde_json::Value| object["kind"] == "fleet_event" && object["text"] == told.text;
+    view.until("the worker's word", |_| view.all().iter().any(event));
 }
 
 #[test]
