@@ -38,7 +38,7 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
             return Err(Failure::Usage(format!("no worker of the fleet {address} has come yet")));
         };
         let command = order(view.divided_by());
-        let clients = view.clients();
+        let clients = view.clients().count();
         if let Some(why) = fleet::refuse(&command, clients) {
             return Err(Failure::Usage(why));
         }

@@ -144,10 +144,9 @@ impl FleetView {
         !self.rows.is_empty() && self.rows.iter().all(|row| matches!(row.standing, Standing::Left | Standing::Lost))
     }
 
-    /// How many clients a command reaches.
-    pub fn clients(&self) -> usize {
-        let here = self.rows.iter().filter(|row| row.standing.counts() && row.standing != Standing::Left);
-        here.filter(|row| row.state.who.role.connects()).count()
+    /// The clients that a command reaches: what the others last said is not so any more.
+    pub fn clients(&self) -> impl Iterator<Item = &Row> {
+        clients(&self.rows)
     }
 
     /// What a command's number is divided by: what all clients were started for. One that is lost may hear it yet, one that has left
@@ -161,6 +160,12 @@ impl FleetView {
     pub(super) fn absent(&self) -> impl Iterator<Item = String> {
         absent(&self.rows, &self.count).into_iter()
     }
+}
+
+/// See [`FleetView::clients`].
+fn clients(rows: &[Row]) -> impl Iterator<Item = &Row> {
+    let here = rows.iter().filter(|row| row.standing.counts() && row.standing != Standing::Left);
+    here.filter(|row| row.state.who.role.connects())
 }
 
 /// A part that was started anew counts once: of several workers of one part whoever goes on stays, else who was heard last. Of two
@@ -332,7 +337,7 @@ fn guard(rows: &[Row]) -> Option<FleetGuard> {
     Some(FleetGuard {
         row,
         ceiling,
-        holds: rows.iter().filter(|row| row.state.is_held_back()).count(),
+        holds: clients(rows).filter(|row| row.state.is_held_back()).count(),
         late_us: held().map(|held| held.late_us).max(),
     })
 }

@@ -91,6 +91,21 @@ fn a_command_is_divided_by_what_all_who_may_hear_it_were_started_for() {
 }
 
 #[test]
+fn a_guard_holds_those_that_are_there() {
+    let side = ServerSide { ceiling: Some(1000), ..ServerSide::default() };
+    let held = |n| WorkerState {
+        held: Some(Held { allowed: 100, holds: true, late_us: 0, age_ms: 0 }),
+        phase: RunPhase::Guarded,
+        ..client(n, 100)
+    };
+    let lost = WorkerState { at_us: NOW - (LOST_MS + 5000) * 1000, ..held(2) };
+    let left = WorkerState { stage: Stage::Left, ..held(3) };
+    let guarding = WorkerState { server: Some(side), ..server(300) };
+    let holds = |first| view(vec![guarding.clone(), first, lost.clone(), left.clone()]).guard.unwrap().holds;
+    assert_eq!((holds(client(1, 100)), holds(held(1))), (0, 1));
+}
+
+#[test]
 fn after_an_outage_of_the_store_nobody_is_lost_yet() {
     let ago = |state| WorkerState { at_us: NOW - (LOST_MS + 5000) * 1000, ..state };
     let all = vec![ago(server(300)), ago(client(1, 300))];
