@@ -91,6 +91,39 @@ fn a_command_is_divided_by_what_all_who_may_hear_it_were_started_for() {
 }
 
 #[test]
+fn one_that_could_not_begin_is_missing_until_it_is_started_again() {
+    let told =
+        |expects, state: WorkerState| WorkerState { who: Identity { expects, part: None, ..state.who }, ..state };
+    let ended = |verdict, state| WorkerState { stage: Stage::Left, verdict, ..state };
+    let well = |state| ended(Some(Verdict::TargetReached), state);
+    let seen = |all: &[WorkerState]| {
+        let FleetView { verdict, missing, .. } = view(all.to_vec());
+        (verdict.verdict, format!("{} of {}", verdict.workers, verdict.of_workers), missing)
+    };
+    let words = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    for expects in [Some(3), None] {
+        let (server, first) = (well(told(expects, server(500))), well(told(expects, client(1, 500))));
+        let failed = ended(None, told(expects, client(2, 0)));
+        let missing = (Some(Verdict::WorkersMissing), "2 of 3".into(), words(&["client on web2 (could not begin)"]));
+        assert_eq!(seen(&[server.clone(), first.clone(), failed.clone()]), missing);
+        if expects.is_some() {
+            let again = well(told(expects, client(3, 500)));
+            let whole = (Some(Verdict::TargetReached), "3 of 3".into(), Vec::new());
+            assert_eq!(seen(&[server, first, failed, again]), whole);
+        }
+    }
+    let parts = [server(500), client(1, 500), client(3, 500), ended(None, client(2, 0))];
+    let missing = words(&["part 2/4 on web2 (could not begin)", "part 4/4"]);
+    assert_eq!(seen(&parts), (Some(Verdict::WorkersMissing), "3 of 5".into(), missing));
+    // So far all wait: the two may yet come.
+    let waiting = parts.map(|state| match state.stage {
+        Stage::Left => state,
+        _ => WorkerState { stage: Stage::Waiting, ..state },
+    });
+    assert_eq!(seen(&waiting).0, None);
+}
+
+#[test]
 fn a_guard_holds_those_that_are_there() {
     let side = ServerSide { ceiling: Some(1000), ..ServerSide::default() };
     let held = |n| WorkerState {
