@@ -89,6 +89,8 @@ pub(super) struct Controller {
     missing: bool,
     /// The others are ready.
     go: bool,
+    /// It is to begin paused.
+    begins_paused: bool,
     /// What the fleet's servers allow.
     allowed: Option<u64>,
     /// That is less than what this machine's limits do.
@@ -133,6 +135,7 @@ impl Controller {
             time_up: false,
             missing: false,
             go: !terms.in_fleet,
+            begins_paused: false,
             allowed: None,
             of_fleet: false,
             ceiling: None,
@@ -148,11 +151,7 @@ impl Controller {
             self.state = State::Waiting;
         }
         if self.state == State::Waiting && self.go {
-            self.state = State::Running;
-            if self.terms.own_client {
-                // A sample at the very start of the ramp follows with the phase change.
-                steps.push(client(Command::Resume));
-            }
+            steps.extend(self.begin());
         }
         if self.asked_rate == Some(rate_limit(model)) {
             self.asked_rate = None;
@@ -193,20 +192,18 @@ impl Controller {
         self.of_fleet
     }
 
-    /// Whether the others of the fleet are no longer waited for.
-    pub(super) fn has_begun(&self) -> bool {
-        self.go
-    }
-
     /// All of the fleet are ready: begins now.
     pub(super) fn all_ready(&mut self, now: Instant) -> Vec<Step> {
         self.go = true;
         self.started = now;
-        if self.state != State::Waiting {
-            return Vec::new();
-        }
+        if self.state == State::Waiting { self.begin().into_iter().collect() } else { Vec::new() }
+    }
+
+    /// The ramp begins. A sample at its very start follows with the phase change.
+    fn begin(&mut self) -> Option<Step> {
         self.state = State::Running;
-        if self.terms.own_client { vec![client(Command::Resume)] } else { Vec::new() }
+        let command = if self.begins_paused { Command::Pause } else { Command::Resume };
+        self.terms.own_client.then(|| client(command))
     }
 
     /// Workers of the fleet did not come, or are lost, and the run is to end for it.
@@ -224,6 +221,12 @@ impl Controller {
         if serves && self.state == State::Running { self.close() } else { Vec::new() }
     }
 
+    /// The clients of the fleet were told to close. A server is told when they have left, but not before the start.
+    pub(super) fn clients_close(&mut self) -> Vec<Step> {
+        let serves = !self.terms.own_client && !self.terms.interactive;
+        if serves && matches!(self.state, State::Warming | State::Waiting) { self.close() } else { Vec::new() }
+    }
+
     fn look_at_client(&mut self, model: &Model, now: Instant, steps: &mut Vec<Step>) {
         if !self.terms.own_client {
             return;
@@ -231,7 +234,7 @@ impl Controller {
         let Some(client) = model.engine(Role::Client) else { return };
         match client.phase() {
             // Somebody else's dashboard has closed everything: a run that nobody watches has come to its end.
-            Some(Phase::Closed) if self.state == State::Running && !self.terms.interactive => {
+            Some(Phase::Closed) if matches!(self.state, State::Waiting | State::Running) && !self.terms.interactive => {
                 return steps.extend(self.end());
             }
             Some(Phase::Closing | Phase::Closed) | None => return,
@@ -352,11 +355,35 @@ impl Controller {
         matches!(self.state, State::Closing { .. })
     }
 
-    /// Pauses or resumes the ramp; a run without a client pauses accepting.
-    pub(super) fn toggle_pause(model: &Model) -> Step {
-        let role = driven(model);
-        let paused = role.and_then(|role| model.engine(role)).is_some_and(|e| e.phase() == Some(Phase::Paused));
-        Step::Order(Order::Tell(role, if paused { Command::Resume } else { Command::Pause }))
+    /// Whether the ramp is paused, or is to begin so.
+    pub(super) fn is_paused(&self, model: &Model) -> bool {
+        let driven = driven(model).and_then(|role| model.engine(role));
+        if self.rests() { self.begins_paused } else { driven.is_some_and(|e| e.phase() == Some(Phase::Paused)) }
+    }
+
+    /// Whether the ramp has not begun and is to begin paused.
+    pub(super) fn begins_paused(&self) -> bool {
+        self.rests() && self.begins_paused
+    }
+
+    /// Whether there is a client of this run's own.
+    pub(super) fn opens(&self) -> bool {
+        self.terms.own_client
+    }
+
+    /// Whether there is a client that has not been let go: a word to it now would be forgotten then, or let it go too early.
+    fn rests(&self) -> bool {
+        self.terms.own_client && matches!(self.state, State::Warming | State::Waiting)
+    }
+
+    /// Pauses or resumes the ramp; a run without a client pauses accepting. `None` where that is remembered until the ramp begins.
+    pub(super) fn pause(&mut self, model: &Model, pause: bool) -> Option<Step> {
+        if self.rests() {
+            self.begins_paused = pause;
+            return None;
+        }
+        let command = if pause { Command::Pause } else { Command::Resume };
+        Some(Step::Order(Order::Tell(driven(model), command)))
     }
 
     /// A higher or lower rate, in steps of 1, 2 and 5; `None` where nothing says lower than what.
@@ -518,6 +545,49 @@ mod tests {
         assert_eq!(own.quit(), [Step::End]);
         assert!(own.quit().is_empty());
         assert_eq!(own.verdict(&Model::default()), Verdict::Interrupted);
+    }
+
+    #[test]
+    fn what_is_told_before_the_start_holds_from_then_on() {
+        let now = Instant::now();
+        let terms = Terms { interactive: false, in_fleet: true, ..WATCHED };
+        let model = Model::default();
+        let (go, rest) = ([client(Command::Resume)], [client(Command::Pause)]);
+        for waits in [true, false] {
+            let begun = |orders: &[bool]| {
+                let mut run = Controller::new(terms, now);
+                if waits {
+                    run.on_sample(&model, now);
+                }
+                for pause in orders {
+                    assert_eq!(run.pause(&model, *pause), None, "nobody is told yet");
+                    assert_eq!(run.is_paused(&model), *pause);
+                }
+                let mut steps = run.all_ready(now);
+                steps.extend(run.on_sample(&model, now));
+                assert!(!run.begins_paused() && run.pause(&model, false).is_some(), "the engine is told");
+                steps
+            };
+            assert_eq!((begun(&[]), begun(&[true])), (go.to_vec(), rest.to_vec()));
+            assert_eq!((begun(&[true, false]), begun(&[false, true])), (go.to_vec(), rest.to_vec()));
+        }
+    }
+
+    #[test]
+    fn a_close_before_the_start_ends_who_is_not_watched() {
+        let start = Instant::now();
+        for interactive in [false, true] {
+            let terms = Terms { interactive, in_fleet: true, own_server: false, ..WATCHED };
+            let (mut run, mut model) = (Controller::new(terms, start), Model::default());
+            let mut sample = synthetic::sample(0, 1000);
+            synthetic::engine(&mut sample, Role::Client).unwrap().phase = Phase::Closed;
+            model.take(Arc::new(sample));
+            assert_eq!(run.on_sample(&model, start).contains(&Step::End), !interactive);
+            assert_eq!(run.verdict(&model), Verdict::Interrupted);
+            let mut server = Controller::new(Terms { own_client: false, own_server: true, ..terms }, start);
+            server.on_sample(&Model::default(), start);
+            assert_eq!((server.clients_left(), server.clients_close().is_empty()), (Vec::new(), interactive));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::state::State;
 use super::{Failure, no_thread};
 use crate::cli::{OnLostArg, RunArgs, WorkerArgs};
 use crate::fleet::{Address, FleetCommand, Handle, Identity, Member, Terms, Token, WorkerRole, WorkerState};
-use crate::model::{Model, Verdict};
+use crate::model::{Model, RunPhase, Verdict};
 use crate::record::Header;
 use crate::units::grouped;
 
@@ -42,8 +42,13 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// A sample has been taken, which began `at` this moment: this is how things stand. The first says that everything is up.
-    pub(super) fn publish(&mut self, model: &Model, at: Instant) {
-        self.handle.publish(at, WorkerState::of(model, self.handle.who(), self.handle.now_us()));
+    /// `begins_paused`: the start will not let it go.
+    pub(super) fn publish(&mut self, model: &Model, at: Instant, begins_paused: bool) {
+        let mut state = WorkerState::of(model, self.handle.who(), self.handle.now_us());
+        if begins_paused {
+            state.phase = RunPhase::Paused;
+        }
+        self.handle.publish(at, state);
         if !std::mem::replace(&mut self.ready, true) {
             self.handle.ready();
         }

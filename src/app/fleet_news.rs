@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use super::Failure;
 use super::controller::Step;
 use super::session::{End, Session};
-use super::watcher::Order;
 use crate::fleet::{FleetCommand, Held, News, Refused, Skew};
 use crate::model::Severity;
-use crate::protocol::{Command, Role};
+use crate::protocol::Role;
 use crate::ui::Action;
 use crate::units::{grouped, seconds};
 
@@ -20,8 +19,10 @@ const WAITS: u32 = 30;
 
 /// How a command is obeyed.
 enum Obeyed {
+    /// Whatever the last sample saw: another command may have come since.
+    Pause(bool),
     /// The engine is told.
-    Told(Command),
+    Told(Step),
     /// As if its key were pressed here.
     As(Action),
 }
@@ -139,16 +140,21 @@ impl Session {
 
     /// A command of the fleet's screen; numbers are the whole fleet's.
     fn command(&mut self, command: FleetCommand) -> Result<Option<End>, Failure> {
-        // A server closes with its clients.
         let client = self.state.engine(Role::Client).and_then(|client| client.stats.as_ref());
-        let Some(target) = client.map(|client| client.target) else { return Ok(None) };
-        let own = self.state.setup().target.unwrap_or(target);
+        let started_for = self.state.setup().target;
+        // A client may hear of it before its first sample.
+        let own = client.map(|client| started_for.unwrap_or(client.target));
+        let Some(own) = own.or(started_for.filter(|_| self.controller.opens())) else {
+            // A server closes with its clients.
+            let steps = if command == FleetCommand::Close { self.controller.clients_close() } else { Vec::new() };
+            if !steps.is_empty() {
+                self.tell(Severity::Info, "fleet/command/close", "fleet command: close".to_owned());
+            }
+            return self.carry_out(steps);
+        };
         let (obeyed, said) = match command {
-            // Whatever the last sample saw: another may have come since.
-            FleetCommand::Pause => (Obeyed::Told(Command::Pause), "pause".to_owned()),
-            // It would let one go that waits for the others.
-            FleetCommand::Resume if !self.controller.has_begun() => return Ok(None),
-            FleetCommand::Resume => (Obeyed::Told(Command::Resume), "resume".to_owned()),
+            FleetCommand::Pause => (Obeyed::Pause(true), "pause".to_owned()),
+            FleetCommand::Resume => (Obeyed::Pause(false), "resume".to_owned()),
             FleetCommand::Rate { .. } | FleetCommand::Target { .. } if command.has_no_base() => return Ok(None),
             FleetCommand::Rate { per_s, of } => {
                 let part = per_s.and_then(|n| FleetCommand::part(n, own, of));
@@ -158,13 +164,24 @@ impl Session {
             FleetCommand::Target { connections, of } => {
                 // Never beyond what this worker was started for.
                 let part = FleetCommand::part(connections, own, of).map_or(own, |part| part.min(own));
-                (Obeyed::As(Action::Target(part)), format!("target {} here", grouped(part)))
+                let said = format!("target {} here", grouped(part));
+                match self.controller.set_target(&self.state, part) {
+                    Ok(step) => (Obeyed::Told(step), said),
+                    Err(why) => {
+                        // Whoever commands does not see this run's screen.
+                        let text = format!("fleet command refused: {said}: {why}");
+                        self.view.say(&text);
+                        self.tell(Severity::Warning, &format!("fleet/refused/{said}"), text);
+                        return Ok(None);
+                    }
+                }
             }
             FleetCommand::Close => (Obeyed::As(Action::Close), "close".to_owned()),
         };
         self.tell(Severity::Info, &format!("fleet/command/{said}"), format!("fleet command: {said}"));
         match obeyed {
-            Obeyed::Told(command) => self.tell_engine(Step::Order(Order::Tell(Some(Role::Client), command))),
+            Obeyed::Pause(pause) => self.pause(pause),
+            Obeyed::Told(step) => self.tell_engine(step),
             Obeyed::As(action) => self.act(Some(action)),
         }
     }

@@ -12,7 +12,7 @@ use super::message::{self, Caught};
 use super::{Failure, controller, fleet, no_thread, screen};
 use crate::cli::ScreenArgs;
 use crate::config::Config;
-use crate::fleet::{FleetCommand, Looker, StoreError};
+use crate::fleet::{FleetCommand, FleetView, Looker, StoreError};
 use crate::model::{Model, RunPhase};
 use crate::sample::Absent;
 use crate::sys;
@@ -276,17 +276,14 @@ impl Shown {
     /// Gives the fleet a command.
     fn drive(&mut self, action: &Action) {
         let Some(view) = self.board.view() else { return };
-        let of = view.totals.target.unwrap_or(0);
-        let clients = || view.rows.iter().filter(|row| row.state.who.role.connects());
+        let of = view.divided_by();
         let (command, said) = match *action {
-            Action::PauseToggle if clients().any(|row| row.state.phase == RunPhase::Paused) => {
-                (FleetCommand::Resume, "told every client to resume".to_owned())
-            }
+            Action::PauseToggle if is_paused(view) => (FleetCommand::Resume, "told every client to resume".to_owned()),
             Action::PauseToggle => (FleetCommand::Pause, "told every client to pause".to_owned()),
             Action::Close => (FleetCommand::Close, "told every client to close".to_owned()),
             Action::Rate(per_s) => rate(per_s, of),
             Action::RateUp | Action::RateDown => {
-                let limits = clients().map(|row| row.state.rate_limit);
+                let limits = view.clients().map(|row| row.state.rate_limit);
                 let asked = self.asked_rate.unwrap_or_else(|| limits.sum());
                 let now = asked.unwrap_or_else(|| whole(view.totals.rate_per_s.max(0.0)));
                 let up = *action == Action::RateUp;
@@ -301,7 +298,7 @@ impl Shown {
             }
             _ => return,
         };
-        if let Some(why) = fleet::refuse(&command, view.clients()) {
+        if let Some(why) = fleet::refuse(&command, view.clients().count()) {
             return self.board.say(why);
         }
         if let FleetCommand::Rate { per_s, .. } = command {
@@ -325,8 +322,32 @@ impl Shown {
     }
 }
 
+/// Whether a client that hears of it is to go on.
+fn is_paused(view: &FleetView) -> bool {
+    view.clients().any(|row| row.state.phase == RunPhase::Paused)
+}
+
 /// The fleet's rate, and what is said of it.
 fn rate(per_s: Rate, of: u64) -> (FleetCommand, String) {
     let said = per_s.map_or_else(|| "no rate limit".to_owned(), |rate| format!("at most {}/s", units::grouped(rate)));
     (FleetCommand::Rate { per_s, of }, format!("told the clients: {said} in all"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::{LOST_MS, Stage, WorkerState};
+
+    #[test]
+    fn a_client_that_hears_nothing_does_not_say_what_the_key_does() {
+        let now_us = 60_000_000;
+        let paused =
+            WorkerState { at_us: now_us, stage: Stage::Running, phase: RunPhase::Paused, ..WorkerState::default() };
+        let ramping = WorkerState { phase: RunPhase::Ramping, ..paused.clone() };
+        let beside =
+            |other: &WorkerState| is_paused(&FleetView::of("night", now_us, vec![ramping.clone(), other.clone()]));
+        assert!(beside(&paused));
+        assert!(!beside(&WorkerState { at_us: now_us - LOST_MS * 1000, ..paused.clone() }), "lost");
+        assert!(!beside(&WorkerState { stage: Stage::Left, ..paused }));
+    }
 }

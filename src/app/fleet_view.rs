@@ -37,9 +37,8 @@ pub(super) fn run(args: &FleetArgs) -> Result<u8, Failure> {
         let Some(view) = looker.look(false).map_err(|e| unusable(&e))? else {
             return Err(Failure::Usage(format!("no worker has joined the fleet {address} yet")));
         };
-        let of = view.totals.target.unwrap_or(0);
-        let command = order(of);
-        let clients = view.clients();
+        let command = order(view.divided_by());
+        let clients = view.clients().count();
         if let Some(why) = fleet::refuse(&command, clients) {
             return Err(Failure::Usage(why));
         }
@@ -123,7 +122,7 @@ fn address(words: &[String]) -> Result<(Address, &[String]), String> {
     named.map(|address| (address, words)).ok_or_else(missing)
 }
 
-/// A command, once it is known what all clients aim at.
+/// A command, once it is known what its number is divided by.
 type Order = Box<dyn FnOnce(u64) -> FleetCommand>;
 
 /// The command that these words are.

@@ -150,7 +150,7 @@ impl Session {
                     return Ok(Some(End::AtOnce));
                 }
                 if let Some(fleet) = &mut self.fleet {
-                    fleet.publish(&self.state, at);
+                    fleet.publish(&self.state, at, self.controller.begins_paused());
                 }
                 let steps = self.controller.on_sample(&self.state, Instant::now());
                 self.note_bound();
@@ -256,7 +256,7 @@ impl Session {
                 }
                 return Ok(None);
             }
-            Some(Action::PauseToggle) => Controller::toggle_pause(&self.state),
+            Some(Action::PauseToggle) => return self.pause(!self.controller.is_paused(&self.state)),
             Some(action @ (Action::RateUp | Action::RateDown)) => {
                 let Some(step) = self.controller.change_rate(&self.state, action == Action::RateUp) else {
                     self.view.say("there is no rate to change yet");
@@ -273,6 +273,15 @@ impl Session {
                 }
             },
             Some(Action::Close) => self.controller.paced_close(&self.state),
+        };
+        self.tell_engine(step)
+    }
+
+    /// Pauses the ramp, or lets it go on.
+    pub(super) fn pause(&mut self, pause: bool) -> Result<Option<End>, Failure> {
+        let Some(step) = self.controller.pause(&self.state, pause) else {
+            self.view.say(if pause { "the ramp will begin paused" } else { "the ramp will not begin paused" });
+            return Ok(None);
         };
         self.tell_engine(step)
     }

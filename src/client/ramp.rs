@@ -22,6 +22,8 @@ pub(super) struct Ramp {
     claimed: AtomicU64,
     reached: AtomicBool,
     paused: AtomicBool,
+    /// It has been told whether to go: it is no longer starting.
+    told: AtomicBool,
     ended: AtomicBool,
     /// Microseconds since the engine's start, `NONE` before.
     started_us: AtomicU64,
@@ -45,6 +47,7 @@ impl Ramp {
             reached: AtomicBool::new(false),
             // The dashboard takes its first sample before the first connect, and then says go.
             paused: AtomicBool::new(true),
+            told: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             started_us: AtomicU64::new(NONE),
             speed: Mutex::new(Speed { pace: Pace::new(rate, now), backoff }),
@@ -110,6 +113,7 @@ impl Ramp {
 
     pub(super) fn pause(&self, paused: bool) {
         self.paused.store(paused, Relaxed);
+        self.told.store(true, Relaxed);
     }
 
     pub(super) fn set_rate(&self, per_s: Option<u64>, now: Instant) {
@@ -165,7 +169,7 @@ impl Ramp {
         } else if lock(&self.stop).is_some() {
             Phase::Stopped
         } else if self.paused.load(Relaxed) {
-            if self.started_us().is_none() { Phase::Starting } else { Phase::Paused }
+            if self.told.load(Relaxed) { Phase::Paused } else { Phase::Starting }
         } else if self.ceiling.load(Relaxed) <= open {
             Phase::Guarded
         } else {
@@ -227,6 +231,17 @@ mod tests {
         assert!(!ramp.check_reached(100), "once");
         ramp.give_back(50);
         assert_eq!(ramp.claim_of_none_lost(1, now), None, "what is lost at the target is not replaced");
+    }
+
+    #[test]
+    fn one_that_is_told_to_pause_before_it_began_is_paused() {
+        let now = Instant::now();
+        let ramp = ramp(None, now);
+        assert_eq!(ramp.phase(0), Phase::Starting);
+        ramp.pause(true);
+        assert_eq!((ramp.phase(0), ramp.claim_of_none_lost(64, now)), (Phase::Paused, None));
+        ramp.pause(false);
+        assert_eq!(ramp.phase(0), Phase::Ramping);
     }
 
     #[test]

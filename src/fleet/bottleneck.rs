@@ -36,7 +36,8 @@ pub struct Bottleneck {
 
 /// Finds it; the server comes first, for clients wait where it does.
 pub(super) fn find(rows: &[Row]) -> Option<Bottleneck> {
-    let going = |row: &&(usize, &Row)| row.1.standing.counts() && row.1.standing != Standing::Waiting;
+    let going =
+        |(_, row): &&(usize, &Row)| row.standing.counts() && row.standing != Standing::Waiting && !row.never_began();
     let rows: Vec<(usize, &Row)> = rows.iter().enumerate().collect();
     let servers = rows.iter().filter(going).filter(|(_, row)| row.state.who.role.serves());
     let clients = || rows.iter().filter(going).filter(|(_, row)| row.state.who.role.connects());

@@ -7,8 +7,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// A command to every client of a fleet. Numbers are the whole fleet's; `of` is what they are divided by: the sum of all clients'
-/// targets, of which each takes its own part.
+/// A command to every client of a fleet. Numbers are the whole fleet's; `of` is what they are divided by: the sum of what all
+/// clients were started for, of which each takes its own part. A target given meanwhile changes no share, so that it does not matter
+/// who has heard of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum FleetCommand {
@@ -20,14 +21,14 @@ pub enum FleetCommand {
     Rate {
         /// Connections per second, of the whole fleet.
         per_s: Option<u64>,
-        /// Connections that all clients aim at.
+        /// Connections that all clients were started for.
         of: u64,
     },
     /// Aim at so many connections; no client goes beyond the target that it was started with.
     Target {
         /// Connections of the whole fleet.
         connections: u64,
-        /// Connections that all clients aim at.
+        /// Connections that all clients were started for.
         of: u64,
     },
     /// Close every connection.
@@ -35,10 +36,10 @@ pub enum FleetCommand {
 }
 
 impl FleetCommand {
-    /// A client's part of a number of the whole fleet, by its own target: at least 1. `None` where nobody aims at anything yet, so
-    /// that there is nothing to divide by.
-    pub fn part(n: u64, own_target: u64, of: u64) -> Option<u64> {
-        let part = (u128::from(n) * u128::from(own_target)).checked_div(u128::from(of))?;
+    /// A client's part of a number of the whole fleet, by what it was started for: at least 1. `None` where nobody has said that yet,
+    /// so that there is nothing to divide by.
+    pub fn part(n: u64, own: u64, of: u64) -> Option<u64> {
+        let part = (u128::from(n) * u128::from(own)).checked_div(u128::from(of))?;
         Some(u64::try_from(part).unwrap_or(u64::MAX).max(1))
     }
 

@@ -10,10 +10,10 @@ use crate::units::grouped;
 /// How a fleet's run ended, or would end now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FleetVerdict {
-    /// The word: the worst of what the workers say; `workers_missing` where one did not come or was lost and nothing worse
-    /// happened; `None` while they are going on and nothing is wrong.
+    /// The word: the worst of what the workers say; `workers_missing` where one did not come, could not begin or was lost
+    /// and nothing worse happened; `None` while they are going on and nothing is wrong.
     pub verdict: Option<Verdict>,
-    /// Workers that count: come, and not lost.
+    /// Workers that count: come, begun, and not lost.
     pub workers: u64,
     /// Workers that should have been.
     pub of_workers: u64,
@@ -48,7 +48,7 @@ pub(super) fn verdict(
     let short = workers < of_workers && count.waiting == 0;
     let verdict = match worst {
         Some(worst) if worst.status() != 0 => Some(worst),
-        _ if short && (over || count.lost > 0) => Some(Verdict::WorkersMissing),
+        _ if short && (over || count.lost > 0 || rows.iter().any(Row::never_began)) => Some(Verdict::WorkersMissing),
         worst => worst.filter(|_| over),
     };
     let target = totals.target.map_or(String::new(), |target| format!(" of {}", grouped(target)));

@@ -72,6 +72,11 @@ impl Row {
         Self { state, standing, age_ms, progress }
     }
 
+    /// Whether it ended before it began: it could not, and has said no more than its exit status.
+    pub fn never_began(&self) -> bool {
+        self.standing == Standing::Left && self.state.verdict.is_none()
+    }
+
     /// The word for its state: what its run is doing, or how it stands where that matters more.
     pub fn word(&self) -> &'static str {
         match self.standing {
@@ -104,9 +109,9 @@ pub struct Totals {
 /// How many workers stand how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Count {
-    /// Workers that the fleet was told to expect, or that its parts are; `None`: nobody said.
+    /// Workers that the fleet was told to expect, or that its parts are; `None`: nobody said, and each that came could begin.
     pub expected: Option<u64>,
-    /// Workers that have come.
+    /// Workers that have come, but for those that could not begin.
     pub come: u64,
     /// Come, and waiting.
     pub waiting: u64,

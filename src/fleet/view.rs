@@ -78,7 +78,7 @@ pub struct FleetView {
     pub at_us: u64,
     /// A row a worker: servers first, then by part, then by host.
     pub rows: Vec<Row>,
-    /// Who has not come, or is lost, each in a few words: `part 3/5`, `part 4/5 on web4 (LOST, heard 25 s ago)`.
+    /// Who has not come, could not begin, or is lost, each in a few words: `part 3/5`, `part 4/5 on web4 (LOST, heard 25 s ago)`.
     pub missing: Vec<String>,
     /// How many stand how.
     pub count: Count,
@@ -144,16 +144,28 @@ impl FleetView {
         !self.rows.is_empty() && self.rows.iter().all(|row| matches!(row.standing, Standing::Left | Standing::Lost))
     }
 
-    /// How many clients a command reaches.
-    pub fn clients(&self) -> usize {
-        let here = self.rows.iter().filter(|row| row.standing.counts() && row.standing != Standing::Left);
-        here.filter(|row| row.state.who.role.connects()).count()
+    /// The clients that a command reaches: what the others last said is not so any more.
+    pub fn clients(&self) -> impl Iterator<Item = &Row> {
+        clients(&self.rows)
+    }
+
+    /// What a command's number is divided by: what all clients were started for. One that is lost may hear it yet, one that has left
+    /// does not.
+    pub fn divided_by(&self) -> u64 {
+        let here = self.rows.iter().filter(|row| row.standing != Standing::Left && row.state.who.role.connects());
+        here.filter_map(|row| row.state.started_for.or(row.state.target)).fold(0, u64::saturating_add)
     }
 
     /// Who has not come, as [`FleetView::missing`] has it.
     pub(super) fn absent(&self) -> impl Iterator<Item = String> {
         absent(&self.rows, &self.count).into_iter()
     }
+}
+
+/// See [`FleetView::clients`].
+fn clients(rows: &[Row]) -> impl Iterator<Item = &Row> {
+    let here = rows.iter().filter(|row| row.standing.counts() && row.standing != Standing::Left);
+    here.filter(|row| row.state.who.role.connects())
 }
 
 /// A part that was started anew counts once: of several workers of one part whoever goes on stays, else who was heard last. Of two
@@ -203,12 +215,14 @@ fn order(state: &WorkerState) -> (bool, Option<u32>, &str, u32) {
 
 fn counted(rows: &[Row]) -> Count {
     let parts = rows.iter().filter_map(|row| row.state.who.part).map(|part| u64::from(part.of)).max();
-    let whole = rows.iter().filter(|row| row.state.who.part.is_none()).count() as u64;
+    let whole = rows.iter().filter(|row| row.state.who.part.is_none() && !row.never_began()).count() as u64;
     let told = rows.iter().filter_map(|row| row.state.who.expects).map(u64::from);
+    // One that could not begin is as if it had not come: it may be started again, and then nothing is missing.
+    let (all, come) = (rows.len() as u64, rows.iter().filter(|row| !row.never_began()).count() as u64);
     let of = |standing| rows.iter().filter(|row| row.standing == standing).count() as u64;
     Count {
-        expected: told.chain(parts.map(|of| of + whole)).max(),
-        come: rows.len() as u64,
+        expected: told.chain(parts.map(|of| of + whole)).max().or((come < all).then_some(all)),
+        come,
         waiting: of(Standing::Waiting),
         running: of(Standing::Running),
         silent: of(Standing::Silent),
@@ -249,15 +263,24 @@ fn missing(rows: &[Row], count: &Count) -> Vec<String> {
     named
 }
 
-/// Who has not come.
+/// Who has not come, or could not begin.
 fn absent(rows: &[Row], count: &Count) -> Vec<String> {
-    let parts: BTreeMap<u32, u32> =
-        rows.iter().filter_map(|row| row.state.who.part).map(|part| (part.number, part.of)).collect();
-    let of = parts.values().max().copied().unwrap_or(0);
+    let failed = |part: Option<u32>| {
+        let of = rows.iter().filter(move |row| row.never_began() && row.state.who.part.map(|p| p.number) == part);
+        of.map(|row| format!("{} (could not begin)", row.state.who.name()))
+    };
+    let parts = || rows.iter().filter_map(|row| Some((row.state.who.part?, row.never_began())));
+    let of = parts().map(|(part, _)| part.of).max().unwrap_or(0);
+    let come: BTreeSet<u32> = parts().filter(|(_, failed)| !failed).map(|(part, _)| part.number).collect();
+    let not_come = (1..=of).filter(|number| !come.contains(number));
     let mut absent: Vec<String> =
-        (1..=of).filter(|number| !parts.contains_key(number)).map(|number| format!("part {number}/{of}")).collect();
+        not_come.map(|number| failed(Some(number)).next().unwrap_or_else(|| format!("part {number}/{of}"))).collect();
     // What is expected beyond the parts that are known of: a server, or workers without a part.
-    let more = count.expected.map_or(0, |n| n.saturating_sub(count.come)).saturating_sub(absent.len() as u64);
+    let mut more = count.expected.map_or(0, |n| n.saturating_sub(count.come)).saturating_sub(absent.len() as u64);
+    for name in failed(None).take(usize::try_from(more).unwrap_or(usize::MAX)) {
+        absent.push(name);
+        more -= 1;
+    }
     if more > 0 {
         let no_server = !rows.iter().any(|row| row.state.who.role.serves());
         let others = if of > 0 && no_server && more == 1 { "the server".to_owned() } else { plural(more, "worker") };
@@ -325,7 +348,7 @@ fn guard(rows: &[Row]) -> Option<FleetGuard> {
     Some(FleetGuard {
         row,
         ceiling,
-        holds: rows.iter().filter(|row| row.state.is_held_back()).count(),
+        holds: clients(rows).filter(|row| row.state.is_held_back()).count(),
         late_us: held().map(|held| held.late_us).max(),
     })
 }

@@ -206,6 +206,9 @@ pub struct WorkerState {
     pub peak: u64,
     /// Connections aimed at.
     pub target: Option<u64>,
+    /// Connections that it was started for: its share of what a command asks of all, whatever target it was given since.
+    #[serde(default)]
+    pub started_for: Option<u64>,
     /// Connections per second, opened less closed.
     pub rate_per_s: Option<f64>,
     /// Connections per second that it is held to; `None`: as fast as it goes.
@@ -290,6 +293,7 @@ impl WorkerState {
             connections: now.connections,
             peak: stats.map_or(now.connections, |stats| stats.peak),
             target: now.target.filter(|_| who.role.connects()),
+            started_for: model.setup().target.filter(|_| who.role.connects()),
             rate_per_s: now.rate_per_s,
             rate_limit: stats.and_then(|stats| stats.rate_limit),
             failures: now.failures,

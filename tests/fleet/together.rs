@@ -1,12 +1,13 @@
 //! Started together, and seen as one.
 
+use std::net::TcpListener;
 use std::thread;
 
 use c1m_top::model::Verdict;
 use c1m_top::record;
 
 use super::store::{Store, View, rows, said, worker};
-use super::support::{Home, own_namespace, print_uncaptured, require};
+use super::support::{Home, Run, own_namespace, print_uncaptured, require};
 
 const CLIENT: &str = "--client 127.0.0.1 9900 --ports 10 --target 3001 --rate 4k --expect-workers 3 --interval 200ms";
 
@@ -58,6 +59,49 @@ fn nothing_starts_with_a_part_missing_or_taken_twice() {
     own_namespace!();
     let _store = Store::start(&[]);
     thread::scope(|scope| [who_does_not_come, a_part_taken_twice].map(|of| drop(scope.spawn(of))));
+}
+
+#[test]
+fn who_cannot_begin_is_missing_until_it_is_started_again() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    let _store = Store::start(&[]);
+    thread::scope(|scope| [who_has_no_route, who_has_no_port].map(|of| drop(scope.spawn(of))));
+}
+
+/// One ends at its first connect.
+fn who_has_no_route() {
+    let view = View::open("night");
+    let options = "--ports 1 --expect-workers 3 --fleet-wait 1m";
+    let server = worker("night", &format!("--server --listen 127.0.0.2 {options}"));
+    let client = |to: &str| worker("night", &format!("--client {to} 9900 --target 500 --hold 2s {options}"));
+    let [one, two] = [client("127.0.0.2"), client("10.9.9.9")].map(Run::finish);
+    assert_eq!((one.code, two.code, server.finish().code), (Some(0), Some(2), Some(0)), "{one:#?} {two:#?}");
+    assert!(two.stderr.contains("cannot connect to 10.9.9.9"), "{}", two.stderr);
+    let (code, summary) = view.finish();
+    assert_eq!((code, summary["verdict"].as_str()), (Some(3), Some("workers_missing")), "{summary:#}");
+    let text = summary["text"].as_str().unwrap();
+    assert!(text.starts_with("2 of 3 workers, 500 of 1,000 connections; missing: client on "), "{text}");
+    assert!(text.ends_with(" (could not begin)"), "{text}");
+}
+
+/// One is refused its port, and started again.
+fn who_has_no_port() {
+    let view = View::open("day");
+    let taken = TcpListener::bind(("127.0.0.1", 9900)).unwrap();
+    let one = worker("day", "--client 127.0.0.1 9900 --ports 1 --target 100 --hold 1s --expect-workers 2");
+    view.until("the first", |view| rows(view) == [("client".to_owned(), "waiting".to_owned())]);
+    let server = || worker("day", "--server --listen 127.0.0.1 --ports 1 --expect-workers 2");
+    assert_eq!(server().finish().code, Some(2));
+    drop(taken);
+    let again = server();
+    assert_eq!((one.finish().code, again.finish().code), (Some(0), Some(0)));
+    let (code, summary) = view.finish();
+    assert_eq!(
+        (code, summary["text"].as_str()),
+        (Some(0), Some("2 of 2 workers, 100 of 100 connections")),
+        "{summary:#}"
+    );
 }
 
 /// Who does not come is named, and is the verdict.

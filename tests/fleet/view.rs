@@ -78,6 +78,67 @@ fn a_lost_worker_counts_no_more_and_is_named() {
 }
 
 #[test]
+fn a_command_is_divided_by_what_all_who_may_hear_it_were_started_for() {
+    let all = [1, 2, 3, 4].map(|n| WorkerState { started_for: Some(250_000), ..client(n, 100) });
+    let [one, two, three, four] = all;
+    let lowered = WorkerState { target: Some(125_000), ..one };
+    let lost = WorkerState { at_us: NOW - (LOST_MS + 5000) * 1000, ..two };
+    let left = WorkerState { stage: Stage::Left, ..three };
+    // Of another version.
+    let silent_of_it = WorkerState { started_for: None, ..four };
+    assert_eq!(view(vec![server(300), lowered, lost, left, silent_of_it]).divided_by(), 750_000);
+    assert_eq!(view(vec![server(300)]).divided_by(), 0);
+}
+
+#[test]
+fn one_that_could_not_begin_is_missing_until_it_is_started_again() {
+    let told =
+        |expects, state: WorkerState| WorkerState { who: Identity { expects, part: None, ..state.who }, ..state };
+    let ended = |verdict, state| WorkerState { stage: Stage::Left, verdict, ..state };
+    let well = |state| ended(Some(Verdict::TargetReached), state);
+    let seen = |all: &[WorkerState]| {
+        let FleetView { verdict, missing, .. } = view(all.to_vec());
+        (verdict.verdict, format!("{} of {}", verdict.workers, verdict.of_workers), missing)
+    };
+    let words = |all: &[&str]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    for expects in [Some(3), None] {
+        let (server, first) = (well(told(expects, server(500))), well(told(expects, client(1, 500))));
+        let failed = ended(None, told(expects, client(2, 0)));
+        let missing = (Some(Verdict::WorkersMissing), "2 of 3".into(), words(&["client on web2 (could not begin)"]));
+        assert_eq!(seen(&[server.clone(), first.clone(), failed.clone()]), missing);
+        if expects.is_some() {
+            let again = well(told(expects, client(3, 500)));
+            let whole = (Some(Verdict::TargetReached), "3 of 3".into(), Vec::new());
+            assert_eq!(seen(&[server, first, failed, again]), whole);
+        }
+    }
+    let parts = [server(500), client(1, 500), client(3, 500), ended(None, client(2, 0))];
+    let missing = words(&["part 2/4 on web2 (could not begin)", "part 4/4"]);
+    assert_eq!(seen(&parts), (Some(Verdict::WorkersMissing), "3 of 5".into(), missing));
+    // So far all wait: the two may yet come.
+    let waiting = parts.map(|state| match state.stage {
+        Stage::Left => state,
+        _ => WorkerState { stage: Stage::Waiting, ..state },
+    });
+    assert_eq!(seen(&waiting).0, None);
+}
+
+#[test]
+fn a_guard_holds_those_that_are_there() {
+    let side = ServerSide { ceiling: Some(1000), ..ServerSide::default() };
+    let held = |n| WorkerState {
+        held: Some(Held { allowed: 100, holds: true, late_us: 0, age_ms: 0 }),
+        phase: RunPhase::Guarded,
+        ..client(n, 100)
+    };
+    let lost = WorkerState { at_us: NOW - (LOST_MS + 5000) * 1000, ..held(2) };
+    let left = WorkerState { stage: Stage::Left, ..held(3) };
+    let guarding = WorkerState { server: Some(side), ..server(300) };
+    let holds = |first| view(vec![guarding.clone(), first, lost.clone(), left.clone()]).guard.unwrap().holds;
+    assert_eq!((holds(client(1, 100)), holds(held(1))), (0, 1));
+}
+
+#[test]
 fn after_an_outage_of_the_store_nobody_is_lost_yet() {
     let ago = |state| WorkerState { at_us: NOW - (LOST_MS + 5000) * 1000, ..state };
     let all = vec![ago(server(300)), ago(client(1, 300))];

@@ -299,6 +299,26 @@ fn workers_are_filtered_sorted_and_opened() {
 }
 
 #[test]
+fn a_lost_client_does_not_keep_the_fleet_held_or_paused() {
+    let says = |phase, ago| {
+        let mut workers = ramping(6);
+        if let Some(ServerSide { ceiling, .. }) = &mut workers[6].server {
+            *ceiling = Some(41_000);
+        }
+        (workers[0].phase, workers[0].at_us) = (phase, NOW - ago);
+        let holds = phase == RunPhase::Guarded;
+        workers[0].held = Some(Held { allowed: 6_700, holds, late_us: 61_000, age_ms: 200 });
+        text(&frame(&mut board(view(workers)), Theme::default(), (120, 40)))
+    };
+    for (phase, word) in [(RunPhase::Guarded, "HELD"), (RunPhase::Paused, "PAUSED")] {
+        let (here, lost) = (says(phase, SECOND), says(phase, 30 * SECOND));
+        assert!(here.contains(word) && !lost.contains(word), "{here}\n{lost}");
+        assert_eq!(here.contains("holds the fleet at"), phase == RunPhase::Guarded, "{here}");
+        assert!(lost.contains("LOST") && !lost.contains("holds the fleet at"), "{lost}");
+    }
+}
+
+#[test]
 fn what_drives_the_fleet_takes_its_token_and_closing_is_asked_about() {
     let mut looking = Board::new("redis://h/n", false);
     looking.take(Some(view(ramping(6))));

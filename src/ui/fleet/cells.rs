@@ -191,7 +191,7 @@ fn limit_style(limit: &WorkerLimit, plain: Style, look: Look) -> Style {
 
 /// An alarm is a word and a colour.
 pub(super) fn state_style(row: &Row, look: Look) -> Style {
-    let failed = row.state.verdict.is_some_and(|verdict| verdict.status() != 0);
+    let failed = row.never_began() || row.state.verdict.is_some_and(|verdict| verdict.status() != 0);
     let dead = matches!(row.state.phase, RunPhase::EngineDied | RunPhase::Stopped);
     match row.standing {
         Standing::Lost => look.alarm(),

@@ -176,8 +176,7 @@ fn header(buf: &mut Buffer, area: Rect, board: &Board, theme: Theme) {
 
 /// What the fleet as a whole is doing: what the least advanced of its clients does.
 fn phase(view: &FleetView, theme: Theme) -> (&'static str, ratatui::style::Style) {
-    let clients = || view.rows.iter().filter(|row| row.state.who.role.connects() && row.standing.counts());
-    let any = |phases: &[RunPhase]| clients().any(|row| phases.contains(&row.state.phase));
+    let any = |phases: &[RunPhase]| view.clients().any(|row| phases.contains(&row.state.phase));
     if view.is_over() {
         let failed = view.verdict.status() != 0;
         return ("ENDED", if failed { theme.alarm() } else { theme.phase() });

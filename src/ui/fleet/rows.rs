@@ -99,6 +99,7 @@ pub(super) fn is_amiss(row: &Row) -> bool {
         || matches!(state.phase, RunPhase::Guarded | RunPhase::EngineDied | RunPhase::Stopped)
         || state.engine_silent
         || state.blocked.is_some()
+        || row.never_began()
         || state.verdict.is_some_and(|verdict| verdict.status() != 0)
         || state.nearest.as_ref().is_some_and(|limit| limit.state >= LimitState::Warn)
 }
