@@ -175,7 +175,9 @@ fn what_is_no_recording_is_told_in_a_line() {
     let told = |path: &Path| open(path).unwrap_err().to_string();
     assert!(told(&path).contains("No such file"));
     assert!(told(dir.path()).contains("directory"));
-    for (content, word) in [(&b""[..], "empty"), (b"#!/bin/sh\n", "no recording"), (&[0; 9000], "no recording")] {
+    for (content, word) in
+        [(&b""[..], "empty"), (b"#!/bin/sh\n", "not a c1m-top recording"), (&[0; 9000], "not a c1m-top recording")]
+    {
         fs::write(&path, content).unwrap();
         assert!(told(&path).contains(word), "{}", told(&path));
     }
