@@ -14,5 +14,6 @@ mod store;
 mod tls;
 mod together;
 mod trouble;
+mod user;
 mod view;
 mod waiting;
