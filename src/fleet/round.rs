@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 use super::command::Gate;
 use super::feed::Feeding;
 use super::hold::Allowance;
-use super::keys::{KEPT_MS, Keys};
 use super::member::{Member, News};
 use super::outage::Outage;
 use super::slot::{Farewell, Handed, Slot};
 use super::store::StoreError;
 use super::worker::{Stage, WorkerState};
-use crate::model::Verdict;
 
 /// Between two publications.
 pub(super) const PUBLISH: Duration = Duration::from_secs(1);
@@ -23,9 +21,6 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Between two renewals of claims.
 const KEEP: Duration = Duration::from_secs(3);
-
-/// How long a worker that leaves sends what is left of its own run.
-const LAST_PIECES: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -283,42 +278,6 @@ impl Rounds {
             Some(outage) => outage.goes_on(),
             None => self.outage = Some(Outage::new(self.over.take(), now, error)),
         }
-    }
-
-    /// The last word. A store that is away does not get it.
-    fn goodbye(&mut self, verdict: Option<Verdict>) {
-        self.stage = Stage::Left;
-        let keys = self.member.keys.clone();
-        let id = self.member.who.id.clone();
-        let mut state = self.current();
-        state.verdict = verdict;
-        let text = serde_json::to_vec(&state).unwrap_or_default();
-        let mut pipe = redis::pipe();
-        pipe.cmd("SET").arg(keys.worker(&id)).arg(text).arg("PX").arg(KEPT_MS).ignore();
-        pipe.zrem(keys.alive(), &id).ignore().srem(keys.ramping(), &id).ignore().srem(keys.clients(), &id).ignore();
-        pipe.hdel(keys.hold(), &id).ignore().srem(keys.present(), &id).ignore();
-        if let Some(part) = self.member.who.part.filter(|_| !self.displaced) {
-            pipe.del(keys.part(part.number)).ignore();
-        }
-        pipe.scard(keys.present());
-        let connected = self.member.store.connect().and_then(|()| {
-            if self.outage.is_some() && self.started_us.is_some() {
-                // It may have forgotten this worker, of which the last word is still to be seen.
-                self.member.agree(true)?;
-                self.member.enter()?;
-            }
-            Ok(())
-        });
-        let said = connected.and_then(|()| self.member.store.ask::<(u64,)>(&pipe));
-        if let Ok((0,)) = said {
-            // The last to leave: the next run of this name is another.
-            let mut pipe = redis::pipe();
-            pipe.del(Keys::run_of(keys.fleet())).ignore();
-            let _ = self.member.store.ask::<()>(&pipe);
-        }
-        // Whoever looks at its own run sees the end of that, where the store takes it quickly.
-        let until = Instant::now() + LAST_PIECES;
-        while self.feeding.is_waiting() && Instant::now() < until && self.send_piece().is_ok() {}
     }
 }
 
