@@ -82,9 +82,14 @@ impl Keys {
         self.of_run("alive")
     }
 
-    /// The same of those that are a part, while they wait.
+    /// The same of parts, by their numbers, while they wait.
     pub(super) fn ready_parts(&self) -> String {
         self.of_run("ready_parts")
+    }
+
+    /// How often a worker has become ready so far.
+    pub(super) fn became_ready(&self) -> String {
+        self.of_run("became_ready")
     }
 
     /// A set: all who have come and not left.
@@ -133,12 +138,13 @@ impl Keys {
     }
 
     /// All that live as long as the run can be looked at, but for the workers' own.
-    pub(super) fn shared(&self) -> [String; 11] {
+    pub(super) fn shared(&self) -> [String; 12] {
         [
             self.workers(),
             self.alive(),
             self.present(),
             self.ready_parts(),
+            self.became_ready(),
             self.version(),
             self.clients(),
             self.ramping(),

@@ -24,7 +24,7 @@ impl Rounds {
         pipe.zrem(keys.alive(), &id).ignore().srem(keys.ramping(), &id).ignore().srem(keys.clients(), &id).ignore();
         pipe.hdel(keys.hold(), &id).ignore().srem(keys.present(), &id).ignore();
         if let Some(part) = self.member.who.part.filter(|_| !self.displaced) {
-            pipe.del(keys.part(part.number)).ignore();
+            pipe.del(keys.part(part.number)).ignore().zrem(keys.ready_parts(), part.number).ignore();
         }
         pipe.scard(keys.present());
         let connected = self.member.store.connect().and_then(|()| {

@@ -15,6 +15,7 @@
 //! | `store`, `keys` | the connection to the store; what the keys are called |
 //! | `member`, `handle`, `slot` | a worker's place: it joins; what the run has of it; what it hands over |
 //! | `round`, `say`, `barrier`, `others`, `leave` | its thread: when it speaks with the store; what it says and hears; all ready; who is lost; its last word |
+//! | `gathered` | which of those that were ready still are |
 //! | `outage` | a store that is away: when it is tried again, and when that is told |
 //! | `feed`, `show` | a worker's own run, while somebody looks at it: what waits; how it is sent |
 //! | `look` | looking on, and giving commands |
@@ -27,6 +28,7 @@ mod bottleneck;
 mod clock;
 mod command;
 mod feed;
+mod gathered;
 mod handle;
 mod hold;
 mod keys;

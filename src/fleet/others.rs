@@ -65,8 +65,7 @@ impl Rounds {
     pub(super) fn keep(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
         self.member.store.read_clock()?;
         if self.member.agree(self.started_us.is_some())? {
-            self.member.enter()?;
-            self.sharing = None;
+            self.enter_again()?;
         }
         let keys = self.member.keys.clone();
         let mut pipe = redis::pipe();
@@ -91,7 +90,7 @@ impl Rounds {
         }
         if !present {
             // The others took it for lost.
-            self.member.enter()?;
+            self.enter_again()?;
         }
         if self.knows() {
             self.forget(&lost)?;

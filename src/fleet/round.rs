@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::command::Gate;
 use super::feed::Feeding;
+use super::gathered::Gathered;
 use super::hold::Allowance;
 use super::member::{Member, News};
 use super::outage::Outage;
@@ -33,6 +34,9 @@ pub(super) struct Rounds {
     pub(super) state: Option<(Instant, Box<WorkerState>)>,
     pub(super) stage: Stage,
     pub(super) ready: bool,
+    /// Whether the store knows that it is.
+    pub(super) counted: bool,
+    pub(super) gathered: Gathered,
     /// When all start, by the store's clock, microseconds, and by this process'.
     pub(super) start: Option<(u64, Instant)>,
     pub(super) started_us: Option<u64>,
@@ -103,6 +107,8 @@ impl Rounds {
             state: None,
             stage: Stage::Joining,
             ready: false,
+            counted: false,
+            gathered: Gathered::default(),
             start: None,
             started_us: None,
             allowance: Allowance::default(),
@@ -236,7 +242,7 @@ impl Rounds {
             self.forget_feed()?;
             // It may have lost everything.
             self.member.agree(self.started_us.is_some())?;
-            self.member.enter()?;
+            self.enter_again()?;
             self.next.publish = now;
             self.next.keep = now;
             self.back = Some(now);
@@ -251,6 +257,7 @@ impl Rounds {
             self.next.keep = now + KEEP;
             self.keep(news)?;
         }
+        self.count_in()?;
         self.want_room()?;
         if now >= self.next.publish {
             self.next.publish = now + PUBLISH;
@@ -269,6 +276,14 @@ impl Rounds {
         }
         self.slot.set_offset(self.member.store.clock().offset_us());
         Ok(())
+    }
+
+    /// Puts itself on the lists again, which the store has lost or the others have taken it off.
+    pub(super) fn enter_again(&mut self) -> Result<(), StoreError> {
+        self.counted = false;
+        self.gathered = Gathered::default();
+        self.sharing = None;
+        self.member.enter()
     }
 
     fn away(&mut self, now: Instant, error: &StoreError) {

@@ -1,0 +1,57 @@
+//! Who counts: workers that leave or are killed, and come again.
+
+use std::thread;
+
+use super::store::{Store, worker};
+use super::support::{Run, own_namespace, require};
+
+#[test]
+fn who_is_started_anew_while_all_wait_counts_once() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    let _store = Store::start(&[]);
+    // Two fleets.
+    thread::scope(|scope| [a_part_that_left, a_worker_that_was_killed].map(|of| drop(scope.spawn(of))));
+}
+
+/// Waits until a worker says whom it waits for, and fails if it starts instead.
+#[track_caller]
+fn waits(run: &mut Run) {
+    run.until("what it waits for, or its start", |p| p.event("fleet/waiting").or(p.event("fleet/start")).is_some());
+    let started = run.printed().event("fleet/start").map(|e| e.text.clone());
+    assert_eq!(started, None, "it starts alone");
+}
+
+/// A part gives its place back.
+fn a_part_that_left() {
+    // It waits for more than will come, so that the run stays the same.
+    let mut server = worker("night", "--server --listen 127.0.0.1 --ports 1 --expect-workers 9");
+    waits(&mut server);
+    let client = |n| worker("night", &format!("--client 127.0.0.1 9900 --target 300 --hold 1s --part {n}/2"));
+    let mut one = client(1);
+    waits(&mut one);
+    assert_eq!(one.interrupt().code, Some(0));
+    let mut again = client(1);
+    waits(&mut again);
+    let two = client(2);
+    for end in [again.finish(), two.finish()] {
+        end.assert_event("fleet/start", &["all workers are ready"]);
+    }
+}
+
+/// One without a part that was killed is not counted beside the one that stands for it.
+fn a_worker_that_was_killed() {
+    let mut server = worker("day", "--server --listen 127.0.0.2 --ports 1 --expect-workers 3");
+    waits(&mut server);
+    let client = || worker("day", "--client 127.0.0.2 9900 --target 300 --hold 1s --expect-workers 3");
+    let mut one = client();
+    waits(&mut one);
+    one.signal(libc::SIGKILL);
+    let mut again = client();
+    waits(&mut again);
+    let last = client();
+    for end in [again.finish(), last.finish()] {
+        end.assert_event("fleet/start", &["all workers are ready"]);
+        assert_eq!(end.code, Some(0), "{end:#?}");
+    }
+}
