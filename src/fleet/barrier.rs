@@ -32,15 +32,24 @@ impl Rounds {
         if self.member.who.expects.is_some() { keys.alive() } else { keys.ready_parts() }
     }
 
-    /// Says once that one more is ready, before it is counted for the first time.
+    /// Says once that one more is ready, before it is counted for the first time. From then on servers go on for a client.
     pub(super) fn count_in(&mut self) -> Result<(), StoreError> {
         if !self.ready || self.counted {
             return Ok(());
         }
-        let key = self.member.keys.became_ready();
+        let (keys, id) = (&self.member.keys, &self.member.who.id);
+        let (became, came) = (keys.became_ready(), keys.clients_came());
         let mut pipe = redis::pipe();
-        pipe.cmd("INCR").arg(&key).ignore();
-        mortal(&mut pipe, &key);
+        pipe.cmd("INCR").arg(&became).ignore();
+        mortal(&mut pipe, &became);
+        if self.member.who.role.is_held() {
+            // First it is where it is looked for when it is lost.
+            pipe.zadd(keys.alive(), id, self.member.store.now_us()).ignore();
+            pipe.sadd(keys.clients(), id).ignore().cmd("INCR").arg(&came).ignore();
+            for key in [keys.alive(), keys.clients(), came] {
+                mortal(&mut pipe, &key);
+            }
+        }
         self.member.store.ask::<()>(&pipe)?;
         self.counted = true;
         Ok(())
@@ -72,11 +81,6 @@ impl Rounds {
             (start,) = self.member.store.ask(&pipe)?;
         }
         if let Some(at_us) = start.filter(|at_us| is_near(*at_us, now_us)) {
-            let mut pipe = redis::pipe();
-            pipe.scard(keys.clients());
-            let (clients,): (u64,) = self.member.store.ask(&pipe)?;
-            // They may have left before the next time that it looks.
-            self.had_clients |= clients > 0 && self.member.who.role.serves();
             let store = &self.member.store;
             self.start = Some((at_us, store.instant(store.clock().mono_us(at_us))));
             if self.member.who.role.serves() {

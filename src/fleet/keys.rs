@@ -102,9 +102,14 @@ impl Keys {
         self.of_run("version")
     }
 
-    /// A set: the clients that have not left.
+    /// A set: the clients that were ready and have not left.
     pub(super) fn clients(&self) -> String {
         self.of_run("clients")
+    }
+
+    /// How often one has come there so far.
+    pub(super) fn clients_came(&self) -> String {
+        self.of_run("clients_came")
     }
 
     /// A set: the clients that want more connections, and share the room that the server has.
@@ -138,7 +143,7 @@ impl Keys {
     }
 
     /// All that live as long as the run can be looked at, but for the workers' own.
-    pub(super) fn shared(&self) -> [String; 12] {
+    pub(super) fn shared(&self) -> [String; 13] {
         [
             self.workers(),
             self.alive(),
@@ -147,6 +152,7 @@ impl Keys {
             self.became_ready(),
             self.version(),
             self.clients(),
+            self.clients_came(),
             self.ramping(),
             self.joined(),
             self.start(),

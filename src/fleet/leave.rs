@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::keys::{KEPT_MS, Keys};
+use super::keys::{KEPT_MS, Keys, mortal};
 use super::round::Rounds;
 use super::worker::Stage;
 use crate::model::Verdict;
@@ -25,6 +25,11 @@ impl Rounds {
         pipe.hdel(keys.hold(), &id).ignore().srem(keys.present(), &id).ignore();
         if let Some(part) = self.member.who.part.filter(|_| !self.displaced) {
             pipe.del(keys.part(part.number)).ignore().zrem(keys.ready_parts(), part.number).ignore();
+        }
+        if self.ready && !self.counted && self.member.who.role.is_held() {
+            // The store was away all the time.
+            pipe.cmd("INCR").arg(keys.clients_came()).ignore();
+            mortal(&mut pipe, &keys.clients_came());
         }
         pipe.scard(keys.present());
         let connected = self.member.store.connect().and_then(|()| {

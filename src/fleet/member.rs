@@ -172,9 +172,6 @@ impl Member {
         let (keys, id) = (&self.keys, &self.who.id);
         let mut pipe = redis::pipe();
         pipe.sadd(keys.workers(), id).ignore().sadd(keys.present(), id).ignore();
-        if self.who.role.is_held() {
-            pipe.sadd(keys.clients(), id).ignore();
-        }
         keys.shared().iter().for_each(|key| mortal(&mut pipe, key));
         pipe.cmd("SET").arg(Keys::last_of(keys.fleet())).arg(keys.run_id()).arg("PX").arg(KEPT_MS).ignore();
         pipe.cmd("SET").arg(keys.version()).arg(&self.who.version).arg("NX").arg("PX").arg(KEPT_MS).ignore();

@@ -65,6 +65,7 @@ impl Rounds {
     pub(super) fn keep(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
         self.member.store.read_clock()?;
         if self.member.agree(self.started_us.is_some())? {
+            self.came = None;
             self.enter_again()?;
         }
         let keys = self.member.keys.clone();
@@ -112,7 +113,6 @@ impl Rounds {
             let gone = if parting == Parting::Gone { self.lost.values().cloned().collect() } else { Vec::new() };
             news.push(News::ClientsLeft(gone));
         }
-        self.had_clients |= clients > 0 && self.member.who.role.serves();
         if !self.displaced
             && let Some(taken) = self.member.claim_part()?
         {

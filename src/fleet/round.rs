@@ -58,7 +58,10 @@ pub(super) struct Rounds {
     /// Those that are lost, by id, and what they are called.
     pub(super) lost: BTreeMap<String, String>,
     pub(super) displaced: bool,
+    /// Whether a server has had clients since all of them had left.
     pub(super) had_clients: bool,
+    /// How many it knows to have come; `None`: it has not asked yet.
+    pub(super) came: Option<u64>,
     /// Its own run, for those who look at it.
     pub(super) feeding: Feeding,
     /// How often claims were renewed.
@@ -124,6 +127,7 @@ impl Rounds {
             lost: BTreeMap::new(),
             displaced: false,
             had_clients: false,
+            came: None,
             feeding: Feeding::default(),
             kept: 0,
             back: None,
@@ -241,7 +245,9 @@ impl Rounds {
             self.end_feed();
             self.forget_feed()?;
             // It may have lost everything.
-            self.member.agree(self.started_us.is_some())?;
+            if self.member.agree(self.started_us.is_some())? {
+                self.came = None;
+            }
             self.enter_again()?;
             self.next.publish = now;
             self.next.keep = now;

@@ -2,8 +2,8 @@
 
 use std::thread;
 
-use super::store::{Store, worker};
-use super::support::{Run, own_namespace, require};
+use super::store::{Store, said, worker};
+use super::support::{Run, own_namespace, require, wait_until};
 
 #[test]
 fn who_is_started_anew_while_all_wait_counts_once() {
@@ -54,4 +54,43 @@ fn a_worker_that_was_killed() {
         end.assert_event("fleet/start", &["all workers are ready"]);
         assert_eq!(end.code, Some(0), "{end:#?}");
     }
+}
+
+#[test]
+fn a_server_ends_with_its_clients_however_short_they_were_there() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    let store = Store::start(&[]);
+    thread::scope(|scope| {
+        scope.spawn(|| ends_after_a_short_client(server("night", 1), "night", 1));
+        scope.spawn(|| {
+            let server = server("day", 2);
+            let killed = worker("day", "--client 127.0.0.2 9900 --target 10");
+            wait_until("it joins", || (come(&store, "day") == 2).then_some(()));
+            killed.signal(libc::SIGKILL);
+            ends_after_a_short_client(server, "day", 2);
+        });
+    });
+}
+
+/// A server that waits for nobody and has started.
+fn server(name: &str, address: u32) -> Run {
+    let mut server = worker(name, &format!("--server --listen 127.0.0.{address} --ports 1"));
+    server.until("it runs", |p| p.event("fleet/start").is_some());
+    server
+}
+
+/// How many workers have joined.
+fn come(store: &Store, name: &str) -> u64 {
+    store.ask(&["SCARD", &store.key(&format!("c1m-top:1:{name}:*:workers"))]).parse().unwrap()
+}
+
+/// Has a client come and leave between two renewals of the server's claims.
+fn ends_after_a_short_client(server: Run, name: &str, address: u32) {
+    let end = worker(name, &format!("--client 127.0.0.{address} 9900 --target 10 --hold 100ms")).finish();
+    assert_eq!((end.code, end.peak()), (Some(0), 10), "{end:#?}");
+    let end = server.finish();
+    said("the server", &end);
+    assert_eq!(end.code, Some(0), "{end:#?}");
+    end.assert_event("fleet/clients_left", &[]);
 }
