@@ -17,7 +17,7 @@ const RENEW: u32 = 20;
 /// Most lost workers that are taken off the lists at once.
 const LOST: isize = 1024;
 
-/// Most of them that are named.
+/// Most of them that are named at once.
 const NAMED: usize = 16;
 
 /// What a server knows of the others.
@@ -95,7 +95,7 @@ impl Rounds {
         }
         if self.knows() {
             self.forget(&lost)?;
-            self.tell_lost(lost.get(..NAMED).unwrap_or(&lost), news)?;
+            self.tell_lost(&lost, news)?;
         }
         let others = Others {
             clients,
@@ -110,7 +110,8 @@ impl Rounds {
             && let Some(parting) = others.parting(self.member.wait())
         {
             self.had_clients = false;
-            let gone = if parting == Parting::Gone { self.lost.values().cloned().collect() } else { Vec::new() };
+            let gone =
+                if parting == Parting::Gone { self.lost.values().flatten().cloned().collect() } else { Vec::new() };
             news.push(News::ClientsLeft(gone));
         }
         if !self.displaced
@@ -143,21 +144,29 @@ impl Rounds {
         self.member.store.ask::<()>(&pipe)
     }
 
-    pub(super) fn tell_lost(&mut self, lost: &[String], news: &mut Vec<News>) -> Result<(), StoreError> {
-        let lost: Vec<&String> = lost.iter().filter(|id| **id != self.member.who.id).collect();
+    /// Tells who is lost now and who is back. Who was lost before this one came does not concern it, and may be whom it replaces.
+    fn tell_lost(&mut self, lost: &[String], news: &mut Vec<News>) -> Result<(), StoreError> {
         let new: Vec<String> =
-            lost.iter().filter(|id| !self.lost.contains_key(id.as_str())).map(|id| (*id).clone()).collect();
-        if !new.is_empty() {
-            let names: BTreeMap<String, String> = states(&mut self.member.store, &self.member.keys, &new)?
-                .into_iter()
-                .map(|state| (state.who.id.clone(), state.who.name()))
-                .collect();
+            lost.iter().filter(|id| **id != self.member.who.id && !self.lost.contains_key(*id)).cloned().collect();
+        let told = if self.saw_lost { new.get(..NAMED).unwrap_or(&new) } else { &[] };
+        let part = self.member.who.part.map(|part| part.number);
+        let others = states(&mut self.member.store, &self.member.keys, told)?.into_iter();
+        // A part is free again before who had it is lost.
+        let others = others.filter(|state| part.is_none() || state.who.part.map(|part| part.number) != part);
+        let mut names: BTreeMap<String, String> =
+            others.map(|state| (state.who.id.clone(), state.who.name())).collect();
+        self.saw_lost = true;
+        if !names.is_empty() {
             news.push(News::Lost(names.values().cloned().collect()));
-            self.lost.extend(names);
+        }
+        for id in new {
+            let name = names.remove(&id);
+            self.lost.insert(id, name);
         }
         let back: Vec<String> = self.lost.keys().filter(|id| !lost.contains(id)).cloned().collect();
+        let back: Vec<String> = back.iter().filter_map(|id| self.lost.remove(id)?).collect();
         if !back.is_empty() {
-            news.push(News::Returned(back.iter().filter_map(|id| self.lost.remove(id)).collect()));
+            news.push(News::Returned(back));
         }
         Ok(())
     }

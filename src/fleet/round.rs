@@ -55,8 +55,10 @@ pub(super) struct Rounds {
     /// Who is missing, as last told.
     pub(super) missing: Option<Vec<String>>,
     pub(super) wait_over: bool,
-    /// Those that are lost, by id, and what they are called.
-    pub(super) lost: BTreeMap<String, String>,
+    /// Those that are lost, by id, and by what name that was told; `None`: it was not.
+    pub(super) lost: BTreeMap<String, Option<String>>,
+    /// Whether it has looked who is.
+    pub(super) saw_lost: bool,
     pub(super) displaced: bool,
     /// Whether a server has had clients since all of them had left.
     pub(super) had_clients: bool,
@@ -119,12 +121,13 @@ impl Rounds {
             sharers: Sharers::default(),
             sharers_before: Sharers::default(),
             hold_due: false,
-            next: Next { publish: now, poll: now, keep: now + KEEP, name: now },
+            next: Next { publish: now, poll: now, keep: now, name: now },
             outage: None,
             over: None,
             missing: None,
             wait_over: false,
             lost: BTreeMap::new(),
+            saw_lost: false,
             displaced: false,
             had_clients: false,
             came: None,
