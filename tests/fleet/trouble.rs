@@ -33,7 +33,8 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
         let record = file(n);
         worker("night", &format!("{client} --expect-workers 3 --part {n}/2 --record {}", record.display()))
     };
-    let mut server = worker("night", SERVER);
+    // As often as the clients, so that it says at once what it misses.
+    let mut server = worker("night", &format!("{SERVER} --interval 200ms"));
     let mut one = client(1);
     one.until("it waits", |p| p.event("fleet/waiting").is_some());
     again(&mut [&mut server, &mut one]);
