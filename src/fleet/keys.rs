@@ -9,6 +9,9 @@ const SCHEMA: u32 = 1;
 /// How long what a run leaves behind can be looked at, milliseconds.
 pub(super) const KEPT_MS: u64 = 3_600_000;
 
+/// Between two times that somebody lets all that a run leaves behind live on, milliseconds.
+pub(super) const RENEW_MS: u64 = 60_000;
+
 /// How long a claim (the run's name, a part's number) holds without being renewed, milliseconds. It is renewed every three
 /// seconds.
 pub(super) const CLAIM_MS: u64 = 15_000;
@@ -120,6 +123,11 @@ impl Keys {
     /// How many have joined these so far.
     pub(super) fn joined(&self) -> String {
         self.of_run("joined")
+    }
+
+    /// Somebody has let all keys of the run live on just now.
+    pub(super) fn renewed(&self) -> String {
+        self.of_run("renewed")
     }
 
     /// When all start, by the store's clock.

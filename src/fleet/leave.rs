@@ -45,7 +45,7 @@ impl Rounds {
             // The last to leave: the next run of this name is another.
             let mut pipe = redis::pipe();
             pipe.del(Keys::run_of(keys.fleet())).ignore();
-            let _ = self.member.store.ask::<()>(&pipe);
+            let _ = self.member.store.ask::<()>(&pipe).and_then(|()| self.member.renew());
         }
         // Whoever looks at its own run sees the end of that, where the store takes it quickly.
         let until = Instant::now() + LAST_PIECES;

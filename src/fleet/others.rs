@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::keys::{KEPT_MS, mortal};
+use super::keys::{KEPT_MS, RENEW_MS};
 use super::look::states;
 use super::member::News;
 use super::round::Rounds;
 use super::row::LOST_MS;
 use super::store::StoreError;
 use crate::units::micros;
-
-/// Every so many times the keys that all share are let live on: they live for an hour.
-const RENEW: u32 = 20;
 
 /// Most lost workers that are taken off the lists at once.
 const LOST: isize = 1024;
@@ -74,16 +71,14 @@ impl Rounds {
             // A store that has lost it would let those that come late wait for ever.
             pipe.cmd("SET").arg(keys.start()).arg(at_us).arg("NX").arg("PX").arg(KEPT_MS).ignore();
         }
-        if self.kept.is_multiple_of(RENEW) {
-            keys.shared().iter().for_each(|key| mortal(&mut pipe, key));
-        }
-        self.kept = self.kept.wrapping_add(1);
+        // One of all does it, a minute after it was done.
+        pipe.cmd("SET").arg(keys.renewed()).arg(1).arg("NX").arg("PX").arg(RENEW_MS);
         let long_ago = self.member.store.now_us().saturating_sub(LOST_MS * 1000);
         let longer_ago = long_ago.saturating_sub(micros(self.member.wait()));
         pipe.zrangebyscore_limit(keys.alive(), "-inf", long_ago, 0, LOST).scard(keys.clients());
         pipe.zcount(keys.alive(), format!("({longer_ago}"), long_ago);
         pipe.sismember(keys.ramping(), &self.member.who.id).sismember(keys.present(), &self.member.who.id);
-        let (lost, clients, lately, shares, present): (Vec<String>, u64, u64, bool, bool) =
+        let (renews, lost, clients, lately, shares, present): (Option<String>, Vec<String>, u64, u64, bool, bool) =
             self.member.store.ask(&pipe)?;
         if !shares {
             // Who was taken off joins again, with another number: the room was the others' in the meantime.
@@ -92,6 +87,9 @@ impl Rounds {
         if !present {
             // The others took it for lost.
             self.enter_again()?;
+        }
+        if renews.is_some() {
+            self.member.renew()?;
         }
         if self.knows() {
             self.forget(&lost)?;

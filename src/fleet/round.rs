@@ -66,8 +66,6 @@ pub(super) struct Rounds {
     pub(super) came: Option<u64>,
     /// Its own run, for those who look at it.
     pub(super) feeding: Feeding,
-    /// How often claims were renewed.
-    pub(super) kept: u32,
     /// When the store was last back.
     pub(super) back: Option<Instant>,
 }
@@ -132,7 +130,6 @@ impl Rounds {
             had_clients: false,
             came: None,
             feeding: Feeding::default(),
-            kept: 0,
             back: None,
         }
     }

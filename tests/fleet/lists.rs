@@ -94,3 +94,39 @@ fn ends_after_a_short_client(server: Run, name: &str, address: u32) {
     assert_eq!(end.code, Some(0), "{end:#?}");
     end.assert_event("fleet/clients_left", &[]);
 }
+
+#[test]
+fn what_a_run_leaves_behind_lives_for_an_hour_after_its_end() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    let store = Store::start(&[]);
+    let mut server = worker("night", "--server --listen 127.0.0.1 --ports 1 --expect-workers 3");
+    let client = |more: &str| format!("--client 127.0.0.1 9900 --target 10 --expect-workers 3 {more}");
+    let mut two = worker("night", &client("--part 2/2"));
+    let end = worker("night", &client("--part 1/2 --hold 100ms")).finish();
+    assert_eq!(end.code, Some(0), "{end:#?}");
+    two.until_holding();
+    // As if the first had ended an hour before the others, less a minute or two.
+    let old = |store: &Store| {
+        for key in store.ask(&["KEYS", "c1m-top:1:night:*"]).lines() {
+            store.ask(&["PEXPIRE", key, "120000"]);
+        }
+    };
+    let lives = |store: &Store| {
+        let keys = store.ask(&["KEYS", "c1m-top:1:night:*"]);
+        let kept = |key: &&str| key.contains(":worker") || key.ends_with(":last");
+        let left = |key| store.ask(&["PTTL", key]).parse::<u64>().unwrap();
+        let kept: Vec<u64> = keys.lines().filter(kept).map(left).collect();
+        // Each worker's own, the list of them, and which run was last.
+        (kept.len() == 5 && kept.iter().all(|ms| *ms > 3_000_000)).then_some(())
+    };
+    old(&store);
+    store.ask(&["DEL", &store.key("c1m-top:1:night:*:renewed")]);
+    wait_until("all live on while it goes on", || lives(&store));
+    old(&store);
+    assert_eq!(two.interrupt().code, Some(0));
+    server.until("its clients have left", |p| p.event("fleet/clients_left").is_some());
+    let end = server.finish();
+    assert_eq!(end.code, Some(0), "{end:#?}");
+    lives(&store).unwrap();
+}
