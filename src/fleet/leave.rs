@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::keys::{KEPT_MS, Keys, mortal};
 use super::round::Rounds;
+use super::store::StoreError;
 use super::worker::Stage;
 use crate::model::Verdict;
 
@@ -31,7 +32,7 @@ impl Rounds {
             pipe.cmd("INCR").arg(keys.clients_came()).ignore();
             mortal(&mut pipe, &keys.clients_came());
         }
-        pipe.scard(keys.present());
+        pipe.scard(keys.present()).get(Keys::run_of(keys.fleet()));
         let connected = self.member.store.connect().and_then(|()| {
             if self.outage.is_some() && self.started_us.is_some() {
                 // It may have forgotten this worker, of which the last word is still to be seen.
@@ -40,15 +41,23 @@ impl Rounds {
             }
             Ok(())
         });
-        let said = connected.and_then(|()| self.member.store.ask::<(u64,)>(&pipe));
-        if let Ok((0,)) = said {
-            // The last to leave: the next run of this name is another.
-            let mut pipe = redis::pipe();
-            pipe.del(Keys::run_of(keys.fleet())).ignore();
-            let _ = self.member.store.ask::<()>(&pipe).and_then(|()| self.member.renew());
+        let said = connected.and_then(|()| self.member.store.ask::<(u64, Option<String>)>(&pipe));
+        if let Ok((0, named)) = said {
+            let _ = self.end_run(named.as_deref());
         }
         // Whoever looks at its own run sees the end of that, where the store takes it quickly.
         let until = Instant::now() + LAST_PIECES;
         while self.feeding.is_waiting() && Instant::now() < until && self.send_piece().is_ok() {}
+    }
+
+    /// The last has left: the next run of this name is another, where that has not begun.
+    fn end_run(&mut self, named: Option<&str>) -> Result<(), StoreError> {
+        let keys = &self.member.keys;
+        if named == Some(keys.run_id()) {
+            let mut pipe = redis::pipe();
+            pipe.del(Keys::run_of(keys.fleet())).ignore();
+            self.member.store.ask::<()>(&pipe)?;
+        }
+        self.member.renew()
     }
 }

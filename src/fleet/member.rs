@@ -153,7 +153,8 @@ impl Member {
     }
 
     /// Agrees with the others on the run, also where the store has lost it and somebody has named another: who has started stays
-    /// and names its own again, who has not goes over to the one that is named. Whether this one went over.
+    /// and names its own again, who has not goes over to the one that is named. Where the store has lost nothing, the run of who has
+    /// started is over for the others: the name is that of the next. Whether this one went over.
     pub(super) fn agree(&mut self, started: bool) -> Result<bool, StoreError> {
         let named = claim_run(&mut self.store, self.keys.fleet(), self.keys.run_id())?;
         if named == self.keys.run_id() {
@@ -164,8 +165,14 @@ impl Member {
             return Ok(true);
         }
         let mut pipe = redis::pipe();
-        pipe.cmd("SET").arg(Keys::run_of(self.keys.fleet())).arg(self.keys.run_id()).arg("PX").arg(CLAIM_MS).ignore();
-        self.store.ask::<()>(&pipe)?;
+        pipe.sismember(self.keys.workers(), &self.who.id);
+        let (known,): (bool,) = self.store.ask(&pipe)?;
+        if !known {
+            let name = Keys::run_of(self.keys.fleet());
+            let mut pipe = redis::pipe();
+            pipe.cmd("SET").arg(name).arg(self.keys.run_id()).arg("PX").arg(CLAIM_MS).ignore();
+            self.store.ask::<()>(&pipe)?;
+        }
         Ok(false)
     }
 

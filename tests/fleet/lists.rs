@@ -130,3 +130,31 @@ fn what_a_run_leaves_behind_lives_for_an_hour_after_its_end() {
     assert_eq!(end.code, Some(0), "{end:#?}");
     lives(&store).unwrap();
 }
+
+#[test]
+fn an_old_run_does_not_take_a_new_one_over() {
+    require!(Root, Program("redis-server"));
+    own_namespace!();
+    let store = Store::start(&[]);
+    let name = "c1m-top:1:night:run";
+    let mut old = worker("night", "--server --listen 127.0.0.1 --ports 1 --expect-workers 1");
+    old.until("it runs", |p| p.event("fleet/start").is_some());
+    // As if it were cut off, and the last of the others had left without it.
+    old.signal(libc::SIGSTOP);
+    let renewed = store.key("c1m-top:1:night:*:renewed");
+    store.ask(&["DEL", name, &renewed]);
+    let client = |n| worker("night", &format!("--client 127.0.0.1 9900 --target 10 --hold 100ms --part {n}/2"));
+    let mut one = client(1);
+    waits(&mut one);
+    let new = store.ask(&["GET", name]);
+    old.signal(libc::SIGCONT);
+    wait_until("the old one renews its claims", || (store.ask(&["EXISTS", &renewed]) == "1").then_some(()));
+    assert_eq!(store.ask(&["GET", name]), new, "while it goes on");
+    assert_eq!(old.interrupt().code, Some(0));
+    assert_eq!(store.ask(&["GET", name]), new, "after its end");
+    let two = client(2);
+    for end in [one.finish(), two.finish()] {
+        said("a client", &end);
+        end.assert_event("fleet/start", &["all workers are ready"]);
+    }
+}
