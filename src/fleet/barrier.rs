@@ -32,6 +32,29 @@ impl Rounds {
         if self.member.who.expects.is_some() { keys.alive() } else { keys.ready_parts() }
     }
 
+    /// Says once that one more is ready, before it is counted for the first time. From then on servers go on for a client.
+    pub(super) fn count_in(&mut self) -> Result<(), StoreError> {
+        if !self.ready || self.counted {
+            return Ok(());
+        }
+        let (keys, id) = (&self.member.keys, &self.member.who.id);
+        let (became, came) = (keys.became_ready(), keys.clients_came());
+        let mut pipe = redis::pipe();
+        pipe.cmd("INCR").arg(&became).ignore();
+        mortal(&mut pipe, &became);
+        if self.member.who.role.is_held() {
+            // First it is where it is looked for when it is lost.
+            pipe.zadd(keys.alive(), id, self.member.store.now_us()).ignore();
+            pipe.sadd(keys.clients(), id).ignore().cmd("INCR").arg(&came).ignore();
+            for key in [keys.alive(), keys.clients(), came] {
+                mortal(&mut pipe, &key);
+            }
+        }
+        self.member.store.ask::<()>(&pipe)?;
+        self.counted = true;
+        Ok(())
+    }
+
     /// Sees whether all are ready; whoever does first sets when all start.
     pub(super) fn wait_for_others(&mut self, now: Instant, news: &mut Vec<News>) -> Result<(), StoreError> {
         let expects = self.expects().unwrap_or(1);
@@ -40,14 +63,17 @@ impl Rounds {
         let heard_since = now_us.saturating_sub(SILENT_MS * 1000);
         let mut pipe = redis::pipe();
         pipe.zadd(keys.alive(), &self.member.who.id, now_us).ignore();
-        if self.member.who.part.is_some() {
-            pipe.zadd(keys.ready_parts(), &self.member.who.id, now_us).ignore();
+        if let Some(part) = self.member.who.part {
+            pipe.zadd(keys.ready_parts(), part.number, now_us).ignore();
             mortal(&mut pipe, &keys.ready_parts());
         }
         mortal(&mut pipe, &keys.alive());
-        pipe.zcount(self.waited_for(), heard_since, "+inf").get(keys.start());
-        let (ready, mut start): (u64, Option<u64>) = self.member.store.ask(&pipe)?;
-        if start.is_none() && ready >= u64::from(expects) {
+        let settled_since = self.gathered.since(now_us).max(heard_since);
+        pipe.zcount(self.waited_for(), heard_since, "+inf").zcount(self.waited_for(), settled_since, "+inf");
+        pipe.get(keys.became_ready()).get(keys.start());
+        let (ready, here, became, mut start): (u64, u64, Option<u64>, Option<u64>) = self.member.store.ask(&pipe)?;
+        let settled = self.gathered.settled(became, self.member.store.now_us());
+        if start.is_none() && settled && here >= u64::from(expects) {
             let at = self.member.store.now_us() + START_IN_US;
             let mut pipe = redis::pipe();
             pipe.cmd("SET").arg(keys.start()).arg(at).arg("NX").arg("PX").arg(KEPT_MS).ignore();
@@ -55,11 +81,6 @@ impl Rounds {
             (start,) = self.member.store.ask(&pipe)?;
         }
         if let Some(at_us) = start.filter(|at_us| is_near(*at_us, now_us)) {
-            let mut pipe = redis::pipe();
-            pipe.scard(keys.clients());
-            let (clients,): (u64,) = self.member.store.ask(&pipe)?;
-            // They may have left before the next time that it looks.
-            self.had_clients |= clients > 0 && self.member.who.role.serves();
             let store = &self.member.store;
             self.start = Some((at_us, store.instant(store.clock().mono_us(at_us))));
             if self.member.who.role.serves() {

@@ -9,6 +9,9 @@ const SCHEMA: u32 = 1;
 /// How long what a run leaves behind can be looked at, milliseconds.
 pub(super) const KEPT_MS: u64 = 3_600_000;
 
+/// Between two times that somebody lets all that a run leaves behind live on, milliseconds.
+pub(super) const RENEW_MS: u64 = 60_000;
+
 /// How long a claim (the run's name, a part's number) holds without being renewed, milliseconds. It is renewed every three
 /// seconds.
 pub(super) const CLAIM_MS: u64 = 15_000;
@@ -82,9 +85,14 @@ impl Keys {
         self.of_run("alive")
     }
 
-    /// The same of those that are a part, while they wait.
+    /// The same of parts, by their numbers, while they wait.
     pub(super) fn ready_parts(&self) -> String {
         self.of_run("ready_parts")
+    }
+
+    /// How often a worker has become ready so far.
+    pub(super) fn became_ready(&self) -> String {
+        self.of_run("became_ready")
     }
 
     /// A set: all who have come and not left.
@@ -97,9 +105,14 @@ impl Keys {
         self.of_run("version")
     }
 
-    /// A set: the clients that have not left.
+    /// A set: the clients that were ready and have not left.
     pub(super) fn clients(&self) -> String {
         self.of_run("clients")
+    }
+
+    /// How often one has come there so far.
+    pub(super) fn clients_came(&self) -> String {
+        self.of_run("clients_came")
     }
 
     /// A set: the clients that want more connections, and share the room that the server has.
@@ -110,6 +123,11 @@ impl Keys {
     /// How many have joined these so far.
     pub(super) fn joined(&self) -> String {
         self.of_run("joined")
+    }
+
+    /// Somebody has let all keys of the run live on just now.
+    pub(super) fn renewed(&self) -> String {
+        self.of_run("renewed")
     }
 
     /// When all start, by the store's clock.
@@ -138,14 +156,16 @@ impl Keys {
     }
 
     /// All that live as long as the run can be looked at, but for the workers' own.
-    pub(super) fn shared(&self) -> [String; 12] {
+    pub(super) fn shared(&self) -> [String; 14] {
         [
             self.workers(),
             self.alive(),
             self.present(),
             self.ready_parts(),
+            self.became_ready(),
             self.version(),
             self.clients(),
+            self.clients_came(),
             self.ramping(),
             self.joined(),
             self.start(),

@@ -13,7 +13,7 @@ use super::view::FleetView;
 use super::worker::WorkerState;
 
 /// Most workers that are read at once: what is read in one go is bounded.
-const CHUNK: usize = 256;
+pub(super) const CHUNK: usize = 256;
 
 /// Most pieces of a worker's own run that are read at once: they are of 16 KiB.
 const PIECES: isize = 32;

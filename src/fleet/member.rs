@@ -4,10 +4,12 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use redis::Pipeline;
+
 use super::address::Address;
 use super::command::{FleetCommand, Refused, Token};
 use super::keys::{CLAIM_MS, KEPT_MS, Keys, mortal};
-use super::look::states;
+use super::look::{CHUNK, states};
 use super::store::{Store, StoreError};
 use super::worker::{Held, Identity, WorkerState};
 use crate::units::micros;
@@ -151,7 +153,8 @@ impl Member {
     }
 
     /// Agrees with the others on the run, also where the store has lost it and somebody has named another: who has started stays
-    /// and names its own again, who has not goes over to the one that is named. Whether this one went over.
+    /// and names its own again, who has not goes over to the one that is named. Where the store has lost nothing, the run of who has
+    /// started is over for the others: the name is that of the next. Whether this one went over.
     pub(super) fn agree(&mut self, started: bool) -> Result<bool, StoreError> {
         let named = claim_run(&mut self.store, self.keys.fleet(), self.keys.run_id())?;
         if named == self.keys.run_id() {
@@ -162,8 +165,14 @@ impl Member {
             return Ok(true);
         }
         let mut pipe = redis::pipe();
-        pipe.cmd("SET").arg(Keys::run_of(self.keys.fleet())).arg(self.keys.run_id()).arg("PX").arg(CLAIM_MS).ignore();
-        self.store.ask::<()>(&pipe)?;
+        pipe.sismember(self.keys.workers(), &self.who.id);
+        let (known,): (bool,) = self.store.ask(&pipe)?;
+        if !known {
+            let name = Keys::run_of(self.keys.fleet());
+            let mut pipe = redis::pipe();
+            pipe.cmd("SET").arg(name).arg(self.keys.run_id()).arg("PX").arg(CLAIM_MS).ignore();
+            self.store.ask::<()>(&pipe)?;
+        }
         Ok(false)
     }
 
@@ -172,11 +181,7 @@ impl Member {
         let (keys, id) = (&self.keys, &self.who.id);
         let mut pipe = redis::pipe();
         pipe.sadd(keys.workers(), id).ignore().sadd(keys.present(), id).ignore();
-        if self.who.role.is_held() {
-            pipe.sadd(keys.clients(), id).ignore();
-        }
-        keys.shared().iter().for_each(|key| mortal(&mut pipe, key));
-        pipe.cmd("SET").arg(Keys::last_of(keys.fleet())).arg(keys.run_id()).arg("PX").arg(KEPT_MS).ignore();
+        self.keep_shared(&mut pipe);
         pipe.cmd("SET").arg(keys.version()).arg(&self.who.version).arg("NX").arg("PX").arg(KEPT_MS).ignore();
         pipe.get(keys.version());
         let (version,): (Option<String>,) = self.store.ask(&pipe)?;
@@ -192,6 +197,28 @@ impl Member {
         // Only where it has said nothing yet: one that comes back has more to say.
         pipe.cmd("SET").arg(self.keys.worker(&self.who.id)).arg(text).arg("NX").arg("PX").arg(KEPT_MS).ignore();
         self.store.ask::<()>(&pipe)
+    }
+
+    /// What all share lives on, and this is the run that was last.
+    fn keep_shared(&self, pipe: &mut Pipeline) {
+        let keys = &self.keys;
+        keys.shared().iter().for_each(|key| mortal(pipe, key));
+        pipe.cmd("SET").arg(Keys::last_of(keys.fleet())).arg(keys.run_id()).arg("PX").arg(KEPT_MS).ignore();
+    }
+
+    /// Lets all that can be looked at live on for an hour, also what those said last who have left long before the others.
+    pub(super) fn renew(&mut self) -> Result<(), StoreError> {
+        let mut pipe = redis::pipe();
+        self.keep_shared(&mut pipe);
+        pipe.smembers(self.keys.workers());
+        let (ids,): (Vec<String>,) = self.store.ask(&pipe)?;
+        ids.chunks(CHUNK).try_for_each(|chunk| {
+            let mut pipe = redis::pipe();
+            for id in chunk {
+                mortal(&mut pipe, &self.keys.worker(id));
+            }
+            self.store.ask::<()>(&pipe)
+        })
     }
 }
 

@@ -14,7 +14,8 @@
 //! | `command` | commands, signed and counted |
 //! | `store`, `keys` | the connection to the store; what the keys are called |
 //! | `member`, `handle`, `slot` | a worker's place: it joins; what the run has of it; what it hands over |
-//! | `round`, `say`, `barrier`, `others` | its thread: when it speaks with the store; what it says and hears; all ready; who is lost |
+//! | `round`, `say`, `barrier`, `others`, `leave` | its thread: when it speaks with the store; what it says and hears; all ready; who is lost; its last word |
+//! | `gathered` | which of those that were ready still are |
 //! | `outage` | a store that is away: when it is tried again, and when that is told |
 //! | `feed`, `show` | a worker's own run, while somebody looks at it: what waits; how it is sent |
 //! | `look` | looking on, and giving commands |
@@ -27,10 +28,12 @@ mod bottleneck;
 mod clock;
 mod command;
 mod feed;
+mod gathered;
 mod given;
 mod handle;
 mod hold;
 mod keys;
+mod leave;
 mod look;
 mod member;
 mod others;

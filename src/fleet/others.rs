@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::given;
-use super::keys::{KEPT_MS, mortal};
+use super::keys::{KEPT_MS, RENEW_MS};
 use super::look::states;
 use super::member::News;
 use super::round::Rounds;
@@ -12,13 +12,10 @@ use super::row::LOST_MS;
 use super::store::StoreError;
 use crate::units::micros;
 
-/// Every so many times the keys that all share are let live on: they live for an hour.
-const RENEW: u32 = 20;
-
 /// Most lost workers that are taken off the lists at once.
 const LOST: isize = 1024;
 
-/// Most of them that are named.
+/// Most of them that are named at once.
 const NAMED: usize = 16;
 
 /// What a server knows of the others.
@@ -66,8 +63,8 @@ impl Rounds {
     pub(super) fn keep(&mut self, news: &mut Vec<News>) -> Result<(), StoreError> {
         self.member.store.read_clock()?;
         if self.member.agree(self.started_us.is_some())? {
-            self.member.enter()?;
-            self.sharing = None;
+            self.came = None;
+            self.enter_again()?;
         }
         let keys = self.member.keys.clone();
         let mut pipe = redis::pipe();
@@ -75,16 +72,14 @@ impl Rounds {
             // A store that has lost it would let those that come late wait for ever.
             pipe.cmd("SET").arg(keys.start()).arg(at_us).arg("NX").arg("PX").arg(KEPT_MS).ignore();
         }
-        if self.kept.is_multiple_of(RENEW) {
-            keys.shared().iter().for_each(|key| mortal(&mut pipe, key));
-        }
-        self.kept = self.kept.wrapping_add(1);
+        // One of all does it, a minute after it was done.
+        pipe.cmd("SET").arg(keys.renewed()).arg(1).arg("NX").arg("PX").arg(RENEW_MS);
         let long_ago = self.member.store.now_us().saturating_sub(LOST_MS * 1000);
         let longer_ago = long_ago.saturating_sub(micros(self.member.wait()));
         pipe.zrangebyscore_limit(keys.alive(), "-inf", long_ago, 0, LOST).scard(keys.clients());
         pipe.zcount(keys.alive(), format!("({longer_ago}"), long_ago);
         pipe.sismember(keys.ramping(), &self.member.who.id).sismember(keys.present(), &self.member.who.id);
-        let (lost, clients, lately, shares, present): (Vec<String>, u64, u64, bool, bool) =
+        let (renews, lost, clients, lately, shares, present): (Option<String>, Vec<String>, u64, u64, bool, bool) =
             self.member.store.ask(&pipe)?;
         if !shares {
             // Who was taken off joins again, with another number: the room was the others' in the meantime.
@@ -92,11 +87,14 @@ impl Rounds {
         }
         if !present {
             // The others took it for lost.
-            self.member.enter()?;
+            self.enter_again()?;
+        }
+        if renews.is_some() {
+            self.member.renew()?;
         }
         if self.knows() {
             self.forget(&lost)?;
-            self.tell_lost(lost.get(..NAMED).unwrap_or(&lost), news)?;
+            self.tell_lost(&lost, news)?;
         }
         let others = Others {
             clients,
@@ -111,10 +109,10 @@ impl Rounds {
             && let Some(parting) = others.parting(self.member.wait())
         {
             self.had_clients = false;
-            let gone = if parting == Parting::Gone { self.lost.values().cloned().collect() } else { Vec::new() };
+            let gone =
+                if parting == Parting::Gone { self.lost.values().flatten().cloned().collect() } else { Vec::new() };
             news.push(News::ClientsLeft(gone));
         }
-        self.had_clients |= clients > 0 && self.member.who.role.serves();
         if !self.displaced
             && let Some(taken) = self.member.claim_part()?
         {
@@ -151,21 +149,29 @@ impl Rounds {
         self.member.store.ask::<()>(&pipe)
     }
 
-    pub(super) fn tell_lost(&mut self, lost: &[String], news: &mut Vec<News>) -> Result<(), StoreError> {
-        let lost: Vec<&String> = lost.iter().filter(|id| **id != self.member.who.id).collect();
+    /// Tells who is lost now and who is back. Who was lost before this one came does not concern it, and may be whom it replaces.
+    fn tell_lost(&mut self, lost: &[String], news: &mut Vec<News>) -> Result<(), StoreError> {
         let new: Vec<String> =
-            lost.iter().filter(|id| !self.lost.contains_key(id.as_str())).map(|id| (*id).clone()).collect();
-        if !new.is_empty() {
-            let names: BTreeMap<String, String> = states(&mut self.member.store, &self.member.keys, &new)?
-                .into_iter()
-                .map(|state| (state.who.id.clone(), state.who.name()))
-                .collect();
+            lost.iter().filter(|id| **id != self.member.who.id && !self.lost.contains_key(*id)).cloned().collect();
+        let told = if self.saw_lost { new.get(..NAMED).unwrap_or(&new) } else { &[] };
+        let part = self.member.who.part.map(|part| part.number);
+        let others = states(&mut self.member.store, &self.member.keys, told)?.into_iter();
+        // A part is free again before who had it is lost.
+        let others = others.filter(|state| part.is_none() || state.who.part.map(|part| part.number) != part);
+        let mut names: BTreeMap<String, String> =
+            others.map(|state| (state.who.id.clone(), state.who.name())).collect();
+        self.saw_lost = true;
+        if !names.is_empty() {
             news.push(News::Lost(names.values().cloned().collect()));
-            self.lost.extend(names);
+        }
+        for id in new {
+            let name = names.remove(&id);
+            self.lost.insert(id, name);
         }
         let back: Vec<String> = self.lost.keys().filter(|id| !lost.contains(id)).cloned().collect();
+        let back: Vec<String> = back.iter().filter_map(|id| self.lost.remove(id)?).collect();
         if !back.is_empty() {
-            news.push(News::Returned(back.iter().filter_map(|id| self.lost.remove(id)).collect()));
+            news.push(News::Returned(back));
         }
         Ok(())
     }

@@ -6,15 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::command::Gate;
 use super::feed::Feeding;
-use super::given;
+use super::gathered::Gathered;
 use super::hold::Allowance;
-use super::keys::{KEPT_MS, Keys};
 use super::member::{Member, News};
 use super::outage::Outage;
 use super::slot::{Farewell, Handed, Slot};
 use super::store::StoreError;
 use super::worker::{Stage, WorkerState};
-use crate::model::Verdict;
 
 /// Between two publications.
 pub(super) const PUBLISH: Duration = Duration::from_secs(1);
@@ -24,9 +22,6 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Between two renewals of claims.
 const KEEP: Duration = Duration::from_secs(3);
-
-/// How long a worker that leaves sends what is left of its own run.
-const LAST_PIECES: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -39,6 +34,9 @@ pub(super) struct Rounds {
     pub(super) state: Option<(Instant, Box<WorkerState>)>,
     pub(super) stage: Stage,
     pub(super) ready: bool,
+    /// Whether the store knows that it is.
+    pub(super) counted: bool,
+    pub(super) gathered: Gathered,
     /// When all start, by the store's clock, microseconds, and by this process'.
     pub(super) start: Option<(u64, Instant)>,
     pub(super) started_us: Option<u64>,
@@ -59,14 +57,17 @@ pub(super) struct Rounds {
     /// Who is missing, as last told.
     pub(super) missing: Option<Vec<String>>,
     pub(super) wait_over: bool,
-    /// Those that are lost, by id, and what they are called.
-    pub(super) lost: BTreeMap<String, String>,
+    /// Those that are lost, by id, and by what name that was told; `None`: it was not.
+    pub(super) lost: BTreeMap<String, Option<String>>,
+    /// Whether it has looked who is.
+    pub(super) saw_lost: bool,
     pub(super) displaced: bool,
+    /// Whether a server has had clients since all of them had left.
     pub(super) had_clients: bool,
+    /// How many it knows to have come; `None`: it has not asked yet.
+    pub(super) came: Option<u64>,
     /// Its own run, for those who look at it.
     pub(super) feeding: Feeding,
-    /// How often claims were renewed.
-    pub(super) kept: u32,
     /// When the store was last back.
     pub(super) back: Option<Instant>,
 }
@@ -111,6 +112,8 @@ impl Rounds {
             state: None,
             stage: Stage::Joining,
             ready: false,
+            counted: false,
+            gathered: Gathered::default(),
             start: None,
             started_us: None,
             late: false,
@@ -119,16 +122,17 @@ impl Rounds {
             sharers: Sharers::default(),
             sharers_before: Sharers::default(),
             hold_due: false,
-            next: Next { publish: now, poll: now, keep: now + KEEP, name: now },
+            next: Next { publish: now, poll: now, keep: now, name: now },
             outage: None,
             over: None,
             missing: None,
             wait_over: false,
             lost: BTreeMap::new(),
+            saw_lost: false,
             displaced: false,
             had_clients: false,
+            came: None,
             feeding: Feeding::default(),
-            kept: 0,
             back: None,
         }
     }
@@ -244,8 +248,10 @@ impl Rounds {
             self.end_feed();
             self.forget_feed()?;
             // It may have lost everything.
-            self.member.agree(self.started_us.is_some())?;
-            self.member.enter()?;
+            if self.member.agree(self.started_us.is_some())? {
+                self.came = None;
+            }
+            self.enter_again()?;
             self.next.publish = now;
             self.next.keep = now;
             self.back = Some(now);
@@ -260,6 +266,7 @@ impl Rounds {
             self.next.keep = now + KEEP;
             self.keep(news)?;
         }
+        self.count_in()?;
         self.want_room()?;
         if now >= self.next.publish {
             self.next.publish = now + PUBLISH;
@@ -280,6 +287,14 @@ impl Rounds {
         Ok(())
     }
 
+    /// Puts itself on the lists again, which the store has lost or the others have taken it off.
+    pub(super) fn enter_again(&mut self) -> Result<(), StoreError> {
+        self.counted = false;
+        self.gathered = Gathered::default();
+        self.sharing = None;
+        self.member.enter()
+    }
+
     fn away(&mut self, now: Instant, error: &StoreError) {
         // It may have forgotten who shares the room.
         self.sharing = None;
@@ -287,45 +302,6 @@ impl Rounds {
             Some(outage) => outage.goes_on(),
             None => self.outage = Some(Outage::new(self.over.take(), now, error)),
         }
-    }
-
-    /// The last word. A store that is away does not get it.
-    fn goodbye(&mut self, verdict: Option<Verdict>) {
-        self.stage = Stage::Left;
-        let keys = self.member.keys.clone();
-        let id = self.member.who.id.clone();
-        let mut state = self.current();
-        state.verdict = verdict;
-        let text = serde_json::to_vec(&state).unwrap_or_default();
-        let mut pipe = redis::pipe();
-        pipe.cmd("SET").arg(keys.worker(&id)).arg(text).arg("PX").arg(KEPT_MS).ignore();
-        pipe.zrem(keys.alive(), &id).ignore().srem(keys.ramping(), &id).ignore().srem(keys.clients(), &id).ignore();
-        pipe.hdel(keys.hold(), &id).ignore().srem(keys.present(), &id).ignore();
-        if self.member.who.role.is_held() {
-            given::give_back(&mut pipe, &keys.given(), &id);
-        }
-        if let Some(part) = self.member.who.part.filter(|_| !self.displaced) {
-            pipe.del(keys.part(part.number)).ignore();
-        }
-        pipe.scard(keys.present());
-        let connected = self.member.store.connect().and_then(|()| {
-            if self.outage.is_some() && self.started_us.is_some() {
-                // It may have forgotten this worker, of which the last word is still to be seen.
-                self.member.agree(true)?;
-                self.member.enter()?;
-            }
-            Ok(())
-        });
-        let said = connected.and_then(|()| self.member.store.ask::<(u64,)>(&pipe));
-        if let Ok((0,)) = said {
-            // The last to leave: the next run of this name is another.
-            let mut pipe = redis::pipe();
-            pipe.del(Keys::run_of(keys.fleet())).ignore();
-            let _ = self.member.store.ask::<()>(&pipe);
-        }
-        // Whoever looks at its own run sees the end of that, where the store takes it quickly.
-        let until = Instant::now() + LAST_PIECES;
-        while self.feeding.is_waiting() && Instant::now() < until && self.send_piece().is_ok() {}
     }
 }
 

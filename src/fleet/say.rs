@@ -88,9 +88,14 @@ impl Rounds {
         if self.member.who.role.serves() {
             // A client that has joined waits for the room, and a server where nothing happens takes few samples.
             let mut pipe = redis::pipe();
-            pipe.get(self.member.keys.joined()).scard(self.member.keys.clients());
-            let (joined, clients): (Option<u64>, u64) = self.member.store.ask(&pipe)?;
+            let keys = &self.member.keys;
+            pipe.get(keys.joined()).get(keys.clients_came()).scard(keys.clients());
+            let (joined, came, clients): (Option<u64>, Option<u64>, u64) = self.member.store.ask(&pipe)?;
             self.hold_due |= joined.unwrap_or(0) != self.sharers.joined;
+            // Also one that has come and left in between. Who left before this one came was no client of it.
+            let came = came.unwrap_or(0);
+            self.had_clients |= clients > 0 || self.came.is_some_and(|before| came > before);
+            self.came = Some(came);
             if clients == 0 && self.had_clients && self.knows() {
                 // Whether that is the end is looked at now, and not up to three seconds later.
                 self.next.keep = Instant::now();

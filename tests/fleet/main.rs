@@ -10,6 +10,7 @@ mod bad_input;
 mod commands;
 mod cut;
 mod guard;
+mod lists;
 mod store;
 mod tls;
 mod together;

@@ -6,7 +6,7 @@ use c1m_top::model::{RunPhase, Verdict};
 use c1m_top::record::{self, Entry};
 
 use super::store::{Store, View, rows, said, url, worker};
-use super::support::{Finished, Home, Printed, Run, own_namespace, program, require};
+use super::support::{Finished, Home, Printed, Run, own_namespace, program, require, wait_until};
 
 const SERVER: &str = "--server --listen 127.0.0.1 --ports 10 --expect-workers 3";
 const CLIENT: &str = "--client 127.0.0.1 9900 --ports 10 --target 6k --expect-workers 3";
@@ -33,7 +33,8 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
         let record = file(n);
         worker("night", &format!("{client} --expect-workers 3 --part {n}/2 --record {}", record.display()))
     };
-    let mut server = worker("night", SERVER);
+    // As often as the clients, so that it says at once what it misses.
+    let mut server = worker("night", &format!("{SERVER} --interval 200ms"));
     let mut one = client(1);
     one.until("it waits", |p| p.event("fleet/waiting").is_some());
     again(&mut [&mut server, &mut one]);
@@ -108,6 +109,34 @@ fn a_killed_worker_is_missing_in_the_verdict_and_its_part_comes_back() {
     said("the server", &server.interrupt());
     let (code, summary) = view.finish();
     assert_eq!((code, summary["verdict"].as_str()), (Some(3), Some("workers_missing")), "{summary:#}");
+}
+
+#[test]
+fn a_replacement_does_not_end_for_whom_it_replaces() {
+    require!(Root, Program("redis-server"), Long);
+    own_namespace!();
+    let store = Store::start(&[]);
+    let server = worker("night", &format!("{SERVER} --duration 90s"));
+    let mut one = worker("night", &format!("{CLIENT} --part 1/2"));
+    let mut two = worker("night", &format!("{CLIENT} --part 2/2 --on-lost fail"));
+    one.until_holding();
+    two.until_holding();
+    let part = store.key("c1m-top:1:night:*:part:1");
+    one.signal(libc::SIGKILL);
+    // Its part is free again before the others take it for lost.
+    wait_until("the part is free", || (store.ask(&["EXISTS", &part]) == "0").then_some(()));
+    let again = worker("night", &format!("{CLIENT} --part 1/2 --on-lost fail --hold 25s"));
+    let end = two.finish();
+    assert_eq!((end.code, end.summary().verdict), (Some(3), Verdict::WorkersMissing), "{end:#?}");
+    // And one that takes the part of another, of which it is no news that the first is lost.
+    let next = worker("night", &format!("{CLIENT} --part 2/2 --on-lost fail --hold 8s"));
+    for end in [again.finish(), next.finish()] {
+        said("a replacement", &end);
+        assert_eq!((end.code, end.summary().verdict), (Some(0), Verdict::TargetReached), "{end:#?}");
+        let told = end.event("fleet/lost").or(end.event("fleet/returned"));
+        assert!(told.is_none(), "{told:#?}");
+    }
+    server.finish();
 }
 
 #[test]
