@@ -34,7 +34,7 @@ impl Rounds {
 
     /// Says once that one more is ready, before it is counted for the first time. From then on servers go on for a client.
     pub(super) fn count_in(&mut self) -> Result<(), StoreError> {
-        if !self.ready || self.counted {
+        if self.ready.is_none() || self.counted {
             return Ok(());
         }
         let (keys, id) = (&self.member.keys, &self.member.who.id);
@@ -88,9 +88,8 @@ impl Rounds {
                 self.hold()?;
             }
             if at_us <= now_us {
-                // It has no share before a server counts it.
-                self.late = true;
-                self.poll(news)?;
+                // What it was allowed so far was for who waits with the others.
+                (self.late, self.has_share, self.next.poll) = (true, false, now);
             }
             return Ok(());
         }

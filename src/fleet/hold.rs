@@ -76,6 +76,8 @@ pub(super) struct Wish {
     then: u64,
     /// What it wants beyond that.
     more: u64,
+    /// Every server that bounds it has counted it among those that share.
+    pub(super) counted: bool,
     /// What is asked of the store for it, by whoever has joined.
     pub(super) ask: Option<Ask>,
     had: u64,
@@ -144,7 +146,10 @@ impl Allowance {
             room: holds.iter().filter_map(room).min().unwrap_or(0),
         });
         let wants_more = target.is_some_and(|target| had < target);
-        Some(Wish { then, more, ask, had, wants_more, age_ms: now_us.saturating_sub(newest) / 1000 })
+        let has_counted =
+            |hold: &Hold| hold.ceiling.is_none() || matches!(sharing, Sharing::Joined(n) if n <= hold.joined);
+        let counted = holds.iter().all(has_counted);
+        Some(Wish { then, more, counted, ask, had, wants_more, age_ms: now_us.saturating_sub(newest) / 1000 })
     }
 
     /// What this client may hold, after it was given so much of what it asked for.

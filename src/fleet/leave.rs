@@ -31,7 +31,7 @@ impl Rounds {
         if let Some(part) = self.member.who.part.filter(|_| !self.displaced) {
             pipe.del(keys.part(part.number)).ignore().zrem(keys.ready_parts(), part.number).ignore();
         }
-        if self.ready && !self.counted && self.member.who.role.is_held() {
+        if self.ready.is_some() && !self.counted && self.member.who.role.is_held() {
             // The store was away all the time.
             pipe.cmd("INCR").arg(keys.clients_came()).ignore();
             mortal(&mut pipe, &keys.clients_came());

@@ -33,7 +33,8 @@ pub(super) struct Rounds {
     pub(super) joined: Instant,
     pub(super) state: Option<(Instant, Box<WorkerState>)>,
     pub(super) stage: Stage,
-    pub(super) ready: bool,
+    /// Since when everything is up.
+    pub(super) ready: Option<Instant>,
     /// Whether the store knows that it is.
     pub(super) counted: bool,
     pub(super) gathered: Gathered,
@@ -42,6 +43,8 @@ pub(super) struct Rounds {
     pub(super) started_us: Option<u64>,
     /// It came after the start.
     pub(super) late: bool,
+    /// Every server that bounds it has counted it, so that it has its share from when it starts.
+    pub(super) has_share: bool,
     pub(super) allowance: Allowance,
     /// Its number among those that share the room; `None`: it is none of them.
     pub(super) sharing: Option<u64>,
@@ -71,6 +74,9 @@ pub(super) struct Rounds {
     /// When the store was last back.
     pub(super) back: Option<Instant>,
 }
+
+/// Longest wait for the servers' next word before a start: they say one within 200 ms.
+const SHARE_WAIT: Duration = Duration::from_secs(1);
 
 /// When what is due.
 #[derive(Debug)]
@@ -111,12 +117,13 @@ impl Rounds {
             joined: now,
             state: None,
             stage: Stage::Joining,
-            ready: false,
+            ready: None,
             counted: false,
             gathered: Gathered::default(),
             start: None,
             started_us: None,
             late: false,
+            has_share: false,
             allowance: Allowance::default(),
             sharing: None,
             sharers: Sharers::default(),
@@ -160,11 +167,11 @@ impl Rounds {
                 if at > now {
                     return Ok(());
                 }
-                self.go(Some(at_us), tell)?;
+                if !self.waits_for_share(now) {
+                    self.go(Some(at_us), tell)?;
+                }
             }
-            None if self.ready && self.started_us.is_none() && self.expects().is_none() => {
-                self.go(None, tell)?;
-            }
+            None if self.starts_now(now) => self.go(None, tell)?,
             _ => {}
         }
         if self.started_us.is_none()
@@ -191,8 +198,9 @@ impl Rounds {
 
     /// When to look again.
     fn due(&self) -> Instant {
-        let go = self.start.filter(|_| self.started_us.is_none()).map(|(_, at)| at);
-        if let Some(at) = go {
+        let now = Instant::now();
+        let go = self.start.filter(|_| self.started_us.is_none() && !self.waits_for_share(now)).map(|(_, at)| at);
+        if let Some(at) = go.or_else(|| self.starts_now(now).then_some(now)) {
             return at;
         }
         if self.feeding.is_waiting() && self.outage.is_none() {
@@ -203,14 +211,33 @@ impl Rounds {
         self.outage.as_ref().map_or(next, Outage::due)
     }
 
+    /// Whether no barrier is before its start.
+    pub(super) fn starts_by_itself(&self) -> bool {
+        self.late || self.expects().is_none()
+    }
+
+    /// Whether it waits for the servers' next word before it starts: without a share it would begin by being held.
+    fn waits_for_share(&self, now: Instant) -> bool {
+        let is_new = self.ready.is_some_and(|ready| now.saturating_duration_since(ready) < SHARE_WAIT);
+        self.member.who.role.is_held() && self.starts_by_itself() && is_new && !self.has_share
+    }
+
+    /// Whether it starts at this moment, and not at one that was agreed on.
+    fn starts_now(&self, now: Instant) -> bool {
+        let alone = self.start.is_none() && self.expects().is_none();
+        self.ready.is_some() && self.started_us.is_none() && alone && !self.waits_for_share(now)
+    }
+
     /// Whether it has to hear quickly of what changes.
     pub(super) fn polls(&self) -> bool {
-        self.member.who.role.serves() || self.sharing.is_some() || (self.ready && self.started_us.is_none())
+        self.member.who.role.serves() || self.sharing.is_some() || (self.ready.is_some() && self.started_us.is_none())
     }
 
     fn take(&mut self, handed: Handed) {
-        self.ready |= handed.ready;
-        if self.ready && self.stage == Stage::Joining {
+        if handed.ready {
+            self.ready.get_or_insert_with(Instant::now);
+        }
+        if self.ready.is_some() && self.stage == Stage::Joining {
             self.stage = Stage::Waiting;
             self.next.publish = Instant::now();
         }
@@ -280,7 +307,7 @@ impl Rounds {
             self.hold()?;
         }
         self.send_piece()?;
-        if self.ready && self.started_us.is_none() && self.expects().is_some() {
+        if self.ready.is_some() && self.started_us.is_none() && self.expects().is_some() {
             self.wait_for_others(now, news)?;
         }
         self.slot.set_offset(self.member.store.clock().offset_us());

@@ -50,7 +50,7 @@ impl Rounds {
         let keys = self.member.keys.clone();
         let mut pipe = redis::pipe();
         self.write_state(&mut pipe);
-        if self.ready {
+        if self.ready.is_some() {
             pipe.zadd(keys.alive(), &self.member.who.id, self.member.store.now_us()).ignore();
             mortal(&mut pipe, &keys.alive());
         }
@@ -117,11 +117,12 @@ impl Rounds {
         let rate = state.and_then(|state| state.rate_per_s).unwrap_or(0.0);
         let target = state.and_then(|state| state.target);
         let sharing = match self.sharing {
-            _ if self.started_us.is_none() && !self.late => Sharing::FromTheStart,
+            _ if self.started_us.is_none() && !self.starts_by_itself() => Sharing::FromTheStart,
             Some(number) => Sharing::Joined(number),
             None => Sharing::Not,
         };
         let wish = self.allowance.wish(&holds, sharing, now_us, rate, target);
+        self.has_share = wish.is_none_or(|wish| wish.counted);
         let mut given = 0;
         if let Some(ask) = wish.and_then(|wish| wish.ask) {
             let mut pipe = redis::pipe();
@@ -170,7 +171,7 @@ impl Rounds {
         }
         let wants = match &self.state {
             // Whoever waits for the start will want it.
-            _ if self.started_us.is_none() => self.ready,
+            _ if self.started_us.is_none() => self.ready.is_some(),
             Some((_, state)) => {
                 let goes_on = matches!(state.phase, RunPhase::Starting | RunPhase::Ramping | RunPhase::Guarded);
                 goes_on && state.target.is_none_or(|target| state.connections < target)
