@@ -293,8 +293,9 @@ impl Rounds {
             self.next.keep = now + KEEP;
             self.keep(news)?;
         }
-        self.count_in()?;
         self.want_room()?;
+        // Then: who is counted shares the room from the start on.
+        self.count_in()?;
         if now >= self.next.publish {
             self.next.publish = now + PUBLISH;
             self.next.poll = now + POLL;

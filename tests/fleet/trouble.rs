@@ -18,6 +18,7 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
     let mut store = Store::start(&[]);
     // Each outage that lasts is told.
     let aways = |p: &Printed| p.events.iter().filter(|e| e.id.starts_with("fleet/away")).count();
+    let backs = |p: &Printed| p.events.iter().filter(|e| e.id.starts_with("fleet/back")).count();
     let mut again = |missing: &mut [&mut Run]| {
         let before: Vec<usize> = missing.iter().map(|worker| aways(&worker.printed())).collect();
         store.kill();
@@ -51,8 +52,9 @@ fn a_store_killed_in_any_phase_costs_the_view_alone() {
     two.until_holding();
     again(&mut [&mut one, &mut two]);
     let closes = |p: &Printed| p.samples.last().is_some_and(|s| s.phase == RunPhase::Closing);
-    one.until("closing", closes);
-    two.until("closing", closes);
+    for worker in [&mut one, &mut two] {
+        worker.until("the store is back, and closing", |p| backs(p) >= aways(p) && closes(p));
+    }
     again(&mut [&mut one, &mut two]);
     for (n, end) in [(1, one.finish()), (2, two.finish())] {
         said("a client", &end);
