@@ -18,7 +18,8 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use c1m_top::fleet::{
-    CpuUse, Handle, Held, Identity, Looker, Member, Terms, WorkerEvent, WorkerLimit, WorkerRole, WorkerState,
+    CpuUse, Handle, Held, Identity, Looker, Member, ServerSide, Terms, WorkerEvent, WorkerLimit, WorkerRole,
+    WorkerState,
 };
 use c1m_top::limits::{LimitId, LimitState};
 use c1m_top::model::{RunPhase, Severity};
@@ -241,6 +242,7 @@ fn state(who: &Identity, phase: RunPhase, step: u64) -> WorkerState {
         }),
         held: Some(Held { allowed: 1_000_000, holds: false, late_us: 203_411, age_ms: 231 })
             .filter(|_| who.role.is_held()),
+        server: who.role.serves().then(|| ServerSide { ceiling: Some(1_000_000_000), ..ServerSide::default() }),
         events: vec![event("accept_queue/overflow"), event("syn_queue/full")],
         ..WorkerState::default()
     }
