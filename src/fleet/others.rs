@@ -140,8 +140,10 @@ impl Rounds {
         for key in [keys.clients(), keys.present(), keys.ramping()] {
             pipe.srem(key, &lost).ignore();
         }
-        // By those who have room to give: all others need not say it too.
+        // By those who have room to give: all others need not say it too. Where a server speaks, one that is lost bounds nobody any
+        // more; the last word of the only one stays.
         if self.member.who.role.serves() {
+            pipe.hdel(keys.hold(), &lost).ignore();
             for id in &lost {
                 given::give_back(&mut pipe, &keys.given(), id);
             }

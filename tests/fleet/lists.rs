@@ -158,3 +158,19 @@ fn an_old_run_does_not_take_a_new_one_over() {
         end.assert_event("fleet/start", &["all workers are ready"]);
     }
 }
+
+#[test]
+fn a_server_that_is_lost_holds_nobody_while_another_goes_on() {
+    require!(Root, Long, Program("redis-server"));
+    own_namespace!();
+    let _store = Store::start(&[]);
+    let killed = server("night", 1);
+    let other = server("night", 2);
+    killed.signal(libc::SIGKILL);
+    // The last word of the one that is gone has not counted it, and never will.
+    let mut client = worker("night", "--client 127.0.0.2 9900 --ports 1 --target 10 --hold 40s");
+    client.until("it waits for its share", |p| p.event("phase/guarded").is_some());
+    client.until_holding();
+    assert_eq!(client.interrupt().peak(), 10);
+    assert_eq!(other.finish().code, Some(0));
+}
