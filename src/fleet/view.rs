@@ -168,7 +168,7 @@ fn clients(rows: &[Row]) -> impl Iterator<Item = &Row> {
     here.filter(|row| row.state.who.role.connects())
 }
 
-/// A part that was started anew counts once: of several workers of one part whoever goes on stays, else who was heard last. Of two
+/// A worker that was started anew counts once: of several workers of one part whoever goes on stays, else who was heard last. Of two
 /// that both go on it is the one that started later, so that they do not change places with each word.
 fn one_a_part(all: impl Iterator<Item = Row>) -> Vec<Row> {
     let rank = |row: &Row| {
@@ -188,7 +188,17 @@ fn one_a_part(all: impl Iterator<Item = Row>) -> Vec<Row> {
         }
     }
     rows.extend(parts.into_values());
+    let again: Vec<bool> = rows.iter().map(|row| was_started_again(row, &rows)).collect();
+    let mut again = again.into_iter();
+    rows.retain(|_| !again.next().unwrap_or(false));
     rows
+}
+
+/// Whether one without a part that could not begin was started again: its host has one of that role that began after it.
+fn was_started_again(row: &Row, all: &[Row]) -> bool {
+    let began = |other: &Row| other.state.started_us.is_some_and(|started| started > row.state.at_us);
+    let same = |other: &Row| other.state.who.role == row.state.who.role && other.state.who.host == row.state.who.host;
+    row.never_began() && all.iter().any(|other| !other.never_began() && same(other) && began(other))
 }
 
 /// A server alone knows no target, so that it never says that it holds: it does when all of its clients do.
