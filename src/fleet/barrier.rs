@@ -87,7 +87,7 @@ impl Rounds {
                 // Nothing is asked until then: all that wait are to have their share when they start.
                 self.hold()?;
             }
-            if at_us <= now_us {
+            if at_us <= now_us && !self.late {
                 // What it was allowed so far was for who waits with the others.
                 (self.late, self.has_share, self.next.poll) = (true, false, now);
             }

@@ -48,6 +48,8 @@ pub(super) struct Rounds {
     pub(super) allowance: Allowance,
     /// Its number among those that share the room; `None`: it is none of them.
     pub(super) sharing: Option<u64>,
+    /// Whether the store may have it on the list of these, and count what it was given.
+    pub(super) in_room: bool,
     /// A server's: who shared the room when it last asked, and when it asked before its newest sample.
     pub(super) sharers: Sharers,
     pub(super) sharers_before: Sharers,
@@ -126,6 +128,7 @@ impl Rounds {
             has_share: false,
             allowance: Allowance::default(),
             sharing: None,
+            in_room: false,
             sharers: Sharers::default(),
             sharers_before: Sharers::default(),
             hold_due: false,

@@ -178,12 +178,13 @@ impl Rounds {
             }
             None => true,
         };
-        if wants == self.sharing.is_some() {
+        if wants == self.sharing.is_some() && (wants || !self.in_room) {
             return Ok(());
         }
         let (keys, id) = (&self.member.keys, &self.member.who.id);
         let mut pipe = redis::pipe();
         if wants {
+            self.in_room = true;
             let joined = keys.joined();
             pipe.sadd(keys.ramping(), id).ignore();
             mortal(&mut pipe, &keys.ramping());
@@ -195,7 +196,7 @@ impl Rounds {
             pipe.srem(keys.ramping(), id).ignore();
             given::give_back(&mut pipe, &keys.given(), id);
             self.member.store.ask::<()>(&pipe)?;
-            self.sharing = None;
+            (self.sharing, self.in_room) = (None, false);
         }
         Ok(())
     }
