@@ -165,7 +165,7 @@ fn a_server_that_closes_at_once_is_not_hammered_and_given_up() {
         let text = &stats.stop.as_ref().unwrap().text;
         assert!(text.starts_with("the server accepts and closes at once: "), "{text}");
         let held =
-            if keeps == 0 { "; none held. " } else { "; 3,000 held. It is the server's own limit (its maximum of" };
+            if keeps == 0 { "; none held. " } else { "; 3,000 held. It is the server's own limit (its client limit)" };
         let run = run.finish();
         run.assert_event("phase/stopped", &[text, held, "not this machine"]);
         let summary = run.summary();
