@@ -187,18 +187,15 @@ fn one_a_part(all: impl Iterator<Item = Row>) -> Vec<Row> {
             parts.insert(part.number, row);
         }
     }
-    rows.extend(parts.into_values());
-    let again: Vec<bool> = rows.iter().map(|row| was_started_again(row, &rows)).collect();
-    let mut again = again.into_iter();
-    rows.retain(|_| !again.next().unwrap_or(false));
-    rows
-}
-
-/// Whether one without a part that could not begin was started again: its host has one of that role that began after it.
-fn was_started_again(row: &Row, all: &[Row]) -> bool {
-    let began = |other: &Row| other.state.started_us.is_some_and(|started| started > row.state.at_us);
-    let same = |other: &Row| other.state.who.role == row.state.who.role && other.state.who.host == row.state.who.host;
-    row.never_began() && all.iter().any(|other| !other.never_began() && same(other) && began(other))
+    // One without a part that could not begin was started again where its host has one of that role that began after it.
+    let (failed, begun): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(Row::never_began);
+    let again = |row: &Row, other: &Row| {
+        let (who, of) = (&row.state.who, &other.state.who);
+        (who.role, &who.host) == (of.role, &of.host) && other.state.started_us > Some(row.state.at_us)
+    };
+    let waits = failed.into_iter().filter(|row| !begun.iter().any(|other| again(row, other)));
+    let waits: Vec<Row> = waits.collect();
+    begun.into_iter().chain(waits).chain(parts.into_values()).collect()
 }
 
 /// A server alone knows no target, so that it never says that it holds: it does when all of its clients do.

@@ -118,6 +118,11 @@ fn one_that_could_not_begin_is_missing_until_it_is_started_again() {
     let parts = [server(500), client(1, 500), client(3, 500), ended(None, client(2, 0))];
     let missing = words(&["part 2/4 on web2 (could not begin)", "part 4/4"]);
     assert_eq!(seen(&parts), (Some(Verdict::WorkersMissing), "3 of 5".into(), missing));
+    // Another part that its host began later stands for itself.
+    let mut beside = parts.clone();
+    beside[2].who.host = parts[3].who.host.clone();
+    beside[2].started_us = Some(beside[3].at_us + 1);
+    assert_eq!(seen(&beside).2, words(&["part 2/4 on web2 (could not begin)", "part 4/4"]));
     // So far all wait: the two may yet come.
     let waiting = parts.map(|state| match state.stage {
         Stage::Left => state,
