@@ -238,9 +238,9 @@ impl Controller {
                 return steps.extend(self.end());
             }
             Some(Phase::Closing | Phase::Closed) | None => return,
-            // Held back for a moment is not stopped by the guard.
             // It has not heard yet that it is to close: what it does until then is not how the run ended.
             Some(_) if self.closing() => {}
+            // Held back for a moment is not stopped by the guard.
             Some(phase) => self.guarded = phase == Phase::Guarded,
         }
         let Some(stats) = &client.stats else { return };

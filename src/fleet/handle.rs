@@ -61,7 +61,8 @@ impl Handle {
         micros(self.origin.elapsed()).saturating_add_signed(self.slot.offset_us())
     }
 
-    /// This is how things stood `at` this moment or shortly after it; what was said before and is not in the store yet is forgotten. Never waits for the store.
+    /// This is how things stood `at` this moment or shortly after it; what was said before and is not in the store yet is forgotten.
+    /// Never waits for the store.
     pub fn publish(&self, at: Instant, state: WorkerState) {
         self.slot.publish(at, state);
     }

@@ -10,7 +10,7 @@
 //! | `row`, `view` | a row a worker, and sums; all of them as one: skew, the nearest limit |
 //! | `bottleneck`, `outcome` | who keeps the fleet from more; how its run ended |
 //! | `clock` | the store's clock, as this process sees it |
-//! | `hold` | the server's guard over all clients |
+//! | `hold`, `given` | the server's guard over all clients; the room that they were given and have not used |
 //! | `command` | commands, signed and counted |
 //! | `store`, `keys` | the connection to the store; what the keys are called |
 //! | `member`, `handle`, `slot` | a worker's place: it joins; what the run has of it; what it hands over |

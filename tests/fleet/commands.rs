@@ -2,16 +2,13 @@
 
 use c1m_top::model::{RunPhase, Severity, Verdict};
 
-use super::store::{Store, View, said, url, worker};
+use super::store::{self, Store, View, said, url, worker};
 use super::support::{Run, own_namespace, program, require};
 
 /// The program as whoever commands the fleet.
 #[track_caller]
 fn command(token: &str, words: &str) -> (Option<i32>, String) {
-    let mut command = program();
-    command.args(["fleet", &url("night")]).args(words.split(' ')).env("C1M_FLEET_TOKEN", token);
-    let out = command.output().unwrap();
-    (out.status.code(), String::from_utf8(out.stderr).unwrap())
+    store::command(&url("night"), token, words)
 }
 
 /// A worker of the fleet with the token `secret`.
@@ -26,6 +23,17 @@ fn obedient(options: &str) -> Run {
 #[track_caller]
 fn client() -> Run {
     obedient("--client 127.0.0.1 9900 --target 6k --rate 300 --ports 4 --interval 200ms --close-rate 20k")
+}
+
+/// A fleet of a server and a client that opens.
+#[track_caller]
+fn opens() -> (Store, View, Run, Run) {
+    let store = Store::start(&[]);
+    let view = View::open("night");
+    let server = worker("night", "--server --listen 127.0.0.1 --ports 4");
+    let mut run = client();
+    run.until("it opens", |p| p.established() > 0);
+    (store, view, server, run)
 }
 
 #[test]
@@ -77,11 +85,7 @@ fn a_fleet_obeys_its_token_once_and_nothing_else() {
 fn a_command_is_divided_as_if_no_other_had_been_given() {
     require!(Root, Program("redis-server"));
     own_namespace!();
-    let _store = Store::start(&[]);
-    let view = View::open("night");
-    let _server = worker("night", "--server --listen 127.0.0.1 --ports 4");
-    let mut run = client();
-    run.until("it opens", |p| p.established() > 0);
+    let (_store, view, _server, mut run) = opens();
     view.until("what it aims at", |view| view["totals"]["target"] == 6000);
     let mut told = |words: &str, said: &str| {
         assert_eq!(command("secret", words).0, Some(0), "{words}");
@@ -100,10 +104,7 @@ fn a_command_is_divided_as_if_no_other_had_been_given() {
 fn a_target_that_is_refused_is_a_warning_to_all() {
     require!(Root, Program("redis-server"));
     own_namespace!();
-    let _store = Store::start(&[]);
-    let view = View::open("night");
-    let _server = worker("night", "--server --listen 127.0.0.1 --ports 4");
-    let mut run = client();
+    let (_store, view, _server, mut run) = opens();
     run.until("enough", |p| p.established() > 500);
     assert_eq!(command("secret", "target 400").0, Some(0));
     run.until("the refusal", |p| p.event("fleet/refused/target 400 here").is_some());

@@ -68,9 +68,7 @@ fn a_client_that_alone_has_lost_the_store_keeps_its_share() {
     require!(Root, Program("redis-server"), Program("nft"), Program("prlimit"));
     own_namespace!();
     let store = Store::start(&["--bind", "0.0.0.0", "--protected-mode", "no"]);
-    let options =
-        "--server --listen 127.0.0.1 --ports 10 --workers 1 --expect-workers 3 --duration 40s --interval 200ms";
-    let server = Run::under(&["prlimit", "--nofile=3000:3000"], &format!("{options} --fleet {}", url("night")));
+    let server = server();
     let client = "--client 127.0.0.1 9900 --ports 10 --target 8k --expect-workers 3 --hold 10s --interval 200ms";
     let fast = worker("night", &format!("{client} --rate 400"));
     let mut slow = Run::start(&format!("{client} --rate 200 --fleet redis://127.0.0.2/night"));
@@ -87,16 +85,20 @@ fn a_client_that_alone_has_lost_the_store_keeps_its_share() {
     let peak = server.summary().peak_accepted.unwrap();
     assert!(peak <= 2700, "{peak} of 3,000: {share} of one, {:?} of the other", fast.summary().peak_established);
     assert!((800..=1350).contains(&share), "it goes on without the store: {share}");
-    eprintln!("{peak} of 3,000: {share} of one, {:?} of the other", fast.summary().peak_established);
+}
+
+/// A server with one table, so that its 3,000 open files are its limit; its two clients have all they want.
+#[track_caller]
+fn server() -> Run {
+    let options =
+        "--server --listen 127.0.0.1 --ports 10 --workers 1 --expect-workers 3 --duration 40s --interval 200ms";
+    Run::under(&["prlimit", "--nofile=3000:3000"], &format!("{options} --fleet {}", url("night")))
 }
 
 /// A server holds all its clients.
 fn one_server() {
     let view = View::open("night");
-    // One table, so that its open files are the server's limit; the clients have all they want.
-    let options =
-        "--server --listen 127.0.0.1 --ports 10 --workers 1 --expect-workers 3 --duration 40s --interval 200ms";
-    let server = Run::under(&["prlimit", "--nofile=3000:3000"], &format!("{options} --fleet {}", url("night")));
+    let server = server();
     let client =
         "--client 127.0.0.1 9900 --ports 10 --target 8k --rate 6k --expect-workers 3 --hold 1s --interval 200ms";
     let ends = [1, 2].map(|n| worker("night", &format!("{client} --part {n}/2"))).map(Run::finish);

@@ -80,6 +80,15 @@ pub(crate) fn worker(name: &str, options: &str) -> Run {
     Run::start(&format!("{options} --fleet {}", url(name)))
 }
 
+/// The program as whoever commands a fleet, or asks about it: its exit status, and its errors.
+#[track_caller]
+pub(crate) fn command(fleet: &str, token: &str, words: &str) -> (Option<i32>, String) {
+    let mut command = program();
+    command.args(["fleet", fleet]).args(words.split(' ')).env("C1M_FLEET_TOKEN", token);
+    let out = command.output().unwrap();
+    (out.status.code(), String::from_utf8(out.stderr).unwrap())
+}
+
 /// `c1m-top fleet --output json`, its objects as they come.
 #[derive(Debug)]
 pub(crate) struct View {

@@ -2,8 +2,8 @@
 
 use c1m_top::model::Verdict;
 
-use super::store::Store;
-use super::support::{Run, own_namespace, program, require};
+use super::store::{Store, command};
+use super::support::{Run, own_namespace, require};
 
 #[test]
 fn the_user_of_the_docs_may_do_all_that_a_fleet_does() {
@@ -16,22 +16,18 @@ fn the_user_of_the_docs_may_do_all_that_a_fleet_does() {
     }
     let fleet = "redis://c1m:word@127.0.0.1/night";
     let run = |wrapper: &[&str], options: &str| {
-        let words = [wrapper, &[env!("CARGO_BIN_EXE_c1m-top")]].concat();
-        let mut command = std::process::Command::new(words[0]);
-        command.args(&words[1..]).args(options.split(' ')).args(["--output", "json", "--fleet", fleet]);
-        Run::spawn(command.env("C1M_FLEET_TOKEN", "secret"))
+        let wrapper = [&["env", "C1M_FLEET_TOKEN=secret"], wrapper].concat();
+        Run::under(&wrapper, &format!("{options} --fleet {fleet}"))
     };
     let tell = |words: &str, code: i32| {
-        let mut command = program();
-        command.args(["fleet", fleet]).args(words.split(' ')).env("C1M_FLEET_TOKEN", "secret");
-        let out = command.output().unwrap();
-        assert_eq!(out.status.code(), Some(code), "{words}: {}", String::from_utf8_lossy(&out.stderr));
+        let (status, line) = command(fleet, "secret", words);
+        assert_eq!(status, Some(code), "{words}: {line}");
     };
     // A guard that holds, so that room is given.
     let options = "--server --listen 127.0.0.1 --ports 4 --workers 1 --expect-workers 3 --interval 200ms";
     let server = run(&["prlimit", "--nofile=1000:1000"], options);
     let client = "--client 127.0.0.1 9900 --ports 4 --target 8k --rate 400 --expect-workers 3 --hold 1s";
-    let mut clients = [1, 2].map(|n| run(&["env"], &format!("{client} --part {n}/2")));
+    let mut clients = [1, 2].map(|n| run(&[], &format!("{client} --part {n}/2")));
     clients[0].until("it opens", |p| p.established() > 0);
     tell("pause", 0);
     clients[0].until("the pause", |p| p.event("fleet/command/pause").is_some());
