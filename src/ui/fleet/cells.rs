@@ -33,12 +33,12 @@ const CELLS: [(Cell, u16, u16, u8); 10] = [
     (Cell::Host, 9, 20, 0),
     (Cell::Part, 8, 10, 1),
     (Cell::Count, 10, 12, 0),
-    (Cell::Bar, 7, 26, 4),
+    (Cell::Bar, 6, 26, 4),
     (Cell::Share, 6, 6, 8),
     (Cell::Rate, 8, 10, 3),
     (Cell::Cpu, 6, 7, 5),
     (Cell::Limit, 22, 46, 6),
-    (Cell::State, 9, 12, 2),
+    (Cell::State, 10, 12, 2),
     (Cell::Heard, 7, 8, 7),
 ];
 
